@@ -1,0 +1,16 @@
+# cmake -DFROM=<folder> -DTO=<folder> -P LinkTree.cmake: makes every entry of FROM a symbolic link in TO and removes links
+# that lead nowhere.
+file(MAKE_DIRECTORY "${TO}")
+file(GLOB old LIST_DIRECTORIES true "${TO}/*")
+foreach(entry IN LISTS old)
+  if(IS_SYMLINK "${entry}" AND NOT EXISTS "${entry}")
+    file(REMOVE "${entry}")
+  endif()
+endforeach()
+file(GLOB entries LIST_DIRECTORIES true RELATIVE "${FROM}" "${FROM}/*")
+list(FILTER entries EXCLUDE REGEX "^(__pycache__|_hesse\\..*\\.so)$")
+foreach(entry IN LISTS entries)
+  if(NOT EXISTS "${TO}/${entry}")
+    file(CREATE_LINK "${FROM}/${entry}" "${TO}/${entry}" SYMBOLIC)
+  endif()
+endforeach()
