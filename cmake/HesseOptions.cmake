@@ -10,6 +10,7 @@ option(HESSE_TESTS    "C++ tests (needs GoogleTest)" ${PROJECT_IS_TOP_LEVEL})
 option(HESSE_EXAMPLES "C++ examples, run by ctest" ${PROJECT_IS_TOP_LEVEL})
 option(HESSE_INSTALL  "install rules for the C++ library" ${PROJECT_IS_TOP_LEVEL})
 option(HESSE_WERROR   "treat warnings as errors" OFF)
+option(HESSE_X86_ISA_UNITS "compile the Eigen units for AVX2 and AVX-512 too" ON)
 option(HESSE_CCACHE   "compile through ccache where it is present" ON)
 set(HESSE_SANITIZE "" CACHE STRING "sanitizers, as for -fsanitize= (for example address,undefined)")
 
