@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Checks that the C++ sources include only what their folder may see.
 
-The arrows of dependency are core <- autodiff <- {solvers, gnn} <- {physics, fewshot} <- bindings; physics may use both
-solvers and gnn. Headers of third parties stay where they are wrapped. Files of the project are named from its root, with
-quotes: #include "core/array.h". Exits with 1 and a line per violation.
+The arrows of dependency are core <- autodiff <- {solvers, gnn} <- {physics, fewshot} <- bindings; physics
+may use both solvers and gnn. Headers of third parties stay where they are wrapped. Files of the project are
+named from its root, with quotes: #include "core/array.h". Exits with 1 and a line per violation.
 """
 
 from __future__ import annotations
@@ -28,7 +28,10 @@ WRAPPED: list[tuple[str, tuple[str, ...]]] = [
     (r"hwy/", ("core/", "tests/")),
     (r"pybind11/|Python\.h", ("bindings/",)),
     (r"hdf5", ("core/io/",)),
-    (r"(sundials|nvector|sunmatrix|sunlinsol|sunnonlinsol|cvodes?|arkode|idas?|kinsol)/", ("solvers/sundials/",)),
+    (
+        r"(sundials|nvector|sunmatrix|sunlinsol|sunnonlinsol|cvodes?|arkode|idas?|kinsol)/",
+        ("solvers/sundials/",),
+    ),
     (r"petsc", ("solvers/petsc/",)),
     (r"mpi\.h", ("solvers/petsc/",)),
     (r"cuda|cublas|cusparse|cusolver|cufft|nvrtc|thrust/|cub/", ("core/cuda/",)),
@@ -48,7 +51,9 @@ def violations(root: Path) -> list[str]:
             text = path.read_text(encoding="utf-8")
             for match in INCLUDE.finditer(text):
                 where = f"{name}:{text.count(chr(10), 0, match.start(2)) + 1}"
-                found += [f"{where}: {message}" for message in _check(root, folder, may_see, name, *match.groups())]
+                found += [
+                    f"{where}: {message}" for message in _check(root, folder, may_see, name, *match.groups())
+                ]
     return found
 
 
@@ -57,7 +62,9 @@ def _check(root: Path, folder: str, may_see: set[str], name: str, quote: str, he
     if top in MAY_SEE or (root / header).is_file():
         messages = []
         if top != folder and top not in may_see:
-            messages.append(f'{folder}/ may not include "{header}" (it sees {", ".join(sorted(may_see)) or "itself"})')
+            messages.append(
+                f'{folder}/ may not include "{header}" (it sees {", ".join(sorted(may_see)) or "itself"})'
+            )
         if quote == "<":
             messages.append(f'write "{header}", with quotes: it is a file of this project')
         if not (root / header).is_file():

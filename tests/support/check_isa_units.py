@@ -3,8 +3,9 @@
 
 usage: check_isa_units.py NM OBJECT...
 
-The linker keeps one copy of a template that several objects instantiate. Were that copy compiled for AVX-512, the library
-would stop on machines without it. So a weak symbol of such a unit must be in a namespace of its own instruction set.
+The linker keeps one copy of a template that several objects instantiate. Were that copy compiled for AVX-512,
+the library would stop on machines without it. So a weak symbol of such a unit must be in a namespace of its
+own instruction set.
 """
 
 from __future__ import annotations
@@ -19,7 +20,9 @@ DATA = re.compile(r"^(typeinfo|vtable|typeinfo name) for |^DW\.ref\.")
 
 
 def shared_symbols(nm: str, path: str) -> list[str]:
-    out = subprocess.run([nm, "--demangle", "--defined-only", path], check=True, capture_output=True, text=True).stdout
+    out = subprocess.run(
+        [nm, "--demangle", "--defined-only", path], check=True, capture_output=True, text=True
+    ).stdout
     found = []
     for line in out.splitlines():
         match = re.match(r"^\s*[0-9a-f]*\s+([WVu])\s+(.*)$", line)
