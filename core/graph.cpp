@@ -1,0 +1,283 @@
+#include "core/graph.h"
+
+#include <algorithm>
+#include <map>
+#include <ostream>
+#include <set>
+
+#include "core/derivatives.h"
+
+namespace hesse {
+namespace {
+Derivatives g_derivatives{};
+size_t mix(size_t h, size_t v) { return h ^ (v + 0x9e3779b97f4a7c15ull + (h << 6) + (h >> 2)); }
+using Key2 = std::pair<const void*, int>;
+Key2 key_of(const Array& a) { return a.node() ? Key2{a.node().get(), a.output_index()} : Key2{a.id(), -1}; }
+}  // namespace
+
+void retain(const Graph* p) { p->retain(); }
+void release(const Graph* p) { p->release(); }
+void install_derivatives(const Derivatives& d) { g_derivatives = d; }
+const Derivatives& derivatives() {
+  require<Error>(g_derivatives.jvp != nullptr, "derivatives: hesse_autodiff is not linked in");
+  return g_derivatives;
+}
+
+/// Closes what a trace recorded. Identities of derivatives vanish; only what reaches an output stays.
+struct GraphBuilder {
+  explicit GraphBuilder(const Ref<Trace>& t) : trace(t) {}
+  const Ref<Trace>& trace;
+  Ref<Graph> g = make_ref<Graph>();
+  Arrays captures;
+  std::map<Key2, int> ids;
+  std::map<Key2, Array> constants;
+
+  bool inside(const Array& a) const { return a.is_symbol() && a.node()->trace() == trace; }
+  static Array resolve(Array a) {  // through identities
+    while (a.node() && a.node()->trace() && a.node()->op() == identity_op() && !a.node()->inputs().empty())
+      a = a.node()->inputs()[0];
+    return a;
+  }
+  int add_value(const Aval& a) {
+    g->values_.push_back(a);
+    g->dynamic_ = g->dynamic_ || (!a.shape.empty() && a.shape.front() == kDynamic);
+    return static_cast<int>(g->values_.size()) - 1;
+  }
+  // First meeting of an operand: an outside value becomes a capture or a constant.
+  void meet(const Array& raw) {
+    const Array a = resolve(raw);
+    if (inside(a)) return;
+    if (a.is_symbol() || is_tracked(a)) {
+      if (a.is_symbol())
+        require<TraceError>(a.node() && a.node()->trace() && a.node()->trace()->open(), "trace: the symbol ", describe(a),
+                            " outlived the function it was made in; return it instead of keeping it");
+      if (ids.emplace(key_of(a), static_cast<int>(g->values_.size())).second) {
+        add_value(aval(a));
+        captures.push_back(a);
+      }
+    } else {
+      constants.emplace(Key2{a.id(), -1}, a.detached());
+    }
+  }
+  int id_of(const Array& raw) {
+    const Array a = resolve(raw);
+    const bool constant = !inside(a) && !a.is_symbol() && !is_tracked(a);
+    return ids.at(constant ? Key2{a.id(), -1} : key_of(a));
+  }
+
+  Traced build(const Arrays& symbols, const Arrays& outputs) {
+    for (const Array& s : symbols) ids.emplace(key_of(s), add_value(aval(s)));
+    const auto& nodes = trace->nodes();
+    std::set<const Node*> needed;
+    const auto need = [&](const Array& raw) {
+      const Array a = resolve(raw);
+      if (inside(a)) needed.insert(a.node().get());
+    };
+    for (const Array& y : outputs) need(y);
+    for (size_t i = nodes.size(); i-- > 0;) {
+      const Node& n = *nodes[i];
+      if (n.op()->has_effect()) needed.insert(&n);
+      if (needed.count(&n))
+        for (const Array& a : n.inputs()) need(a);
+    }
+    for (const auto& n : nodes)
+      if (needed.count(n.get()))
+        for (const Array& a : n->inputs()) meet(a);
+    for (const Array& y : outputs) meet(y);
+    g->num_inputs_ = static_cast<int>(g->values_.size());
+    for (const auto& [key, a] : constants) {
+      const int id = add_value(aval(a));
+      ids.emplace(key, id);
+      g->constants_.emplace_back(id, a);
+    }
+    for (const auto& n : nodes) {
+      if (!needed.count(n.get()) || n->op() == input_op() || n->op() == identity_op()) continue;
+      Graph::Equation e{n->op(), {}, {}};
+      for (const Array& a : n->inputs()) e.in.push_back(id_of(a));
+      for (int k = 0; k < n->num_outputs(); ++k) {
+        e.out.push_back(add_value(n->output_aval(k)));
+        ids.emplace(Key2{n.get(), k}, e.out.back());
+      }
+      g->equations_.push_back(std::move(e));
+    }
+    for (const Array& y : outputs) g->outputs_.push_back(id_of(y));
+    finish();
+    return {Ref<const Graph>(g.get()), captures};
+  }
+
+  void finish() {
+    std::vector<int> last(g->values_.size(), -1);
+    for (size_t e = 0; e < g->equations_.size(); ++e) {
+      for (int v : g->equations_[e].in) last[static_cast<size_t>(v)] = static_cast<int>(e);
+      for (int v : g->equations_[e].out) last[static_cast<size_t>(v)] = static_cast<int>(e);
+    }
+    for (int v : g->outputs_) last[static_cast<size_t>(v)] = -1;
+    g->last_use_.resize(g->equations_.size());
+    for (size_t v = 0; v < last.size(); ++v)
+      if (last[v] >= 0) g->last_use_[static_cast<size_t>(last[v])].push_back(static_cast<int>(v));
+    size_t h = mix(static_cast<size_t>(g->num_inputs_), g->values_.size());
+    for (const auto& e : g->equations_) {
+      h = mix(h, e.op->hash());
+      for (int v : e.in) h = mix(h, static_cast<size_t>(v));
+    }
+    for (int v : g->outputs_) h = mix(h, static_cast<size_t>(v));
+    g->hash_ = h;
+  }
+};
+
+namespace {
+struct TraceCloser {
+  Ref<Trace> trace;
+  ~TraceCloser() { trace->close(); }
+};
+}  // namespace
+
+Traced trace(const Fn& f, std::span<const Aval> args, bool staged) {
+  const auto t = make_ref<Trace>();
+  const TraceCloser closer{t};
+  Arrays symbols;
+  for (const Aval& a : args) symbols.push_back(t->symbol(a));
+  Arrays outputs;
+  if (staged) {
+    const StagedRegion region(t);
+    outputs = f(symbols);
+  } else {
+    outputs = f(symbols);
+  }
+  for (const Array& y : outputs) require<TypeError>(y.defined(), "trace: the function returned an undefined array");
+  return GraphBuilder(t).build(symbols, outputs);
+}
+
+Ref<const Graph> trace_closed(const Fn& f, std::span<const Aval> args) {
+  Traced t = trace(f, args, false);
+  require<TraceError>(t.captures.empty(), "trace: the function uses an outside value ",
+                      t.captures.empty() ? "" : describe(t.captures[0]), " that is being differentiated or mapped; pass it as an argument");
+  return t.graph;
+}
+
+Avals Graph::input_avals() const { return {values_.begin(), values_.begin() + num_inputs_}; }
+Avals Graph::output_avals() const {
+  Avals out;
+  for (int k = 0; k < num_outputs(); ++k) out.push_back(output_aval(k));
+  return out;
+}
+
+Arrays Graph::call(std::span<const Array> inputs) const {
+  Arrays env(values_.size());
+  std::copy(inputs.begin(), inputs.end(), env.begin());
+  for (const auto& [id, a] : constants_) env[static_cast<size_t>(id)] = a;
+  for (size_t e = 0; e < equations_.size(); ++e) {
+    const Equation& eq = equations_[e];
+    Arrays in;
+    in.reserve(eq.in.size());
+    for (int v : eq.in) in.push_back(env[static_cast<size_t>(v)]);
+    Arrays out = apply(eq.op, std::move(in));
+    for (size_t k = 0; k < out.size(); ++k) env[static_cast<size_t>(eq.out[k])] = std::move(out[k]);
+    for (int v : last_use_[e]) env[static_cast<size_t>(v)] = Array();
+  }
+  Arrays out;
+  for (int v : outputs_) out.push_back(env[static_cast<size_t>(v)]);
+  return out;
+}
+
+Arrays Graph::run(std::span<const Array> inputs) const {
+  Arrays env(values_.size());
+  std::copy(inputs.begin(), inputs.end(), env.begin());
+  for (const auto& [id, a] : constants_) env[static_cast<size_t>(id)] = a;
+  Arrays in;
+  for (size_t e = 0; e < equations_.size(); ++e) {
+    const Equation& eq = equations_[e];
+    in.clear();
+    for (int v : eq.in) in.push_back(env[static_cast<size_t>(v)]);
+    Arrays out = eq.op->eval(in);
+    for (size_t k = 0; k < out.size(); ++k) env[static_cast<size_t>(eq.out[k])] = std::move(out[k]);
+    for (int v : last_use_[e]) env[static_cast<size_t>(v)] = Array();
+  }
+  Arrays out;
+  for (int v : outputs_) out.push_back(env[static_cast<size_t>(v)].detached());
+  return out;
+}
+
+bool Graph::equals(const Graph& o) const {
+  if (this == &o) return true;
+  if (hash_ != o.hash_ || num_inputs_ != o.num_inputs_ || values_ != o.values_ || outputs_ != o.outputs_ ||
+      equations_.size() != o.equations_.size() || constants_.size() != o.constants_.size())
+    return false;
+  for (size_t i = 0; i < constants_.size(); ++i)
+    if (constants_[i].first != o.constants_[i].first || constants_[i].second.id() != o.constants_[i].second.id()) return false;
+  for (size_t e = 0; e < equations_.size(); ++e)
+    if (equations_[e].in != o.equations_[e].in || equations_[e].out != o.equations_[e].out ||
+        !equations_[e].op->equals(*o.equations_[e].op))
+      return false;
+  return true;
+}
+
+int64_t Graph::count() const {
+  int64_t n = 0;
+  for (const Equation& e : equations_) {
+    ++n;
+    for (const auto& [key, p] : e.op->params())
+      if (const auto* g = std::get_if<Ref<const Graph>>(&p)) n += (*g)->count();
+  }
+  return n;
+}
+
+int64_t Graph::count(std::string_view op) const {
+  int64_t n = 0;
+  for (const Equation& e : equations_) {
+    n += e.op->name() == op;
+    for (const auto& [key, p] : e.op->params())
+      if (const auto* g = std::get_if<Ref<const Graph>>(&p)) n += (*g)->count(op);
+  }
+  return n;
+}
+
+std::string Graph::to_string(int indent) const {
+  std::ostringstream out;
+  const std::string pad(static_cast<size_t>(indent), ' ');
+  const auto value = [&](int v) { return concat('%', v, ':', describe(values_[static_cast<size_t>(v)].shape, values_[static_cast<size_t>(v)].dtype)); };
+  out << pad << "graph(";
+  for (int i = 0; i < num_inputs_; ++i) out << (i ? ", " : "") << value(i);
+  out << ")\n";
+  for (const auto& [id, a] : constants_)
+    out << pad << "  " << value(id) << " = constant " << (a.size() == 1 ? hesse::to_string(a) : "...") << '\n';
+  for (const Equation& e : equations_) {
+    out << pad << "  ";
+    for (size_t k = 0; k < e.out.size(); ++k) out << (k ? ", " : "") << value(e.out[k]);
+    out << " = " << e.op->name();
+    std::vector<std::pair<std::string_view, Ref<const Graph>>> bodies;
+    std::string sep = "[";
+    for (const auto& [key, p] : e.op->params()) {
+      if (const auto* g = std::get_if<Ref<const Graph>>(&p)) {
+        bodies.emplace_back(key, *g);
+        continue;
+      }
+      out << sep << key << '=';
+      sep = ", ";
+      std::visit(
+          [&](const auto& v) {
+            using T = std::decay_t<decltype(v)>;
+            if constexpr (std::is_same_v<T, std::vector<std::string>>) {
+              for (size_t i = 0; i < v.size(); ++i) out << (i ? " " : "") << v[i];
+            } else if constexpr (std::is_same_v<T, bool>) {
+              out << (v ? "true" : "false");
+            } else if constexpr (!std::is_same_v<T, Ref<const Graph>>) {
+              out << v;
+            }
+          },
+          p);
+    }
+    if (sep == ", ") out << ']';
+    for (int v : e.in) out << " %" << v;
+    out << '\n';
+    for (const auto& [key, g] : bodies) out << pad << "    " << key << ":\n" << g->to_string(indent + 4);
+  }
+  out << pad << "  return";
+  for (int v : outputs_) out << " %" << v;
+  out << '\n';
+  return out.str();
+}
+
+std::ostream& operator<<(std::ostream& out, const Graph& g) { return out << g.to_string(); }
+
+}  // namespace hesse

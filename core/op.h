@@ -1,0 +1,145 @@
+#pragma once
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "core/array.h"
+
+namespace hesse {
+
+class Graph;
+
+/// Shape and dtype of a value: what is known of a symbol. A leading kDynamic is a run-time count (stacks).
+struct Aval {
+  Shape shape;
+  DType dtype = DType::Float64;
+  bool operator==(const Aval&) const = default;
+};
+using Avals = std::vector<Aval>;
+inline Aval aval(const Array& a) { return {a.shape(), a.dtype()}; }
+
+/// One static parameter of an op; equality, hashing, printing and files read these and nothing else.
+using Param = std::variant<bool, int64_t, double, std::string, Dims, DType, Ref<const Graph>, std::vector<std::string>>;
+using Params = std::vector<std::pair<std::string_view, Param>>;
+
+/// One operation: everything the library knows about it. Immutable. Derive from one of the three kinds below.
+class Op : public RefCounted<Op> {
+ public:
+  virtual ~Op() = default;
+  virtual std::string_view name() const = 0;
+  virtual Params params() const { return {}; }
+
+  /// Output shapes and dtypes. The only place where bad arguments are reported (function, argument, given, remedy).
+  virtual Avals infer(std::span<const Aval> x) const = 0;
+
+  /// Evaluates on data. The default allocates row-major outputs by `infer` and calls `kernel`; ops that alias
+  /// their operand, or whose output shape depends on data, override it.
+  virtual Arrays eval(std::span<const Array> x) const;
+  /// The plain kernel on strided operands, and the specification. `out` is row-major over its shape. On a tile every
+  /// operand and output has `lane_axes` further, innermost axes; an operand's lane stride is 0 where it is uniform.
+  /// Called with lane_axes > 0 only if `has_lane_kernel()`. Never throws on data: writes NaN and sets a status.
+  virtual void kernel(std::span<const View> x, std::span<const View> out, int lane_axes) const;
+  virtual bool has_lane_kernel() const { return false; }
+  /// Ops that only re-arrange strides: the result as a view of the operand's memory, passing `lane_axes` trailing axes
+  /// through; nullopt when this operand needs a copy first. `is_view()` says that the op is of this sort.
+  virtual bool is_view() const { return false; }
+  virtual std::optional<View> alias(const View& x, int lane_axes) const;
+
+  /// Tangents of the outputs from those of the inputs, written with other ops. x: inputs, y: outputs, dx: tangents of
+  /// inputs (nullopt: zero). Returns one entry per output.
+  virtual MaybeArrays jvp(std::span<const Array> x, std::span<const Array> y, std::span<const MaybeArray> dx) const = 0;
+  /// Cotangents of the inputs with wanted[i], from those of the outputs. Linear and elementwise ops have it from their
+  /// one rule; nullopt: not stated, to be derived by linearising `jvp` on symbols and transposing (autodiff/walk.h).
+  virtual std::optional<MaybeArrays> vjp(std::span<const Array> x, std::span<const Array> y,
+                                         std::span<const MaybeArray> ct, const std::vector<bool>& wanted) const;
+  /// Whether the op is linear in the inputs marked, jointly, with the others fixed. Transposition refuses others.
+  virtual bool is_linear_in(const std::vector<bool>& marked) const = 0;
+
+  /// Which input and output values the rules read: a node keeps only those.
+  virtual bool reads_input(int i) const { return (void)i, true; }
+  virtual bool reads_output(int i) const { return (void)i, true; }
+
+  /// Whether op(a, b) and op(b, a) are the same bits: equal equations are merged in either order.
+  virtual bool is_commutative() const { return false; }
+  /// Whether running it does something beyond its outputs (a print): never merged, never dropped.
+  virtual bool has_effect() const { return false; }
+  /// An array that equals the output bit for bit without this equation (x * 1, -(-x), a reshape to the same shape), or
+  /// nullopt. Asked when an equation is recorded.
+  virtual MaybeArray simplify(std::span<const Array> x) const { return (void)x, std::nullopt; }
+
+  /// Equal name and params.
+  bool equals(const Op& other) const;
+  size_t hash() const;
+};
+using OpRef = Ref<const Op>;
+
+/// Applies an op: infers, evaluates when every input holds data, records otherwise. No other function builds nodes.
+Arrays apply(const OpRef& op, Arrays inputs);
+Array apply1(const OpRef& op, Arrays inputs);
+
+/// The one instance of a parameterless op.
+template <class T>
+const OpRef& the() {
+  static const OpRef instance{new T()};
+  return instance;
+}
+/// A new op with parameters.
+template <class T, class... A>
+OpRef make_op(A&&... args) {
+  return OpRef(new T(std::forward<A>(args)...));
+}
+
+/// Kind 1. Elementwise: inputs and outputs of one shape; states dy/dx_i entry by entry.
+class Elementwise : public Op {
+ public:
+  /// dy/dx_i, of the output's shape; nullopt where it is zero everywhere.
+  virtual MaybeArray partial(std::span<const Array> x, const Array& y, int i) const = 0;
+  MaybeArrays jvp(std::span<const Array> x, std::span<const Array> y, std::span<const MaybeArray> dx) const final;
+  std::optional<MaybeArrays> vjp(std::span<const Array> x, std::span<const Array> y, std::span<const MaybeArray> ct,
+                                 const std::vector<bool>& wanted) const final;
+  bool is_linear_in(const std::vector<bool>&) const override { return false; }
+  bool has_lane_kernel() const override { return true; }
+};
+
+/// Kind 2. Linear in all inexact inputs together (sum, reshape, add), or in each of them with the others fixed (mul,
+/// matmul): states its transpose. One output.
+class Linear : public Op {
+ public:
+  enum class In { Together, Each };
+  explicit Linear(In in = In::Together) : in_(in) {}
+  /// The cotangent of input i from that of the output; x_i itself carries only shape and dtype.
+  /// nullopt where it is structurally zero.
+  virtual MaybeArray transpose(std::span<const Array> x, const Array& ct, int i) const = 0;
+  MaybeArrays jvp(std::span<const Array> x, std::span<const Array> y, std::span<const MaybeArray> dx) const override;
+  std::optional<MaybeArrays> vjp(std::span<const Array> x, std::span<const Array> y, std::span<const MaybeArray> ct,
+                                 const std::vector<bool>& wanted) const final;
+  bool is_linear_in(const std::vector<bool>& marked) const override;
+  /// Together: none. Each: all (an input's tangent meets the other inputs' values).
+  bool reads_input(int) const override { return in_ == In::Each; }
+  bool reads_output(int) const override { return false; }
+
+ private:
+  In in_;
+};
+
+/// Kind 3. The rest states `jvp` (see Op).
+class General : public Op {
+ public:
+  bool is_linear_in(const std::vector<bool>&) const override { return false; }
+};
+
+/// No derivative: comparisons, integer results, arg-reductions. Its jvp is zero.
+class NonDifferentiable : public Op {
+ public:
+  MaybeArrays jvp(std::span<const Array>, std::span<const Array> y, std::span<const MaybeArray>) const final {
+    return MaybeArrays(y.size());
+  }
+  bool is_linear_in(const std::vector<bool>&) const final { return false; }
+  bool reads_input(int) const final { return false; }
+  bool reads_output(int) const final { return false; }
+};
+
+}  // namespace hesse

@@ -1,0 +1,27 @@
+#include "core/status.h"
+
+#include "core/error.h"
+
+namespace hesse {
+namespace {
+thread_local FailureScope* t_scope = nullptr;
+}
+
+FailureScope::FailureScope() : outer_(t_scope) { t_scope = this; }
+FailureScope::~FailureScope() { t_scope = outer_; }
+
+void report_failure(Failure kind, std::string_view op, std::string message) {
+  if (!t_scope || t_scope->failed_) return;
+  t_scope->failed_ = true;
+  t_scope->kind_ = kind;
+  t_scope->message_ = concat(op, ": ", message);
+}
+
+void FailureScope::raise_if_failed(std::string_view context) const {
+  if (!failed_) return;
+  const std::string text = context.empty() ? message_ : concat(context, message_);
+  if (kind_ == Failure::Index) throw IndexError(text);
+  throw NumericalError(text);
+}
+
+}  // namespace hesse

@@ -1,0 +1,32 @@
+#pragma once
+#include <string>
+#include <string_view>
+
+namespace hesse {
+
+/// Kernels never throw on data: they write NaN (zero for an index) and report here. An eager `apply` raises at once
+/// as NumericalError or IndexError; a program raises when it ends, naming the op and the first failing example.
+enum class Failure { Numerical, Index };
+/// Records the first failure of this thread's running kernel; later ones are dropped.
+void report_failure(Failure kind, std::string_view op, std::string message);
+
+/// Collects the failures reported on this thread during its lifetime; nests.
+class FailureScope {
+ public:
+  FailureScope();
+  ~FailureScope();
+  FailureScope(const FailureScope&) = delete;
+  FailureScope& operator=(const FailureScope&) = delete;
+  bool failed() const { return failed_; }
+  /// Throws NumericalError or IndexError with the first message, `context` before it.
+  void raise_if_failed(std::string_view context = {}) const;
+
+ private:
+  friend void report_failure(Failure, std::string_view, std::string);
+  bool failed_ = false;
+  Failure kind_ = Failure::Numerical;
+  std::string message_;
+  FailureScope* outer_;
+};
+
+}  // namespace hesse
