@@ -1,0 +1,176 @@
+#include "core/cpu/gemm.h"
+
+#include <array>
+#include <memory>
+#include <type_traits>
+
+#include "core/cpu/eigen/gemm.h"
+#include "core/cpu/isa.h"
+#include "core/cpu/lane_gemm.h"
+#include "core/ops/view_loops.h"
+
+namespace hesse::cpu {
+namespace {
+
+const GemmTable& table() {
+#ifdef HESSE_HAVE_X86_ISA_UNITS
+  switch (active_isa()) {
+    case Isa::Avx512:
+      return avx512::gemm_table();
+    case Isa::Avx2:
+      return avx2::gemm_table();
+    case Isa::Baseline:
+      break;
+  }
+#endif
+  return baseline::gemm_table();
+}
+
+template <class T>
+Gemm<T> eigen_gemm() {
+  if constexpr (std::is_same_v<T, float>)
+    return table().f32;
+  else if constexpr (std::is_same_v<T, double>)
+    return table().f64;
+  else if constexpr (std::is_same_v<T, complex64>)
+    return table().c64;
+  else
+    return table().c128;
+}
+
+/// A matrix in memory.
+template <class T>
+struct Matrix {
+  T* data;
+  int64_t rows, cols, row, col;  // lengths, strides
+};
+
+/// The operand with contiguous rows or columns; what has neither is copied into `storage`.
+template <class T>
+Matrix<const T> contiguous(const Matrix<const T>& a, std::unique_ptr<T[]>& storage) {
+  // A stride along an axis of length one means nothing.
+  Matrix<const T> out = a;
+  if (a.cols == 1)
+    out.col = 1;
+  else if (a.rows == 1)
+    out.row = 1;
+  const auto fits = [](int64_t outer, int64_t length) { return outer >= length; };
+  if (out.col == 1 && (fits(out.row, a.cols) || a.rows == 1)) {
+    if (a.rows == 1 && out.row < a.cols) out.row = a.cols;
+    return out;
+  }
+  if (out.row == 1 && (fits(out.col, a.rows) || a.cols == 1)) {
+    if (a.cols == 1 && out.col < a.rows) out.col = a.rows;
+    return out;
+  }
+  storage.reset(new T[static_cast<size_t>(a.rows * a.cols)]);
+  for (int64_t i = 0; i < a.rows; ++i)
+    for (int64_t j = 0; j < a.cols; ++j)
+      storage[static_cast<size_t>(i * a.cols + j)] = a.data[i * a.row + j * a.col];
+  return {storage.get(), a.rows, a.cols, a.cols, 1};
+}
+
+/// The specification, and the kernel of integers (which wrap): out = a b.
+template <class T>
+void plain_product(const Matrix<const T>& a, const Matrix<const T>& b, const Matrix<T>& out) {
+  using A = std::conditional_t<std::is_integral_v<T>, uint64_t, T>;
+  for (int64_t i = 0; i < a.rows; ++i)
+    for (int64_t j = 0; j < b.cols; ++j) {
+      A sum{};
+      for (int64_t k = 0; k < a.cols; ++k)
+        sum += static_cast<A>(a.data[i * a.row + k * a.col]) * static_cast<A>(b.data[k * b.row + j * b.col]);
+      out.data[i * out.row + j * out.col] = static_cast<T>(sum);
+    }
+}
+
+template <class T>
+void product(const Matrix<const T>& a, const Matrix<const T>& b, const Matrix<T>& out) {
+  if (out.rows == 0 || out.cols == 0) return;
+  if constexpr (std::is_integral_v<T>) {
+    plain_product(a, b, out);
+  } else {
+    if (a.cols == 0 || out.col != 1) return plain_product(a, b, out);
+    if constexpr (std::is_same_v<T, float> || std::is_same_v<T, double>)
+      // Small: half to two thirds of the time that blocking and packing take; columns are as good as lanes.
+      if (b.col == 1 && b.cols >= 8 && a.rows * a.cols <= 64 * 64)
+        return lane_gemm_uniform(a.rows, 1, a.cols, b.cols, {a.data, a.row, a.col}, {b.data, b.row, 0},
+                                 {out.data, out.row, 0});
+    std::unique_ptr<T[]> a_storage, b_storage;
+    const Matrix<const T> x = contiguous(a, a_storage), y = contiguous(b, b_storage);
+    eigen_gemm<T>()(a.rows, b.cols, a.cols, x.data, x.row, x.col, y.data, y.row, y.col, out.data, out.row);
+  }
+}
+
+/// run(x, y, out) with the pointers for every combination of the axes listed.
+template <class T, class F>
+void for_each_offset(const View& x, const View& y, const View& out, const Axes& axes, F&& run) {
+  Shape lengths;
+  std::array<Strides, 3> strides;
+  for (const int64_t axis : axes) {
+    const auto d = static_cast<size_t>(axis);
+    lengths.push_back(out.shape[d]);
+    strides[0].push_back(x.strides[d]);
+    strides[1].push_back(y.strides[d]);
+    strides[2].push_back(out.strides[d]);
+  }
+  for_each_run<3>(lengths, strides, [&](const Offsets<3>& at, int64_t length, const Offsets<3>& steps) {
+    for (int64_t i = 0; i < length; ++i)
+      run(x.as<const T>() + at[0] + i * steps[0], y.as<const T>() + at[1] + i * steps[1],
+          out.as<T>() + at[2] + i * steps[2]);
+  });
+}
+
+/// Matrix by matrix, every lane too.
+template <class T>
+void one_by_one(const View& x, const View& y, const View& out, size_t axis) {
+  const int64_t m = x.shape[axis], k = x.shape[axis + 1], n = y.shape[axis + 1];
+  Axes others;
+  for (size_t d = 0; d < out.shape.size(); ++d)
+    if (d != axis && d != axis + 1) others.push_back(static_cast<int64_t>(d));
+  for_each_offset<T>(x, y, out, others, [&](const T* a, const T* b, T* c) {
+    product<T>({a, m, k, x.strides[axis], x.strides[axis + 1]},
+               {b, k, n, y.strides[axis], y.strides[axis + 1]},
+               {c, m, n, out.strides[axis], out.strides[axis + 1]});
+  });
+}
+
+/// A tile: the innermost axis, contiguous where it varies, is run by the lane kernels. False where it is not
+/// so.
+template <class T>
+bool by_lanes(const View& x, const View& y, const View& out, size_t axis) {
+  const size_t lane = out.shape.size() - 1;
+  const int64_t lanes = out.shape[lane], x_lane = x.strides[lane], y_lane = y.strides[lane];
+  const auto contiguous_or_uniform = [](int64_t stride) { return stride == 0 || stride == 1; };
+  if (lanes < 2 || out.strides[lane] != 1 || !contiguous_or_uniform(x_lane) ||
+      !contiguous_or_uniform(y_lane) || x_lane + y_lane == 0)
+    return false;
+  const int64_t m = x.shape[axis], k = x.shape[axis + 1], n = y.shape[axis + 1];
+  const int64_t x_row = x.strides[axis], x_col = x.strides[axis + 1], y_row = y.strides[axis],
+                y_col = y.strides[axis + 1], out_row = out.strides[axis], out_col = out.strides[axis + 1];
+  Axes others;
+  for (size_t d = 0; d < lane; ++d)
+    if (d != axis && d != axis + 1) others.push_back(static_cast<int64_t>(d));
+  for_each_offset<T>(x, y, out, others, [&](const T* a, const T* b, T* c) {
+    if (x_lane == 0)
+      lane_gemm_uniform(m, n, k, lanes, {a, x_row, x_col}, {b, y_row, y_col}, {c, out_row, out_col});
+    else if (y_lane == 0)  // (b^T a^T)^T
+      lane_gemm_uniform(n, m, k, lanes, {b, y_col, y_row}, {a, x_col, x_row}, {c, out_col, out_row});
+    else
+      lane_gemm_varying(m, n, k, lanes, {a, x_row, x_col}, {b, y_row, y_col}, {c, out_row, out_col});
+  });
+  return true;
+}
+
+}  // namespace
+
+void matmul(const View& x, const View& y, const View& out, int lane_axes) {
+  const size_t axis = x.shape.size() - 2 - static_cast<size_t>(lane_axes);
+  visit_dtype(x.dtype, [&](auto tag) {
+    using T = typename decltype(tag)::type;
+    if constexpr (std::is_same_v<T, float> || std::is_same_v<T, double>)
+      if (lane_axes > 0 && by_lanes<T>(x, y, out, axis)) return;
+    if constexpr (!std::is_same_v<T, bool> && !std::is_same_v<T, Key>) one_by_one<T>(x, y, out, axis);
+  });
+}
+
+}  // namespace hesse::cpu

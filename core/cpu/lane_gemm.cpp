@@ -1,0 +1,314 @@
+#include "core/cpu/lane_gemm.h"
+
+#include <utility>
+
+// Between AVX2 and SSE2 nothing here would differ; nor do AVX3's extensions matter.
+#define HWY_DISABLED_TARGETS (HWY_SSSE3 | HWY_SSE4 | HWY_AVX3_DL)
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "core/cpu/lane_gemm.cpp"
+#include <hwy/foreach_target.h>
+#include <hwy/highway.h>
+
+HWY_BEFORE_NAMESPACE();
+namespace hesse::cpu::HWY_NAMESPACE {
+namespace hn = hwy::HWY_NAMESPACE;
+
+// Vectors of lanes that a block takes: with 32 registers 5 x 4 accumulators and 4 operands fit, with 16 5 x 2
+// and 2.
+#if HWY_MAX_BYTES == 64 || HWY_TARGET == HWY_NEON
+constexpr int kVectors = 4;
+constexpr int kColumns = 4;
+#else
+constexpr int kVectors = 2;
+constexpr int kColumns = 2;
+#endif
+constexpr int kRows = 5;
+
+/// f(0), ..., f(N - 1) with constant indices: the compiler then keeps arrays of vectors in registers.
+template <class F, size_t... I>
+HWY_INLINE void repeat_indices(F&& f, std::index_sequence<I...>) {
+  (f(std::integral_constant<size_t, I>()), ...);
+}
+template <int N, class F>
+HWY_INLINE void repeat(F&& f) {
+  repeat_indices(f, std::make_index_sequence<N>());
+}
+
+/// The rows x columns x vectors block at y: a is broadcast (uniform) or loaded (varying). `count` > 0 limits
+/// the one vector of a block to its first lanes.
+template <class T, int Rows, int Columns, int Vectors, bool Varying, bool Partial>
+void block(int64_t k, LaneMatrix<const T> a, LaneMatrix<const T> x, LaneMatrix<T> y, size_t count) {
+  const hn::ScalableTag<T> d;
+  using V = hn::Vec<decltype(d)>;
+  const size_t width = hn::Lanes(d);
+  const auto mask = hn::FirstN(d, Partial ? count : width);
+  const auto load = [&](const T* p) HWY_ATTR {
+    if constexpr (Partial)
+      return hn::MaskedLoad(mask, d, p);
+    else
+      return hn::LoadU(d, p);
+  };
+  V sum[Rows][Columns][Vectors];
+  repeat<Rows>([&](auto r) HWY_ATTR {
+    repeat<Columns>([&](auto c)
+                        HWY_ATTR { repeat<Vectors>([&](auto v) HWY_ATTR { sum[r][c][v] = hn::Zero(d); }); });
+  });
+  for (int64_t i = 0; i < k; ++i) {
+    V column[Columns][Vectors];
+    repeat<Columns>([&](auto c) HWY_ATTR {
+      repeat<Vectors>([&](auto v) HWY_ATTR {
+        column[c][v] =
+            load(x.data + i * x.row + static_cast<int64_t>(c) * x.col + static_cast<int64_t>(v * width));
+      });
+    });
+    repeat<Rows>([&](auto r) HWY_ATTR {
+      const T* p = a.data + static_cast<int64_t>(r) * a.row + i * a.col;
+      repeat<Vectors>([&](auto v) HWY_ATTR {
+        V factor;
+        if constexpr (Varying)
+          factor = load(p + static_cast<int64_t>(v * width));
+        else
+          factor = hn::Set(d, *p);
+        repeat<Columns>([&](auto c)
+                            HWY_ATTR { sum[r][c][v] = hn::MulAdd(factor, column[c][v], sum[r][c][v]); });
+      });
+    });
+  }
+  repeat<Rows>([&](auto r) HWY_ATTR {
+    repeat<Columns>([&](auto c) HWY_ATTR {
+      repeat<Vectors>([&](auto v) HWY_ATTR {
+        T* to = y.data + static_cast<int64_t>(r) * y.row + static_cast<int64_t>(c) * y.col +
+                static_cast<int64_t>(v * width);
+        if constexpr (Partial)
+          hn::BlendedStore(sum[r][c][v], mask, d, to);
+        else
+          hn::StoreU(sum[r][c][v], d, to);
+      });
+    });
+  });
+}
+
+/// All rows of Columns columns and Vectors vectors, in blocks of Rows, the rest in one smaller block.
+template <class T, int Rows, int Columns, int Vectors, bool Varying, bool Partial>
+void panel(int64_t m, int64_t k, LaneMatrix<const T> a, LaneMatrix<const T> x, LaneMatrix<T> y,
+           size_t count) {
+  for (; m >= Rows; m -= Rows) {
+    block<T, Rows, Columns, Vectors, Varying, Partial>(k, a, x, y, count);
+    a.data += Rows * a.row;
+    y.data += Rows * y.row;
+  }
+  if constexpr (Rows > 1)
+    if (m > 0) panel<T, Rows - 1, Columns, Vectors, Varying, Partial>(m, k, a, x, y, count);
+}
+
+template <class T>
+LaneMatrix<T> at_lane(LaneMatrix<T> a, int64_t lane) {
+  a.data += lane;
+  return a;
+}
+template <class T>
+LaneMatrix<T> at_column(LaneMatrix<T> a, int64_t column) {
+  a.data += column * a.col;
+  return a;
+}
+
+template <class T>
+void gemm_uniform(int64_t m, int64_t n, int64_t k, int64_t lanes, LaneMatrix<const T> a,
+                  LaneMatrix<const T> x, LaneMatrix<T> y) {
+  // Columns that follow each other in memory are but more lanes.
+  if (n > 1 && x.col == lanes && y.col == lanes) {
+    lanes *= n;
+    n = 1;
+  }
+  const auto width = static_cast<int64_t>(hn::Lanes(hn::ScalableTag<T>()));
+  for (int64_t j = 0; j < n; ++j) {
+    const LaneMatrix<const T> xj = at_column(x, j);
+    const LaneMatrix<T> yj = at_column(y, j);
+    int64_t l = 0;
+    for (; l + kVectors * width <= lanes; l += kVectors * width)
+      panel<T, kRows, 1, kVectors, false, false>(m, k, a, at_lane(xj, l), at_lane(yj, l), 0);
+    for (; l + width <= lanes; l += width)
+      panel<T, kRows, 1, 1, false, false>(m, k, a, at_lane(xj, l), at_lane(yj, l), 0);
+    if (l < lanes)
+      panel<T, kRows, 1, 1, false, true>(m, k, a, at_lane(xj, l), at_lane(yj, l),
+                                         static_cast<size_t>(lanes - l));
+  }
+}
+
+/// With one column every entry of a is read once: a few long runs of lanes. With more it is shared by a block
+/// of them.
+template <class T>
+void gemm_varying(int64_t m, int64_t n, int64_t k, int64_t lanes, LaneMatrix<const T> a,
+                  LaneMatrix<const T> x, LaneMatrix<T> y) {
+  const auto width = static_cast<int64_t>(hn::Lanes(hn::ScalableTag<T>()));
+  int64_t l = 0;
+  const auto columns = [&](auto vectors, auto partial, size_t count) HWY_ATTR {
+    constexpr int kWide = vectors;
+    const LaneMatrix<const T> al = at_lane(a, l), xl = at_lane(x, l);
+    const LaneMatrix<T> yl = at_lane(y, l);
+    int64_t j = 0;
+    for (; j + kColumns <= n; j += kColumns)
+      panel<T, 4, kColumns, 1, true, partial>(m, k, al, at_column(xl, j), at_column(yl, j), count);
+    for (; j < n; ++j)
+      panel<T, 2, 1, kWide, true, partial>(m, k, al, at_column(xl, j), at_column(yl, j), count);
+  };
+  using std::bool_constant, std::integral_constant;
+  if (n < kColumns)
+    for (; l + 4 * width <= lanes; l += 4 * width)
+      columns(integral_constant<int, 4>(), bool_constant<false>(), 0);
+  for (; l + width <= lanes; l += width) columns(integral_constant<int, 1>(), bool_constant<false>(), 0);
+  if (l < lanes) columns(integral_constant<int, 1>(), bool_constant<true>(), static_cast<size_t>(lanes - l));
+}
+
+/// sum += a b^T for one vector of lanes.
+template <int Rows, int Columns, class V, class T, class Load>
+HWY_INLINE void outer_step(V (&sum)[Rows][Columns], const T* a, int64_t a_row, const T* b, int64_t b_row,
+                           Load load) {
+  V row[Rows];
+  repeat<Rows>([&](auto r) HWY_ATTR { row[r] = load(a + static_cast<int64_t>(r) * a_row); });
+  repeat<Columns>([&](auto c) HWY_ATTR {
+    const V column = load(b + static_cast<int64_t>(c) * b_row);
+    repeat<Rows>([&](auto r) HWY_ATTR { sum[r][c] = hn::MulAdd(row[r], column, sum[r][c]); });
+  });
+}
+
+/// to[0..3] += the sums of the entries of four vectors.
+template <class T, class V>
+HWY_INLINE void add_four_sums(V a, V b, V c, V d, T* to) {
+  const hn::ScalableTag<T> tag;
+  const hn::FixedTag<T, 4> four;
+#if HWY_MAX_BYTES == 64
+  if constexpr (sizeof(T) == 8) {
+    // Neighbours, then opposite blocks of two, then neighbouring blocks.
+    const V ab = hn::InterleaveLower(tag, a, b) + hn::InterleaveUpper(tag, a, b);
+    const V cd = hn::InterleaveLower(tag, c, d) + hn::InterleaveUpper(tag, c, d);
+    const V halves = hn::ConcatLowerLower(tag, cd, ab) + hn::ConcatUpperUpper(tag, cd, ab);
+    const V all = halves + hn::SwapAdjacentBlocks(halves);
+    const hn::Half<decltype(tag)> half;
+    const auto sums = hn::ConcatLowerLower(half, hn::UpperHalf(half, all), hn::LowerHalf(half, all));
+    hn::StoreU(hn::LoadU(four, to) + sums, four, to);
+    return;
+  }
+#endif
+  HWY_ALIGN T sums[4] = {hn::GetLane(hn::SumOfLanes(tag, a)), hn::GetLane(hn::SumOfLanes(tag, b)),
+                         hn::GetLane(hn::SumOfLanes(tag, c)), hn::GetLane(hn::SumOfLanes(tag, d))};
+  for (int i = 0; i < 4; ++i) to[i] += sums[i];
+}
+
+/// acc[Rows, Columns] += sum over lanes of a b^T.
+template <class T, int Rows, int Columns>
+void outer_block(int64_t lanes, const T* a, int64_t a_row, const T* b, int64_t b_row, T* acc,
+                 int64_t acc_row) {
+  const hn::ScalableTag<T> d;
+  using V = hn::Vec<decltype(d)>;
+  const auto width = static_cast<int64_t>(hn::Lanes(d));
+  V sum[Rows][Columns];
+  repeat<Rows>([&](auto r) HWY_ATTR { repeat<Columns>([&](auto c) HWY_ATTR { sum[r][c] = hn::Zero(d); }); });
+  int64_t l = 0;
+  for (; l + width <= lanes; l += width)
+    outer_step<Rows, Columns>(sum, a + l, a_row, b + l, b_row,
+                              [d](const T* p) HWY_ATTR { return hn::LoadU(d, p); });
+  if (l < lanes) {
+    const auto mask = hn::FirstN(d, static_cast<size_t>(lanes - l));
+    outer_step<Rows, Columns>(sum, a + l, a_row, b + l, b_row,
+                              [d, mask](const T* p) HWY_ATTR { return hn::MaskedLoad(mask, d, p); });
+  }
+  repeat<Rows>([&](auto r) HWY_ATTR {
+    T* to = acc + static_cast<int64_t>(r) * acc_row;
+    if constexpr (Columns == 4) {
+      add_four_sums<T>(sum[r][0], sum[r][1], sum[r][2], sum[r][3], to);
+    } else {
+      repeat<Columns>([&](auto c) HWY_ATTR { to[c] += hn::GetLane(hn::SumOfLanes(d, sum[r][c])); });
+    }
+  });
+}
+
+template <class T, int Rows, int Columns>
+void outer_panel(int64_t n, int64_t lanes, const T* a, int64_t a_row, const T* b, int64_t b_row, T* acc,
+                 int64_t acc_row) {
+  for (; n >= Columns; n -= Columns) {
+    outer_block<T, Rows, Columns>(lanes, a, a_row, b, b_row, acc, acc_row);
+    b += Columns * b_row;
+    acc += Columns;
+  }
+  if constexpr (Columns > 1)
+    if (n > 0) outer_panel<T, Rows, Columns - 1>(n, lanes, a, a_row, b, b_row, acc, acc_row);
+}
+
+template <class T, int Rows>
+void outer_accumulate(int64_t m, int64_t n, int64_t lanes, const T* a, int64_t a_row, const T* b,
+                      int64_t b_row, T* acc, int64_t acc_row) {
+  for (; m >= Rows; m -= Rows) {
+    outer_panel<T, Rows, kColumns>(n, lanes, a, a_row, b, b_row, acc, acc_row);
+    a += Rows * a_row;
+    acc += Rows * acc_row;
+  }
+  if constexpr (Rows > 1)
+    if (m > 0) outer_accumulate<T, Rows - 1>(m, n, lanes, a, a_row, b, b_row, acc, acc_row);
+}
+
+void UniformF32(int64_t m, int64_t n, int64_t k, int64_t lanes, LaneMatrix<const float> a,
+                LaneMatrix<const float> x, LaneMatrix<float> y) {
+  gemm_uniform<float>(m, n, k, lanes, a, x, y);
+}
+void UniformF64(int64_t m, int64_t n, int64_t k, int64_t lanes, LaneMatrix<const double> a,
+                LaneMatrix<const double> x, LaneMatrix<double> y) {
+  gemm_uniform<double>(m, n, k, lanes, a, x, y);
+}
+void VaryingF32(int64_t m, int64_t n, int64_t k, int64_t lanes, LaneMatrix<const float> a,
+                LaneMatrix<const float> x, LaneMatrix<float> y) {
+  gemm_varying<float>(m, n, k, lanes, a, x, y);
+}
+void VaryingF64(int64_t m, int64_t n, int64_t k, int64_t lanes, LaneMatrix<const double> a,
+                LaneMatrix<const double> x, LaneMatrix<double> y) {
+  gemm_varying<double>(m, n, k, lanes, a, x, y);
+}
+void OuterF32(int64_t m, int64_t n, int64_t lanes, const float* a, int64_t a_row, const float* b,
+              int64_t b_row, float* acc, int64_t acc_row) {
+  outer_accumulate<float, 4>(m, n, lanes, a, a_row, b, b_row, acc, acc_row);
+}
+void OuterF64(int64_t m, int64_t n, int64_t lanes, const double* a, int64_t a_row, const double* b,
+              int64_t b_row, double* acc, int64_t acc_row) {
+  outer_accumulate<double, 4>(m, n, lanes, a, a_row, b, b_row, acc, acc_row);
+}
+
+}  // namespace hesse::cpu::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace hesse::cpu {
+
+HWY_EXPORT(UniformF32);
+HWY_EXPORT(UniformF64);
+HWY_EXPORT(VaryingF32);
+HWY_EXPORT(VaryingF64);
+HWY_EXPORT(OuterF32);
+HWY_EXPORT(OuterF64);
+
+void lane_gemm_uniform(int64_t m, int64_t n, int64_t k, int64_t lanes, LaneMatrix<const float> a,
+                       LaneMatrix<const float> x, LaneMatrix<float> y) {
+  HWY_DYNAMIC_DISPATCH(UniformF32)(m, n, k, lanes, a, x, y);
+}
+void lane_gemm_uniform(int64_t m, int64_t n, int64_t k, int64_t lanes, LaneMatrix<const double> a,
+                       LaneMatrix<const double> x, LaneMatrix<double> y) {
+  HWY_DYNAMIC_DISPATCH(UniformF64)(m, n, k, lanes, a, x, y);
+}
+void lane_gemm_varying(int64_t m, int64_t n, int64_t k, int64_t lanes, LaneMatrix<const float> a,
+                       LaneMatrix<const float> x, LaneMatrix<float> y) {
+  HWY_DYNAMIC_DISPATCH(VaryingF32)(m, n, k, lanes, a, x, y);
+}
+void lane_gemm_varying(int64_t m, int64_t n, int64_t k, int64_t lanes, LaneMatrix<const double> a,
+                       LaneMatrix<const double> x, LaneMatrix<double> y) {
+  HWY_DYNAMIC_DISPATCH(VaryingF64)(m, n, k, lanes, a, x, y);
+}
+void lane_outer_accumulate(int64_t m, int64_t n, int64_t lanes, const float* a, int64_t a_row, const float* b,
+                           int64_t b_row, float* acc, int64_t acc_row) {
+  HWY_DYNAMIC_DISPATCH(OuterF32)(m, n, lanes, a, a_row, b, b_row, acc, acc_row);
+}
+void lane_outer_accumulate(int64_t m, int64_t n, int64_t lanes, const double* a, int64_t a_row,
+                           const double* b, int64_t b_row, double* acc, int64_t acc_row) {
+  HWY_DYNAMIC_DISPATCH(OuterF64)(m, n, lanes, a, a_row, b, b_row, acc, acc_row);
+}
+
+}  // namespace hesse::cpu
+#endif

@@ -1,0 +1,84 @@
+#include "core/ops/matmul.h"
+
+#include "core/cpu/gemm.h"
+#include "core/ops.h"
+#include "core/ops/elementwise.h"
+
+namespace hesse {
+
+Avals MatMul::infer(std::span<const Aval> x) const {
+  const Shape &a = x[0].shape, &b = x[1].shape;
+  const auto both = [&] { return concat(describe(a, x[0].dtype), " and ", describe(b, x[1].dtype)); };
+  require<TypeError>(x[0].dtype != kBool && x[0].dtype != kKey, "matmul: x and y must be numeric, got ",
+                     both(), "; convert with astype(x, int64)");
+  require<TypeError>(x[0].dtype == x[1].dtype, "matmul: x and y must be of one dtype, got ", both());
+  require(a.size() >= 2 && a.size() == b.size(), "matmul: x and y must be matrices, got ", both());
+  const size_t batch = a.size() - 2;
+  for (size_t d = 0; d < batch; ++d) require(a[d] == b[d], "matmul: the batch axes of ", both(), " differ");
+  require(a[batch + 1] == b[batch],
+          "matmul: the last axis of x must be as long as the last but one of y, got ", both());
+  Shape out = a;
+  out[batch + 1] = b[batch + 1];
+  return {{out, x[0].dtype}};
+}
+
+void MatMul::kernel(std::span<const View> x, std::span<const View> out, int lane_axes) const {
+  cpu::matmul(x[0], x[1], out[0], lane_axes);
+}
+
+// <ct, t y> = <ct y^T, t>;  <ct, x t> = <x^T ct, t>
+MaybeArray MatMul::transpose(std::span<const Array> x, const Array& ct, int i) const {
+  return i == 0 ? apply1(the<MatMul>(), {ct, matrix_transpose(x[1])})
+                : apply1(the<MatMul>(), {matrix_transpose(x[0]), ct});
+}
+
+namespace {
+
+Shape without_last(const Shape& s, size_t count) {
+  Shape out = s;
+  for (size_t i = 0; i < count; ++i) out.pop_back();
+  return out;
+}
+Shape with(Shape s, std::initializer_list<int64_t> more) {
+  for (const int64_t n : more) s.push_back(n);
+  return s;
+}
+
+/// x [..., m, k] times y [..., k, n], of one dtype.
+Array matrix_product(const Array& x, const Array& y) {
+  if (x.ndim() == 2 && y.ndim() == 2) return apply1(the<MatMul>(), {x, y});
+  const int64_t m = x.dim(-2), k = x.dim(-1), n = y.dim(-1);
+  const auto refuse = [&] {
+    return concat("matmul: the last axis of x must be as long as the last but one of y, got ", describe(x),
+                  " and ", describe(y));
+  };
+  require(k == y.dim(-2), refuse());
+  // One matrix for the whole batch: a single product, so that its cotangent is one too and not a sum over
+  // copies.
+  if (y.ndim() == 2) {
+    const Shape batch = without_last(x.shape(), 2);
+    const Array rows = reshape(x, {num_elements(batch) * m, k});
+    return reshape(apply1(the<MatMul>(), {rows, y}), with(batch, {m, n}));
+  }
+  if (x.ndim() == 2) return matrix_transpose(matrix_product(matrix_transpose(y), matrix_transpose(x)));
+  const Shape batch =
+      broadcast_shapes("matmul (batch axes)", without_last(x.shape(), 2), without_last(y.shape(), 2));
+  return apply1(the<MatMul>(), {broadcast_to(x, with(batch, {m, k})), broadcast_to(y, with(batch, {k, n}))});
+}
+
+}  // namespace
+
+Array matmul(const Array& x, const Array& y) {
+  require(x.ndim() > 0 && y.ndim() > 0, "matmul: x and y must have at least one axis, got ", describe(x),
+          " and ", describe(y), "; use multiply for scalars");
+  const DType dtype = promote(x.dtype(), y.dtype());
+  Array a = converted(x, dtype), b = converted(y, dtype);
+  if (x.ndim() == 1) a = expand_dims(a, {0});
+  if (y.ndim() == 1) b = expand_dims(b, {1});
+  Array product = matrix_product(a, b);
+  if (y.ndim() == 1) product = squeeze(product, Axes{-1});
+  if (x.ndim() == 1) product = squeeze(product, Axes{y.ndim() == 1 ? -1 : -2});
+  return product;
+}
+
+}  // namespace hesse

@@ -1,0 +1,18 @@
+#pragma once
+#include "core/op.h"
+
+namespace hesse {
+
+/// y[..., i, j] = sum over k of x[..., i, k] y[..., k, j]: operands [batch..., m, k] and [batch..., k, n] of
+/// one dtype and batch shape.
+class MatMul final : public Linear {
+ public:
+  MatMul() : Linear(In::Each) {}
+  std::string_view name() const override { return "matmul"; }
+  Avals infer(std::span<const Aval> x) const override;
+  void kernel(std::span<const View> x, std::span<const View> out, int lane_axes) const override;
+  bool has_lane_kernel() const override { return true; }
+  MaybeArray transpose(std::span<const Array> x, const Array& ct, int i) const override;
+};
+
+}  // namespace hesse
