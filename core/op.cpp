@@ -4,6 +4,7 @@
 
 #include "core/graph.h"
 #include "core/ops.h"
+#include "core/ops/view_loops.h"
 
 namespace hesse {
 namespace {
@@ -67,12 +68,14 @@ size_t Op::hash() const {
 
 Arrays Op::eval(std::span<const Array> x) const {
   if (is_view()) {
+    const Aval in = aval(x[0]);
+    infer({&in, 1});  // refuses bad arguments
     std::optional<View> v = alias(x[0].view(), 0);
     if (v) return {x[0].viewed(*v)};
-    const Array packed = copy(x[0].detached());
-    v = alias(packed.view(), 0);
+    const Array row_major = packed(x[0]);
+    v = alias(row_major.view(), 0);
     require<Error>(v.has_value(), name(), ": no view of a row-major operand");
-    return {packed.viewed(*v)};
+    return {row_major.viewed(*v)};
   }
   Avals in;
   std::vector<View> views;
