@@ -171,7 +171,7 @@ Arrays Graph::call(std::span<const Array> inputs) const {
     Arrays in;
     in.reserve(eq.in.size());
     for (int v : eq.in) in.push_back(env[static_cast<size_t>(v)]);
-    Arrays out = apply(eq.op, std::move(in));
+    Arrays out = hesse::apply(eq.op, std::move(in));
     for (size_t k = 0; k < out.size(); ++k) env[static_cast<size_t>(eq.out[k])] = std::move(out[k]);
     for (int v : last_use_[e]) env[static_cast<size_t>(v)] = Array();
   }
@@ -196,6 +196,31 @@ Arrays Graph::run(std::span<const Array> inputs) const {
   Arrays out;
   for (int v : outputs_) out.push_back(env[static_cast<size_t>(v)].detached());
   return out;
+}
+
+std::vector<bool> Graph::depends_on(const std::vector<bool>& marked) const {
+  std::vector<bool> out(values_.size(), false);
+  std::copy(marked.begin(), marked.end(), out.begin());
+  for (const Equation& e : equations_) {
+    bool any = false;
+    for (int v : e.in) any = any || out[static_cast<size_t>(v)];
+    for (int v : e.out) out[static_cast<size_t>(v)] = any;
+  }
+  return out;
+}
+
+bool Graph::is_linear_in(const std::vector<bool>& marked) const {
+  const std::vector<bool> depends = depends_on(marked);
+  for (const Equation& e : equations_) {
+    std::vector<bool> in;
+    bool any = false;
+    for (int v : e.in) {
+      in.push_back(depends[static_cast<size_t>(v)]);
+      any = any || in.back();
+    }
+    if (any && !e.op->is_linear_in(in)) return false;
+  }
+  return true;
 }
 
 bool Graph::equals(const Graph& o) const {

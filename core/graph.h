@@ -36,6 +36,11 @@ class Graph : public RefCounted<Graph> {
   /// Evaluates on data, releasing every value after its last use.
   Arrays run(std::span<const Array> inputs) const;
 
+  /// Whether the outputs are linear in the inputs marked, jointly, with the others fixed.
+  bool is_linear_in(const std::vector<bool>& marked) const;
+  /// For each value, whether it depends on an input marked.
+  std::vector<bool> depends_on(const std::vector<bool>& marked) const;
+
   /// Same equations, constants and outputs.
   bool equals(const Graph& other) const;
   size_t hash() const { return hash_; }

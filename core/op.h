@@ -58,6 +58,10 @@ class Op : public RefCounted<Op> {
   /// Whether the op is linear in the inputs marked, jointly, with the others fixed. Transposition refuses others.
   virtual bool is_linear_in(const std::vector<bool>& marked) const = 0;
 
+  /// Linear in all inexact inputs together, in each with the others fixed, or neither: what moves out of a sum over lanes.
+  enum class Linearity { None, Together, Each };
+  virtual Linearity linearity() const { return Linearity::None; }
+
   /// Which input and output values the rules read: a node keeps only those.
   virtual bool reads_input(int i) const { return (void)i, true; }
   virtual bool reads_output(int i) const { return (void)i, true; }
@@ -117,6 +121,7 @@ class Linear : public Op {
   std::optional<MaybeArrays> vjp(std::span<const Array> x, std::span<const Array> y, std::span<const MaybeArray> ct,
                                  const std::vector<bool>& wanted) const final;
   bool is_linear_in(const std::vector<bool>& marked) const override;
+  Linearity linearity() const override { return in_ == In::Together ? Linearity::Together : Linearity::Each; }
   /// Together: none. Each: all (an input's tangent meets the other inputs' values).
   bool reads_input(int) const override { return in_ == In::Each; }
   bool reads_output(int) const override { return false; }

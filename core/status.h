@@ -18,6 +18,8 @@ class FailureScope {
   FailureScope(const FailureScope&) = delete;
   FailureScope& operator=(const FailureScope&) = delete;
   bool failed() const { return failed_; }
+  Failure failure() const { return kind_; }
+  const std::string& message() const { return message_; }
   /// Throws NumericalError or IndexError with the first message, `context` before it.
   void raise_if_failed(std::string_view context = {}) const;
 

@@ -1,0 +1,193 @@
+#include <algorithm>
+
+#include "core/cpu/assign.h"
+#include "core/ops.h"
+#include "core/ops/control.h"
+#include "core/ops/control_graph.h"
+#include "core/ops/loop.h"
+
+namespace hesse {
+namespace {
+
+Shape with_front(int64_t n, Shape s) {
+  s.insert(0, n);
+  return s;
+}
+
+class ScanOp final : public Op {
+ public:
+  ScanOp(Ref<const Graph> body, int num_carry, int num_xs, int64_t length, bool reverse, bool save)
+      : body_(std::move(body)), nc_(static_cast<size_t>(num_carry)), nx_(static_cast<size_t>(num_xs)), length_(length),
+        reverse_(reverse), save_(save) {}
+  std::string_view name() const override { return "scan"; }
+  Params params() const override {
+    return {{"num_carry", static_cast<int64_t>(nc_)}, {"num_xs", static_cast<int64_t>(nx_)}, {"length", length_},
+            {"reverse", reverse_}, {"save", save_}, {"body", body_}};
+  }
+
+  Avals infer(std::span<const Aval> x) const override {
+    require(static_cast<int>(x.size()) == body_->num_inputs(), "scan: ", x.size(), " inputs for a body of ", body_->num_inputs());
+    const int64_t n = steps(x);
+    Avals out;
+    for (size_t i = 0; i < nc_; ++i) {
+      const Aval want = body_->input_aval(static_cast<int>(i)), got = body_->output_aval(static_cast<int>(i));
+      require(x[i] == want && got == want, "scan: carry ", i, " starts as ", describe(x[i].shape, x[i].dtype),
+              " and the body returns ", describe(got.shape, got.dtype), "; a carry keeps its shape and dtype");
+      out.push_back(want);
+    }
+    for (size_t k = nc_; k < static_cast<size_t>(body_->num_outputs()); ++k) {
+      const Aval a = body_->output_aval(static_cast<int>(k));
+      out.push_back({with_front(n, a.shape), a.dtype});
+    }
+    if (save_)
+      for (size_t i = 0; i < nc_; ++i) out.push_back({with_front(n, x[i].shape), x[i].dtype});
+    return out;
+  }
+
+  Arrays eval(std::span<const Array> x) const override {
+    Avals avals;
+    for (const Array& a : x) avals.push_back(aval(a));
+    const Avals shapes = infer(avals);
+    const int64_t n = steps(avals);
+    Arrays carry(x.begin(), x.begin() + static_cast<int64_t>(nc_)), stacked;
+    for (size_t k = nc_; k < shapes.size(); ++k) stacked.push_back(Array::uninitialized(shapes[k].shape, shapes[k].dtype));
+    const size_t ny = static_cast<size_t>(body_->num_outputs()) - nc_;
+    Arrays in(x.begin(), x.end());
+    for (int64_t s = 0; s < n; ++s) {
+      if (s % 64 == 0) poll_interrupt();
+      const int64_t t = reverse_ ? n - 1 - s : s;
+      std::copy(carry.begin(), carry.end(), in.begin());
+      for (size_t i = nc_; i < nc_ + nx_; ++i) in[i] = x[i].viewed(cpu::at(x[i].view(), 0, t));
+      if (save_)
+        for (size_t i = 0; i < nc_; ++i) cpu::assign(carry[i].view(), cpu::at(stacked[ny + i].view(), 0, t));
+      Arrays out = body_->run(in);
+      for (size_t k = 0; k < ny; ++k) cpu::assign(out[nc_ + k].view(), cpu::at(stacked[k].view(), 0, t));
+      out.resize(nc_);
+      carry = std::move(out);
+    }
+    carry.insert(carry.end(), stacked.begin(), stacked.end());
+    return carry;
+  }
+
+  // (c, dc) is carried along: constant memory.
+  MaybeArrays jvp(std::span<const Array> x, std::span<const Array> y, std::span<const MaybeArray> dx) const override {
+    std::vector<bool> marked;
+    for (const MaybeArray& t : dx) marked.push_back(t.has_value());
+    const LoopTangent d = loop_jvp(body_, static_cast<int>(nc_), static_cast<int>(nx_), marked);
+    std::copy(d.carry.begin(), d.carry.end(), marked.begin());
+    Arrays in;
+    int carries = 0, xs = 0;
+    const auto group = [&](size_t begin, size_t end, int* count) {
+      const size_t before = in.size();
+      in.insert(in.end(), x.begin() + static_cast<int64_t>(begin), x.begin() + static_cast<int64_t>(end));
+      for (size_t i = begin; i < end; ++i)
+        if (marked[i]) in.push_back(dx[i] ? *dx[i] : zeros_of(aval(x[i])));
+      if (count) *count = static_cast<int>(in.size() - before);
+    };
+    group(0, nc_, &carries);
+    group(nc_, nc_ + nx_, &xs);
+    group(nc_ + nx_, x.size(), nullptr);
+    const Arrays out = hesse::apply(scan_op(d.body, carries, xs, length_, reverse_, save_), in);
+    // Outputs: carries, their tangents, ys, theirs, and saved carries with theirs.
+    MaybeArrays dy(y.size());
+    const size_t ny = d.ys.size();
+    size_t at = nc_;
+    for (size_t i = 0; i < nc_; ++i)
+      if (d.carry[i]) dy[i] = out[at++];
+    at += ny;
+    for (size_t k = 0; k < ny; ++k)
+      if (d.ys[k]) dy[nc_ + k] = out[at++];
+    if (save_) {
+      at += nc_;
+      for (size_t i = 0; i < nc_; ++i)
+        if (d.carry[i]) dy[nc_ + ny + i] = out[at++];
+    }
+    return dy;
+  }
+
+  std::optional<MaybeArrays> vjp(std::span<const Array> x, std::span<const Array> y, std::span<const MaybeArray> ct,
+                                 const std::vector<bool>& wanted) const override {
+    const size_t ny = static_cast<size_t>(body_->num_outputs()) - nc_;
+    Arrays all(y.begin(), y.end());
+    if (!save_)
+      all = hesse::apply(scan_op(body_, static_cast<int>(nc_), static_cast<int>(nx_), length_, reverse_, true), Arrays(x.begin(), x.end()));
+    const Arrays saved(all.begin() + static_cast<int64_t>(nc_ + ny), all.end());
+    return loop_vjp(body_, static_cast<int>(nc_), static_cast<int>(nx_), length_, reverse_, x, saved, ct, wanted);
+  }
+
+  // Linear where the body is and linear carries stay linear: checked on the fixed point of the marks.
+  bool is_linear_in(const std::vector<bool>& marked_in) const override {
+    std::vector<bool> marked = marked_in;
+    for (bool stable = false; !stable;) {
+      stable = true;
+      const std::vector<bool> depends = body_->depends_on(marked);
+      for (size_t i = 0; i < nc_; ++i)
+        if (depends[static_cast<size_t>(body_->outputs()[i])] && !marked[i]) {
+          marked[i] = true;
+          stable = false;
+        }
+    }
+    return body_->is_linear_in(marked);
+  }
+  bool reads_output(int k) const override { return save_ && static_cast<size_t>(k) >= static_cast<size_t>(body_->num_outputs()); }
+
+ private:
+  int64_t steps(std::span<const Aval> x) const {
+    int64_t n = length_;
+    for (size_t i = nc_; i < nc_ + nx_; ++i) {
+      require(!x[i].shape.empty(), "scan: xs ", i - nc_, " is a scalar; scan runs over axis 0");
+      const int64_t m = x[i].shape.front();
+      require(n == kDynamic || m == n || m == kDynamic, "scan: xs ", i - nc_, " has length ", m, ", expected ", n);
+      if (n == kDynamic) n = m;
+    }
+    return n;
+  }
+  Ref<const Graph> body_;
+  size_t nc_, nx_;
+  int64_t length_;
+  bool reverse_, save_;
+};
+
+}  // namespace
+
+OpRef scan_op(Ref<const Graph> body, int num_carry, int num_xs, int64_t length, bool reverse, bool save) {
+  return make_op<ScanOp>(std::move(body), num_carry, num_xs, length, reverse, save);
+}
+
+Arrays scan(const Fn& f, const Arrays& carry_in, const Arrays& xs, std::optional<int64_t> length, bool reverse) {
+  require(!xs.empty() || length, "scan: give xs or a length");
+  require(!length || *length >= 0, "scan: length is ", length.value_or(0));
+  int64_t n = length.value_or(kDynamic);
+  Arrays carry = carry_in;
+  Traced t;
+  for (int pass = 0;; ++pass) {
+    Avals avals;
+    for (const Array& c : carry) avals.push_back(aval(c));
+    for (size_t i = 0; i < xs.size(); ++i) {
+      require(xs[i].ndim() > 0, "scan: xs ", i, " is a scalar; scan runs over axis 0");
+      if (n == kDynamic) n = xs[i].shape()[0];
+      Aval a = aval(xs[i]);
+      a.shape.erase(0);
+      avals.push_back(a);
+    }
+    t = trace(f, avals, true);
+    require(t.graph->num_outputs() >= static_cast<int>(carry.size()), "scan: the body returns ", t.graph->num_outputs(),
+            " arrays, fewer than the ", carry.size(), " carries");
+    // A weak scalar that starts a carry takes the dtype that the body gives it.
+    bool again = false;
+    for (size_t i = 0; i < carry.size(); ++i) {
+      const DType want = t.graph->output_aval(static_cast<int>(i)).dtype;
+      if (pass == 0 && carry[i].is_weak() && carry[i].dtype() != want) {
+        carry[i] = astype(carry[i], want);
+        again = true;
+      }
+    }
+    if (!again) break;
+  }
+  Arrays in = carry;
+  in.insert(in.end(), xs.begin(), xs.end());
+  in.insert(in.end(), t.captures.begin(), t.captures.end());
+  return hesse::apply(scan_op(t.graph, static_cast<int>(carry.size()), static_cast<int>(xs.size()), n, reverse, false), in);
+}
+
+}  // namespace hesse

@@ -1,0 +1,253 @@
+#include <algorithm>
+
+#include "core/cpu/assign.h"
+#include "core/ops.h"
+#include "core/ops/control.h"
+#include "core/ops/control_graph.h"
+#include "core/ops/loop.h"
+
+namespace hesse {
+namespace {
+
+/// Rows of equal shape whose number is known only when the loop ends; grows by doubling.
+class Stack {
+ public:
+  explicit Stack(const Array& like) : row_(aval(like)) {}
+  void push(const Array& a) {
+    if (count_ == capacity_) grow();
+    cpu::assign(a.view(), cpu::at(rows_.view(), 0, count_++));
+  }
+  Array take() const {
+    if (count_ == 0) return Array::uninitialized(shape(0), row_.dtype);
+    return rows_.viewed(cpu::range(rows_.view(), 0, 0, count_));
+  }
+
+ private:
+  Shape shape(int64_t n) const {
+    Shape s = row_.shape;
+    s.insert(0, n);
+    return s;
+  }
+  void grow() {
+    capacity_ = std::max<int64_t>(8, 2 * capacity_);
+    const Array fresh = Array::uninitialized(shape(capacity_), row_.dtype);
+    if (count_) cpu::assign(cpu::range(rows_.view(), 0, 0, count_), cpu::range(fresh.view(), 0, 0, count_));
+    rows_ = fresh;
+  }
+  Aval row_;
+  Array rows_;
+  int64_t count_ = 0, capacity_ = 0;
+};
+
+/// carry = body(carry) while cond(carry). Inputs: carry, consts of cond, consts of body. Outputs: the last carries and, with
+/// `save`, stacks of the carries that entered each step: their common length is known at run time only.
+class WhileOp final : public Op {
+ public:
+  WhileOp(Ref<const Graph> cond, Ref<const Graph> body, int num_carry, int num_cond_consts, bool save)
+      : cond_(std::move(cond)), body_(std::move(body)), nc_(static_cast<size_t>(num_carry)),
+        nk_(static_cast<size_t>(num_cond_consts)), save_(save) {}
+  std::string_view name() const override { return "while_loop"; }
+  Params params() const override {
+    return {{"num_carry", static_cast<int64_t>(nc_)}, {"num_cond_consts", static_cast<int64_t>(nk_)}, {"save", save_},
+            {"cond", cond_}, {"body", body_}};
+  }
+
+  Avals infer(std::span<const Aval> x) const override {
+    require(cond_->num_outputs() == 1 && cond_->output_aval(0).shape.empty() && is_bool(cond_->output_aval(0).dtype),
+            "while_loop: cond must return one bool scalar",
+            cond_->num_outputs() ? concat(", it returns ", describe(cond_->output_aval(0).shape, cond_->output_aval(0).dtype)) : "");
+    require(body_->num_outputs() == static_cast<int>(nc_), "while_loop: the body returns ", body_->num_outputs(),
+            " arrays for ", nc_, " carries");
+    Avals out;
+    for (size_t i = 0; i < nc_; ++i) {
+      const Aval got = body_->output_aval(static_cast<int>(i));
+      require(got == x[i], "while_loop: carry ", i, " starts as ", describe(x[i].shape, x[i].dtype), " and the body returns ",
+              describe(got.shape, got.dtype), "; a carry keeps its shape and dtype");
+      out.push_back(x[i]);
+    }
+    if (save_)
+      for (size_t i = 0; i < nc_; ++i) {
+        out.push_back(x[i]);
+        out.back().shape.insert(0, kDynamic);
+      }
+    return out;
+  }
+
+  Arrays eval(std::span<const Array> x) const override {
+    Arrays in_cond(x.begin(), x.begin() + static_cast<int64_t>(nc_ + nk_));
+    Arrays in_body(x.begin(), x.begin() + static_cast<int64_t>(nc_));
+    in_body.insert(in_body.end(), x.begin() + static_cast<int64_t>(nc_ + nk_), x.end());
+    std::vector<Stack> stacks;
+    if (save_)
+      for (size_t i = 0; i < nc_; ++i) stacks.emplace_back(x[i]);
+    for (int64_t step = 0; cond_->run(in_cond)[0].item<bool>(); ++step) {
+      if (step % 64 == 0) poll_interrupt();
+      for (size_t i = 0; i < stacks.size(); ++i) stacks[i].push(in_body[i]);
+      const Arrays out = body_->run(in_body);
+      std::copy(out.begin(), out.end(), in_cond.begin());
+      std::copy(out.begin(), out.end(), in_body.begin());
+    }
+    Arrays y(in_body.begin(), in_body.begin() + static_cast<int64_t>(nc_));
+    for (const Stack& s : stacks) y.push_back(s.take());
+    return y;
+  }
+
+  MaybeArrays jvp(std::span<const Array> x, std::span<const Array> y, std::span<const MaybeArray> dx) const override {
+    std::vector<bool> marked;  // of the body's inputs: carry, body consts
+    for (size_t i = 0; i < x.size(); ++i)
+      if (i < nc_ || i >= nc_ + nk_) marked.push_back(dx[i].has_value());
+    const LoopTangent d = loop_jvp(body_, static_cast<int>(nc_), 0, marked);
+    std::copy(d.carry.begin(), d.carry.end(), marked.begin());
+    Arrays in;
+    Avals cond_avals;
+    std::vector<int> from;
+    for (size_t i = 0; i < nc_; ++i) {
+      in.push_back(x[i]);
+      from.push_back(static_cast<int>(i));
+    }
+    for (size_t i = 0; i < nc_; ++i)
+      if (d.carry[i]) {
+        in.push_back(dx[i] ? *dx[i] : zeros_of(aval(x[i])));
+        from.push_back(-1);
+      }
+    const auto carries = static_cast<int>(in.size());
+    for (size_t i = nc_; i < nc_ + nk_; ++i) {
+      in.push_back(x[i]);
+      from.push_back(static_cast<int>(i));
+    }
+    for (const Array& a : in) cond_avals.push_back(aval(a));
+    in.insert(in.end(), x.begin() + static_cast<int64_t>(nc_ + nk_), x.end());
+    for (size_t i = nc_ + nk_; i < x.size(); ++i)
+      if (dx[i]) in.push_back(*dx[i]);
+    const Ref<const Graph> cond = permuted(cond_, from, cond_avals, {0});
+    const Arrays out = hesse::apply(make_op<WhileOp>(cond, d.body, carries, static_cast<int>(nk_), save_), in);
+    MaybeArrays dy(y.size());
+    size_t at = nc_;
+    for (size_t i = 0; i < nc_; ++i)
+      if (d.carry[i]) dy[i] = out[at++];
+    if (save_) {
+      at += nc_;
+      for (size_t i = 0; i < nc_; ++i)
+        if (d.carry[i]) dy[nc_ + i] = out[at++];
+    }
+    return dy;
+  }
+
+  // The loop again with its carries on stacks, then a scan over them backwards.
+  std::optional<MaybeArrays> vjp(std::span<const Array> x, std::span<const Array> y, std::span<const MaybeArray> ct,
+                                 const std::vector<bool>& wanted) const override {
+    Arrays all(y.begin(), y.end());
+    if (!save_)
+      all = hesse::apply(make_op<WhileOp>(cond_, body_, static_cast<int>(nc_), static_cast<int>(nk_), true),
+                         Arrays(x.begin(), x.end()));
+    const Arrays saved(all.begin() + static_cast<int64_t>(nc_), all.end());
+    Arrays in;
+    std::vector<bool> want;
+    for (size_t i = 0; i < x.size(); ++i)
+      if (i < nc_ || i >= nc_ + nk_) {
+        in.push_back(x[i]);
+        want.push_back(wanted[i]);
+      }
+    const MaybeArrays g = loop_vjp(body_, static_cast<int>(nc_), 0, kDynamic, false, in, saved, ct, want);
+    MaybeArrays out(x.size());
+    for (size_t i = 0, j = 0; i < x.size(); ++i)
+      if (i < nc_ || i >= nc_ + nk_) out[i] = g[j++];
+    return out;
+  }
+
+  bool is_linear_in(const std::vector<bool>& marked_in) const override {
+    std::vector<bool> marked;
+    for (size_t i = 0; i < marked_in.size(); ++i)
+      if (i < nc_ || i >= nc_ + nk_) marked.push_back(marked_in[i]);
+    for (bool stable = false; !stable;) {
+      stable = true;
+      const std::vector<bool> depends = body_->depends_on(marked);
+      for (size_t i = 0; i < nc_; ++i)
+        if (depends[static_cast<size_t>(body_->outputs()[i])] && !marked[i]) {
+          marked[i] = true;
+          stable = false;
+        }
+    }
+    std::vector<bool> in_cond(marked.begin(), marked.begin() + static_cast<int64_t>(nc_));
+    in_cond.resize(nc_ + nk_, false);
+    return body_->is_linear_in(marked) && !cond_->depends_on(in_cond)[static_cast<size_t>(cond_->outputs()[0])];
+  }
+  bool reads_output(int k) const override { return save_ && static_cast<size_t>(k) >= nc_; }
+
+ private:
+  Ref<const Graph> cond_, body_;
+  size_t nc_, nk_;
+  bool save_;
+};
+
+}  // namespace
+
+Arrays while_loop(const Fn& cond, const Fn& body, const Arrays& carry_in) {
+  require(!carry_in.empty(), "while_loop: needs at least one carry");
+  Arrays carry = carry_in;
+  Traced b;
+  Avals avals;
+  for (int pass = 0;; ++pass) {
+    avals.clear();
+    for (const Array& c : carry) avals.push_back(aval(c));
+    b = trace(body, avals, true);
+    bool again = false;
+    for (size_t i = 0; i < carry.size() && i < static_cast<size_t>(b.graph->num_outputs()); ++i) {
+      const DType want = b.graph->output_aval(static_cast<int>(i)).dtype;
+      if (pass == 0 && carry[i].is_weak() && carry[i].dtype() != want) {
+        carry[i] = astype(carry[i], want);
+        again = true;
+      }
+    }
+    if (!again) break;
+  }
+  const Traced c = trace(cond, avals, true);
+  Arrays in = carry;
+  in.insert(in.end(), c.captures.begin(), c.captures.end());
+  in.insert(in.end(), b.captures.begin(), b.captures.end());
+  return hesse::apply(make_op<WhileOp>(c.graph, b.graph, static_cast<int>(carry.size()), static_cast<int>(c.captures.size()), false), in);
+}
+
+Arrays fori_loop(const Array& lower, const Array& upper, const std::function<Arrays(const Array&, std::span<const Array>)>& body,
+                 const Arrays& carry) {
+  const auto check = [](const Array& a, const char* which) {
+    require(a.ndim() == 0, "fori_loop: ", which, " has shape ", a.shape(), ", expected a scalar");
+    require<TypeError>(is_integer(a.dtype()), "fori_loop: ", which, " has dtype ", a.dtype(), ", expected an integer");
+  };
+  check(lower, "lower");
+  check(upper, "upper");
+  const Array first = astype(lower, kInt64), end = astype(upper, kInt64);
+  if (is_constant(lower) && is_constant(upper)) {  // a length known now: a scan
+    const int64_t a = lower.item<int64_t>(), n = std::max<int64_t>(0, upper.item<int64_t>() - a);
+    Arrays in = carry;
+    in.push_back(Array::from<int64_t>(std::span<const int64_t>(&a, 1), {}));
+    Arrays out = scan(
+        [&](std::span<const Array> args) {
+          Arrays next = body(args.back(), args.first(args.size() - 1));
+          require(next.size() == args.size() - 1, "fori_loop: the body returns ", next.size(), " arrays for ", args.size() - 1, " carries");
+          next.push_back(add(args.back(), Array(int64_t{1})));
+          return next;
+        },
+        in, {}, n);
+    out.pop_back();
+    return out;
+  }
+  Arrays in = carry;
+  in.push_back(first);
+  in.push_back(end);
+  Arrays out = while_loop([](std::span<const Array> args) { return Arrays{less(args[args.size() - 2], args.back())}; },
+                          [&](std::span<const Array> args) {
+                            const Array& i = args[args.size() - 2];
+                            Arrays next = body(i, args.first(args.size() - 2));
+                            require(next.size() == args.size() - 2, "fori_loop: the body returns ", next.size(),
+                                    " arrays for ", args.size() - 2, " carries");
+                            next.push_back(add(i, Array(int64_t{1})));
+                            next.push_back(args.back());
+                            return next;
+                          },
+                          in);
+  out.resize(out.size() - 2);
+  return out;
+}
+
+}  // namespace hesse
