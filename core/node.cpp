@@ -267,6 +267,6 @@ Arrays apply(const OpRef& op, Arrays inputs) {
   return outputs;
 }
 
-Array apply1(const OpRef& op, Arrays inputs) { return apply(op, std::move(inputs))[0]; }
+Array apply1(const OpRef& op, Arrays inputs) { return hesse::apply(op, std::move(inputs))[0]; }
 
 }  // namespace hesse
