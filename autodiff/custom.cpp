@@ -2,8 +2,9 @@
 #include "core/derivatives.h"
 #include "core/ops.h"
 
-/// Functions with a user's derivative. Both linearise to one opaque linear node, which holds residuals, `apply` (J) and its
-/// transpose (J^T): reverse mode runs the user's backward function exactly, forward mode its transpose.
+/// Functions with a user's derivative. Both linearise to one opaque linear node, which holds residuals,
+/// `apply` (J) and its transpose (J^T): reverse mode runs the user's backward function exactly, forward mode
+/// its transpose.
 namespace hesse {
 namespace {
 
@@ -11,7 +12,9 @@ namespace {
 class LinearCallOp final : public Op {
  public:
   LinearCallOp(Ref<const Graph> apply, Ref<const Graph> apply_transpose, int num_residuals, std::string name)
-      : apply_(std::move(apply)), transpose_(std::move(apply_transpose)), nr_(static_cast<size_t>(num_residuals)),
+      : apply_(std::move(apply)),
+        transpose_(std::move(apply_transpose)),
+        nr_(static_cast<size_t>(num_residuals)),
         name_(std::move(name)) {}
   std::string_view name() const override { return "linear_call"; }
   Params params() const override {
@@ -30,7 +33,8 @@ class LinearCallOp final : public Op {
   Arrays eval(std::span<const Array> x) const override { return forward()->run(x); }
 
   // Linear in x; in the residuals as the graph of apply says.
-  MaybeArrays jvp(std::span<const Array> x, std::span<const Array> y, std::span<const MaybeArray> dx) const override {
+  MaybeArrays jvp(std::span<const Array> x, std::span<const Array> y,
+                  std::span<const MaybeArray> dx) const override {
     const Ref<const Graph> g = forward();
     MaybeArrays dy(y.size());
     std::vector<bool> marked(x.size(), false);
@@ -57,7 +61,8 @@ class LinearCallOp final : public Op {
     }
     return dy;
   }
-  std::optional<MaybeArrays> vjp(std::span<const Array> x, std::span<const Array> y, std::span<const MaybeArray> ct,
+  std::optional<MaybeArrays> vjp(std::span<const Array> x, std::span<const Array> y,
+                                 std::span<const MaybeArray> ct,
                                  const std::vector<bool>& wanted) const override {
     MaybeArrays out(x.size());
     Arrays full(x.begin(), x.begin() + static_cast<int64_t>(nr_));
@@ -66,7 +71,8 @@ class LinearCallOp final : public Op {
     bool linear = false, residuals = false;
     for (size_t i = 0; i < x.size(); ++i) (i < nr_ ? residuals : linear) |= wanted[i];
     if (linear) {
-      const Arrays g = hesse::apply(make_op<LinearCallOp>(transpose_, apply_, static_cast<int>(nr_), name_), full);
+      const Arrays g =
+          hesse::apply(make_op<LinearCallOp>(transpose_, apply_, static_cast<int>(nr_), name_), full);
       for (size_t i = nr_; i < x.size(); ++i)
         if (wanted[i]) out[i] = g[i - nr_];
     }
@@ -105,35 +111,46 @@ class LinearCallOp final : public Op {
   std::string name_;
 };
 
-/// y = primal(x), with the user's rule. Inputs: the arguments, then what the functions captured, which cannot be
-/// differentiated: the rule says nothing about it.
+/// y = primal(x), with the user's rule. Inputs: the arguments, then what the functions captured, which cannot
+/// be differentiated: the rule says nothing about it.
 class CustomOp final : public Op {
  public:
   enum class Rule { Jvp, Vjp };
-  CustomOp(Rule rule, Ref<const Graph> primal, Ref<const Graph> forward, Ref<const Graph> backward, int num_args, int num_primal_captures,
-           int num_forward_captures)
-      : rule_(rule), primal_(std::move(primal)), forward_(std::move(forward)), backward_(std::move(backward)),
-        na_(static_cast<size_t>(num_args)), np_(static_cast<size_t>(num_primal_captures)), nf_(static_cast<size_t>(num_forward_captures)) {}
+  CustomOp(Rule rule, Ref<const Graph> primal, Ref<const Graph> forward, Ref<const Graph> backward,
+           int num_args, int num_primal_captures, int num_forward_captures)
+      : rule_(rule),
+        primal_(std::move(primal)),
+        forward_(std::move(forward)),
+        backward_(std::move(backward)),
+        na_(static_cast<size_t>(num_args)),
+        np_(static_cast<size_t>(num_primal_captures)),
+        nf_(static_cast<size_t>(num_forward_captures)) {}
   std::string_view name() const override { return rule_ == Rule::Jvp ? "custom_jvp" : "custom_vjp"; }
   Params params() const override {
-    Params p{{"num_args", static_cast<int64_t>(na_)}, {"num_primal_captures", static_cast<int64_t>(np_)},
-             {"num_forward_captures", static_cast<int64_t>(nf_)}, {"primal", primal_}, {"forward", forward_}};
+    Params p{{"num_args", static_cast<int64_t>(na_)},
+             {"num_primal_captures", static_cast<int64_t>(np_)},
+             {"num_forward_captures", static_cast<int64_t>(nf_)},
+             {"primal", primal_},
+             {"forward", forward_}};
     if (backward_) p.emplace_back("backward", backward_);
     return p;
   }
   Avals infer(std::span<const Aval>) const override { return primal_->output_avals(); }
   Arrays eval(std::span<const Array> x) const override { return primal_->run(x.first(na_ + np_)); }
 
-  MaybeArrays jvp(std::span<const Array> x, std::span<const Array> y, std::span<const MaybeArray> dx) const override {
+  MaybeArrays jvp(std::span<const Array> x, std::span<const Array> y,
+                  std::span<const MaybeArray> dx) const override {
     for (size_t i = na_; i < x.size(); ++i)
       require(!dx[i], name(), ": the functions use an outside array ", describe(x[i]),
               " that is being differentiated; pass it as an argument");
     const Arrays args(x.begin(), x.begin() + static_cast<int64_t>(na_));
-    const Arrays captured(x.begin() + static_cast<int64_t>(na_ + np_), x.begin() + static_cast<int64_t>(na_ + np_ + nf_));
+    const Arrays captured(x.begin() + static_cast<int64_t>(na_ + np_),
+                          x.begin() + static_cast<int64_t>(na_ + np_ + nf_));
     MaybeArrays dy(y.size());
     Arrays in = args, tangents;
     for (size_t i = 0; i < na_; ++i)
-      if (is_inexact(x[i].dtype())) tangents.push_back(dx[i] ? *dx[i] : broadcast_to(astype(Array(0.0), x[i].dtype()), x[i].shape()));
+      if (is_inexact(x[i].dtype()))
+        tangents.push_back(dx[i] ? *dx[i] : broadcast_to(astype(Array(0.0), x[i].dtype()), x[i].shape()));
     if (rule_ == Rule::Jvp) {
       in.insert(in.end(), tangents.begin(), tangents.end());
       in.insert(in.end(), captured.begin(), captured.end());
@@ -148,7 +165,8 @@ class CustomOp final : public Op {
     residuals.insert(residuals.end(), x.begin() + static_cast<int64_t>(na_ + np_ + nf_), x.end());
     const auto nr = static_cast<int>(residuals.size());
     residuals.insert(residuals.end(), tangents.begin(), tangents.end());
-    const Arrays out = hesse::apply(make_op<LinearCallOp>(Ref<const Graph>(), backward_, nr, std::string("custom_vjp")), residuals);
+    const Arrays out = hesse::apply(
+        make_op<LinearCallOp>(Ref<const Graph>(), backward_, nr, std::string("custom_vjp")), residuals);
     for (size_t k = 0, j = 0; k < y.size(); ++k)
       if (is_inexact(y[k].dtype())) dy[k] = out[j++];
     return dy;
@@ -192,8 +210,11 @@ Arrays custom_jvp(const Fn& f, const Fn& rule, const Arrays& args) {
   Arrays in = args;
   in.insert(in.end(), primal.captures.begin(), primal.captures.end());
   in.insert(in.end(), r.captures.begin(), r.captures.end());
-  return hesse::apply(make_op<CustomOp>(CustomOp::Rule::Jvp, primal.graph, r.graph, Ref<const Graph>(), static_cast<int>(args.size()),
-                                        static_cast<int>(primal.captures.size()), static_cast<int>(r.captures.size())), in);
+  return hesse::apply(
+      make_op<CustomOp>(CustomOp::Rule::Jvp, primal.graph, r.graph, Ref<const Graph>(),
+                        static_cast<int>(args.size()), static_cast<int>(primal.captures.size()),
+                        static_cast<int>(r.captures.size())),
+      in);
 }
 
 Arrays custom_vjp(const Fn& f, const Fn& forward, const Fn& backward, const Arrays& args) {
@@ -201,10 +222,11 @@ Arrays custom_vjp(const Fn& f, const Fn& forward, const Fn& backward, const Arra
   const Traced primal = trace(f, avals, false);
   const Traced fwd = trace(forward, avals, false);
   const Avals y = primal.graph->output_avals(), all = fwd.graph->output_avals();
-  require(all.size() >= y.size(), "custom_vjp: forward returns ", all.size(), " arrays, fewer than the ", y.size(), " outputs");
+  require(all.size() >= y.size(), "custom_vjp: forward returns ", all.size(), " arrays, fewer than the ",
+          y.size(), " outputs");
   for (size_t k = 0; k < y.size(); ++k)
-    require(all[k] == y[k], "custom_vjp: output ", k, " is ", describe(y[k].shape, y[k].dtype), " but forward returns ",
-            describe(all[k].shape, all[k].dtype));
+    require(all[k] == y[k], "custom_vjp: output ", k, " is ", describe(y[k].shape, y[k].dtype),
+            " but forward returns ", describe(all[k].shape, all[k].dtype));
   Avals back(all.begin() + static_cast<int64_t>(y.size()), all.end());
   const size_t num_residuals = back.size();
   for (const Aval& a : y)
@@ -213,20 +235,22 @@ Arrays custom_vjp(const Fn& f, const Fn& forward, const Fn& backward, const Arra
   Avals inexact_args;
   for (const Aval& a : avals)
     if (is_inexact(a.dtype)) inexact_args.push_back(a);
-  require(bwd.graph->output_avals().size() == inexact_args.size(), "custom_vjp: backward returns ", bwd.graph->num_outputs(),
-          " cotangents for ", inexact_args.size(), " floating argument(s)");
+  require(bwd.graph->output_avals().size() == inexact_args.size(), "custom_vjp: backward returns ",
+          bwd.graph->num_outputs(), " cotangents for ", inexact_args.size(), " floating argument(s)");
   for (size_t i = 0; i < inexact_args.size(); ++i) {
     const Aval got = bwd.graph->output_aval(static_cast<int>(i));
-    require(got == inexact_args[i], "custom_vjp: cotangent ", i, " is ", describe(got.shape, got.dtype), ", expected ",
-            describe(inexact_args[i].shape, inexact_args[i].dtype));
+    require(got == inexact_args[i], "custom_vjp: cotangent ", i, " is ", describe(got.shape, got.dtype),
+            ", expected ", describe(inexact_args[i].shape, inexact_args[i].dtype));
   }
   // Captures of backward are residuals: residuals first, cotangents last.
   const Ref<const Graph> g = trace_closed(
       [&](std::span<const Array> a) {
         const size_t nc = bwd.captures.size(), ny = back.size() - num_residuals;
         Arrays in(a.begin(), a.begin() + static_cast<int64_t>(num_residuals));
-        in.insert(in.end(), a.begin() + static_cast<int64_t>(num_residuals + nc), a.begin() + static_cast<int64_t>(num_residuals + nc + ny));
-        in.insert(in.end(), a.begin() + static_cast<int64_t>(num_residuals), a.begin() + static_cast<int64_t>(num_residuals + nc));
+        in.insert(in.end(), a.begin() + static_cast<int64_t>(num_residuals + nc),
+                  a.begin() + static_cast<int64_t>(num_residuals + nc + ny));
+        in.insert(in.end(), a.begin() + static_cast<int64_t>(num_residuals),
+                  a.begin() + static_cast<int64_t>(num_residuals + nc));
         return bwd.graph->call(in);
       },
       [&] {
@@ -237,8 +261,10 @@ Arrays custom_vjp(const Fn& f, const Fn& forward, const Fn& backward, const Arra
       }());
   Arrays in = args;
   for (const Traced* t : {&primal, &fwd, &bwd}) in.insert(in.end(), t->captures.begin(), t->captures.end());
-  return hesse::apply(make_op<CustomOp>(CustomOp::Rule::Vjp, primal.graph, fwd.graph, g, static_cast<int>(args.size()),
-                                        static_cast<int>(primal.captures.size()), static_cast<int>(fwd.captures.size())), in);
+  return hesse::apply(
+      make_op<CustomOp>(CustomOp::Rule::Vjp, primal.graph, fwd.graph, g, static_cast<int>(args.size()),
+                        static_cast<int>(primal.captures.size()), static_cast<int>(fwd.captures.size())),
+      in);
 }
 
 }  // namespace hesse

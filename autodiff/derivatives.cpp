@@ -1,6 +1,6 @@
+#include "core/derivatives.h"
 #include "autodiff/autodiff.h"
 #include "autodiff/walk.h"
-#include "core/derivatives.h"
 #include "core/ops.h"
 
 /// jvp, vjp, linearise and the derivatives of graphs: each opens a tape, runs, and walks it.
@@ -9,11 +9,14 @@ namespace {
 
 std::vector<Ref<Node>> snapshot(const TapeOwner& tape) { return tape->nodes(); }
 
-void check_tangent(std::string_view function, std::string_view what, size_t i, const Aval& a, const Array& t) {
+void check_tangent(std::string_view function, std::string_view what, size_t i, const Aval& a,
+                   const Array& t) {
   require<TypeError>(is_inexact(a.dtype), function, ": argument ", i, " has dtype ", a.dtype,
                      "; only floating and complex arrays have derivatives");
-  require(t.shape() == a.shape, function, ": ", what, " ", i, " has shape ", t.shape(), ", expected ", a.shape);
-  require<TypeError>(t.dtype() == a.dtype, function, ": ", what, " ", i, " has dtype ", t.dtype(), ", expected ", a.dtype);
+  require(t.shape() == a.shape, function, ": ", what, " ", i, " has shape ", t.shape(), ", expected ",
+          a.shape);
+  require<TypeError>(t.dtype() == a.dtype, function, ": ", what, " ", i, " has dtype ", t.dtype(),
+                     ", expected ", a.dtype);
 }
 
 Array zeros_of(const Aval& a) { return broadcast_to(astype(Array(0.0), a.dtype), a.shape); }
@@ -38,7 +41,8 @@ std::shared_ptr<History> record(const Fn& f, const Arrays& primals) {
   return h;
 }
 
-DerivedGraph jvp_graph(const Graph& g, const std::vector<bool>& marked, const std::vector<bool>& force, bool with_primals) {
+DerivedGraph jvp_graph(const Graph& g, const std::vector<bool>& marked, const std::vector<bool>& force,
+                       bool with_primals) {
   DerivedGraph out;
   Avals in = g.input_avals();
   const size_t n = in.size();
@@ -85,7 +89,8 @@ DerivedGraph vjp_graph(const Graph& g, const std::vector<bool>& marked, const st
         tape->seal();
         MaybeArrays ct;
         size_t next = n;
-        for (size_t k = 0; k < y.size(); ++k) ct.push_back(marked[k] ? MaybeArray(args[next++]) : std::nullopt);
+        for (size_t k = 0; k < y.size(); ++k)
+          ct.push_back(marked[k] ? MaybeArray(args[next++]) : std::nullopt);
         const MaybeArrays pulled = pull_back(snapshot(tape), leaves, y, ct);
         Arrays result;
         out.present.assign(n, false);
@@ -124,18 +129,21 @@ Ref<const Graph> transpose_graph(const Graph& g, const std::vector<bool>& linear
         const std::vector<Ref<Node>> nodes = inner->nodes();
         const MaybeArrays pulled = pull_back(nodes, symbols, y, ct, true);
         Arrays result;
-        for (size_t k = 0; k < pulled.size(); ++k) result.push_back(pulled[k] ? *pulled[k] : zeros_of(aval(symbols[k])));
+        for (size_t k = 0; k < pulled.size(); ++k)
+          result.push_back(pulled[k] ? *pulled[k] : zeros_of(aval(symbols[k])));
         return result;
       },
       in);
 }
 
-[[maybe_unused]] const bool g_installed = (install_derivatives({jvp_graph, vjp_graph, transpose_graph}), true);
+[[maybe_unused]] const bool g_installed =
+    (install_derivatives({jvp_graph, vjp_graph, transpose_graph}), true);
 
 }  // namespace
 
 std::pair<Arrays, MaybeArrays> jvp(const Fn& f, const Arrays& primals, const MaybeArrays& tangents) {
-  require(primals.size() == tangents.size(), "jvp: ", primals.size(), " primals but ", tangents.size(), " tangents");
+  require(primals.size() == tangents.size(), "jvp: ", primals.size(), " primals but ", tangents.size(),
+          " tangents");
   TapeOwner tape;
   Arrays in, leaves;
   MaybeArrays seeds;
@@ -156,8 +164,8 @@ std::pair<Arrays, LinearFn> linearise(const Fn& f, const Arrays& primals) {
   auto h = record(f, primals);
   Arrays y = h->outputs;
   return {std::move(y), [h](const MaybeArrays& tangents) {
-            require(tangents.size() == h->leaves.size(), "linearise: expected ", h->leaves.size(), " tangents, got ",
-                    tangents.size());
+            require(tangents.size() == h->leaves.size(), "linearise: expected ", h->leaves.size(),
+                    " tangents, got ", tangents.size());
             for (size_t i = 0; i < tangents.size(); ++i)
               if (tangents[i]) check_tangent("linearise", "tangent", i, aval(h->leaves[i]), *tangents[i]);
             return push_forward(h->nodes, h->leaves, tangents, h->outputs);
@@ -168,8 +176,8 @@ std::pair<Arrays, LinearFn> vjp(const Fn& f, const Arrays& primals) {
   auto h = record(f, primals);
   Arrays y = h->outputs;
   return {std::move(y), [h](const MaybeArrays& cotangents) {
-            require(cotangents.size() == h->outputs.size(), "vjp: expected ", h->outputs.size(), " cotangents, got ",
-                    cotangents.size());
+            require(cotangents.size() == h->outputs.size(), "vjp: expected ", h->outputs.size(),
+                    " cotangents, got ", cotangents.size());
             for (size_t k = 0; k < cotangents.size(); ++k)
               if (cotangents[k]) check_tangent("vjp", "cotangent", k, aval(h->outputs[k]), *cotangents[k]);
             return pull_back(h->nodes, h->leaves, h->outputs, cotangents);

@@ -15,8 +15,8 @@ Array ones_like_value(const Array& x) { return broadcast_to(astype(Array(1.0), x
 void check_argnums(std::string_view function, const Arrays& args, const std::vector<int>& argnums) {
   require(!argnums.empty(), function, ": argnums is empty; name at least one argument");
   for (int i : argnums) {
-    require<IndexError>(i >= 0 && i < static_cast<int>(args.size()), function, ": argnums ", i, " is out of range for ",
-                        args.size(), " argument(s)");
+    require<IndexError>(i >= 0 && i < static_cast<int>(args.size()), function, ": argnums ", i,
+                        " is out of range for ", args.size(), " argument(s)");
     const DType t = args[static_cast<size_t>(i)].dtype();
     require<TypeError>(is_inexact(t), function, ": argument ", i, " has dtype ", t,
                        "; derivatives need floating or complex arguments, convert it with astype");
@@ -88,7 +88,8 @@ std::vector<Arrays> jacobian(const Fn& f, const Arrays& args, const std::vector<
   auto [y, pull] = vjp(g, x);
   int64_t rows = 0, cols = 0;
   for (size_t k = 0; k < y.size(); ++k) {
-    require<TypeError>(is_inexact(y[k].dtype()), "jacobian: output ", k, " has dtype ", y[k].dtype(), "; it has no derivative");
+    require<TypeError>(is_inexact(y[k].dtype()), "jacobian: output ", k, " has dtype ", y[k].dtype(),
+                       "; it has no derivative");
     rows += y[k].size();
   }
   for (const Array& a : x) cols += a.size();
@@ -106,17 +107,20 @@ std::vector<Arrays> jacobian(const Fn& f, const Arrays& args, const std::vector<
             ct[k] = e[0];
             Arrays result;
             const MaybeArrays pulled = pull(ct);
-            for (size_t i = 0; i < x.size(); ++i) result.push_back(pulled[i] ? *pulled[i] : zeros_like_value(x[i]));
+            for (size_t i = 0; i < x.size(); ++i)
+              result.push_back(pulled[i] ? *pulled[i] : zeros_like_value(x[i]));
             return result;
           },
           {basis(y[k])}, {0}, {0});
-      for (size_t i = 0; i < x.size(); ++i) out[k].push_back(reshape(rows_k[i], joined(y[k].shape(), x[i].shape())));
+      for (size_t i = 0; i < x.size(); ++i)
+        out[k].push_back(reshape(rows_k[i], joined(y[k].shape(), x[i].shape())));
     }
     return out;
   }
   for (size_t i = 0; i < x.size(); ++i) {
     if (x[i].size() == 0) {
-      for (size_t k = 0; k < y.size(); ++k) out[k].push_back(zeros(joined(y[k].shape(), x[i].shape()), y[k].dtype()));
+      for (size_t k = 0; k < y.size(); ++k)
+        out[k].push_back(zeros(joined(y[k].shape(), x[i].shape()), y[k].dtype()));
       continue;
     }
     const Arrays columns = vmap(
@@ -125,11 +129,13 @@ std::vector<Arrays> jacobian(const Fn& f, const Arrays& args, const std::vector<
           dx[i] = e[0];
           auto [value, dy] = jvp(g, x, dx);
           Arrays result;
-          for (size_t k = 0; k < value.size(); ++k) result.push_back(dy[k] ? *dy[k] : zeros_like_value(value[k]));
+          for (size_t k = 0; k < value.size(); ++k)
+            result.push_back(dy[k] ? *dy[k] : zeros_like_value(value[k]));
           return result;
         },
         {basis(x[i])}, {0}, {-1});
-    for (size_t k = 0; k < columns.size(); ++k) out[k].push_back(reshape(columns[k], joined(y[k].shape(), x[i].shape())));
+    for (size_t k = 0; k < columns.size(); ++k)
+      out[k].push_back(reshape(columns[k], joined(y[k].shape(), x[i].shape())));
   }
   return out;
 }
@@ -141,8 +147,9 @@ std::vector<Arrays> hessian(const Fn& f, const Arrays& args, const std::vector<i
   std::vector<int> all;
   for (size_t i = 0; i < x.size(); ++i) all.push_back(static_cast<int>(i));
   const Fn g = restricted(f, args, argnums);
-  return jacobian([&](std::span<const Array> v) { return value_and_grad(g, Arrays(v.begin(), v.end()), all).second; }, x, all,
-                  Mode::Forward);
+  return jacobian(
+      [&](std::span<const Array> v) { return value_and_grad(g, Arrays(v.begin(), v.end()), all).second; }, x,
+      all, Mode::Forward);
 }
 
 Arrays hvp(const Fn& f, const Arrays& args, const Arrays& v) {
@@ -150,25 +157,28 @@ Arrays hvp(const Fn& f, const Arrays& args, const Arrays& v) {
   std::vector<int> all;
   for (size_t i = 0; i < args.size(); ++i) all.push_back(static_cast<int>(i));
   const MaybeArrays dx(v.begin(), v.end());
-  const auto [g, hv] = jvp([&](std::span<const Array> x) { return value_and_grad(f, Arrays(x.begin(), x.end()), all).second; }, args, dx);
+  const auto [g, hv] =
+      jvp([&](std::span<const Array> x) { return value_and_grad(f, Arrays(x.begin(), x.end()), all).second; },
+          args, dx);
   Arrays out;
   for (size_t k = 0; k < g.size(); ++k) out.push_back(hv[k] ? *hv[k] : zeros_like_value(g[k]));
   return out;
 }
 
-// Each order is one more jvp of the function before; recorded, so that equal equations merge and nesting costs what
-// Taylor mode costs.
+// Each order is one more jvp of the function before; recorded, so that equal equations merge and nesting
+// costs what Taylor mode costs.
 std::vector<Arrays> partials(const Fn& f, const Arrays& args, const std::vector<std::vector<int>>& orders) {
   Avals avals;
   for (size_t i = 0; i < args.size(); ++i) avals.push_back(aval(args[i]));
   for (const auto& order : orders)
     for (int i : order) {
-      require<IndexError>(i >= 0 && i < static_cast<int>(args.size()), "partials: argument ", i, " is out of range for ",
-                          args.size(), " argument(s)");
+      require<IndexError>(i >= 0 && i < static_cast<int>(args.size()), "partials: argument ", i,
+                          " is out of range for ", args.size(), " argument(s)");
       const Array& a = args[static_cast<size_t>(i)];
       require(a.ndim() == 0, "partials: argument ", i, " has shape ", a.shape(),
               "; derivatives are taken in scalar arguments (vmap over the points)");
-      require<TypeError>(is_inexact(a.dtype()), "partials: argument ", i, " has dtype ", a.dtype(), ", expected floating");
+      require<TypeError>(is_inexact(a.dtype()), "partials: argument ", i, " has dtype ", a.dtype(),
+                         ", expected floating");
     }
   size_t num_outputs = 0;
   const Traced t = trace(
@@ -205,14 +215,16 @@ std::vector<Arrays> partials(const Fn& f, const Arrays& args, const std::vector<
   const Arrays flat = t.graph->call(in);
   std::vector<Arrays> out;
   for (size_t k = 0; k < orders.size(); ++k)
-    out.emplace_back(flat.begin() + static_cast<int64_t>(k * num_outputs), flat.begin() + static_cast<int64_t>((k + 1) * num_outputs));
+    out.emplace_back(flat.begin() + static_cast<int64_t>(k * num_outputs),
+                     flat.begin() + static_cast<int64_t>((k + 1) * num_outputs));
   return out;
 }
 
-// sum_i d2f/dx_i2 = sum over unit directions e of d2/ds2 f(x + s e): a map over directions whose result is a sum, with the
-// value and what does not depend on the direction computed once.
+// sum_i d2f/dx_i2 = sum over unit directions e of d2/ds2 f(x + s e): a map over directions whose result is a
+// sum, with the value and what does not depend on the direction computed once.
 std::pair<Arrays, Arrays> laplacian(const Fn& f, const Array& x) {
-  require<TypeError>(is_floating(x.dtype()), "laplacian: the argument has dtype ", x.dtype(), ", expected float32 or float64");
+  require<TypeError>(is_floating(x.dtype()), "laplacian: the argument has dtype ", x.dtype(),
+                     ", expected float32 or float64");
   const Arrays y = f(std::span<const Array>(&x, 1));
   const int64_t n = x.size();
   Arrays zero;
@@ -238,12 +250,12 @@ std::pair<Arrays, Arrays> laplacian(const Fn& f, const Array& x) {
 // g(s) = f(x + s x1 + s^2/2 x2 + ...), differentiated k times in the scalar s at 0.
 std::vector<Arrays> taylor(const Fn& f, const Arrays& primals, const std::vector<MaybeArrays>& series) {
   for (size_t k = 0; k < series.size(); ++k) {
-    require(series[k].size() == primals.size(), "taylor: term ", k + 1, " has ", series[k].size(), " entries for ",
-            primals.size(), " primals");
+    require(series[k].size() == primals.size(), "taylor: term ", k + 1, " has ", series[k].size(),
+            " entries for ", primals.size(), " primals");
     for (size_t i = 0; i < primals.size(); ++i)
       if (series[k][i])
-        require(series[k][i]->shape() == primals[i].shape(), "taylor: term ", k + 1, " of argument ", i, " has shape ",
-                series[k][i]->shape(), ", expected ", primals[i].shape());
+        require(series[k][i]->shape() == primals[i].shape(), "taylor: term ", k + 1, " of argument ", i,
+                " has shape ", series[k][i]->shape(), ", expected ", primals[i].shape());
   }
   DType t = default_dtype();
   for (const Array& p : primals)

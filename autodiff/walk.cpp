@@ -25,7 +25,8 @@ MaybeArray& slot(Values& values, const Array& a) {
 }
 
 // The nodes among `nodes` that lead from a leaf to an output, in order.
-std::vector<const Node*> between(std::span<const Ref<Node>> nodes, const Arrays& leaves, const Arrays& outputs) {
+std::vector<const Node*> between(std::span<const Ref<Node>> nodes, const Arrays& leaves,
+                                 const Arrays& outputs) {
   std::unordered_set<const Node*> leaf_nodes, forward, needed;
   for (const Array& a : leaves)
     if (a.defined() && a.node()) leaf_nodes.insert(a.node().get());
@@ -92,7 +93,8 @@ MaybeArrays pull_back(std::span<const Ref<Node>> nodes, const Arrays& leaves, co
   for (const Array& a : leaves)
     if (a.node()) active.insert(a.node().get());
   for (size_t k = 0; k < outputs.size(); ++k)
-    if (cotangents[k] && outputs[k].node() && active.count(outputs[k].node().get())) accumulate(outputs[k], *cotangents[k]);
+    if (cotangents[k] && outputs[k].node() && active.count(outputs[k].node().get()))
+      accumulate(outputs[k], *cotangents[k]);
   for (size_t i = order.size(); i-- > 0;) {
     const Node* n = order[i];
     const auto it = cotangent.find(n);
@@ -104,7 +106,8 @@ MaybeArrays pull_back(std::span<const Ref<Node>> nodes, const Arrays& leaves, co
       wanted.push_back(a.node() && active.count(a.node().get()) && is_inexact(a.dtype()));
     if (std::find(wanted.begin(), wanted.end(), true) == wanted.end()) continue;
     require(!require_linear || n->op()->is_linear_in(wanted), "linear_transpose: ", n->op()->name(),
-            " is not linear in its marked operands; the function must be linear (for a custom_vjp: its backward function "
+            " is not linear in its marked operands; the function must be linear (for a custom_vjp: its "
+            "backward function "
             "in the cotangents)");
     const MaybeArrays dx = op_vjp(n->op(), n->inputs(), n->output_arrays(), ct, wanted);
     for (size_t j = 0; j < dx.size(); ++j)
@@ -118,9 +121,10 @@ MaybeArrays pull_back(std::span<const Ref<Node>> nodes, const Arrays& leaves, co
   return out;
 }
 
-// vjp = transpose of the jvp: its tangents are symbols, so only the linear part is recorded; the rest runs as it is.
-MaybeArrays op_vjp(const OpRef& op, std::span<const Array> x, std::span<const Array> y, std::span<const MaybeArray> ct,
-                   const std::vector<bool>& wanted) {
+// vjp = transpose of the jvp: its tangents are symbols, so only the linear part is recorded; the rest runs as
+// it is.
+MaybeArrays op_vjp(const OpRef& op, std::span<const Array> x, std::span<const Array> y,
+                   std::span<const MaybeArray> ct, const std::vector<bool>& wanted) {
   if (auto stated = op->vjp(x, y, ct, wanted)) return std::move(*stated);
   const auto trace = make_ref<Trace>();
   struct Closer {

@@ -44,12 +44,17 @@ Buffer::Buffer(void* data, size_t bytes, std::function<void()> release)
 Buffer::~Buffer() {
   g_live_count.fetch_sub(1, std::memory_order_relaxed);
   g_live_bytes.fetch_sub(static_cast<int64_t>(bytes_), std::memory_order_relaxed);
-  if (release_) release_();
-  else free_bytes(data_, bytes_);
+  if (release_)
+    release_();
+  else
+    free_bytes(data_, bytes_);
 }
-Ref<Buffer> Buffer::allocate(size_t bytes) { return Ref<Buffer>(new Buffer(allocate_bytes(bytes), bytes, nullptr)); }
+Ref<Buffer> Buffer::allocate(size_t bytes) {
+  return Ref<Buffer>(new Buffer(allocate_bytes(bytes), bytes, nullptr));
+}
 Ref<Buffer> Buffer::wrap(void* data, size_t bytes, std::function<void()> release) {
-  return Ref<Buffer>(new Buffer(data, bytes, release ? std::move(release) : [] {}));
+  return Ref<Buffer>(new Buffer(
+      data, bytes, release ? std::move(release) : [] {}));
 }
 int64_t Buffer::live_count() { return g_live_count.load(); }
 int64_t Buffer::live_bytes() { return g_live_bytes.load(); }
@@ -83,7 +88,8 @@ Array::Array(Key k) { *this = scalar(k); }
 Array::Array(Shape shape, DType dtype, Ref<Buffer> buffer)
     : Array(shape, contiguous_strides(shape), 0, dtype, std::move(buffer)) {}
 
-Array::Array(Shape shape, Strides strides, int64_t offset, DType dtype, Ref<Buffer> buffer) : impl_(make_ref<Impl>()) {
+Array::Array(Shape shape, Strides strides, int64_t offset, DType dtype, Ref<Buffer> buffer)
+    : impl_(make_ref<Impl>()) {
   impl_->shape = std::move(shape);
   impl_->strides = std::move(strides);
   impl_->offset = offset;
@@ -118,9 +124,10 @@ int64_t Array::dim(int64_t axis) const {
 }
 
 View Array::view() const {
-  require<TraceError>(has_data(), "array: the value of a symbol ", describe(*this),
-                      " was asked for while a function is being recorded; use where or cond for branches on values, "
-                      "while_loop for loops, or make the argument static");
+  require<TraceError>(
+      has_data(), "array: the value of a symbol ", describe(*this),
+      " was asked for while a function is being recorded; use where or cond for branches on values, "
+      "while_loop for loops, or make the argument static");
   auto* base = static_cast<char*>(impl_->buffer->data()) + impl_->offset * itemsize(dtype());
   return {base, dtype(), impl_->shape, impl_->strides};
 }
@@ -151,12 +158,16 @@ T Array::item() const {
     using S = typename decltype(tag)::type;
     const S s = *v.as<S>();
     if constexpr (std::is_same_v<S, Key> || std::is_same_v<T, Key>) {
-      if constexpr (std::is_same_v<S, T>) return s;
-      else throw TypeError("item: a key is not a number");
+      if constexpr (std::is_same_v<S, T>)
+        return s;
+      else
+        throw TypeError("item: a key is not a number");
     } else if constexpr (std::is_same_v<S, complex64> || std::is_same_v<S, complex128>) {
       if constexpr (std::is_same_v<T, complex64> || std::is_same_v<T, complex128>)
-        return T(static_cast<typename T::value_type>(s.real()), static_cast<typename T::value_type>(s.imag()));
-      else throw TypeError("item: a complex value is not a real number; use real or abs");
+        return T(static_cast<typename T::value_type>(s.real()),
+                 static_cast<typename T::value_type>(s.imag()));
+      else
+        throw TypeError("item: a complex value is not a real number; use real or abs");
     } else if constexpr (std::is_same_v<T, complex64> || std::is_same_v<T, complex128>) {
       return T(static_cast<typename T::value_type>(s));
     } else {
@@ -165,9 +176,9 @@ T Array::item() const {
   });
 }
 
-#define HESSE_X(type, tag)                                                          \
-  template Array Array::from<type>(std::span<const type>, const Shape&);            \
-  template std::vector<type> Array::to_vector<type>() const;                        \
+#define HESSE_X(type, tag)                                               \
+  template Array Array::from<type>(std::span<const type>, const Shape&); \
+  template std::vector<type> Array::to_vector<type>() const;             \
   template type Array::item<type>() const;
 HESSE_DTYPES(HESSE_X)
 #undef HESSE_X
@@ -215,8 +226,10 @@ std::string describe(const Shape& shape, DType dtype) {
   out << dtype << '[';
   for (size_t i = 0; i < shape.size(); ++i) {
     if (i) out << ',';
-    if (shape[i] == kDynamic) out << '?';
-    else out << shape[i];
+    if (shape[i] == kDynamic)
+      out << '?';
+    else
+      out << shape[i];
   }
   out << ']';
   return out.str();

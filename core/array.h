@@ -18,7 +18,8 @@ namespace hesse {
 class Node;
 class Trace;
 
-/// A block of memory, counted by reference. It either owns its bytes or keeps foreign bytes alive (NumPy, DLPack).
+/// A block of memory, counted by reference. It either owns its bytes or keeps foreign bytes alive (NumPy,
+/// DLPack).
 class Buffer : public RefCounted<Buffer> {
  public:
   /// Uninitialised memory, 64-byte aligned, from the pool of core/allocator.h.
@@ -47,31 +48,35 @@ struct View {
   Strides strides;
   int64_t size() const { return num_elements(shape); }
   template <class T>
-  T* as() const { return static_cast<T*>(data); }
+  T* as() const {
+    return static_cast<T*>(data);
+  }
 };
 bool is_contiguous(const Shape& shape, const Strides& strides);
 
-/// An immutable n-dimensional array: a shape and dtype with data, or a symbol in a trace, or data with its history
-/// while a derivative needs it. Cheap to copy.
+/// An immutable n-dimensional array: a shape and dtype with data, or a symbol in a trace, or data with its
+/// history while a derivative needs it. Cheap to copy.
 class Array {
  public:
   Array() = default;
-  /// A weak scalar: it takes the dtype of the array it meets (`2.0 * x` stays float32 for a float32 x), as Python
-  /// numbers do in the array API standard; alone it is of default_dtype(), int64 or the default's complex dtype.
+  /// A weak scalar: it takes the dtype of the array it meets (`2.0 * x` stays float32 for a float32 x), as
+  /// Python numbers do in the array API standard; alone it is of default_dtype(), int64 or the default's
+  /// complex dtype.
   Array(double v);      // NOLINT: implicit, so that `2.0 * x` reads like maths
   Array(int v);         // NOLINT
   Array(int64_t v);     // NOLINT
   Array(complex128 v);  // NOLINT
   explicit Array(bool v);
   explicit Array(Key k);
-  Array(Shape shape, DType dtype, Ref<Buffer> buffer);                                        ///< row-major data
-  Array(Shape shape, Strides strides, int64_t offset, DType dtype, Ref<Buffer> buffer);       ///< strided data
+  Array(Shape shape, DType dtype, Ref<Buffer> buffer);                                   ///< row-major data
+  Array(Shape shape, Strides strides, int64_t offset, DType dtype, Ref<Buffer> buffer);  ///< strided data
   /// Copies `values`, row-major; throws ValueError when their number does not fit the shape.
   template <class T>
   static Array from(std::span<const T> values, const Shape& shape);
   template <class T>
   static Array from(std::initializer_list<T> values) {
-    return from<T>(std::span<const T>(values.begin(), values.size()), Shape{static_cast<int64_t>(values.size())});
+    return from<T>(std::span<const T>(values.begin(), values.size()),
+                   Shape{static_cast<int64_t>(values.size())});
   }
   /// Uninitialised memory, to be filled by a kernel before anyone else sees it.
   static Array uninitialized(Shape shape, DType dtype);
@@ -95,7 +100,8 @@ class Array {
   /// Row-major data of type T; copies only when it must. Throws TypeError for another dtype.
   template <class T>
   std::vector<T> to_vector() const;
-  /// The value of an array with one element, converted. Throws ValueError for more elements, TraceError for a symbol.
+  /// The value of an array with one element, converted. Throws ValueError for more elements, TraceError for a
+  /// symbol.
   template <class T>
   T item() const;
 

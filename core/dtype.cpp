@@ -14,10 +14,17 @@ std::atomic<DType> g_default{DType::Float64};
 
 int rank(DType t) {  // position within its kind
   switch (t) {
-    case DType::Int8: case DType::UInt8: return 0;
-    case DType::Int16: case DType::UInt16: return 1;
-    case DType::Int32: case DType::UInt32: return 2;
-    default: return 3;
+    case DType::Int8:
+    case DType::UInt8:
+      return 0;
+    case DType::Int16:
+    case DType::UInt16:
+      return 1;
+    case DType::Int32:
+    case DType::UInt32:
+      return 2;
+    default:
+      return 3;
   }
 }
 }  // namespace
@@ -29,7 +36,8 @@ std::ostream& operator<<(std::ostream& out, DType t) { return out << name(t); }
 DType dtype_from_name(std::string_view s) {
   for (size_t i = 0; i < kNames.size(); ++i)
     if (kNames[i] == s) return static_cast<DType>(i);
-  throw TypeError(concat("dtype: unknown name '", s, "'; expected bool, int8..int64, uint8..uint64, float32, float64, "
+  throw TypeError(concat("dtype: unknown name '", s,
+                         "'; expected bool, int8..int64, uint8..uint64, float32, float64, "
                          "complex64, complex128 or key"));
 }
 
@@ -48,7 +56,8 @@ DType promote(DType a, DType b) {
   }
   if (is_signed_integer(a) == is_signed_integer(b)) return rank(a) >= rank(b) ? a : b;
   const DType s = is_signed_integer(a) ? a : b, u = is_signed_integer(a) ? b : a;
-  require<TypeError>(u != DType::UInt64, "promote: ", s, " and uint64 have no common integer dtype; convert one with astype");
+  require<TypeError>(u != DType::UInt64, "promote: ", s,
+                     " and uint64 have no common integer dtype; convert one with astype");
   const int r = std::max(rank(s), rank(u) + 1);
   return static_cast<DType>(static_cast<int>(DType::Int8) + r);
 }

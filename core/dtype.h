@@ -15,15 +15,28 @@ struct Key {
 };
 
 enum class DType : uint8_t {
-  Bool, Int8, Int16, Int32, Int64, UInt8, UInt16, UInt32, UInt64, Float32, Float64, Complex64, Complex128, Key
+  Bool,
+  Int8,
+  Int16,
+  Int32,
+  Int64,
+  UInt8,
+  UInt16,
+  UInt32,
+  UInt64,
+  Float32,
+  Float64,
+  Complex64,
+  Complex128,
+  Key
 };
 inline constexpr int kNumDTypes = 14;
 
 inline constexpr DType kBool = DType::Bool, kInt8 = DType::Int8, kInt16 = DType::Int16, kInt32 = DType::Int32,
                        kInt64 = DType::Int64, kUInt8 = DType::UInt8, kUInt16 = DType::UInt16,
                        kUInt32 = DType::UInt32, kUInt64 = DType::UInt64, kFloat32 = DType::Float32,
-                       kFloat64 = DType::Float64, kComplex64 = DType::Complex64, kComplex128 = DType::Complex128,
-                       kKey = DType::Key;
+                       kFloat64 = DType::Float64, kComplex64 = DType::Complex64,
+                       kComplex128 = DType::Complex128, kKey = DType::Key;
 
 using complex64 = std::complex<float>;
 using complex128 = std::complex<double>;
@@ -45,8 +58,9 @@ constexpr bool is_complex(DType t) { return t == DType::Complex64 || t == DType:
 /// Real or complex floating point: the dtypes that have tangents.
 constexpr bool is_inexact(DType t) { return is_floating(t) || is_complex(t); }
 
-/// The dtype both promote to under the Python array API standard's table, extended as NumPy does to mixed kinds
-/// (integer with float gives the float). Throws TypeError for keys and for uint64 with a signed integer.
+/// The dtype both promote to under the Python array API standard's table, extended as NumPy does to mixed
+/// kinds (integer with float gives the float). Throws TypeError for keys and for uint64 with a signed
+/// integer.
 DType promote(DType a, DType b);
 /// The real dtype of the same precision: complex128 -> float64; others unchanged.
 DType real_dtype(DType t);
@@ -59,14 +73,15 @@ void set_default_dtype(DType t);
 
 template <class T>
 struct dtype_of_t;
-#define HESSE_DTYPES(X)                                                                                              \
-  X(bool, Bool) X(int8_t, Int8) X(int16_t, Int16) X(int32_t, Int32) X(int64_t, Int64) X(uint8_t, UInt8)              \
-  X(uint16_t, UInt16) X(uint32_t, UInt32) X(uint64_t, UInt64) X(float, Float32) X(double, Float64)                   \
-  X(complex64, Complex64) X(complex128, Complex128) X(Key, Key)
-#define HESSE_X(type, tag)                          \
-  template <>                                       \
-  struct dtype_of_t<type> {                         \
-    static constexpr DType value = DType::tag;      \
+#define HESSE_DTYPES(X)                                                                                \
+  X(bool, Bool)                                                                                        \
+  X(int8_t, Int8) X(int16_t, Int16) X(int32_t, Int32) X(int64_t, Int64) X(uint8_t, UInt8)              \
+      X(uint16_t, UInt16) X(uint32_t, UInt32) X(uint64_t, UInt64) X(float, Float32) X(double, Float64) \
+          X(complex64, Complex64) X(complex128, Complex128) X(Key, Key)
+#define HESSE_X(type, tag)                     \
+  template <>                                  \
+  struct dtype_of_t<type> {                    \
+    static constexpr DType value = DType::tag; \
   };
 HESSE_DTYPES(HESSE_X)
 #undef HESSE_X

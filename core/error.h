@@ -3,8 +3,9 @@
 #include <stdexcept>
 #include <string>
 
-/// Typed exceptions. Python sees the matching built-in: ValueError, TypeError, IndexError, FloatingPointError, RuntimeError.
-/// A message names the function, the argument, what was given and what to do.
+/// Typed exceptions. Python sees the matching built-in: ValueError, TypeError, IndexError,
+/// FloatingPointError, RuntimeError. A message names the function, the argument, what was given and what to
+/// do.
 namespace hesse {
 
 class Error : public std::runtime_error {

@@ -5,6 +5,7 @@
 #include <ostream>
 #include <set>
 
+#include "core/debug.h"
 #include "core/derivatives.h"
 
 namespace hesse {
@@ -49,7 +50,8 @@ struct GraphBuilder {
     if (inside(a)) return;
     if (a.is_symbol() || is_tracked(a)) {
       if (a.is_symbol())
-        require<TraceError>(a.node() && a.node()->trace() && a.node()->trace()->open(), "trace: the symbol ", describe(a),
+        require<TraceError>(a.node() && a.node()->trace() && a.node()->trace()->open(), "trace: the symbol ",
+                            describe(a),
                             " outlived the function it was made in; return it instead of keeping it");
       if (ids.emplace(key_of(a), static_cast<int>(g->values_.size())).second) {
         add_value(aval(a));
@@ -144,14 +146,16 @@ Traced trace(const Fn& f, std::span<const Aval> args, bool staged) {
   } else {
     outputs = f(symbols);
   }
-  for (const Array& y : outputs) require<TypeError>(y.defined(), "trace: the function returned an undefined array");
+  for (const Array& y : outputs)
+    require<TypeError>(y.defined(), "trace: the function returned an undefined array");
   return GraphBuilder(t).build(symbols, outputs);
 }
 
 Ref<const Graph> trace_closed(const Fn& f, std::span<const Aval> args) {
   Traced t = trace(f, args, false);
   require<TraceError>(t.captures.empty(), "trace: the function uses an outside value ",
-                      t.captures.empty() ? "" : describe(t.captures[0]), " that is being differentiated or mapped; pass it as an argument");
+                      t.captures.empty() ? "" : describe(t.captures[0]),
+                      " that is being differentiated or mapped; pass it as an argument");
   return t.graph;
 }
 
@@ -190,6 +194,7 @@ Arrays Graph::run(std::span<const Array> inputs) const {
     in.clear();
     for (int v : eq.in) in.push_back(env[static_cast<size_t>(v)]);
     Arrays out = eq.op->eval(in);
+    check_nans(*eq.op, in, out);
     for (size_t k = 0; k < out.size(); ++k) env[static_cast<size_t>(eq.out[k])] = std::move(out[k]);
     for (int v : last_use_[e]) env[static_cast<size_t>(v)] = Array();
   }
@@ -229,7 +234,9 @@ bool Graph::equals(const Graph& o) const {
       equations_.size() != o.equations_.size() || constants_.size() != o.constants_.size())
     return false;
   for (size_t i = 0; i < constants_.size(); ++i)
-    if (constants_[i].first != o.constants_[i].first || constants_[i].second.id() != o.constants_[i].second.id()) return false;
+    if (constants_[i].first != o.constants_[i].first ||
+        constants_[i].second.id() != o.constants_[i].second.id())
+      return false;
   for (size_t e = 0; e < equations_.size(); ++e)
     if (equations_[e].in != o.equations_[e].in || equations_[e].out != o.equations_[e].out ||
         !equations_[e].op->equals(*o.equations_[e].op))
@@ -260,12 +267,16 @@ int64_t Graph::count(std::string_view op) const {
 std::string Graph::to_string(int indent) const {
   std::ostringstream out;
   const std::string pad(static_cast<size_t>(indent), ' ');
-  const auto value = [&](int v) { return concat('%', v, ':', describe(values_[static_cast<size_t>(v)].shape, values_[static_cast<size_t>(v)].dtype)); };
+  const auto value = [&](int v) {
+    return concat('%', v, ':',
+                  describe(values_[static_cast<size_t>(v)].shape, values_[static_cast<size_t>(v)].dtype));
+  };
   out << pad << "graph(";
   for (int i = 0; i < num_inputs_; ++i) out << (i ? ", " : "") << value(i);
   out << ")\n";
   for (const auto& [id, a] : constants_)
-    out << pad << "  " << value(id) << " = constant " << (a.size() == 1 ? hesse::to_string(a) : "...") << '\n';
+    out << pad << "  " << value(id) << " = constant " << (a.size() == 1 ? hesse::to_string(a) : "...")
+        << '\n';
   for (const Equation& e : equations_) {
     out << pad << "  ";
     for (size_t k = 0; k < e.out.size(); ++k) out << (k ? ", " : "") << value(e.out[k]);

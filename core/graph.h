@@ -24,14 +24,16 @@ class Graph : public RefCounted<Graph> {
   const std::vector<Equation>& equations() const { return equations_; }
   const std::vector<int>& outputs() const { return outputs_; }
   const Aval& input_aval(int i) const { return values_[static_cast<size_t>(i)]; }
-  const Aval& output_aval(int k) const { return values_[static_cast<size_t>(outputs_[static_cast<size_t>(k)])]; }
+  const Aval& output_aval(int k) const {
+    return values_[static_cast<size_t>(outputs_[static_cast<size_t>(k)])];
+  }
   Avals input_avals() const;
   Avals output_avals() const;
   /// Whether some value has a run-time length.
   bool is_dynamic() const { return dynamic_; }
 
-  /// Re-applies every equation to `inputs` in the caller's context: they are recorded, differentiated, or evaluated
-  /// as those inputs demand.
+  /// Re-applies every equation to `inputs` in the caller's context: they are recorded, differentiated, or
+  /// evaluated as those inputs demand.
   Arrays call(std::span<const Array> inputs) const;
   /// Evaluates on data, releasing every value after its last use.
   Arrays run(std::span<const Array> inputs) const;
@@ -63,8 +65,8 @@ class Graph : public RefCounted<Graph> {
   size_t hash_ = 0;
 };
 
-/// A traced function: `graph` takes the arguments and then `captures`, the live outside values it used. Outside
-/// values that nothing depends on are constants in the graph, by reference.
+/// A traced function: `graph` takes the arguments and then `captures`, the live outside values it used.
+/// Outside values that nothing depends on are constants in the graph, by reference.
 struct Traced {
   Ref<const Graph> graph;
   Arrays captures;

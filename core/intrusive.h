@@ -23,9 +23,13 @@ class RefCounted {
 };
 
 template <class T>
-void retain(const T* p) { p->retain(); }
+void retain(const T* p) {
+  p->retain();
+}
 template <class T>
-void release(const T* p) { p->release(); }
+void release(const T* p) {
+  p->release();
+}
 /// For the two types that are held before they are complete; defined beside them.
 class Node;
 class Graph;
@@ -40,14 +44,20 @@ class Ref {
  public:
   Ref() = default;
   Ref(std::nullptr_t) {}
-  explicit Ref(T* p) : p_(p) { if (p_) hesse::retain(p_); }
-  Ref(const Ref& o) : p_(o.p_) { if (p_) hesse::retain(p_); }
+  explicit Ref(T* p) : p_(p) {
+    if (p_) hesse::retain(p_);
+  }
+  Ref(const Ref& o) : p_(o.p_) {
+    if (p_) hesse::retain(p_);
+  }
   Ref(Ref&& o) noexcept : p_(std::exchange(o.p_, nullptr)) {}
   Ref& operator=(Ref o) noexcept {
     std::swap(p_, o.p_);
     return *this;
   }
-  ~Ref() { if (p_) hesse::release(p_); }
+  ~Ref() {
+    if (p_) hesse::release(p_);
+  }
   T* get() const { return p_; }
   T* operator->() const { return p_; }
   T& operator*() const { return *p_; }

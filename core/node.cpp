@@ -4,6 +4,7 @@
 #include <bit>
 #include <cstring>
 
+#include "core/debug.h"
 #include "core/status.h"
 
 namespace hesse {
@@ -52,8 +53,9 @@ Ref<Trace> innermost_trace(const OpRef& op, const Arrays& inputs) {
   for (const Array& a : inputs) {
     if (!a.is_symbol()) continue;
     const Ref<Trace>& t = a.node() ? a.node()->trace() : Ref<Trace>();
-    require<TraceError>(t && t->open(), op->name(), ": the operand ", describe(a),
-                        " is a symbol whose trace has ended; return it from the traced function instead of keeping it");
+    require<TraceError>(
+        t && t->open(), op->name(), ": the operand ", describe(a),
+        " is a symbol whose trace has ended; return it from the traced function instead of keeping it");
     if (!trace || t->level() > trace->level()) trace = t;
   }
   return trace;
@@ -98,9 +100,11 @@ void Node::drop_links() {
 Array Tape::fresh(const Array& x) {
   std::vector<Ref<Tape>> tapes{Ref<Tape>(this)};
   add_live_tapes(x, tapes);
-  if (Ref<Trace> trace = innermost_trace(identity_op(), {x})) return trace->record_identity(x, std::move(tapes));
-  auto node = make_ref<Node>(identity_op(), Arrays{is_tracked(x) ? x.without_data() : x.detached().without_data()},
-                             Avals{aval(x)}, tapes, nullptr);
+  if (Ref<Trace> trace = innermost_trace(identity_op(), {x}))
+    return trace->record_identity(x, std::move(tapes));
+  auto node =
+      make_ref<Node>(identity_op(), Arrays{is_tracked(x) ? x.without_data() : x.detached().without_data()},
+                     Avals{aval(x)}, tapes, nullptr);
   for (const Ref<Tape>& t : tapes) t->record(node);
   return x.linked(node, 0);
 }
@@ -155,7 +159,8 @@ Array Trace::canonical(const Array& a) {
   for (auto it = begin; it != end; ++it) {
     const Array& o = it->second;
     if (o.dtype() != c.dtype() || o.shape() != c.shape()) continue;
-    if (one ? std::memcmp(o.view().data, v.data, n) == 0 : o.view().data == v.data && o.strides() == strides) return o;
+    if (one ? std::memcmp(o.view().data, v.data, n) == 0 : o.view().data == v.data && o.strides() == strides)
+      return o;
   }
   literals_.emplace(h, c);
   return c;
@@ -223,10 +228,13 @@ bool is_literal(const Array& a, double v) {
   const View view = a.view();
   return visit_dtype(a.dtype(), [&](auto tag) {
     using T = typename decltype(tag)::type;
-    if constexpr (std::is_same_v<T, Key>) return false;
+    if constexpr (std::is_same_v<T, Key>)
+      return false;
     else if constexpr (std::is_same_v<T, complex64> || std::is_same_v<T, complex128>)
-      return *view.as<T>() == T(static_cast<typename T::value_type>(v)) && !std::signbit(view.as<T>()->imag());
-    else return *view.as<T>() == static_cast<T>(v);
+      return *view.as<T>() == T(static_cast<typename T::value_type>(v)) &&
+             !std::signbit(view.as<T>()->imag());
+    else
+      return *view.as<T>() == static_cast<T>(v);
   });
 }
 
@@ -236,13 +244,15 @@ Arrays apply(const OpRef& op, Arrays inputs) {
     require<TypeError>(a.defined(), op->name(), ": an operand is undefined");
     add_live_tapes(a, tapes);
   }
-  if (const Ref<Trace> trace = innermost_trace(op, inputs)) return trace->record(op, std::move(inputs), std::move(tapes));
+  if (const Ref<Trace> trace = innermost_trace(op, inputs))
+    return trace->record(op, std::move(inputs), std::move(tapes));
 
   Arrays outputs;
   {
     const FailureScope failures;
     outputs = op->eval(inputs);
     failures.raise_if_failed();
+    check_nans(*op, inputs, outputs);
   }
   bool differentiable = false;
   for (const Array& y : outputs) differentiable = differentiable || is_inexact(y.dtype());
@@ -261,7 +271,8 @@ Arrays apply(const OpRef& op, Arrays inputs) {
   for (size_t k = 0; k < outputs.size(); ++k) {
     const int i = static_cast<int>(k);
     if (op->reads_output(i)) node->keep_output(i, outputs[k]);
-    outputs[k] = is_inexact(outputs[k].dtype()) ? outputs[k].detached().linked(node, i) : outputs[k].detached();
+    outputs[k] =
+        is_inexact(outputs[k].dtype()) ? outputs[k].detached().linked(node, i) : outputs[k].detached();
   }
   for (const Ref<Tape>& t : tapes) t->record(node);
   return outputs;

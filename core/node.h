@@ -11,7 +11,8 @@ namespace hesse {
 class Tape;
 class Trace;
 
-/// One equation of a live history: outputs = op(inputs). Numbered from one counter; inputs are older than outputs.
+/// One equation of a live history: outputs = op(inputs). Numbered from one counter; inputs are older than
+/// outputs.
 class Node : public RefCounted<Node> {
  public:
   Node(OpRef op, Arrays inputs, Avals outputs, std::vector<Ref<Tape>> tapes, Ref<Trace> trace);
@@ -46,8 +47,9 @@ class Node : public RefCounted<Node> {
   std::atomic<int> holders_{0};
 };
 
-/// The history of one derivative: the nodes younger than its leaves that reach them, in order of number. Owned by a
-/// TapeOwner: when that goes, nodes that no other tape holds drop their links, newest first, without recursion.
+/// The history of one derivative: the nodes younger than its leaves that reach them, in order of number.
+/// Owned by a TapeOwner: when that goes, nodes that no other tape holds drop their links, newest first,
+/// without recursion.
 class Tape : public RefCounted<Tape> {
  public:
   /// A fresh identity of x: derivatives are taken with respect to it, so nested ones never mix.
@@ -103,8 +105,8 @@ class Trace : public RefCounted<Trace> {
   std::unordered_multimap<size_t, Array> literals_;
 };
 
-/// Makes a trace the current staged region of this thread for its lifetime: every op is recorded, also those whose
-/// inputs hold data.
+/// Makes a trace the current staged region of this thread for its lifetime: every op is recorded, also those
+/// whose inputs hold data.
 class StagedRegion {
  public:
   explicit StagedRegion(Ref<Trace> trace);

@@ -99,13 +99,14 @@ void Op::kernel(std::span<const View>, std::span<const View>, int) const {
 
 std::optional<View> Op::alias(const View&, int) const { return std::nullopt; }
 
-std::optional<MaybeArrays> Op::vjp(std::span<const Array>, std::span<const Array>, std::span<const MaybeArray>,
-                                   const std::vector<bool>&) const {
+std::optional<MaybeArrays> Op::vjp(std::span<const Array>, std::span<const Array>,
+                                   std::span<const MaybeArray>, const std::vector<bool>&) const {
   return std::nullopt;
 }
 
 // dy = sum_i dy/dx_i * dx_i, entry by entry.
-MaybeArrays Elementwise::jvp(std::span<const Array> x, std::span<const Array> y, std::span<const MaybeArray> dx) const {
+MaybeArrays Elementwise::jvp(std::span<const Array> x, std::span<const Array> y,
+                             std::span<const MaybeArray> dx) const {
   MaybeArray dy;
   for (size_t i = 0; i < x.size(); ++i) {
     if (!dx[i]) continue;
@@ -119,7 +120,8 @@ MaybeArrays Elementwise::jvp(std::span<const Array> x, std::span<const Array> y,
 
 // ct_i = dy/dx_i * ct, entry by entry.
 std::optional<MaybeArrays> Elementwise::vjp(std::span<const Array> x, std::span<const Array> y,
-                                            std::span<const MaybeArray> ct, const std::vector<bool>& wanted) const {
+                                            std::span<const MaybeArray> ct,
+                                            const std::vector<bool>& wanted) const {
   MaybeArrays out(x.size());
   if (!ct[0]) return out;
   for (size_t i = 0; i < x.size(); ++i) {
@@ -130,7 +132,8 @@ std::optional<MaybeArrays> Elementwise::vjp(std::span<const Array> x, std::span<
 }
 
 // Together: dy = op(dx_1, ..., dx_n), missing ones zero. Each: dy = sum_i op(x_1, ..., dx_i, ..., x_n).
-MaybeArrays Linear::jvp(std::span<const Array> x, std::span<const Array>, std::span<const MaybeArray> dx) const {
+MaybeArrays Linear::jvp(std::span<const Array> x, std::span<const Array>,
+                        std::span<const MaybeArray> dx) const {
   const OpRef self(this);
   MaybeArray dy;
   if (in_ == In::Together) {
@@ -138,8 +141,10 @@ MaybeArrays Linear::jvp(std::span<const Array> x, std::span<const Array>, std::s
     bool any = false;
     for (size_t i = 0; i < x.size(); ++i) {
       any = any || dx[i];
-      if (dx[i] || !is_inexact(x[i].dtype())) in.push_back(dx[i] ? *dx[i] : x[i]);
-      else in.push_back(broadcast_to(astype(Array(0.0), x[i].dtype()), x[i].shape()));
+      if (dx[i] || !is_inexact(x[i].dtype()))
+        in.push_back(dx[i] ? *dx[i] : x[i]);
+      else
+        in.push_back(broadcast_to(astype(Array(0.0), x[i].dtype()), x[i].shape()));
     }
     if (any) dy = apply1(self, in);
     return {dy};
@@ -154,7 +159,8 @@ MaybeArrays Linear::jvp(std::span<const Array> x, std::span<const Array>, std::s
   return {dy};
 }
 
-std::optional<MaybeArrays> Linear::vjp(std::span<const Array> x, std::span<const Array>, std::span<const MaybeArray> ct,
+std::optional<MaybeArrays> Linear::vjp(std::span<const Array> x, std::span<const Array>,
+                                       std::span<const MaybeArray> ct,
                                        const std::vector<bool>& wanted) const {
   MaybeArrays out(x.size());
   if (ct[0])

@@ -22,7 +22,8 @@ using Avals = std::vector<Aval>;
 inline Aval aval(const Array& a) { return {a.shape(), a.dtype()}; }
 
 /// One static parameter of an op; equality, hashing, printing and files read these and nothing else.
-using Param = std::variant<bool, int64_t, double, std::string, Dims, DType, Ref<const Graph>, std::vector<std::string>>;
+using Param =
+    std::variant<bool, int64_t, double, std::string, Dims, DType, Ref<const Graph>, std::vector<std::string>>;
 using Params = std::vector<std::pair<std::string_view, Param>>;
 
 /// One operation: everything the library knows about it. Immutable. Derive from one of the three kinds below.
@@ -32,33 +33,41 @@ class Op : public RefCounted<Op> {
   virtual std::string_view name() const = 0;
   virtual Params params() const { return {}; }
 
-  /// Output shapes and dtypes. The only place where bad arguments are reported (function, argument, given, remedy).
+  /// Output shapes and dtypes. The only place where bad arguments are reported (function, argument, given,
+  /// remedy).
   virtual Avals infer(std::span<const Aval> x) const = 0;
 
   /// Evaluates on data. The default allocates row-major outputs by `infer` and calls `kernel`; ops that alias
   /// their operand, or whose output shape depends on data, override it.
   virtual Arrays eval(std::span<const Array> x) const;
-  /// The plain kernel on strided operands, and the specification. `out` is row-major over its shape. On a tile every
-  /// operand and output has `lane_axes` further, innermost axes; an operand's lane stride is 0 where it is uniform.
-  /// Called with lane_axes > 0 only if `has_lane_kernel()`. Never throws on data: writes NaN and sets a status.
+  /// The plain kernel on strided operands, and the specification. `out` is row-major over its shape. On a
+  /// tile every operand and output has `lane_axes` further, innermost axes; an operand's lane stride is 0
+  /// where it is uniform. Called with lane_axes > 0 only if `has_lane_kernel()`. Never throws on data: writes
+  /// NaN and sets a status.
   virtual void kernel(std::span<const View> x, std::span<const View> out, int lane_axes) const;
   virtual bool has_lane_kernel() const { return false; }
-  /// Ops that only re-arrange strides: the result as a view of the operand's memory, passing `lane_axes` trailing axes
-  /// through; nullopt when this operand needs a copy first. `is_view()` says that the op is of this sort.
+  /// Ops that only re-arrange strides: the result as a view of the operand's memory, passing `lane_axes`
+  /// trailing axes through; nullopt when this operand needs a copy first. `is_view()` says that the op is of
+  /// this sort.
   virtual bool is_view() const { return false; }
   virtual std::optional<View> alias(const View& x, int lane_axes) const;
 
-  /// Tangents of the outputs from those of the inputs, written with other ops. x: inputs, y: outputs, dx: tangents of
-  /// inputs (nullopt: zero). Returns one entry per output.
-  virtual MaybeArrays jvp(std::span<const Array> x, std::span<const Array> y, std::span<const MaybeArray> dx) const = 0;
-  /// Cotangents of the inputs with wanted[i], from those of the outputs. Linear and elementwise ops have it from their
-  /// one rule; nullopt: not stated, to be derived by linearising `jvp` on symbols and transposing (autodiff/walk.h).
+  /// Tangents of the outputs from those of the inputs, written with other ops. x: inputs, y: outputs, dx:
+  /// tangents of inputs (nullopt: zero). Returns one entry per output.
+  virtual MaybeArrays jvp(std::span<const Array> x, std::span<const Array> y,
+                          std::span<const MaybeArray> dx) const = 0;
+  /// Cotangents of the inputs with wanted[i], from those of the outputs. Linear and elementwise ops have it
+  /// from their one rule; nullopt: not stated, to be derived by linearising `jvp` on symbols and transposing
+  /// (autodiff/walk.h).
   virtual std::optional<MaybeArrays> vjp(std::span<const Array> x, std::span<const Array> y,
-                                         std::span<const MaybeArray> ct, const std::vector<bool>& wanted) const;
-  /// Whether the op is linear in the inputs marked, jointly, with the others fixed. Transposition refuses others.
+                                         std::span<const MaybeArray> ct,
+                                         const std::vector<bool>& wanted) const;
+  /// Whether the op is linear in the inputs marked, jointly, with the others fixed. Transposition refuses
+  /// others.
   virtual bool is_linear_in(const std::vector<bool>& marked) const = 0;
 
-  /// Linear in all inexact inputs together, in each with the others fixed, or neither: what moves out of a sum over lanes.
+  /// Linear in all inexact inputs together, in each with the others fixed, or neither: what moves out of a
+  /// sum over lanes.
   enum class Linearity { None, Together, Each };
   virtual Linearity linearity() const { return Linearity::None; }
 
@@ -70,8 +79,8 @@ class Op : public RefCounted<Op> {
   virtual bool is_commutative() const { return false; }
   /// Whether running it does something beyond its outputs (a print): never merged, never dropped.
   virtual bool has_effect() const { return false; }
-  /// An array that equals the output bit for bit without this equation (x * 1, -(-x), a reshape to the same shape), or
-  /// nullopt. Asked when an equation is recorded.
+  /// An array that equals the output bit for bit without this equation (x * 1, -(-x), a reshape to the same
+  /// shape), or nullopt. Asked when an equation is recorded.
   virtual MaybeArray simplify(std::span<const Array> x) const { return (void)x, std::nullopt; }
 
   /// Equal name and params.
@@ -80,7 +89,8 @@ class Op : public RefCounted<Op> {
 };
 using OpRef = Ref<const Op>;
 
-/// Applies an op: infers, evaluates when every input holds data, records otherwise. No other function builds nodes.
+/// Applies an op: infers, evaluates when every input holds data, records otherwise. No other function builds
+/// nodes.
 Arrays apply(const OpRef& op, Arrays inputs);
 Array apply1(const OpRef& op, Arrays inputs);
 
@@ -101,15 +111,16 @@ class Elementwise : public Op {
  public:
   /// dy/dx_i, of the output's shape; nullopt where it is zero everywhere.
   virtual MaybeArray partial(std::span<const Array> x, const Array& y, int i) const = 0;
-  MaybeArrays jvp(std::span<const Array> x, std::span<const Array> y, std::span<const MaybeArray> dx) const final;
-  std::optional<MaybeArrays> vjp(std::span<const Array> x, std::span<const Array> y, std::span<const MaybeArray> ct,
-                                 const std::vector<bool>& wanted) const final;
+  MaybeArrays jvp(std::span<const Array> x, std::span<const Array> y,
+                  std::span<const MaybeArray> dx) const final;
+  std::optional<MaybeArrays> vjp(std::span<const Array> x, std::span<const Array> y,
+                                 std::span<const MaybeArray> ct, const std::vector<bool>& wanted) const final;
   bool is_linear_in(const std::vector<bool>&) const override { return false; }
   bool has_lane_kernel() const override { return true; }
 };
 
-/// Kind 2. Linear in all inexact inputs together (sum, reshape, add), or in each of them with the others fixed (mul,
-/// matmul): states its transpose. One output.
+/// Kind 2. Linear in all inexact inputs together (sum, reshape, add), or in each of them with the others
+/// fixed (mul, matmul): states its transpose. One output.
 class Linear : public Op {
  public:
   enum class In { Together, Each };
@@ -117,9 +128,10 @@ class Linear : public Op {
   /// The cotangent of input i from that of the output; x_i itself carries only shape and dtype.
   /// nullopt where it is structurally zero.
   virtual MaybeArray transpose(std::span<const Array> x, const Array& ct, int i) const = 0;
-  MaybeArrays jvp(std::span<const Array> x, std::span<const Array> y, std::span<const MaybeArray> dx) const override;
-  std::optional<MaybeArrays> vjp(std::span<const Array> x, std::span<const Array> y, std::span<const MaybeArray> ct,
-                                 const std::vector<bool>& wanted) const final;
+  MaybeArrays jvp(std::span<const Array> x, std::span<const Array> y,
+                  std::span<const MaybeArray> dx) const override;
+  std::optional<MaybeArrays> vjp(std::span<const Array> x, std::span<const Array> y,
+                                 std::span<const MaybeArray> ct, const std::vector<bool>& wanted) const final;
   bool is_linear_in(const std::vector<bool>& marked) const override;
   Linearity linearity() const override { return in_ == In::Together ? Linearity::Together : Linearity::Each; }
   /// Together: none. Each: all (an input's tangent meets the other inputs' values).

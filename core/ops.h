@@ -11,6 +11,7 @@
 /// derivative and on symbols alike, unless it says "outside tracing". Bad arguments throw ValueError, TypeError or
 /// IndexError naming the function, what was given and the remedy.
 namespace hesse {
+// clang-format off: a page, one line each
 
 using OptAxes = std::optional<Axes>;         // nullopt: all axes
 using OptAxis = std::optional<int64_t>;      // nullopt: over the flattened array
@@ -266,4 +267,5 @@ inline Array operator>(const Array& x, const Array& y) { return greater(x, y); }
 inline Array operator<=(const Array& x, const Array& y) { return less_equal(x, y); }
 inline Array operator>=(const Array& x, const Array& y) { return greater_equal(x, y); }
 
+// clang-format on
 }  // namespace hesse

@@ -8,12 +8,15 @@
 namespace hesse {
 namespace {
 
-// The shortest text that reads back as the same value, at most 8 (float64) or 7 digits after which NumPy also rounds.
+// The shortest text that reads back as the same value, at most 8 (float64) or 7 digits after which NumPy also
+// rounds.
 template <class T>
 std::string element(T v) {
   std::ostringstream out;
-  if constexpr (std::is_same_v<T, bool>) out << (v ? "True" : "False");
-  else if constexpr (std::is_same_v<T, Key>) out << "key(" << v.hi << ", " << v.lo << ")";
+  if constexpr (std::is_same_v<T, bool>)
+    out << (v ? "True" : "False");
+  else if constexpr (std::is_same_v<T, Key>)
+    out << "key(" << v.hi << ", " << v.lo << ")";
   else if constexpr (std::is_same_v<T, complex64> || std::is_same_v<T, complex128>) {
     const std::string im = element(v.imag());
     out << element(v.real()) << (im[0] == '-' ? "" : "+") << im << "j";
@@ -67,10 +70,15 @@ struct Printer {
     bool first = true;
     const bool last_axis = axis + 1 == v.shape.size();
     each(axis, [&](int64_t i) {
-      if (!first) out << (last_axis ? ", " : ",\n" + std::string(v.shape.size() - axis - 2, '\n') + std::string(indent + 1, ' '));
+      if (!first)
+        out << (last_axis
+                    ? ", "
+                    : ",\n" + std::string(v.shape.size() - axis - 2, '\n') + std::string(indent + 1, ' '));
       first = false;
-      if (i < 0) out << "...";
-      else print(out, axis + 1, p + i * v.strides[axis] * itemsize(v.dtype), width, indent + 1);
+      if (i < 0)
+        out << "...";
+      else
+        print(out, axis + 1, p + i * v.strides[axis] * itemsize(v.dtype), width, indent + 1);
     });
     out << ']';
   }

@@ -9,8 +9,10 @@ std::ostream& operator<<(std::ostream& out, const Dims& d) {
   out << '(';
   for (size_t i = 0; i < d.size(); ++i) {
     if (i) out << ", ";
-    if (d[i] == kDynamic) out << '?';
-    else out << d[i];
+    if (d[i] == kDynamic)
+      out << '?';
+    else
+      out << d[i];
   }
   if (d.size() == 1) out << ',';
   return out << ')';
@@ -38,8 +40,8 @@ Shape broadcast_shapes(std::string_view function, const Shape& a, const Shape& b
   for (size_t i = 0; i < n; ++i) {
     const int64_t x = i < n - a.size() ? 1 : a[i - (n - a.size())];
     const int64_t y = i < n - b.size() ? 1 : b[i - (n - b.size())];
-    require(x == y || x == 1 || y == 1, function, ": shapes ", a, " and ", b, " do not broadcast: axis ", i, " has lengths ",
-            x, " and ", y, "; each must be equal or 1");
+    require(x == y || x == 1 || y == 1, function, ": shapes ", a, " and ", b, " do not broadcast: axis ", i,
+            " has lengths ", x, " and ", y, "; each must be equal or 1");
     out[i] = x == 1 ? y : x;
   }
   return out;

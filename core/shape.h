@@ -24,11 +24,17 @@ class Dims {
   Dims(const Dims& o) { assign(o.begin(), o.end()); }
   Dims(Dims&& o) noexcept { steal(o); }
   Dims& operator=(const Dims& o) {
-    if (this != &o) { size_ = 0; assign(o.begin(), o.end()); }
+    if (this != &o) {
+      size_ = 0;
+      assign(o.begin(), o.end());
+    }
     return *this;
   }
   Dims& operator=(Dims&& o) noexcept {
-    if (this != &o) { release(); steal(o); }
+    if (this != &o) {
+      release();
+      steal(o);
+    }
     return *this;
   }
   ~Dims() { release(); }

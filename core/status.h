@@ -4,8 +4,9 @@
 
 namespace hesse {
 
-/// Kernels never throw on data: they write NaN (zero for an index) and report here. An eager `apply` raises at once
-/// as NumericalError or IndexError; a program raises when it ends, naming the op and the first failing example.
+/// Kernels never throw on data: they write NaN (zero for an index) and report here. An eager `apply` raises
+/// at once as NumericalError or IndexError; a program raises when it ends, naming the op and the first
+/// failing example.
 enum class Failure { Numerical, Index };
 /// Records the first failure of this thread's running kernel; later ones are dropped.
 void report_failure(Failure kind, std::string_view op, std::string message);

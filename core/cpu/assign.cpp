@@ -16,7 +16,8 @@ std::vector<Axis> collapsed(const View& src, const View& dst) {
   std::vector<Axis> axes;
   for (size_t i = 0; i < src.shape.size(); ++i)
     if (src.shape[i] != 1) axes.push_back({src.shape[i], src.strides[i], dst.strides[i]});
-  std::stable_sort(axes.begin(), axes.end(), [](const Axis& a, const Axis& b) { return std::abs(a.d) > std::abs(b.d); });
+  std::stable_sort(axes.begin(), axes.end(),
+                   [](const Axis& a, const Axis& b) { return std::abs(a.d) > std::abs(b.d); });
   std::vector<Axis> out;
   for (const Axis& a : axes) {
     if (!out.empty() && out.back().s == a.s * a.n && out.back().d == a.d * a.n)
@@ -53,8 +54,10 @@ template <class T, class F>
 void run(const View& src, const View& dst, const F& f) {
   if (src.size() == 0) return;
   const std::vector<Axis> axes = collapsed(src, dst);
-  if (axes.empty()) f(*dst.as<T>(), *src.as<const T>());
-  else loop<T>(axes, 0, src.as<const T>(), dst.as<T>(), f);
+  if (axes.empty())
+    f(*dst.as<T>(), *src.as<const T>());
+  else
+    loop<T>(axes, 0, src.as<const T>(), dst.as<T>(), f);
 }
 
 struct Bytes16 {
@@ -70,20 +73,28 @@ void assign(const View& src, const View& dst) {
   }
   const auto copy = [](auto& d, const auto& s) { d = s; };
   switch (itemsize(src.dtype)) {
-    case 1: return run<uint8_t>(src, dst, copy);
-    case 2: return run<uint16_t>(src, dst, copy);
-    case 4: return run<uint32_t>(src, dst, copy);
-    case 8: return run<uint64_t>(src, dst, copy);
-    default: return run<Bytes16>(src, dst, copy);
+    case 1:
+      return run<uint8_t>(src, dst, copy);
+    case 2:
+      return run<uint16_t>(src, dst, copy);
+    case 4:
+      return run<uint32_t>(src, dst, copy);
+    case 8:
+      return run<uint64_t>(src, dst, copy);
+    default:
+      return run<Bytes16>(src, dst, copy);
   }
 }
 
 void accumulate(const View& src, const View& dst) {
   visit_dtype(src.dtype, [&](auto tag) {
     using T = typename decltype(tag)::type;
-    if constexpr (std::is_same_v<T, Key>) throw TypeError("accumulate: keys cannot be added");
-    else if constexpr (std::is_same_v<T, bool>) run<T>(src, dst, [](T& d, const T& s) { d = d || s; });
-    else run<T>(src, dst, [](T& d, const T& s) { d = static_cast<T>(d + s); });
+    if constexpr (std::is_same_v<T, Key>)
+      throw TypeError("accumulate: keys cannot be added");
+    else if constexpr (std::is_same_v<T, bool>)
+      run<T>(src, dst, [](T& d, const T& s) { d = d || s; });
+    else
+      run<T>(src, dst, [](T& d, const T& s) { d = static_cast<T>(d + s); });
   });
 }
 

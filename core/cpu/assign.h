@@ -3,8 +3,8 @@
 
 namespace hesse::cpu {
 
-/// dst[...] = src[...] for views of one shape and dtype, any strides. The innermost loop runs over the axis that is
-/// contiguous in either; transposing copies go by blocks that stay in L1.
+/// dst[...] = src[...] for views of one shape and dtype, any strides. The innermost loop runs over the axis
+/// that is contiguous in either; transposing copies go by blocks that stay in L1.
 void assign(const View& src, const View& dst);
 /// dst[...] += src[...] for floating, complex and integer dtypes.
 void accumulate(const View& src, const View& dst);

@@ -108,8 +108,8 @@ class Pool {
   std::vector<std::thread> workers_;
 };
 
-// Only one parallel region runs at a time; others run on their own thread. A forked child starts with no pool: the
-// parent's threads do not exist there, so its pool is forgotten, never joined.
+// Only one parallel region runs at a time; others run on their own thread. A forked child starts with no
+// pool: the parent's threads do not exist there, so its pool is forgotten, never joined.
 std::mutex& region_mutex() {
   static std::mutex m;
   return m;

@@ -12,15 +12,18 @@ class CallOp final : public Op {
   std::string_view name() const override { return "call"; }
   Params params() const override { return {{"body", body_}}; }
   Avals infer(std::span<const Aval> x) const override {
-    require(static_cast<int>(x.size()) == body_->num_inputs(), "call: ", x.size(), " arguments for ", body_->num_inputs(), " inputs");
+    require(static_cast<int>(x.size()) == body_->num_inputs(), "call: ", x.size(), " arguments for ",
+            body_->num_inputs(), " inputs");
     for (size_t i = 0; i < x.size(); ++i) {
       const Aval& want = body_->input_aval(static_cast<int>(i));
-      require(x[i] == want, "call: argument ", i, " is ", describe(x[i].shape, x[i].dtype), ", expected ", describe(want.shape, want.dtype));
+      require(x[i] == want, "call: argument ", i, " is ", describe(x[i].shape, x[i].dtype), ", expected ",
+              describe(want.shape, want.dtype));
     }
     return body_->output_avals();
   }
   Arrays eval(std::span<const Array> x) const override { return body_->run(x); }
-  MaybeArrays jvp(std::span<const Array> x, std::span<const Array> y, std::span<const MaybeArray> dx) const override {
+  MaybeArrays jvp(std::span<const Array> x, std::span<const Array> y,
+                  std::span<const MaybeArray> dx) const override {
     std::vector<bool> marked;
     Arrays in(x.begin(), x.end());
     for (const MaybeArray& t : dx) {
@@ -30,7 +33,8 @@ class CallOp final : public Op {
     const DerivedGraph d = derivatives().jvp(*body_, marked, {}, false);
     return spread(hesse::apply(make_op<CallOp>(d.graph), in), d.present, y.size());
   }
-  std::optional<MaybeArrays> vjp(std::span<const Array> x, std::span<const Array>, std::span<const MaybeArray> ct,
+  std::optional<MaybeArrays> vjp(std::span<const Array> x, std::span<const Array>,
+                                 std::span<const MaybeArray> ct,
                                  const std::vector<bool>& wanted) const override {
     std::vector<bool> marked;
     Arrays in(x.begin(), x.end());
@@ -57,21 +61,25 @@ class CallOp final : public Op {
 /// Foreign code on data.
 class CallbackOp final : public Op {
  public:
-  CallbackOp(Fn fn, Avals outputs, std::string name) : fn_(std::move(fn)), outputs_(std::move(outputs)), name_(std::move(name)) {}
+  CallbackOp(Fn fn, Avals outputs, std::string name)
+      : fn_(std::move(fn)), outputs_(std::move(outputs)), name_(std::move(name)) {}
   std::string_view name() const override { return "callback"; }
   Params params() const override { return {{"name", name_}}; }
   Avals infer(std::span<const Aval>) const override { return outputs_; }
   Arrays eval(std::span<const Array> x) const override {
     Arrays y = fn_(x);
-    require(y.size() == outputs_.size(), name_, ": returned ", y.size(), " arrays, ", outputs_.size(), " were stated");
+    require(y.size() == outputs_.size(), name_, ": returned ", y.size(), " arrays, ", outputs_.size(),
+            " were stated");
     for (size_t k = 0; k < y.size(); ++k)
       require(aval(y[k]) == outputs_[k], name_, ": output ", k, " is ", describe(y[k]), ", stated was ",
               describe(outputs_[k].shape, outputs_[k].dtype));
     return y;
   }
-  MaybeArrays jvp(std::span<const Array>, std::span<const Array> y, std::span<const MaybeArray>) const override {
+  MaybeArrays jvp(std::span<const Array>, std::span<const Array> y,
+                  std::span<const MaybeArray>) const override {
     for (const Array& a : y)
-      require<TypeError>(!is_inexact(a.dtype()), name_, ": foreign code has no derivative; wrap it with custom_jvp or custom_vjp, "
+      require<TypeError>(!is_inexact(a.dtype()), name_,
+                         ": foreign code has no derivative; wrap it with custom_jvp or custom_vjp, "
                          "or pass stop_gradient of its arguments");
     return MaybeArrays(y.size());
   }

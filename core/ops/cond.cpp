@@ -7,7 +7,8 @@
 namespace hesse {
 namespace {
 
-/// One of several graphs of equal signature. Inputs: an int64 scalar (clamped to the range), then the operands.
+/// One of several graphs of equal signature. Inputs: an int64 scalar (clamped to the range), then the
+/// operands.
 class CondOp final : public Op {
  public:
   explicit CondOp(std::vector<Ref<const Graph>> branches) : branches_(std::move(branches)) {}
@@ -18,25 +19,29 @@ class CondOp final : public Op {
     return out;
   }
   Avals infer(std::span<const Aval> x) const override {
-    require(x[0].shape.empty() && x[0].dtype == kInt64, "cond: the index is ", describe(x[0].shape, x[0].dtype),
-            ", expected an integer or bool scalar");
+    require(x[0].shape.empty() && x[0].dtype == kInt64, "cond: the index is ",
+            describe(x[0].shape, x[0].dtype), ", expected an integer or bool scalar");
     const Avals first = branches_[0]->output_avals();
     for (size_t b = 1; b < branches_.size(); ++b) {
       const Avals other = branches_[b]->output_avals();
-      require(other.size() == first.size(), "cond: branch 0 returns ", first.size(), " arrays, branch ", b, " returns ", other.size());
+      require(other.size() == first.size(), "cond: branch 0 returns ", first.size(), " arrays, branch ", b,
+              " returns ", other.size());
       for (size_t k = 0; k < first.size(); ++k)
-        require(other[k] == first[k], "cond: output ", k, " is ", describe(first[k].shape, first[k].dtype), " in branch 0 and ",
-                describe(other[k].shape, other[k].dtype), " in branch ", b, "; branches return the same shapes and dtypes");
+        require(other[k] == first[k], "cond: output ", k, " is ", describe(first[k].shape, first[k].dtype),
+                " in branch 0 and ", describe(other[k].shape, other[k].dtype), " in branch ", b,
+                "; branches return the same shapes and dtypes");
     }
     return first;
   }
   Arrays eval(std::span<const Array> x) const override {
-    const int64_t i = std::clamp<int64_t>(x[0].item<int64_t>(), 0, static_cast<int64_t>(branches_.size()) - 1);
+    const int64_t i =
+        std::clamp<int64_t>(x[0].item<int64_t>(), 0, static_cast<int64_t>(branches_.size()) - 1);
     return branches_[static_cast<size_t>(i)]->run(x.subspan(1));
   }
 
   // The tangents present in any branch are given by all.
-  MaybeArrays jvp(std::span<const Array> x, std::span<const Array> y, std::span<const MaybeArray> dx) const override {
+  MaybeArrays jvp(std::span<const Array> x, std::span<const Array> y,
+                  std::span<const MaybeArray> dx) const override {
     std::vector<bool> marked, any(y.size(), false);
     Arrays in(x.begin(), x.end());
     for (size_t i = 1; i < x.size(); ++i) {
@@ -56,7 +61,8 @@ class CondOp final : public Op {
     return spread(hesse::apply(make_op<CondOp>(tangents(any)), in), any);
   }
 
-  std::optional<MaybeArrays> vjp(std::span<const Array> x, std::span<const Array> y, std::span<const MaybeArray> ct,
+  std::optional<MaybeArrays> vjp(std::span<const Array> x, std::span<const Array> y,
+                                 std::span<const MaybeArray> ct,
                                  const std::vector<bool>& wanted) const override {
     std::vector<bool> marked, want(wanted.begin() + 1, wanted.end()), any(x.size() - 1, false);
     Arrays in(x.begin(), x.end());
@@ -81,7 +87,8 @@ class CondOp final : public Op {
   bool is_linear_in(const std::vector<bool>& marked) const override {
     if (marked[0]) return false;
     const std::vector<bool> rest(marked.begin() + 1, marked.end());
-    return std::all_of(branches_.begin(), branches_.end(), [&](const auto& b) { return b->is_linear_in(rest); });
+    return std::all_of(branches_.begin(), branches_.end(),
+                       [&](const auto& b) { return b->is_linear_in(rest); });
   }
   bool reads_output(int) const override { return false; }
 
@@ -99,9 +106,10 @@ class CondOp final : public Op {
 
 Arrays switch_(const Array& index, const std::vector<Fn>& branches, const Arrays& operands) {
   require(!branches.empty(), "switch: needs at least one branch");
-  require(index.ndim() == 0, "switch: the index has shape ", index.shape(), ", expected a scalar; for one choice per entry use where");
-  require<TypeError>(is_integer(index.dtype()) || is_bool(index.dtype()), "switch: the index has dtype ", index.dtype(),
-                     ", expected an integer or bool");
+  require(index.ndim() == 0, "switch: the index has shape ", index.shape(),
+          ", expected a scalar; for one choice per entry use where");
+  require<TypeError>(is_integer(index.dtype()) || is_bool(index.dtype()), "switch: the index has dtype ",
+                     index.dtype(), ", expected an integer or bool");
   Avals avals;
   for (const Array& a : operands) avals.push_back(aval(a));
   std::vector<Traced> traced;
@@ -129,7 +137,8 @@ Arrays switch_(const Array& index, const std::vector<Fn>& branches, const Arrays
 }
 
 Arrays cond(const Array& predicate, const Fn& if_true, const Fn& if_false, const Arrays& operands) {
-  require<TypeError>(is_bool(predicate.dtype()), "cond: the predicate has dtype ", predicate.dtype(), ", expected bool; compare first");
+  require<TypeError>(is_bool(predicate.dtype()), "cond: the predicate has dtype ", predicate.dtype(),
+                     ", expected bool; compare first");
   return switch_(predicate, {if_false, if_true}, operands);
 }
 

@@ -9,7 +9,8 @@ namespace {
 std::atomic<void (*)()> g_hook{nullptr};
 }
 
-Ref<const Graph> permuted(const Ref<const Graph>& g, const std::vector<int>& from, const Avals& avals, const std::vector<int>& of) {
+Ref<const Graph> permuted(const Ref<const Graph>& g, const std::vector<int>& from, const Avals& avals,
+                          const std::vector<int>& of) {
   return trace_closed(
       [&](std::span<const Array> args) {
         Arrays in(static_cast<size_t>(g->num_inputs()));

@@ -7,7 +7,8 @@ namespace hesse {
 
 /// The graph with its inputs and outputs re-ordered: input i of the result feeds input from[i] of `g`, or is
 /// ignored where from[i] is -1 (its shape is then ignored[i]); output k is output of[k] of `g`.
-Ref<const Graph> permuted(const Ref<const Graph>& g, const std::vector<int>& from, const Avals& avals, const std::vector<int>& of);
+Ref<const Graph> permuted(const Ref<const Graph>& g, const std::vector<int>& from, const Avals& avals,
+                          const std::vector<int>& of);
 
 /// Zeros of a shape and dtype, one stored element.
 Array zeros_of(const Aval& a);
@@ -15,7 +16,8 @@ Array zeros_of(const Aval& a);
 /// [flags...] true where the entry is inexact.
 std::vector<bool> inexact(const Avals& avals);
 
-/// Long loops call this now and then: it throws Interrupted (or the host's exception) when the user asked to stop.
+/// Long loops call this now and then: it throws Interrupted (or the host's exception) when the user asked to
+/// stop.
 void poll_interrupt();
 void set_interrupt_hook(void (*hook)());
 

@@ -7,7 +7,8 @@
 
 namespace hesse {
 
-LoopTangent loop_jvp(const Ref<const Graph>& body, int num_carry, int num_xs, const std::vector<bool>& marked_in) {
+LoopTangent loop_jvp(const Ref<const Graph>& body, int num_carry, int num_xs,
+                     const std::vector<bool>& marked_in) {
   const int n = body->num_inputs();
   std::vector<bool> marked = marked_in;
   DerivedGraph d;
@@ -62,20 +63,22 @@ LoopTangent loop_jvp(const Ref<const Graph>& body, int num_carry, int num_xs, co
   return out;
 }
 
-// Step t maps (c_t, x_t, k) to (c_{t+1}, y_t). Backwards: (ct_{c_t}, ct_{x_t}, ct_k += ...) from (ct_{c_{t+1}}, ct_{y_t}),
-// with the step run again from the saved c_t.
+// Step t maps (c_t, x_t, k) to (c_{t+1}, y_t). Backwards: (ct_{c_t}, ct_{x_t}, ct_k += ...) from
+// (ct_{c_{t+1}}, ct_{y_t}), with the step run again from the saved c_t.
 MaybeArrays loop_vjp(const Ref<const Graph>& body, int num_carry, int num_xs, int64_t length, bool reverse,
                      std::span<const Array> x, const Arrays& saved, std::span<const MaybeArray> ct,
                      const std::vector<bool>& wanted) {
   const auto nc = static_cast<size_t>(num_carry), nx = static_cast<size_t>(num_xs);
   const auto n = static_cast<size_t>(body->num_inputs()), ny = static_cast<size_t>(body->num_outputs()) - nc;
   std::vector<bool> marked(nc + ny, false), want(n, false), live(n, false);
-  for (size_t i = 0; i < nc; ++i) marked[i] = want[i] = is_inexact(body->input_aval(static_cast<int>(i)).dtype);
+  for (size_t i = 0; i < nc; ++i)
+    marked[i] = want[i] = is_inexact(body->input_aval(static_cast<int>(i)).dtype);
   for (size_t k = 0; k < ny; ++k) marked[nc + k] = ct[nc + k].has_value();
   for (size_t i = nc; i < n; ++i) want[i] = wanted[i];
   const DerivedGraph d = derivatives().vjp(*body, marked, want, want);
 
-  // Layout of the backward step: carries (ct of inexact carries, accumulators), xs (saved, x, ct_y, ct_saved), consts.
+  // Layout of the backward step: carries (ct of inexact carries, accumulators), xs (saved, x, ct_y,
+  // ct_saved), consts.
   Arrays carry, xs;
   Avals avals;
   std::vector<size_t> ct_carry, consts, ct_saved;
@@ -112,12 +115,14 @@ MaybeArrays loop_vjp(const Ref<const Graph>& body, int num_carry, int num_xs, in
       [&](std::span<const Array> args) {
         size_t at = 0;
         const auto take = [&](size_t count) {
-          Arrays out(args.begin() + static_cast<int64_t>(at), args.begin() + static_cast<int64_t>(at + count));
+          Arrays out(args.begin() + static_cast<int64_t>(at),
+                     args.begin() + static_cast<int64_t>(at + count));
           at += count;
           return out;
         };
         const Arrays ctc = take(ct_carry.size()), acc = take(consts.size()), c = take(nc), xt = take(nx);
-        const Arrays cty = take(static_cast<size_t>(std::count(marked.begin() + static_cast<int64_t>(nc), marked.end(), true)));
+        const Arrays cty = take(
+            static_cast<size_t>(std::count(marked.begin() + static_cast<int64_t>(nc), marked.end(), true)));
         const Arrays cts = take(ct_saved.size()), k = take(n - nc - nx);
         Arrays in = c;
         for (const Arrays* part : {&xt, &k, &ctc, &cty}) in.insert(in.end(), part->begin(), part->end());
@@ -125,7 +130,8 @@ MaybeArrays loop_vjp(const Ref<const Graph>& body, int num_carry, int num_xs, in
         MaybeArrays by_input(n);
         for (size_t i = 0, j = 0; i < n; ++i)
           if (d.present[i]) by_input[i] = g[j++];
-        for (size_t j = 0; j < ct_saved.size(); ++j) by_input[ct_saved[j]] = add(*by_input[ct_saved[j]], cts[j]);
+        for (size_t j = 0; j < ct_saved.size(); ++j)
+          by_input[ct_saved[j]] = add(*by_input[ct_saved[j]], cts[j]);
         Arrays out;
         for (size_t i : ct_carry) out.push_back(*by_input[i]);
         for (size_t j = 0; j < consts.size(); ++j) out.push_back(add(acc[j], *by_input[consts[j]]));
@@ -137,7 +143,9 @@ MaybeArrays loop_vjp(const Ref<const Graph>& body, int num_carry, int num_xs, in
   Arrays in = carry;
   in.insert(in.end(), xs.begin(), xs.end());
   in.insert(in.end(), outside.begin(), outside.end());
-  const Arrays y = hesse::apply(scan_op(step, static_cast<int>(carry.size()), static_cast<int>(xs.size()), length, !reverse, false), in);
+  const Arrays y = hesse::apply(
+      scan_op(step, static_cast<int>(carry.size()), static_cast<int>(xs.size()), length, !reverse, false),
+      in);
   MaybeArrays out(n);
   size_t at = 0;
   for (size_t i : ct_carry) {

@@ -3,22 +3,25 @@
 
 namespace hesse {
 
-/// A scan of `body`: (carry..., x_t..., consts...) -> (carry..., y_t...). Inputs: carry, xs, consts. Outputs: the last
-/// carries, the ys, and with `save` the carries that entered each step (stacks: what reverse mode recomputes from).
+/// A scan of `body`: (carry..., x_t..., consts...) -> (carry..., y_t...). Inputs: carry, xs, consts. Outputs:
+/// the last carries, the ys, and with `save` the carries that entered each step (stacks: what reverse mode
+/// recomputes from).
 OpRef scan_op(Ref<const Graph> body, int num_carry, int num_xs, int64_t length, bool reverse, bool save);
 
-/// The cotangents of one loop's inputs (carry, xs, consts), by a scan in the other direction over the saved carries.
-/// `saved` are the carries that entered each step; ct: of carries, ys and (where they are outputs) saved carries.
+/// The cotangents of one loop's inputs (carry, xs, consts), by a scan in the other direction over the saved
+/// carries. `saved` are the carries that entered each step; ct: of carries, ys and (where they are outputs)
+/// saved carries.
 MaybeArrays loop_vjp(const Ref<const Graph>& body, int num_carry, int num_xs, int64_t length, bool reverse,
                      std::span<const Array> x, const Arrays& saved, std::span<const MaybeArray> ct,
                      const std::vector<bool>& wanted);
 
-/// The tangent of a loop body: the graph on (carry and its tangents, xs and theirs, consts and theirs), and which carries,
-/// ys have tangents: the least fixed point.
+/// The tangent of a loop body: the graph on (carry and its tangents, xs and theirs, consts and theirs), and
+/// which carries, ys have tangents: the least fixed point.
 struct LoopTangent {
   Ref<const Graph> body;
   std::vector<bool> carry, ys;
 };
-LoopTangent loop_jvp(const Ref<const Graph>& body, int num_carry, int num_xs, const std::vector<bool>& marked);
+LoopTangent loop_jvp(const Ref<const Graph>& body, int num_carry, int num_xs,
+                     const std::vector<bool>& marked);
 
 }  // namespace hesse

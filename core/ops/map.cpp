@@ -38,15 +38,17 @@ class MapOp final : public Op {
       const Aval& want = body_->input_aval(static_cast<int>(i));
       Shape shape = x[i].shape;
       if (access_[i].kind != K::Uniform) {
-        require(!shape.empty(), "map: operand ", i, " is a scalar; it needs an axis 0 to be mapped, or uniform access");
+        require(!shape.empty(), "map: operand ", i,
+                " is a scalar; it needs an axis 0 to be mapped, or uniform access");
         require(access_[i].kind == K::Gather || shape[0] == n_, "map: operand ", i, " has ", shape[0],
                 " rows on axis 0, expected one per example, ", n_);
         shape.erase(0);
       }
       require(access_[i].kind != K::Gather || (access_[i].index >= 0 && access_[i].index < num_indices),
               "map: operand ", i, " gathers by index array ", access_[i].index, " of ", num_indices);
-      require(shape == want.shape && x[i].dtype == want.dtype, "map: operand ", i, " gives ", describe(shape, x[i].dtype),
-              " to each example, the body expects ", describe(want.shape, want.dtype));
+      require(shape == want.shape && x[i].dtype == want.dtype, "map: operand ", i, " gives ",
+              describe(shape, x[i].dtype), " to each example, the body expects ",
+              describe(want.shape, want.dtype));
     }
     for (size_t i = m; i < x.size(); ++i)
       require(x[i].shape == Shape{n_} && x[i].dtype == kInt64, "map: index array ", i - m, " is ",
@@ -55,8 +57,9 @@ class MapOp final : public Op {
     for (size_t k = 0; k < results_.size(); ++k) {
       Aval a = body_->output_aval(static_cast<int>(k));
       require(a.shape.empty() || a.shape.front() != kDynamic, "map: output ", k, " has a run-time length");
-      require(results_[k].kind != R::SegmentSum || (results_[k].index >= 0 && results_[k].index < num_indices),
-              "map: output ", k, " is summed by index array ", results_[k].index, " of ", num_indices);
+      require(
+          results_[k].kind != R::SegmentSum || (results_[k].index >= 0 && results_[k].index < num_indices),
+          "map: output ", k, " is summed by index array ", results_[k].index, " of ", num_indices);
       if (results_[k].kind == R::Each) a.shape.insert(0, n_);
       if (results_[k].kind == R::SegmentSum) a.shape.insert(0, results_[k].num_segments);
       out.push_back(a);
@@ -69,7 +72,8 @@ class MapOp final : public Op {
   }
 
   // The tangent of a map is the map of the body's tangent.
-  MaybeArrays jvp(std::span<const Array> x, std::span<const Array> y, std::span<const MaybeArray> dx) const override {
+  MaybeArrays jvp(std::span<const Array> x, std::span<const Array> y,
+                  std::span<const MaybeArray> dx) const override {
     const size_t m = access_.size();
     std::vector<bool> marked;
     for (size_t i = 0; i < m; ++i) marked.push_back(dx[i].has_value());
@@ -92,8 +96,10 @@ class MapOp final : public Op {
     return out;
   }
 
-  // The transpose swaps each with each, uniform with sum, gather with segment_sum; the body is run again inside.
-  std::optional<MaybeArrays> vjp(std::span<const Array> x, std::span<const Array> y, std::span<const MaybeArray> ct,
+  // The transpose swaps each with each, uniform with sum, gather with segment_sum; the body is run again
+  // inside.
+  std::optional<MaybeArrays> vjp(std::span<const Array> x, std::span<const Array> y,
+                                 std::span<const MaybeArray> ct,
                                  const std::vector<bool>& wanted) const override {
     const size_t m = access_.size();
     std::vector<bool> marked, want;
@@ -112,9 +118,10 @@ class MapOp final : public Op {
     std::vector<Result> results;
     for (size_t i = 0; i < m; ++i)
       if (d.present[i])
-        results.push_back(access_[i].kind == K::Each      ? Result::each()
-                          : access_[i].kind == K::Uniform ? Result::sum()
-                                                          : Result::segment_sum(access_[i].index, x[i].shape()[0]));
+        results.push_back(access_[i].kind == K::Each ? Result::each()
+                          : access_[i].kind == K::Uniform
+                              ? Result::sum()
+                              : Result::segment_sum(access_[i].index, x[i].shape()[0]));
     MaybeArrays out(x.size());
     if (results.empty()) return out;
     const Arrays dx = map(d.graph, n_, operands, access, results, indices(x));
@@ -129,7 +136,9 @@ class MapOp final : public Op {
   bool reads_output(int) const override { return false; }
 
  private:
-  Arrays indices(std::span<const Array> x) const { return {x.begin() + static_cast<int64_t>(access_.size()), x.end()}; }
+  Arrays indices(std::span<const Array> x) const {
+    return {x.begin() + static_cast<int64_t>(access_.size()), x.end()};
+  }
   Ref<const Graph> body_;
   int64_t n_;
   std::vector<Access> access_;
@@ -137,17 +146,20 @@ class MapOp final : public Op {
 };
 
 // Outputs of a traced body that do not depend on the mapped arguments stay outside.
-bool made_in(const Array& a, const Ref<Trace>& trace) { return a.is_symbol() && a.node() && a.node()->trace() == trace; }
+bool made_in(const Array& a, const Ref<Trace>& trace) {
+  return a.is_symbol() && a.node() && a.node()->trace() == trace;
+}
 
 }  // namespace
 
 Arrays map(const Ref<const Graph>& body, int64_t n, const Arrays& operands, const std::vector<Access>& access,
            const std::vector<Result>& results, const Arrays& indices) {
   require(n >= 0, "map: n is ", n, ", expected a number of examples");
-  require(static_cast<int>(operands.size()) == body->num_inputs() && operands.size() == access.size(), "map: ",
-          operands.size(), " operands and ", access.size(), " accesses for a body of ", body->num_inputs(), " inputs");
-  require(static_cast<int>(results.size()) == body->num_outputs(), "map: ", results.size(), " results for a body of ",
-          body->num_outputs(), " outputs");
+  require(static_cast<int>(operands.size()) == body->num_inputs() && operands.size() == access.size(),
+          "map: ", operands.size(), " operands and ", access.size(), " accesses for a body of ",
+          body->num_inputs(), " inputs");
+  require(static_cast<int>(results.size()) == body->num_outputs(), "map: ", results.size(),
+          " results for a body of ", body->num_outputs(), " outputs");
   Arrays in = operands;
   in.insert(in.end(), indices.begin(), indices.end());
   return hesse::apply(make_op<MapOp>(body, n, access, results), in);
@@ -155,12 +167,14 @@ Arrays map(const Ref<const Graph>& body, int64_t n, const Arrays& operands, cons
 
 Arrays map(const Fn& f, int64_t n, const Arrays& operands, const std::vector<Access>& access,
            const std::function<std::vector<Result>(size_t)>& results, const Arrays& indices) {
-  require(operands.size() == access.size(), "map: ", operands.size(), " operands but ", access.size(), " accesses");
+  require(operands.size() == access.size(), "map: ", operands.size(), " operands but ", access.size(),
+          " accesses");
   Avals avals;
   for (size_t i = 0; i < operands.size(); ++i) {
     Aval a = aval(operands[i]);
     if (access[i].kind != K::Uniform) {
-      require(!a.shape.empty(), "map: operand ", i, " is a scalar; it needs an axis 0 to be mapped, or uniform access");
+      require(!a.shape.empty(), "map: operand ", i,
+              " is a scalar; it needs an axis 0 to be mapped, or uniform access");
       a.shape.erase(0);
     }
     avals.push_back(a);
@@ -176,19 +190,20 @@ Arrays map(const Fn& f, int64_t n, const Arrays& operands, const std::vector<Acc
 }
 
 Arrays vmap(const Fn& f, const Arrays& args, const MapAxes& in_axes, const MapAxes& out_axes) {
-  require(in_axes.size() == args.size(), "vmap: ", in_axes.size(), " in_axes for ", args.size(), " arguments");
+  require(in_axes.size() == args.size(), "vmap: ", in_axes.size(), " in_axes for ", args.size(),
+          " arguments");
   Arrays operands;
   Avals avals;
   int64_t n = -1;
   size_t first = 0;
   for (size_t i = 0; i < args.size(); ++i) {
     if (!in_axes[i]) continue;
-    require(args[i].ndim() > 0, "vmap: argument ", i, " is a scalar and cannot be mapped over axis ", *in_axes[i],
-            "; give it in_axes=None");
+    require(args[i].ndim() > 0, "vmap: argument ", i, " is a scalar and cannot be mapped over axis ",
+            *in_axes[i], "; give it in_axes=None");
     const int64_t axis = normalize_axis("vmap", *in_axes[i], args[i].ndim());
     const int64_t length = args[i].shape()[static_cast<size_t>(axis)];
-    require(n < 0 || n == length, "vmap: argument ", first, " has length ", n, " on its mapped axis, argument ", i, " has ",
-            length, "; they must agree");
+    require(n < 0 || n == length, "vmap: argument ", first, " has length ", n,
+            " on its mapped axis, argument ", i, " has ", length, "; they must agree");
     if (n < 0) first = i;
     n = length;
     operands.push_back(moveaxis(args[i], {axis}, {0}));
@@ -221,13 +236,14 @@ Arrays vmap(const Fn& f, const Arrays& args, const MapAxes& in_axes, const MapAx
   }
   const Arrays mapped = map(t.graph, n, operands, access,
                             std::vector<Result>(static_cast<size_t>(t.graph->num_outputs()), Result::each()));
-  require(out_axes.size() == is_outside.size() || out_axes.size() == 1, "vmap: ", out_axes.size(), " out_axes for ",
-          is_outside.size(), " outputs");
+  require(out_axes.size() == is_outside.size() || out_axes.size() == 1, "vmap: ", out_axes.size(),
+          " out_axes for ", is_outside.size(), " outputs");
   Arrays out;
   size_t next_in = 0, next_out = 0;
   for (size_t k = 0; k < is_outside.size(); ++k) {
     const std::optional<int64_t> axis = out_axes.size() == 1 ? out_axes[0] : out_axes[k];
-    require(axis || is_outside[k], "vmap: output ", k, " depends on the mapped arguments but has out_axes=None; give it an axis");
+    require(axis || is_outside[k], "vmap: output ", k,
+            " depends on the mapped arguments but has out_axes=None; give it an axis");
     Array y = is_outside[k] ? outside[next_out++] : mapped[next_in++];
     if (!axis) {
       out.push_back(y);

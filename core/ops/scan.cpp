@@ -17,22 +17,32 @@ Shape with_front(int64_t n, Shape s) {
 class ScanOp final : public Op {
  public:
   ScanOp(Ref<const Graph> body, int num_carry, int num_xs, int64_t length, bool reverse, bool save)
-      : body_(std::move(body)), nc_(static_cast<size_t>(num_carry)), nx_(static_cast<size_t>(num_xs)), length_(length),
-        reverse_(reverse), save_(save) {}
+      : body_(std::move(body)),
+        nc_(static_cast<size_t>(num_carry)),
+        nx_(static_cast<size_t>(num_xs)),
+        length_(length),
+        reverse_(reverse),
+        save_(save) {}
   std::string_view name() const override { return "scan"; }
   Params params() const override {
-    return {{"num_carry", static_cast<int64_t>(nc_)}, {"num_xs", static_cast<int64_t>(nx_)}, {"length", length_},
-            {"reverse", reverse_}, {"save", save_}, {"body", body_}};
+    return {{"num_carry", static_cast<int64_t>(nc_)},
+            {"num_xs", static_cast<int64_t>(nx_)},
+            {"length", length_},
+            {"reverse", reverse_},
+            {"save", save_},
+            {"body", body_}};
   }
 
   Avals infer(std::span<const Aval> x) const override {
-    require(static_cast<int>(x.size()) == body_->num_inputs(), "scan: ", x.size(), " inputs for a body of ", body_->num_inputs());
+    require(static_cast<int>(x.size()) == body_->num_inputs(), "scan: ", x.size(), " inputs for a body of ",
+            body_->num_inputs());
     const int64_t n = steps(x);
     Avals out;
     for (size_t i = 0; i < nc_; ++i) {
       const Aval want = body_->input_aval(static_cast<int>(i)), got = body_->output_aval(static_cast<int>(i));
       require(x[i] == want && got == want, "scan: carry ", i, " starts as ", describe(x[i].shape, x[i].dtype),
-              " and the body returns ", describe(got.shape, got.dtype), "; a carry keeps its shape and dtype");
+              " and the body returns ", describe(got.shape, got.dtype),
+              "; a carry keeps its shape and dtype");
       out.push_back(want);
     }
     for (size_t k = nc_; k < static_cast<size_t>(body_->num_outputs()); ++k) {
@@ -50,7 +60,8 @@ class ScanOp final : public Op {
     const Avals shapes = infer(avals);
     const int64_t n = steps(avals);
     Arrays carry(x.begin(), x.begin() + static_cast<int64_t>(nc_)), stacked;
-    for (size_t k = nc_; k < shapes.size(); ++k) stacked.push_back(Array::uninitialized(shapes[k].shape, shapes[k].dtype));
+    for (size_t k = nc_; k < shapes.size(); ++k)
+      stacked.push_back(Array::uninitialized(shapes[k].shape, shapes[k].dtype));
     const size_t ny = static_cast<size_t>(body_->num_outputs()) - nc_;
     Arrays in(x.begin(), x.end());
     for (int64_t s = 0; s < n; ++s) {
@@ -70,7 +81,8 @@ class ScanOp final : public Op {
   }
 
   // (c, dc) is carried along: constant memory.
-  MaybeArrays jvp(std::span<const Array> x, std::span<const Array> y, std::span<const MaybeArray> dx) const override {
+  MaybeArrays jvp(std::span<const Array> x, std::span<const Array> y,
+                  std::span<const MaybeArray> dx) const override {
     std::vector<bool> marked;
     for (const MaybeArray& t : dx) marked.push_back(t.has_value());
     const LoopTangent d = loop_jvp(body_, static_cast<int>(nc_), static_cast<int>(nx_), marked);
@@ -105,14 +117,18 @@ class ScanOp final : public Op {
     return dy;
   }
 
-  std::optional<MaybeArrays> vjp(std::span<const Array> x, std::span<const Array> y, std::span<const MaybeArray> ct,
+  std::optional<MaybeArrays> vjp(std::span<const Array> x, std::span<const Array> y,
+                                 std::span<const MaybeArray> ct,
                                  const std::vector<bool>& wanted) const override {
     const size_t ny = static_cast<size_t>(body_->num_outputs()) - nc_;
     Arrays all(y.begin(), y.end());
     if (!save_)
-      all = hesse::apply(scan_op(body_, static_cast<int>(nc_), static_cast<int>(nx_), length_, reverse_, true), Arrays(x.begin(), x.end()));
+      all =
+          hesse::apply(scan_op(body_, static_cast<int>(nc_), static_cast<int>(nx_), length_, reverse_, true),
+                       Arrays(x.begin(), x.end()));
     const Arrays saved(all.begin() + static_cast<int64_t>(nc_ + ny), all.end());
-    return loop_vjp(body_, static_cast<int>(nc_), static_cast<int>(nx_), length_, reverse_, x, saved, ct, wanted);
+    return loop_vjp(body_, static_cast<int>(nc_), static_cast<int>(nx_), length_, reverse_, x, saved, ct,
+                    wanted);
   }
 
   // Linear where the body is and linear carries stay linear: checked on the fixed point of the marks.
@@ -129,7 +145,9 @@ class ScanOp final : public Op {
     }
     return body_->is_linear_in(marked);
   }
-  bool reads_output(int k) const override { return save_ && static_cast<size_t>(k) >= static_cast<size_t>(body_->num_outputs()); }
+  bool reads_output(int k) const override {
+    return save_ && static_cast<size_t>(k) >= static_cast<size_t>(body_->num_outputs());
+  }
 
  private:
   int64_t steps(std::span<const Aval> x) const {
@@ -137,7 +155,8 @@ class ScanOp final : public Op {
     for (size_t i = nc_; i < nc_ + nx_; ++i) {
       require(!x[i].shape.empty(), "scan: xs ", i - nc_, " is a scalar; scan runs over axis 0");
       const int64_t m = x[i].shape.front();
-      require(n == kDynamic || m == n || m == kDynamic, "scan: xs ", i - nc_, " has length ", m, ", expected ", n);
+      require(n == kDynamic || m == n || m == kDynamic, "scan: xs ", i - nc_, " has length ", m,
+              ", expected ", n);
       if (n == kDynamic) n = m;
     }
     return n;
@@ -154,7 +173,8 @@ OpRef scan_op(Ref<const Graph> body, int num_carry, int num_xs, int64_t length, 
   return make_op<ScanOp>(std::move(body), num_carry, num_xs, length, reverse, save);
 }
 
-Arrays scan(const Fn& f, const Arrays& carry_in, const Arrays& xs, std::optional<int64_t> length, bool reverse) {
+Arrays scan(const Fn& f, const Arrays& carry_in, const Arrays& xs, std::optional<int64_t> length,
+            bool reverse) {
   require(!xs.empty() || length, "scan: give xs or a length");
   require(!length || *length >= 0, "scan: length is ", length.value_or(0));
   int64_t n = length.value_or(kDynamic);
@@ -171,8 +191,8 @@ Arrays scan(const Fn& f, const Arrays& carry_in, const Arrays& xs, std::optional
       avals.push_back(a);
     }
     t = trace(f, avals, true);
-    require(t.graph->num_outputs() >= static_cast<int>(carry.size()), "scan: the body returns ", t.graph->num_outputs(),
-            " arrays, fewer than the ", carry.size(), " carries");
+    require(t.graph->num_outputs() >= static_cast<int>(carry.size()), "scan: the body returns ",
+            t.graph->num_outputs(), " arrays, fewer than the ", carry.size(), " carries");
     // A weak scalar that starts a carry takes the dtype that the body gives it.
     bool again = false;
     for (size_t i = 0; i < carry.size(); ++i) {
@@ -187,7 +207,8 @@ Arrays scan(const Fn& f, const Arrays& carry_in, const Arrays& xs, std::optional
   Arrays in = carry;
   in.insert(in.end(), xs.begin(), xs.end());
   in.insert(in.end(), t.captures.begin(), t.captures.end());
-  return hesse::apply(scan_op(t.graph, static_cast<int>(carry.size()), static_cast<int>(xs.size()), n, reverse, false), in);
+  return hesse::apply(
+      scan_op(t.graph, static_cast<int>(carry.size()), static_cast<int>(xs.size()), n, reverse, false), in);
 }
 
 }  // namespace hesse

@@ -39,30 +39,41 @@ class Stack {
   int64_t count_ = 0, capacity_ = 0;
 };
 
-/// carry = body(carry) while cond(carry). Inputs: carry, consts of cond, consts of body. Outputs: the last carries and, with
-/// `save`, stacks of the carries that entered each step: their common length is known at run time only.
+/// carry = body(carry) while cond(carry). Inputs: carry, consts of cond, consts of body. Outputs: the last
+/// carries and, with `save`, stacks of the carries that entered each step: their common length is known at
+/// run time only.
 class WhileOp final : public Op {
  public:
   WhileOp(Ref<const Graph> cond, Ref<const Graph> body, int num_carry, int num_cond_consts, bool save)
-      : cond_(std::move(cond)), body_(std::move(body)), nc_(static_cast<size_t>(num_carry)),
-        nk_(static_cast<size_t>(num_cond_consts)), save_(save) {}
+      : cond_(std::move(cond)),
+        body_(std::move(body)),
+        nc_(static_cast<size_t>(num_carry)),
+        nk_(static_cast<size_t>(num_cond_consts)),
+        save_(save) {}
   std::string_view name() const override { return "while_loop"; }
   Params params() const override {
-    return {{"num_carry", static_cast<int64_t>(nc_)}, {"num_cond_consts", static_cast<int64_t>(nk_)}, {"save", save_},
-            {"cond", cond_}, {"body", body_}};
+    return {{"num_carry", static_cast<int64_t>(nc_)},
+            {"num_cond_consts", static_cast<int64_t>(nk_)},
+            {"save", save_},
+            {"cond", cond_},
+            {"body", body_}};
   }
 
   Avals infer(std::span<const Aval> x) const override {
-    require(cond_->num_outputs() == 1 && cond_->output_aval(0).shape.empty() && is_bool(cond_->output_aval(0).dtype),
+    require(cond_->num_outputs() == 1 && cond_->output_aval(0).shape.empty() &&
+                is_bool(cond_->output_aval(0).dtype),
             "while_loop: cond must return one bool scalar",
-            cond_->num_outputs() ? concat(", it returns ", describe(cond_->output_aval(0).shape, cond_->output_aval(0).dtype)) : "");
-    require(body_->num_outputs() == static_cast<int>(nc_), "while_loop: the body returns ", body_->num_outputs(),
-            " arrays for ", nc_, " carries");
+            cond_->num_outputs()
+                ? concat(", it returns ", describe(cond_->output_aval(0).shape, cond_->output_aval(0).dtype))
+                : "");
+    require(body_->num_outputs() == static_cast<int>(nc_), "while_loop: the body returns ",
+            body_->num_outputs(), " arrays for ", nc_, " carries");
     Avals out;
     for (size_t i = 0; i < nc_; ++i) {
       const Aval got = body_->output_aval(static_cast<int>(i));
-      require(got == x[i], "while_loop: carry ", i, " starts as ", describe(x[i].shape, x[i].dtype), " and the body returns ",
-              describe(got.shape, got.dtype), "; a carry keeps its shape and dtype");
+      require(got == x[i], "while_loop: carry ", i, " starts as ", describe(x[i].shape, x[i].dtype),
+              " and the body returns ", describe(got.shape, got.dtype),
+              "; a carry keeps its shape and dtype");
       out.push_back(x[i]);
     }
     if (save_)
@@ -92,7 +103,8 @@ class WhileOp final : public Op {
     return y;
   }
 
-  MaybeArrays jvp(std::span<const Array> x, std::span<const Array> y, std::span<const MaybeArray> dx) const override {
+  MaybeArrays jvp(std::span<const Array> x, std::span<const Array> y,
+                  std::span<const MaybeArray> dx) const override {
     std::vector<bool> marked;  // of the body's inputs: carry, body consts
     for (size_t i = 0; i < x.size(); ++i)
       if (i < nc_ || i >= nc_ + nk_) marked.push_back(dx[i].has_value());
@@ -120,7 +132,8 @@ class WhileOp final : public Op {
     for (size_t i = nc_ + nk_; i < x.size(); ++i)
       if (dx[i]) in.push_back(*dx[i]);
     const Ref<const Graph> cond = permuted(cond_, from, cond_avals, {0});
-    const Arrays out = hesse::apply(make_op<WhileOp>(cond, d.body, carries, static_cast<int>(nk_), save_), in);
+    const Arrays out =
+        hesse::apply(make_op<WhileOp>(cond, d.body, carries, static_cast<int>(nk_), save_), in);
     MaybeArrays dy(y.size());
     size_t at = nc_;
     for (size_t i = 0; i < nc_; ++i)
@@ -134,7 +147,8 @@ class WhileOp final : public Op {
   }
 
   // The loop again with its carries on stacks, then a scan over them backwards.
-  std::optional<MaybeArrays> vjp(std::span<const Array> x, std::span<const Array> y, std::span<const MaybeArray> ct,
+  std::optional<MaybeArrays> vjp(std::span<const Array> x, std::span<const Array> y,
+                                 std::span<const MaybeArray> ct,
                                  const std::vector<bool>& wanted) const override {
     Arrays all(y.begin(), y.end());
     if (!save_)
@@ -170,7 +184,8 @@ class WhileOp final : public Op {
     }
     std::vector<bool> in_cond(marked.begin(), marked.begin() + static_cast<int64_t>(nc_));
     in_cond.resize(nc_ + nk_, false);
-    return body_->is_linear_in(marked) && !cond_->depends_on(in_cond)[static_cast<size_t>(cond_->outputs()[0])];
+    return body_->is_linear_in(marked) &&
+           !cond_->depends_on(in_cond)[static_cast<size_t>(cond_->outputs()[0])];
   }
   bool reads_output(int k) const override { return save_ && static_cast<size_t>(k) >= nc_; }
 
@@ -205,14 +220,18 @@ Arrays while_loop(const Fn& cond, const Fn& body, const Arrays& carry_in) {
   Arrays in = carry;
   in.insert(in.end(), c.captures.begin(), c.captures.end());
   in.insert(in.end(), b.captures.begin(), b.captures.end());
-  return hesse::apply(make_op<WhileOp>(c.graph, b.graph, static_cast<int>(carry.size()), static_cast<int>(c.captures.size()), false), in);
+  return hesse::apply(make_op<WhileOp>(c.graph, b.graph, static_cast<int>(carry.size()),
+                                       static_cast<int>(c.captures.size()), false),
+                      in);
 }
 
-Arrays fori_loop(const Array& lower, const Array& upper, const std::function<Arrays(const Array&, std::span<const Array>)>& body,
+Arrays fori_loop(const Array& lower, const Array& upper,
+                 const std::function<Arrays(const Array&, std::span<const Array>)>& body,
                  const Arrays& carry) {
   const auto check = [](const Array& a, const char* which) {
     require(a.ndim() == 0, "fori_loop: ", which, " has shape ", a.shape(), ", expected a scalar");
-    require<TypeError>(is_integer(a.dtype()), "fori_loop: ", which, " has dtype ", a.dtype(), ", expected an integer");
+    require<TypeError>(is_integer(a.dtype()), "fori_loop: ", which, " has dtype ", a.dtype(),
+                       ", expected an integer");
   };
   check(lower, "lower");
   check(upper, "upper");
@@ -224,7 +243,8 @@ Arrays fori_loop(const Array& lower, const Array& upper, const std::function<Arr
     Arrays out = scan(
         [&](std::span<const Array> args) {
           Arrays next = body(args.back(), args.first(args.size() - 1));
-          require(next.size() == args.size() - 1, "fori_loop: the body returns ", next.size(), " arrays for ", args.size() - 1, " carries");
+          require(next.size() == args.size() - 1, "fori_loop: the body returns ", next.size(), " arrays for ",
+                  args.size() - 1, " carries");
           next.push_back(add(args.back(), Array(int64_t{1})));
           return next;
         },
@@ -235,17 +255,18 @@ Arrays fori_loop(const Array& lower, const Array& upper, const std::function<Arr
   Arrays in = carry;
   in.push_back(first);
   in.push_back(end);
-  Arrays out = while_loop([](std::span<const Array> args) { return Arrays{less(args[args.size() - 2], args.back())}; },
-                          [&](std::span<const Array> args) {
-                            const Array& i = args[args.size() - 2];
-                            Arrays next = body(i, args.first(args.size() - 2));
-                            require(next.size() == args.size() - 2, "fori_loop: the body returns ", next.size(),
-                                    " arrays for ", args.size() - 2, " carries");
-                            next.push_back(add(i, Array(int64_t{1})));
-                            next.push_back(args.back());
-                            return next;
-                          },
-                          in);
+  Arrays out =
+      while_loop([](std::span<const Array> args) { return Arrays{less(args[args.size() - 2], args.back())}; },
+                 [&](std::span<const Array> args) {
+                   const Array& i = args[args.size() - 2];
+                   Arrays next = body(i, args.first(args.size() - 2));
+                   require(next.size() == args.size() - 2, "fori_loop: the body returns ", next.size(),
+                           " arrays for ", args.size() - 2, " carries");
+                   next.push_back(add(i, Array(int64_t{1})));
+                   next.push_back(args.back());
+                   return next;
+                 },
+                 in);
   out.resize(out.size() - 2);
   return out;
 }

@@ -5,7 +5,8 @@
 namespace hesse {
 namespace {
 
-constexpr int64_t kTileBytes = int64_t{512} << 10;  // a constant, so that results do not depend on the machine's caches
+constexpr int64_t kTileBytes = int64_t{512}
+                               << 10;  // a constant, so that results do not depend on the machine's caches
 constexpr int64_t kMaxLanes = 512, kMinLanes = 16;
 
 // An outer product: matmul of [m, 1] and [1, n].
@@ -20,7 +21,8 @@ int64_t bytes(const Aval& a) { return num_elements(a.shape) * itemsize(a.dtype);
 
 }  // namespace
 
-LanePlan::LanePlan(const Graph& g, int64_t n, const std::vector<Access>& access, const std::vector<Result>& results) {
+LanePlan::LanePlan(const Graph& g, int64_t n, const std::vector<Access>& access,
+                   const std::vector<Result>& results) {
   const auto& equations = g.equations();
   const size_t num_values = g.values().size();
   std::vector<bool> marked;
@@ -78,15 +80,18 @@ LanePlan::LanePlan(const Graph& g, int64_t n, const std::vector<Access>& access,
   // What nothing reads any more is dropped; what is left keeps its order.
   std::vector<bool> needed(num_values, false);
   for (const Sum& s : sums) {
-    if (s.left < 0) needed[static_cast<size_t>(s.value)] = true;
-    else needed[static_cast<size_t>(s.left)] = needed[static_cast<size_t>(s.right)] = true;
+    if (s.left < 0)
+      needed[static_cast<size_t>(s.value)] = true;
+    else
+      needed[static_cast<size_t>(s.left)] = needed[static_cast<size_t>(s.right)] = true;
   }
   for (size_t k = 0; k < results.size(); ++k)
     if (results[k].kind != Result::Kind::Sum) needed[static_cast<size_t>(g.outputs()[k])] = true;
   for (size_t e = equations.size(); e-- > 0;) {
     const Graph::Equation& eq = equations[e];
     if (phase[e] == kAfter) {
-      const bool formed = std::none_of(sums.begin(), sums.end(), [&](const Sum& s) { return s.left >= 0 && s.value == eq.out[0]; });
+      const bool formed = std::none_of(sums.begin(), sums.end(),
+                                       [&](const Sum& s) { return s.left >= 0 && s.value == eq.out[0]; });
       if (!formed) continue;
       after.push_back(static_cast<int>(e));
       for (int v : eq.in)
@@ -105,12 +110,15 @@ LanePlan::LanePlan(const Graph& g, int64_t n, const std::vector<Access>& access,
   // The widest tile whose live values fit.
   std::vector<int> last(num_values, -1);
   for (size_t i = 0; i < tile.size(); ++i) {
-    for (int v : equations[static_cast<size_t>(tile[i])].in) last[static_cast<size_t>(v)] = static_cast<int>(i);
-    for (int v : equations[static_cast<size_t>(tile[i])].out) last[static_cast<size_t>(v)] = static_cast<int>(i);
+    for (int v : equations[static_cast<size_t>(tile[i])].in)
+      last[static_cast<size_t>(v)] = static_cast<int>(i);
+    for (int v : equations[static_cast<size_t>(tile[i])].out)
+      last[static_cast<size_t>(v)] = static_cast<int>(i);
   }
   int64_t live = 0, peak = 1;
   for (int v = 0; v < g.num_inputs(); ++v)
-    if (varies[static_cast<size_t>(v)] && used[static_cast<size_t>(v)]) live += bytes(g.values()[static_cast<size_t>(v)]);
+    if (varies[static_cast<size_t>(v)] && used[static_cast<size_t>(v)])
+      live += bytes(g.values()[static_cast<size_t>(v)]);
   for (size_t i = 0; i < tile.size(); ++i) {
     const Graph::Equation& eq = equations[static_cast<size_t>(tile[i])];
     if (!eq.op->is_view())

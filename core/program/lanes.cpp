@@ -6,6 +6,7 @@
 #include "core/cpu/assign.h"
 #include "core/cpu/lane_gemm.h"
 #include "core/cpu/threads.h"
+#include "core/debug.h"
 #include "core/ops.h"
 #include "core/program/lane_plan.h"
 #include "core/status.h"
@@ -46,7 +47,8 @@ int64_t Tile::allocate(int64_t size) {
   return at;
 }
 
-Tile::Tile(const Graph& g, const LanePlan& plan, const std::vector<Array>& uniform, int64_t width) : lanes(width) {
+Tile::Tile(const Graph& g, const LanePlan& plan, const std::vector<Array>& uniform, int64_t width)
+    : lanes(width) {
   const size_t n = g.values().size();
   views.resize(n);
   in_arena.assign(n, false);
@@ -97,8 +99,11 @@ Tile::Tile(const Graph& g, const LanePlan& plan, const std::vector<Array>& unifo
     for (int v : eq.out) {
       Shape shape = g.values()[static_cast<size_t>(v)].shape;
       shape.push_back(lanes);
-      if (alias[e]) views[static_cast<size_t>(v)] = *alias[e];
-      else views[static_cast<size_t>(v)] = {nullptr, g.values()[static_cast<size_t>(v)].dtype, shape, contiguous_strides(shape)};
+      if (alias[e])
+        views[static_cast<size_t>(v)] = *alias[e];
+      else
+        views[static_cast<size_t>(v)] = {nullptr, g.values()[static_cast<size_t>(v)].dtype, shape,
+                                         contiguous_strides(shape)};
       if (alias[e]) base[static_cast<size_t>(v)] = base[static_cast<size_t>(eq.in[0])];
     }
     for (int v : eq.in) last[static_cast<size_t>(base[static_cast<size_t>(v)])] = static_cast<int>(i);
@@ -176,11 +181,13 @@ void add_lane_sums(const View& v, const View& acc) {
 // acc[m, n] += sum over lanes of a[m, lanes] b[n, lanes]^T. 2 m n lanes flops.
 void add_outer_products(const View& a, const View& b, const View& acc) {
   const auto run = [&]<class T>(TypeTag<T>) {
-    cpu::lane_outer_accumulate(a.shape[0], b.shape[0], a.shape[1], a.as<const T>(), a.strides[0], b.as<const T>(),
-                               b.strides[0], acc.as<T>(), b.shape[0]);
+    cpu::lane_outer_accumulate(a.shape[0], b.shape[0], a.shape[1], a.as<const T>(), a.strides[0],
+                               b.as<const T>(), b.strides[0], acc.as<T>(), b.shape[0]);
   };
-  if (acc.dtype == kFloat32) run(TypeTag<float>{});
-  else run(TypeTag<double>{});
+  if (acc.dtype == kFloat32)
+    run(TypeTag<float>{});
+  else
+    run(TypeTag<double>{});
 }
 
 /// One call of a map.
@@ -188,7 +195,12 @@ class Run {
  public:
   Run(const Graph& g, int64_t n, std::span<const Array> operands, const std::vector<Access>& access,
       const std::vector<Result>& results, std::span<const Array> indices)
-      : g_(g), n_(n), operands_(operands), access_(access), results_(results), indices_(indices),
+      : g_(g),
+        n_(n),
+        operands_(operands),
+        access_(access),
+        results_(results),
+        indices_(indices),
         plan_(g, n, access, results) {}
 
   Arrays run() {
@@ -335,7 +347,8 @@ class Run {
     cpu::assign(*v, out);
   }
 
-  void lane_by_lane(const Tile& tile, const Graph::Equation& eq, const Ref<Buffer>& buffer, const std::vector<View>& out) const {
+  void lane_by_lane(const Tile& tile, const Graph::Equation& eq, const Ref<Buffer>& buffer,
+                    const std::vector<View>& out) const {
     char* arena = static_cast<char*>(buffer->data());
     for (int64_t l = 0; l < tile.lanes; ++l) {
       Arrays in;
@@ -350,7 +363,8 @@ class Run {
         in.push_back(copy);
       }
       const Arrays y = eq.op->eval(in);
-      for (size_t k = 0; k < y.size(); ++k) cpu::assign(y[k].view(), cpu::at(out[k], out[k].shape.size() - 1, l));
+      for (size_t k = 0; k < y.size(); ++k)
+        cpu::assign(y[k].view(), cpu::at(out[k], out[k].shape.size() - 1, l));
     }
   }
 
@@ -372,7 +386,8 @@ class Run {
     for (int e : plan_.after) {
       const Graph::Equation& eq = g_.equations()[static_cast<size_t>(e)];
       Arrays in;
-      for (int v : eq.in) in.push_back(plan_.varies[static_cast<size_t>(v)] ? totals_.at(v) : uniform_[static_cast<size_t>(v)]);
+      for (int v : eq.in)
+        in.push_back(plan_.varies[static_cast<size_t>(v)] ? totals_.at(v) : uniform_[static_cast<size_t>(v)]);
       totals_[eq.out[0]] = eq.op->eval(in)[0];
     }
     Arrays out;
@@ -404,8 +419,10 @@ class Run {
     const View index = indices_[static_cast<size_t>(results_[k].index)].view(), src = rows.view();
     for (int64_t i = 0; i < n_; ++i) {
       const int64_t row = index.as<int64_t>()[i * index.strides[0]];
-      if (shape[0] > 0) cpu::accumulate(cpu::at(src, 0, i), cpu::at(out.view(), 0, checked(row, shape[0], i)));
-      else checked(row, 0, i);
+      if (shape[0] > 0)
+        cpu::accumulate(cpu::at(src, 0, i), cpu::at(out.view(), 0, checked(row, shape[0], i)));
+      else
+        checked(row, 0, i);
     }
     return out;
   }
@@ -422,8 +439,9 @@ class Run {
 };
 
 // Graphs whose values have run-time lengths: example by example.
-Arrays run_examples(const Graph& g, int64_t n, std::span<const Array> operands, const std::vector<Access>& access,
-                    const std::vector<Result>& results, std::span<const Array> indices) {
+Arrays run_examples(const Graph& g, int64_t n, std::span<const Array> operands,
+                    const std::vector<Access>& access, const std::vector<Result>& results,
+                    std::span<const Array> indices) {
   Arrays out;
   for (size_t k = 0; k < results.size(); ++k) {
     Aval a = g.output_aval(static_cast<int>(k));
@@ -436,22 +454,30 @@ Arrays run_examples(const Graph& g, int64_t n, std::span<const Array> operands, 
     const View v = indices[static_cast<size_t>(which)].view();
     const int64_t row = v.as<int64_t>()[i * v.strides[0]];
     if (row >= 0 && row < rows) return row;
-    report_failure(Failure::Index, "map", concat("index ", row, " at position ", i, " is out of range for ", rows, " rows"));
+    report_failure(Failure::Index, "map",
+                   concat("index ", row, " at position ", i, " is out of range for ", rows, " rows"));
     return int64_t{0};
   };
   for (int64_t i = 0; i < n; ++i) {
     Arrays in;
     for (size_t j = 0; j < access.size(); ++j) {
       const Array& x = operands[j];
-      if (access[j].kind == Access::Kind::Uniform) in.push_back(x);
-      else if (access[j].kind == Access::Kind::Each) in.push_back(x.viewed(cpu::at(x.view(), 0, i)));
-      else in.push_back(x.viewed(cpu::at(x.view(), 0, index_at(access[j].index, i, x.shape()[0]))));
+      if (access[j].kind == Access::Kind::Uniform)
+        in.push_back(x);
+      else if (access[j].kind == Access::Kind::Each)
+        in.push_back(x.viewed(cpu::at(x.view(), 0, i)));
+      else
+        in.push_back(x.viewed(cpu::at(x.view(), 0, index_at(access[j].index, i, x.shape()[0]))));
     }
     const Arrays y = g.run(in);
     for (size_t k = 0; k < y.size(); ++k) {
-      if (results[k].kind == Result::Kind::Each) cpu::assign(y[k].view(), cpu::at(out[k].view(), 0, i));
-      else if (results[k].kind == Result::Kind::Sum) cpu::accumulate(y[k].view(), out[k].view());
-      else cpu::accumulate(y[k].view(), cpu::at(out[k].view(), 0, index_at(results[k].index, i, out[k].shape()[0])));
+      if (results[k].kind == Result::Kind::Each)
+        cpu::assign(y[k].view(), cpu::at(out[k].view(), 0, i));
+      else if (results[k].kind == Result::Kind::Sum)
+        cpu::accumulate(y[k].view(), out[k].view());
+      else
+        cpu::accumulate(y[k].view(),
+                        cpu::at(out[k].view(), 0, index_at(results[k].index, i, out[k].shape()[0])));
     }
   }
   return out;
@@ -459,9 +485,10 @@ Arrays run_examples(const Graph& g, int64_t n, std::span<const Array> operands, 
 
 }  // namespace
 
-Arrays run_lanes(const Graph& body, int64_t n, std::span<const Array> operands, const std::vector<Access>& access,
-                 const std::vector<Result>& results, std::span<const Array> indices) {
-  if (body.is_dynamic()) return run_examples(body, n, operands, access, results, indices);
+Arrays run_lanes(const Graph& body, int64_t n, std::span<const Array> operands,
+                 const std::vector<Access>& access, const std::vector<Result>& results,
+                 std::span<const Array> indices) {
+  if (body.is_dynamic() || debug_nans()) return run_examples(body, n, operands, access, results, indices);
   return Run(body, n, operands, access, results, indices).run();
 }
 
