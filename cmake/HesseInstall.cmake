@@ -20,4 +20,4 @@ configure_package_config_file(cmake/HesseConfig.cmake.in "${PROJECT_BINARY_DIR}/
   INSTALL_DESTINATION ${package_dir} NO_SET_AND_CHECK_MACRO NO_CHECK_REQUIRED_COMPONENTS_MACRO)
 write_basic_package_version_file("${PROJECT_BINARY_DIR}/HesseConfigVersion.cmake" COMPATIBILITY SameMinorVersion)
 install(FILES "${PROJECT_BINARY_DIR}/HesseConfig.cmake" "${PROJECT_BINARY_DIR}/HesseConfigVersion.cmake"
-  cmake/HesseHighway.cmake DESTINATION ${package_dir} COMPONENT library)
+  cmake/HesseDependencies.cmake cmake/HesseHighway.cmake DESTINATION ${package_dir} COMPONENT library)

@@ -1,7 +1,16 @@
-# hesse_add_folder(), hesse_add_isa_units(), hesse_add_library().
+# hesse_add_folder(), hesse_add_isa_units(), hesse_add_library(); hesse_dependencies is what the library's sources may use.
 
 set(HESSE_FOLDERS "" CACHE INTERNAL "folders that hold sources of the library")
 set(HESSE_ISA_TARGETS "" CACHE INTERNAL "object libraries of the units compiled per instruction set")
+
+# Their headers are system headers: no warnings from them.
+add_library(hesse_dependencies INTERFACE)
+target_link_libraries(hesse_dependencies INTERFACE ${HESSE_LINKED})
+foreach(dependency HDF5 SUNDIALS PETSC CUDA)
+  if(HESSE_${dependency})
+    target_compile_definitions(hesse_dependencies INTERFACE HESSE_HAVE_${dependency})
+  endif()
+endforeach()
 
 # hesse_add_folder(<name> [DEPENDS <folder>...])
 # One object library hesse_<name> of all sources below <name>/, or an interface library while there are none. What needs an
@@ -91,7 +100,7 @@ function(hesse_add_library)
     add_library(hesse ${objects})
     target_compile_features(hesse PUBLIC cxx_std_20)
     target_include_directories(hesse PUBLIC ${public_includes})
-    target_link_libraries(hesse PUBLIC Threads::Threads PRIVATE $<BUILD_INTERFACE:hesse_dependencies> hesse::hwy)
+    target_link_libraries(hesse PUBLIC Threads::Threads PRIVATE ${HESSE_LINKED})
     if(HESSE_SANITIZE)
       target_link_options(hesse PUBLIC -fsanitize=${HESSE_SANITIZE})
     endif()
@@ -107,32 +116,3 @@ function(hesse_add_library)
   file(CONFIGURE OUTPUT "${PROJECT_BINARY_DIR}/include/hesse/hesse.h" @ONLY
        CONTENT "#pragma once\n#include \"@PROJECT_SOURCE_DIR@/hesse.h\"\n")
 endfunction()
-
-# What the library's own sources may use. Headers of others are system headers: no warnings from them.
-add_library(hesse_dependencies INTERFACE)
-target_link_libraries(hesse_dependencies INTERFACE hesse::hwy)
-if(HESSE_HDF5)
-  find_package(HDF5 REQUIRED COMPONENTS C)
-  target_include_directories(hesse_dependencies SYSTEM INTERFACE ${HDF5_C_INCLUDE_DIRS})
-  target_link_libraries(hesse_dependencies INTERFACE ${HDF5_C_LIBRARIES})
-  target_compile_definitions(hesse_dependencies INTERFACE HESSE_HAVE_HDF5)
-endif()
-if(HESSE_SUNDIALS)
-  find_package(SUNDIALS REQUIRED COMPONENTS cvodes arkode idas kinsol)
-  target_link_libraries(hesse_dependencies INTERFACE
-    SUNDIALS::cvodes SUNDIALS::arkode SUNDIALS::idas SUNDIALS::kinsol)
-  target_compile_definitions(hesse_dependencies INTERFACE HESSE_HAVE_SUNDIALS)
-endif()
-if(HESSE_PETSC)
-  find_package(PkgConfig REQUIRED)
-  pkg_check_modules(HESSE_PETSC_PKG REQUIRED IMPORTED_TARGET PETSc)
-  target_link_libraries(hesse_dependencies INTERFACE PkgConfig::HESSE_PETSC_PKG)
-  target_compile_definitions(hesse_dependencies INTERFACE HESSE_HAVE_PETSC)
-endif()
-if(HESSE_CUDA)
-  enable_language(CUDA)
-  set(CMAKE_CUDA_STANDARD 20)
-  find_package(CUDAToolkit REQUIRED)
-  target_link_libraries(hesse_dependencies INTERFACE CUDA::cudart CUDA::cublas CUDA::cusparse CUDA::nvrtc)
-  target_compile_definitions(hesse_dependencies INTERFACE HESSE_HAVE_CUDA)
-endif()
