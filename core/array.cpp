@@ -221,19 +221,19 @@ Array Array::symbol(Shape shape, DType dtype, Ref<Node> node, int k) {
   return a;
 }
 
-std::string describe(const Shape& shape, DType dtype) {
-  std::ostringstream out;
-  out << dtype << '[';
-  for (size_t i = 0; i < shape.size(); ++i) {
+std::ostream& operator<<(std::ostream& out, const Description& d) {
+  out << d.dtype << '[';
+  for (size_t i = 0; i < d.shape.size(); ++i) {
     if (i) out << ',';
-    if (shape[i] == kDynamic)
+    if (d.shape[i] == kDynamic)
       out << '?';
     else
-      out << shape[i];
+      out << d.shape[i];
   }
-  out << ']';
-  return out.str();
+  return out << ']';
 }
-std::string describe(const Array& a) { return describe(a.shape(), a.dtype()); }
+Description::operator std::string() const { return concat(*this); }
+std::string operator+(const std::string& a, const Description& b) { return a + std::string(b); }
+std::string operator+(const Description& a, const std::string& b) { return std::string(a) + b; }
 
 }  // namespace hesse

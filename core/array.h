@@ -145,8 +145,17 @@ using MaybeArrays = std::vector<MaybeArray>;
 /// NumPy-like text with at most `max_items` entries; a symbol prints its dtype and shape.
 std::string to_string(const Array& a, int64_t max_items = 1000);
 std::ostream& operator<<(std::ostream& out, const Array& a);
-/// "float64[2,3]": for messages.
-std::string describe(const Array& a);
-std::string describe(const Shape& shape, DType dtype);
+/// "float64[2,3]": for messages. Formatted only when printed, so it costs nothing where nothing fails; valid
+/// while its array or shape lives.
+struct Description {
+  const Shape& shape;
+  DType dtype;
+  operator std::string() const;  // NOLINT: it is a text
+};
+std::ostream& operator<<(std::ostream& out, const Description& d);
+std::string operator+(const std::string& a, const Description& b);
+std::string operator+(const Description& a, const std::string& b);
+inline Description describe(const Shape& shape, DType dtype) { return {shape, dtype}; }
+inline Description describe(const Array& a) { return {a.shape(), a.dtype()}; }
 
 }  // namespace hesse

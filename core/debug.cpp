@@ -55,7 +55,7 @@ void check_nans(const Op& op, std::span<const Array> inputs, std::span<const Arr
   for (const Array& x : inputs) made = made && !has_nan(x);
   if (!made) return;
   std::string shapes;
-  for (const Array& x : inputs) shapes += (shapes.empty() ? "" : ", ") + describe(x);
+  for (const Array& x : inputs) shapes += std::string(shapes.empty() ? "" : ", ") + describe(x);
   throw NumericalError(
       concat("debug_nans: ", op.name(), " made a NaN out of operands without one: ", shapes));
 }

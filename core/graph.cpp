@@ -154,7 +154,7 @@ Traced trace(const Fn& f, std::span<const Aval> args, bool staged) {
 Ref<const Graph> trace_closed(const Fn& f, std::span<const Aval> args) {
   Traced t = trace(f, args, false);
   require<TraceError>(t.captures.empty(), "trace: the function uses an outside value ",
-                      t.captures.empty() ? "" : describe(t.captures[0]),
+                      t.captures.empty() ? std::string() : std::string(describe(t.captures[0])),
                       " that is being differentiated or mapped; pass it as an argument");
   return t.graph;
 }
