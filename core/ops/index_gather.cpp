@@ -58,7 +58,7 @@ class Gather final : public Linear {
                         }
                       });
     });
-    if (!ok) report_bad_index(x[1], walk.length, rule_, lane_axes);
+    if (!ok || out[0].size() == 0) report_bad_index(x[1], walk.length, rule_, lane_axes);
   }
   bool has_lane_kernel() const override { return true; }
   bool reads_input(int i) const override { return i == 1; }

@@ -73,7 +73,7 @@ void combine_rows(const View& table, const View& index, const View& rows, const 
                         ok = false;
                     }
                   });
-  if (!ok) report_bad_index(index, walk.length, rule, lane_axes);
+  if (!ok || rows.size() == 0) report_bad_index(index, walk.length, rule, lane_axes);
 }
 
 }  // namespace hesse
