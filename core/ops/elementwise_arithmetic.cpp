@@ -18,6 +18,7 @@ T wrapping(T x, T y, F f) {
 class Add final : public BinaryOp<Add, kAnyNumber, Linear> {
  public:
   std::string_view name() const override { return "add"; }
+  HESSE_SIMD(add)
   template <class T>
   static T value(T x, T y) {
     if constexpr (std::is_same_v<T, bool>)
@@ -40,6 +41,7 @@ class Add final : public BinaryOp<Add, kAnyNumber, Linear> {
 class Subtract final : public BinaryOp<Subtract, kNumeric, Linear> {
  public:
   std::string_view name() const override { return "subtract"; }
+  HESSE_SIMD(subtract)
   template <class T>
   static T value(T x, T y) {
     if constexpr (is_integer(dtype_of<T>))
@@ -62,6 +64,7 @@ class Subtract final : public BinaryOp<Subtract, kNumeric, Linear> {
 class Negative final : public UnaryOp<Negative, kNumeric, Linear> {
  public:
   std::string_view name() const override { return "negative"; }
+  HESSE_SIMD(negative)
   template <class T>
   static T value(T x) {
     if constexpr (is_integer(dtype_of<T>))
@@ -77,6 +80,7 @@ class Multiply final : public BinaryOp<Multiply, kAnyNumber, Linear> {
  public:
   Multiply() : BinaryOp(In::Each) {}
   std::string_view name() const override { return "multiply"; }
+  HESSE_SIMD(multiply)
   template <class T>
   static T value(T x, T y) {
     if constexpr (std::is_same_v<T, bool>)
@@ -95,6 +99,7 @@ class Multiply final : public BinaryOp<Multiply, kAnyNumber, Linear> {
 class Divide final : public BinaryOp<Divide, kInexact> {
  public:
   std::string_view name() const override { return "divide"; }
+  HESSE_SIMD(divide)
   template <class T>
   static T value(T x, T y) {
     return x / y;
@@ -110,6 +115,7 @@ class Divide final : public BinaryOp<Divide, kInexact> {
 class Reciprocal final : public UnaryOp<Reciprocal, kInexact> {
  public:
   std::string_view name() const override { return "reciprocal"; }
+  HESSE_SIMD(reciprocal)
   template <class T>
   static T value(T x) {
     return T(1) / x;
@@ -124,6 +130,7 @@ class Reciprocal final : public UnaryOp<Reciprocal, kInexact> {
 class Square final : public UnaryOp<Square, kNumeric> {
  public:
   std::string_view name() const override { return "square"; }
+  HESSE_SIMD(square)
   template <class T>
   static T value(T x) {
     return Multiply::value(x, x);
@@ -136,6 +143,7 @@ class Square final : public UnaryOp<Square, kNumeric> {
 class Abs final : public UnaryOp<Abs, kReal> {
  public:
   std::string_view name() const override { return "abs"; }
+  HESSE_SIMD(abs)
   template <class T>
   static T value(T x) {
     if constexpr (is_floating_v<T>)
@@ -175,6 +183,7 @@ class ComplexAbs final : public Entrywise<General> {
 class Sign final : public UnaryOp<Sign, kReal> {
  public:
   std::string_view name() const override { return "sign"; }
+  HESSE_SIMD(sign)
   template <class T>
   static T value(T x) {
     if constexpr (is_floating_v<T>)
@@ -193,6 +202,10 @@ template <bool Larger>
 class Extremum final : public BinaryOp<Extremum<Larger>, kReal | kBoolOnly> {
  public:
   std::string_view name() const override { return Larger ? "maximum" : "minimum"; }
+  template <class T>
+  static auto simd() {
+    return Larger ? cpu::simd_kernels<T>().maximum : cpu::simd_kernels<T>().minimum;
+  }
   template <class T>
   static T value(T x, T y) {
     if constexpr (is_floating_v<T>) {
@@ -224,7 +237,10 @@ class Where final : public Entrywise<Linear> {
   void kernel(std::span<const View> x, std::span<const View> out, int) const override {
     visit_in<kAnything>(x[1].dtype, [&](auto tag) {
       using T = typename decltype(tag)::type;
-      cpu::map3<bool, T, T, T>(x[0], x[1], x[2], out[0], [](bool c, T v, T w) { return c ? v : w; });
+      if constexpr (is_floating_v<T>)
+        cpu::map3<T>(x[0], x[1], x[2], out[0], cpu::simd_kernels<T>().where);
+      else
+        cpu::map3<bool, T, T, T>(x[0], x[1], x[2], out[0], [](bool c, T v, T w) { return c ? v : w; });
     });
   }
   MaybeArrays jvp(std::span<const Array> x, std::span<const Array>,

@@ -20,7 +20,10 @@ class Comparison final : public Entrywise<NonDifferentiable> {
   void kernel(std::span<const View> x, std::span<const View> out, int) const override {
     visit_in<Set>(x[0].dtype, [&](auto tag) {
       using T = typename decltype(tag)::type;
-      cpu::map2<T, T, bool>(x[0], x[1], out[0], [](T v, T w) { return F::value(v, w); });
+      if constexpr (HasSimd<F, T>)
+        cpu::map2<T, bool>(x[0], x[1], out[0], F::template simd<T>());
+      else
+        cpu::map2<T, T, bool>(x[0], x[1], out[0], [](T v, T w) { return F::value(v, w); });
     });
   }
 };
@@ -51,6 +54,7 @@ constexpr DTypes kOrdered = kReal | kBoolOnly;
 
 struct EqualTo {
   static constexpr std::string_view kName = "equal";
+  HESSE_SIMD(equal)
   template <class T>
   static bool value(T x, T y) {
     return x == y;
@@ -58,6 +62,7 @@ struct EqualTo {
 };
 struct NotEqualTo {
   static constexpr std::string_view kName = "not_equal";
+  HESSE_SIMD(not_equal)
   template <class T>
   static bool value(T x, T y) {
     return !(x == y);
@@ -65,6 +70,7 @@ struct NotEqualTo {
 };
 struct Less {
   static constexpr std::string_view kName = "less";
+  HESSE_SIMD(less)
   template <class T>
   static bool value(T x, T y) {
     return x < y;
@@ -72,6 +78,7 @@ struct Less {
 };
 struct LessEqual {
   static constexpr std::string_view kName = "less_equal";
+  HESSE_SIMD(less_equal)
   template <class T>
   static bool value(T x, T y) {
     return x <= y;

@@ -1,5 +1,6 @@
 #pragma once
 #include "core/cpu/loops.h"
+#include "core/cpu/simd_loops.h"
 #include "core/op.h"
 #include "core/ops.h"
 #include "core/ops/elementwise.h"
@@ -56,6 +57,19 @@ class Entrywise : public Kind {
   bool has_lane_kernel() const override { return true; }
 };
 
+/// Names the vector kernel of an op on floats beside its plain `value`: HESSE_SIMD(tanh) is
+/// simd_kernels<T>().tanh for T float and double.
+#define HESSE_SIMD(kernel)                \
+  template <class T>                      \
+  static auto simd() {                    \
+    return cpu::simd_kernels<T>().kernel; \
+  }
+/// Whether Derived has one for T.
+template <class Derived, class T>
+concept HasSimd = is_floating_v<T> && requires {
+  Derived::template simd<T>();
+};
+
 /// One operand of a dtype in Set, the output of the same dtype: Derived::value(v).
 template <class Derived, DTypes Set, class Kind = Elementwise>
 class UnaryOp : public Entrywise<Kind> {
@@ -67,7 +81,10 @@ class UnaryOp : public Entrywise<Kind> {
   void kernel(std::span<const View> x, std::span<const View> out, int) const override {
     visit_in<Set>(x[0].dtype, [&](auto tag) {
       using T = typename decltype(tag)::type;
-      cpu::map1<T, T>(x[0], out[0], [](T v) { return Derived::value(v); });
+      if constexpr (HasSimd<Derived, T>)
+        cpu::map1<T>(x[0], out[0], Derived::template simd<T>());
+      else
+        cpu::map1<T, T>(x[0], out[0], [](T v) { return Derived::value(v); });
     });
   }
 };
@@ -84,7 +101,10 @@ class BinaryOp : public Entrywise<Kind> {
   void kernel(std::span<const View> x, std::span<const View> out, int) const override {
     visit_in<Set>(x[0].dtype, [&](auto tag) {
       using T = typename decltype(tag)::type;
-      cpu::map2<T, T, T>(x[0], x[1], out[0], [](T v, T w) { return Derived::value(v, w); });
+      if constexpr (HasSimd<Derived, T>)
+        cpu::map2<T, T>(x[0], x[1], out[0], Derived::template simd<T>());
+      else
+        cpu::map2<T, T, T>(x[0], x[1], out[0], [](T v, T w) { return Derived::value(v, w); });
     });
   }
 };

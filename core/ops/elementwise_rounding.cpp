@@ -19,6 +19,7 @@ class Step : public UnaryOp<Derived, Set> {
 
 struct Floor final : Step<Floor, kFloating> {
   std::string_view name() const override { return "floor"; }
+  HESSE_SIMD(floor)
   template <class T>
   static T value(T x) {
     return std::floor(x);
@@ -26,6 +27,7 @@ struct Floor final : Step<Floor, kFloating> {
 };
 struct Ceil final : Step<Ceil, kFloating> {
   std::string_view name() const override { return "ceil"; }
+  HESSE_SIMD(ceil)
   template <class T>
   static T value(T x) {
     return std::ceil(x);
@@ -33,6 +35,7 @@ struct Ceil final : Step<Ceil, kFloating> {
 };
 struct Trunc final : Step<Trunc, kFloating> {
   std::string_view name() const override { return "trunc"; }
+  HESSE_SIMD(trunc)
   template <class T>
   static T value(T x) {
     return std::trunc(x);
@@ -41,6 +44,7 @@ struct Trunc final : Step<Trunc, kFloating> {
 /// Halves to even: the current rounding mode, which nobody changes.
 struct Round final : Step<Round, kFloating> {
   std::string_view name() const override { return "round"; }
+  HESSE_SIMD(round)
   template <class T>
   static T value(T x) {
     return std::nearbyint(x);

@@ -26,6 +26,7 @@ class FromOutput : public UnaryOp<Derived, Set> {
 /// d sqrt = 1 / (2 y); infinite at 0.
 struct Sqrt final : FromOutput<Sqrt> {
   std::string_view name() const override { return "sqrt"; }
+  HESSE_SIMD(sqrt)
   template <class T>
   static T value(T x) {
     return std::sqrt(x);
@@ -35,6 +36,7 @@ struct Sqrt final : FromOutput<Sqrt> {
 /// y = 1 / sqrt x.  dy = -y^3 / 2.
 struct Rsqrt final : FromOutput<Rsqrt> {
   std::string_view name() const override { return "rsqrt"; }
+  HESSE_SIMD(rsqrt)
   template <class T>
   static T value(T x) {
     return T(1) / std::sqrt(x);
@@ -54,6 +56,7 @@ struct Cbrt final : FromOutput<Cbrt, kFloating> {
 /// d e^x = e^x.
 struct Exp final : FromOutput<Exp> {
   std::string_view name() const override { return "exp"; }
+  HESSE_SIMD(exp)
   template <class T>
   static T value(T x) {
     return std::exp(x);
@@ -75,6 +78,7 @@ struct Exp2 final : FromOutput<Exp2> {
 /// d (e^x - 1) = y + 1.
 struct Expm1 final : FromOutput<Expm1> {
   std::string_view name() const override { return "expm1"; }
+  HESSE_SIMD(expm1)
   template <class T>
   static T value(T x) {
     if constexpr (is_complex_v<T>) {
@@ -91,6 +95,7 @@ struct Expm1 final : FromOutput<Expm1> {
 /// d ln x = 1 / x.
 struct Log final : FromInput<Log> {
   std::string_view name() const override { return "log"; }
+  HESSE_SIMD(log)
   template <class T>
   static T value(T x) {
     return std::log(x);
@@ -100,6 +105,7 @@ struct Log final : FromInput<Log> {
 /// d ln(1 + x) = 1 / (1 + x).
 struct Log1p final : FromInput<Log1p> {
   std::string_view name() const override { return "log1p"; }
+  HESSE_SIMD(log1p)
   template <class T>
   static T value(T x) {
     if constexpr (is_complex_v<T>) {
@@ -139,6 +145,7 @@ struct Log10 final : FromInput<Log10> {
 /// d sin x = cos x.
 struct Sin final : FromInput<Sin> {
   std::string_view name() const override { return "sin"; }
+  HESSE_SIMD(sin)
   template <class T>
   static T value(T x) {
     return std::sin(x);
@@ -148,6 +155,7 @@ struct Sin final : FromInput<Sin> {
 /// d cos x = -sin x.
 struct Cos final : FromInput<Cos> {
   std::string_view name() const override { return "cos"; }
+  HESSE_SIMD(cos)
   template <class T>
   static T value(T x) {
     return std::cos(x);
@@ -211,6 +219,7 @@ struct Cosh final : FromInput<Cosh> {
 /// d tanh x = 1 - y^2.
 struct Tanh final : FromOutput<Tanh> {
   std::string_view name() const override { return "tanh"; }
+  HESSE_SIMD(tanh)
   template <class T>
   static T value(T x) {
     return std::tanh(x);
@@ -248,6 +257,7 @@ struct Atanh final : FromInput<Atanh> {
 /// y = 1 / (1 + e^-x).  dy = y (1 - y).
 struct Sigmoid final : FromOutput<Sigmoid, kFloating> {
   std::string_view name() const override { return "sigmoid"; }
+  HESSE_SIMD(sigmoid)
   template <class T>
   static T value(T x) {
     const T e = std::exp(-std::fabs(x));
@@ -258,6 +268,7 @@ struct Sigmoid final : FromOutput<Sigmoid, kFloating> {
 /// y = ln(1 + e^x) = max(x, 0) + log1p(e^-|x|).  dy = sigmoid x.
 struct Softplus final : FromInput<Softplus, kFloating> {
   std::string_view name() const override { return "softplus"; }
+  HESSE_SIMD(softplus)
   template <class T>
   static T value(T x) {
     return (x > 0 ? x : x != x ? x : T(0)) + std::log1p(std::exp(-std::fabs(x)));

@@ -1,0 +1,92 @@
+#pragma once
+#include <algorithm>
+
+#include "core/cpu/loops.h"
+#include "core/cpu/simd_kernels.h"
+
+/// Strided operands through the vector kernels. What is neither contiguous nor uniform passes through
+/// buffers, so that an entry is always computed by the same code.
+namespace hesse::cpu {
+
+inline constexpr int64_t kBlock = 256;
+
+/// An operand of a run, block by block: in place if it is contiguous or uniform, else copied.
+template <class T>
+class BlockReader {
+ public:
+  BlockReader(const T* at, int64_t step) : at_(at), step_(step) {}
+  /// 0 or 1: what the kernel has to know.
+  int64_t step() const { return step_ == 0 ? 0 : 1; }
+  const T* read(int64_t first, int64_t n) {
+    if (step_ == 0 || step_ == 1) return at_ + first * step_;
+    for (int64_t i = 0; i < n; ++i) block_[i] = at_[(first + i) * step_];
+    return block_;
+  }
+
+ private:
+  const T* at_;
+  int64_t step_;
+  T block_[kBlock];
+};
+
+/// Calls f(first, n, to) for blocks of a run; what f writes to `to` ends up in out.
+template <class T, class F>
+void write_blocks(T* out, int64_t step, int64_t n, F f) {
+  T block[kBlock];
+  for (int64_t first = 0; first < n; first += kBlock) {
+    const int64_t m = std::min(kBlock, n - first);
+    if (step == 1) {
+      f(first, m, out + first);
+    } else {
+      f(first, m, block);
+      for (int64_t i = 0; i < m; ++i) out[(first + i) * step] = block[i];
+    }
+  }
+}
+
+template <class T>
+void map1(const View& x, const View& out, typename SimdKernels<T>::Unary f) {
+  for_each_run<2>({&x, &out}, [f](const Run<2>& r) {
+    const T* const a = r.as<T>(0);
+    T* const o = r.as<T>(1);
+    if (r.step[0] == 1 && r.step[1] == 1) return f(a, o, r.n);
+    if (r.step[0] == 0 || r.n == 1) {
+      T value;
+      f(a, &value, 1);
+      for (int64_t i = 0; i < r.n; ++i) o[i * r.step[1]] = value;
+      return;
+    }
+    BlockReader<T> from(a, r.step[0]);
+    write_blocks(o, r.step[1], r.n, [&](int64_t first, int64_t m, T* to) { f(from.read(first, m), to, m); });
+  });
+}
+
+/// For arithmetic (Out = T) and comparisons (Out = bool).
+template <class T, class Out>
+void map2(const View& x, const View& y, const View& out,
+          void (*f)(const T*, int64_t, const T*, int64_t, Out*, int64_t)) {
+  for_each_run<3>({&x, &y, &out}, [f](const Run<3>& r) {
+    const T *const a = r.as<T>(0), *const b = r.as<T>(1);
+    Out* const o = r.as<Out>(2);
+    const int64_t sa = r.step[0], sb = r.step[1];
+    if ((sa == 0 || sa == 1) && (sb == 0 || sb == 1) && r.step[2] == 1) return f(a, sa, b, sb, o, r.n);
+    BlockReader<T> left(a, sa), right(b, sb);
+    write_blocks(o, r.step[2], r.n, [&](int64_t first, int64_t m, Out* to) {
+      f(left.read(first, m), left.step(), right.read(first, m), right.step(), to, m);
+    });
+  });
+}
+
+template <class T>
+void map3(const View& c, const View& x, const View& y, const View& out, typename SimdKernels<T>::Select f) {
+  for_each_run<4>({&c, &x, &y, &out}, [f](const Run<4>& r) {
+    BlockReader<bool> condition(r.as<bool>(0), r.step[0]);
+    BlockReader<T> left(r.as<T>(1), r.step[1]), right(r.as<T>(2), r.step[2]);
+    write_blocks(r.as<T>(3), r.step[3], r.n, [&](int64_t first, int64_t m, T* to) {
+      f(condition.read(first, m), condition.step(), left.read(first, m), left.step(), right.read(first, m),
+        right.step(), to, m);
+    });
+  });
+}
+
+}  // namespace hesse::cpu
