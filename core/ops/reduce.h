@@ -1,5 +1,6 @@
 #pragma once
 #include "core/op.h"
+#include "core/ops.h"
 
 namespace hesse {
 
@@ -9,6 +10,8 @@ struct ReduceParams {
   bool keepdims = false;
   Params params() const { return {{"axes", axes}, {"keepdims", keepdims}}; }
   Shape out_shape(const Shape& x) const;
+  /// How many entries of a shape are combined into one.
+  int64_t count(const Shape& x) const;
   /// y, of the output's shape, spread over the operand's: the transpose of a sum.
   Array spread(const Array& y, const Shape& x) const;
 };
@@ -28,5 +31,59 @@ class ReduceSum final : public Linear {
  private:
   ReduceParams p_;
 };
+
+/// y = product of x over axes, integers widened before.
+class ReduceProd final : public General {
+ public:
+  ReduceProd(Axes axes, bool keepdims) : p_{std::move(axes), keepdims} {}
+  std::string_view name() const override { return "prod"; }
+  Params params() const override { return p_.params(); }
+  Avals infer(std::span<const Aval> x) const override;
+  void kernel(std::span<const View> x, std::span<const View> out, int lane_axes) const override;
+  bool has_lane_kernel() const override { return true; }
+  MaybeArrays jvp(std::span<const Array> x, std::span<const Array> y,
+                  std::span<const MaybeArray> dx) const override;
+  bool reads_output(int) const override { return false; }
+
+ private:
+  ReduceParams p_;
+};
+
+/// The largest or least entry over axes; NaN wins.
+class ReduceExtremum final : public General {
+ public:
+  ReduceExtremum(bool largest, Axes axes, bool keepdims) : largest_(largest), p_{std::move(axes), keepdims} {}
+  std::string_view name() const override { return largest_ ? "max" : "min"; }
+  Params params() const override { return p_.params(); }
+  Avals infer(std::span<const Aval> x) const override;
+  void kernel(std::span<const View> x, std::span<const View> out, int lane_axes) const override;
+  bool has_lane_kernel() const override { return true; }
+  MaybeArrays jvp(std::span<const Array> x, std::span<const Array> y,
+                  std::span<const MaybeArray> dx) const override;
+
+ private:
+  bool largest_;
+  ReduceParams p_;
+};
+
+/// Whether all or any of the booleans over axes are true.
+class ReduceLogical final : public NonDifferentiable {
+ public:
+  ReduceLogical(bool all, Axes axes, bool keepdims) : all_(all), p_{std::move(axes), keepdims} {}
+  std::string_view name() const override { return all_ ? "all" : "any"; }
+  Params params() const override { return p_.params(); }
+  Avals infer(std::span<const Aval> x) const override;
+  void kernel(std::span<const View> x, std::span<const View> out, int lane_axes) const override;
+  bool has_lane_kernel() const override { return true; }
+
+ private:
+  bool all_;
+  ReduceParams p_;
+};
+
+/// The axes a reduction of x goes over: all of them for nullopt.
+Axes reduced_axes(std::string_view function, const Array& x, const OptAxes& axes);
+/// The dtype in which sums and products of `t` are formed: integers and booleans widen to 64 bits.
+DType widened(DType t);
 
 }  // namespace hesse
