@@ -1,22 +1,32 @@
 #include "core/ops/matmul.h"
 
+#include <algorithm>
+
 #include "core/cpu/gemm.h"
 #include "core/ops.h"
 #include "core/ops/elementwise.h"
 
 namespace hesse {
+namespace {
+
+constexpr const char* kLengthsDiffer =
+    "matmul: the last axis of x must be as long as the last but one of y (the last, of a vector), got "
+    "shapes ";
+
+}  // namespace
 
 Avals MatMul::infer(std::span<const Aval> x) const {
   const Shape &a = x[0].shape, &b = x[1].shape;
-  const auto both = [&] { return concat(describe(a, x[0].dtype), " and ", describe(b, x[1].dtype)); };
-  require<TypeError>(x[0].dtype != kBool && x[0].dtype != kKey, "matmul: x and y must be numeric, got ",
-                     both(), "; convert with astype(x, int64)");
-  require<TypeError>(x[0].dtype == x[1].dtype, "matmul: x and y must be of one dtype, got ", both());
-  require(a.size() >= 2 && a.size() == b.size(), "matmul: x and y must be matrices, got ", both());
+  const auto shapes = [&] { return concat(a, " and ", b); };
+  require<TypeError>(x[0].dtype != kBool && x[0].dtype != kKey, "matmul: x and y must be numeric, got dtype ",
+                     x[0].dtype, "; convert with astype first");
+  require<TypeError>(x[0].dtype == x[1].dtype, "matmul: x and y must be of one dtype, got ", x[0].dtype,
+                     " and ", x[1].dtype);
+  require(a.size() >= 2 && a.size() == b.size(), "matmul: x and y must be matrices, got shapes ", shapes());
   const size_t batch = a.size() - 2;
-  for (size_t d = 0; d < batch; ++d) require(a[d] == b[d], "matmul: the batch axes of ", both(), " differ");
-  require(a[batch + 1] == b[batch],
-          "matmul: the last axis of x must be as long as the last but one of y, got ", both());
+  for (size_t d = 0; d < batch; ++d)
+    require(a[d] == b[d], "matmul: the batch axes of x and y differ, got shapes ", shapes());
+  require(a[batch + 1] == b[batch], kLengthsDiffer, shapes());
   Shape out = a;
   out[batch + 1] = b[batch + 1];
   return {{out, x[0].dtype}};
@@ -48,11 +58,6 @@ Shape with(Shape s, std::initializer_list<int64_t> more) {
 Array matrix_product(const Array& x, const Array& y) {
   if (x.ndim() == 2 && y.ndim() == 2) return apply1(the<MatMul>(), {x, y});
   const int64_t m = x.dim(-2), k = x.dim(-1), n = y.dim(-1);
-  const auto refuse = [&] {
-    return concat("matmul: the last axis of x must be as long as the last but one of y, got ", describe(x),
-                  " and ", describe(y));
-  };
-  require(k == y.dim(-2), refuse());
   // One matrix for the whole batch: a single product, so that its cotangent is one too and not a sum over
   // copies.
   if (y.ndim() == 2) {
@@ -61,24 +66,31 @@ Array matrix_product(const Array& x, const Array& y) {
     return reshape(apply1(the<MatMul>(), {rows, y}), with(batch, {m, n}));
   }
   if (x.ndim() == 2) return matrix_transpose(matrix_product(matrix_transpose(y), matrix_transpose(x)));
-  const Shape batch =
-      broadcast_shapes("matmul (batch axes)", without_last(x.shape(), 2), without_last(y.shape(), 2));
+  const Shape batch = broadcast_shapes("matmul", without_last(x.shape(), 2), without_last(y.shape(), 2));
   return apply1(the<MatMul>(), {broadcast_to(x, with(batch, {m, k})), broadcast_to(y, with(batch, {k, n}))});
 }
 
 }  // namespace
 
 Array matmul(const Array& x, const Array& y) {
-  require(x.ndim() > 0 && y.ndim() > 0, "matmul: x and y must have at least one axis, got ", describe(x),
-          " and ", describe(y), "; use multiply for scalars");
-  const DType dtype = promote(x.dtype(), y.dtype());
+  require(x.ndim() > 0 && y.ndim() > 0, "matmul: x and y must have at least one axis, got shapes ", x.shape(),
+          " and ", y.shape(), "; use multiply for scalars");
+  require(x.dim(-1) == y.dim(y.ndim() == 1 ? -1 : -2), kLengthsDiffer, x.shape(), " and ", y.shape());
+  if (x.ndim() > 2 && y.ndim() > 2)
+    for (size_t i = 3; i <= std::min(x.ndim(), y.ndim()); ++i) {
+      const int64_t a = x.dim(-static_cast<int64_t>(i)), b = y.dim(-static_cast<int64_t>(i));
+      require(a == b || a == 1 || b == 1, "matmul: the batch axes of x and y do not broadcast, got shapes ",
+              x.shape(), " and ", y.shape());
+    }
+  const DType dtype = common_dtype("matmul", Arrays{x, y});
   Array a = converted(x, dtype), b = converted(y, dtype);
   if (x.ndim() == 1) a = expand_dims(a, {0});
   if (y.ndim() == 1) b = expand_dims(b, {1});
-  Array product = matrix_product(a, b);
-  if (y.ndim() == 1) product = squeeze(product, Axes{-1});
-  if (x.ndim() == 1) product = squeeze(product, Axes{y.ndim() == 1 ? -1 : -2});
-  return product;
+  const Array product = matrix_product(a, b);
+  Axes gone;
+  if (y.ndim() == 1) gone.push_back(-1);
+  if (x.ndim() == 1) gone.push_back(-2);
+  return gone.empty() ? product : squeeze(product, gone);
 }
 
 }  // namespace hesse

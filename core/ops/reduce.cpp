@@ -141,8 +141,9 @@ MaybeArrays ReduceProd::jvp(std::span<const Array> x, std::span<const Array> y,
 
 Avals ReduceExtremum::infer(std::span<const Aval> x) const {
   check_real(name(), x[0]);
-  require(p_.count(x[0].shape) != 0, name(), ": x of shape ", x[0].shape, " has no entries along axes ",
-          p_.axes, "; guard against the empty case, or join a bound with concatenate first");
+  require(p_.count(x[0].shape) != 0, name(), ": x of shape ", x[0].shape, " is empty along axes ", p_.axes,
+          " and so has no ", largest_ ? "largest" : "least",
+          " entry; guard against the empty case, or append a bound with concatenate first");
   return {{p_.out_shape(x[0].shape), x[0].dtype}};
 }
 

@@ -17,7 +17,7 @@ class ArgExtremum final : public NonDifferentiable {
                        describe(x[0].shape, x[0].dtype));
     Shape out = x[0].shape;
     const auto a = static_cast<size_t>(axis_);
-    require(out[a] != 0, name(), ": x of shape ", out, " has no entries along axis ", axis_,
+    require(out[a] != 0, name(), ": x of shape ", out, " is empty along axis ", axis_,
             "; guard against the empty case");
     out.erase(a);
     return {{out, kInt64}};

@@ -31,19 +31,25 @@ Array mean(const Array& x, const OptAxes& axes, bool keepdims) {
   return divide(total, literal(count_of(x, which), total));
 }
 
-// sum |x - mean|^2 / max(n - correction, 0)
-Array var(const Array& x, const OptAxes& axes, double correction, bool keepdims) {
-  const Axes which = reduced_axes("var", x, axes);
-  const Array v = inexact("var", x);
-  const Array d = subtract(v, mean(v, which, true));
-  const Array squares = is_complex(d.dtype()) ? real(multiply(d, conj(d))) : square(d);
-  const Array total = sum(squares, which, keepdims);
+namespace {
+
+// sum (x - mean)^2 / max(n - correction, 0)
+Array variance(std::string_view function, const Array& x, const OptAxes& axes, double correction,
+               bool keepdims) {
+  const Axes which = reduced_axes(function, x, axes);
+  const Array v = real_inexact(function, x);
+  const Array total = sum(square(subtract(v, mean(v, which, true))), which, keepdims);
   return divide(total, literal(std::max(count_of(x, which) - correction, 0.0), total));
 }
 
+}  // namespace
+
+Array var(const Array& x, const OptAxes& axes, double correction, bool keepdims) {
+  return variance("var", x, axes, correction, keepdims);
+}
+
 Array std(const Array& x, const OptAxes& axes, double correction, bool keepdims) {
-  reduced_axes("std", x, axes);
-  return sqrt(var(x, axes, correction, keepdims));
+  return sqrt(variance("std", x, axes, correction, keepdims));
 }
 
 // log sum exp(x - m) + m with m the maximum where that is finite: all -inf gives -inf, an inf gives inf.
