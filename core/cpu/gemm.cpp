@@ -1,5 +1,6 @@
 #include "core/cpu/gemm.h"
 
+#include <algorithm>
 #include <array>
 #include <memory>
 #include <type_traits>
@@ -7,6 +8,7 @@
 #include "core/cpu/eigen/gemm.h"
 #include "core/cpu/isa.h"
 #include "core/cpu/lane_gemm.h"
+#include "core/cpu/threads.h"
 #include "core/ops/view_loops.h"
 
 namespace hesse::cpu {
@@ -37,13 +39,6 @@ Gemm<T> eigen_gemm() {
   else
     return table().c128;
 }
-
-/// A matrix in memory.
-template <class T>
-struct Matrix {
-  T* data;
-  int64_t rows, cols, row, col;  // lengths, strides
-};
 
 /// The operand with contiguous rows or columns; what has neither is copied into `storage`.
 template <class T>
@@ -83,6 +78,7 @@ void plain_product(const Matrix<const T>& a, const Matrix<const T>& b, const Mat
     }
 }
 
+/// out = a b on this thread.
 template <class T>
 void product(const Matrix<const T>& a, const Matrix<const T>& b, const Matrix<T>& out) {
   if (out.rows == 0 || out.cols == 0) return;
@@ -100,6 +96,54 @@ void product(const Matrix<const T>& a, const Matrix<const T>& b, const Matrix<T>
     eigen_gemm<T>()(a.rows, b.cols, a.cols, x.data, x.row, x.col, y.data, y.row, y.col, out.data, out.row);
   }
 }
+
+}  // namespace
+
+// 2 m n k flops.
+template <class T>
+void gemm(const Matrix<const T>& a, const Matrix<const T>& b, const Matrix<T>& out) {
+  // Pieces of about 8 million multiply-adds along the longer side, as long as a multiple of what kernels
+  // block by.
+  constexpr int64_t kPiece = 1 << 23, kMultiple = 48;
+  const bool by_rows = out.rows >= out.cols;
+  const int64_t length = by_rows ? out.rows : out.cols, across = by_rows ? out.cols : out.rows;
+  const double work = static_cast<double>(length) * static_cast<double>(across) * static_cast<double>(a.cols);
+  if (work < 2.0 * kPiece || length <= kMultiple) return product(a, b, out);
+  const auto wanted = static_cast<int64_t>(static_cast<double>(length) * (kPiece / work));
+  const int64_t piece = std::max(kMultiple, wanted / kMultiple * kMultiple);
+  parallel_for((length + piece - 1) / piece, [&](int64_t i) {
+    const int64_t begin = i * piece, n = std::min(piece, length - begin);
+    Matrix<const T> x = a, y = b;
+    Matrix<T> z = out;
+    if (by_rows) {
+      x.data += begin * x.row;
+      z.data += begin * z.row;
+      x.rows = z.rows = n;
+    } else {
+      y.data += begin * y.col;
+      z.data += begin * z.col;
+      y.cols = z.cols = n;
+    }
+    product(x, y, z);
+  });
+}
+
+#define HESSE_X(T) template void gemm<T>(const Matrix<const T>&, const Matrix<const T>&, const Matrix<T>&);
+HESSE_X(int8_t)
+HESSE_X(int16_t)
+HESSE_X(int32_t)
+HESSE_X(int64_t)
+HESSE_X(uint8_t)
+HESSE_X(uint16_t)
+HESSE_X(uint32_t)
+HESSE_X(uint64_t)
+HESSE_X(float)
+HESSE_X(double)
+HESSE_X(complex64)
+HESSE_X(complex128)
+#undef HESSE_X
+
+namespace {
 
 /// run(x, y, out) with the pointers for every combination of the axes listed.
 template <class T, class F>
@@ -128,9 +172,8 @@ void one_by_one(const View& x, const View& y, const View& out, size_t axis) {
   for (size_t d = 0; d < out.shape.size(); ++d)
     if (d != axis && d != axis + 1) others.push_back(static_cast<int64_t>(d));
   for_each_offset<T>(x, y, out, others, [&](const T* a, const T* b, T* c) {
-    product<T>({a, m, k, x.strides[axis], x.strides[axis + 1]},
-               {b, k, n, y.strides[axis], y.strides[axis + 1]},
-               {c, m, n, out.strides[axis], out.strides[axis + 1]});
+    gemm<T>({a, m, k, x.strides[axis], x.strides[axis + 1]}, {b, k, n, y.strides[axis], y.strides[axis + 1]},
+            {c, m, n, out.strides[axis], out.strides[axis + 1]});
   });
 }
 
@@ -139,9 +182,11 @@ void one_by_one(const View& x, const View& y, const View& out, size_t axis) {
 template <class T>
 bool by_lanes(const View& x, const View& y, const View& out, size_t axis) {
   const size_t lane = out.shape.size() - 1;
-  const int64_t lanes = out.shape[lane], x_lane = x.strides[lane], y_lane = y.strides[lane];
+  const int64_t lanes = out.shape[lane];
+  // A single lane takes the same way, for the same bits.
+  const int64_t x_lane = lanes == 1 ? 0 : x.strides[lane], y_lane = lanes == 1 ? 1 : y.strides[lane];
   const auto contiguous_or_uniform = [](int64_t stride) { return stride == 0 || stride == 1; };
-  if (lanes < 2 || out.strides[lane] != 1 || !contiguous_or_uniform(x_lane) ||
+  if ((out.strides[lane] != 1 && lanes > 1) || !contiguous_or_uniform(x_lane) ||
       !contiguous_or_uniform(y_lane) || x_lane + y_lane == 0)
     return false;
   const int64_t m = x.shape[axis], k = x.shape[axis + 1], n = y.shape[axis + 1];
