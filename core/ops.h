@@ -126,14 +126,14 @@ Array prod(const Array& x, const OptAxes& axes = {}, bool keepdims = false);
 Array max(const Array& x, const OptAxes& axes = {}, bool keepdims = false);     ///< ties split the derivative equally
 Array min(const Array& x, const OptAxes& axes = {}, bool keepdims = false);
 Array mean(const Array& x, const OptAxes& axes = {}, bool keepdims = false);
-Array var(const Array& x, const OptAxes& axes = {}, double correction = 0.0, bool keepdims = false);
-Array std(const Array& x, const OptAxes& axes = {}, double correction = 0.0, bool keepdims = false);
+Array var(const Array& x, const OptAxes& axes = {}, double correction = 0.0, bool keepdims = false);  ///< real
+Array std(const Array& x, const OptAxes& axes = {}, double correction = 0.0, bool keepdims = false);  ///< derivative at 0: sqrt's
 Array logsumexp(const Array& x, const OptAxes& axes = {}, bool keepdims = false);
 Array softmax(const Array& x, int64_t axis = -1);
 Array log_softmax(const Array& x, int64_t axis = -1);
 Array all(const Array& x, const OptAxes& axes = {}, bool keepdims = false);
 Array any(const Array& x, const OptAxes& axes = {}, bool keepdims = false);
-Array argmax(const Array& x, OptAxis axis = {}, bool keepdims = false);         ///< the first of equals
+Array argmax(const Array& x, OptAxis axis = {}, bool keepdims = false);         ///< the first of equals; NaN wins
 Array argmin(const Array& x, OptAxis axis = {}, bool keepdims = false);
 Array count_nonzero(const Array& x, const OptAxes& axes = {}, bool keepdims = false);
 Array cumsum(const Array& x, OptAxis axis = {}, bool reverse = false);
@@ -202,13 +202,16 @@ Array cross(const Array& x, const Array& y, int64_t axis = -1);
 
 // Convolution and pooling: x [N, C, spatial...], w [O, C/groups, spatial...] -------------------- ops/conv.cpp
 struct ConvOptions {
-  Dims stride, dilation;                                                        ///< empty: ones
-  std::vector<std::pair<int64_t, int64_t>> padding;                             ///< empty: zeros
+  Dims stride = {}, dilation = {};                                              ///< empty: ones
+  std::vector<std::pair<int64_t, int64_t>> padding = {};                       ///< empty: zeros
   int64_t groups = 1;
 };
 Array conv(const Array& x, const Array& w, const ConvOptions& options = {});    ///< cross-correlation, 1 to 3 dimensions
+/// The transpose of conv in x, for w [O, C/groups, ...]: (n - 1) stride + dilation (kernel - 1) + 1 - padding + output_padding.
 Array conv_transpose(const Array& y, const Array& w, const ConvOptions& options = {}, const Dims& output_padding = {});
+/// Stride: the window if empty. Of equal entries the first has the derivative; padding never wins.
 Array max_pool(const Array& x, const Dims& window, const Dims& stride = {}, const std::vector<std::pair<int64_t, int64_t>>& padding = {});
+/// Padding counts as zeros.
 Array avg_pool(const Array& x, const Dims& window, const Dims& stride = {}, const std::vector<std::pair<int64_t, int64_t>>& padding = {});
 
 // Linear algebra, batched over leading axes ----------------------------------------------------- ops/linalg.cpp
