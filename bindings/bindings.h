@@ -1,0 +1,35 @@
+#pragma once
+#include <pybind11/pybind11.h>
+
+#include "core/array.h"
+
+/// One function per concept, called by module.cpp.
+namespace hesse::python {
+
+namespace py = pybind11;
+
+void init_dtype(py::module_& m);
+void init_array_type(py::module_& m);
+/// shape, dtype, T, at, ...
+PyGetSetDef* array_properties();
+void init_array_methods(py::module_& m);
+void init_exchange(py::module_& m);
+void init_creation(py::module_& m);
+void init_elementwise(py::module_& m);
+void init_reduce(py::module_& m);
+void init_view(py::module_& m);
+void init_index(py::module_& m);
+void init_products(py::module_& m);
+void init_conv(py::module_& m);
+void init_linalg(py::module_& m);
+void init_fft(py::module_& m);
+void init_random(py::module_& m);
+void init_tree(py::module_& m);
+void init_transforms(py::module_& m);
+void init_control(py::module_& m);
+void init_graph(py::module_& m);
+
+/// The value of an array with one element as a Python number.
+py::object scalar_value(const Array& a);
+
+}  // namespace hesse::python

@@ -1,0 +1,92 @@
+#include "bindings/bindings.h"
+#include "bindings/convert.h"
+
+/// Convolution and pooling.
+namespace hesse::python {
+
+using namespace py::literals;
+
+namespace {
+
+using Padding = std::vector<std::pair<int64_t, int64_t>>;
+
+/// One number stands for all spatial axes.
+Dims per_axis(const Dims& d, size_t spatial) {
+  return d.size() == 1 && spatial > 1 ? Dims(spatial, d[0]) : d;
+}
+
+Padding padding_per_axis(py::handle padding, size_t spatial) {
+  if (padding.is_none()) return {};
+  if (PyIndex_Check(padding.ptr())) {
+    const auto n = padding.cast<int64_t>();
+    return Padding(spatial, {n, n});
+  }
+  Padding out;
+  for (const py::handle item : padding.cast<py::sequence>()) {
+    if (PyIndex_Check(item.ptr()))
+      out.emplace_back(item.cast<int64_t>(), item.cast<int64_t>());
+    else
+      out.push_back(item.cast<std::pair<int64_t, int64_t>>());
+  }
+  return out;
+}
+
+size_t spatial_axes(const Array& x) { return x.ndim() > 2 ? x.ndim() - 2 : 0; }
+
+ConvOptions options(const Array& x, const Dims& stride, py::handle padding, const Dims& dilation,
+                    int64_t groups) {
+  const size_t n = spatial_axes(x);
+  return {per_axis(stride, n), per_axis(dilation, n), padding_per_axis(padding, n), groups};
+}
+
+}  // namespace
+
+void init_conv(py::module_& m) {
+  const auto stride = "stride"_a = py::tuple();
+  const auto padding = "padding"_a = py::none();
+  const auto dilation = "dilation"_a = py::tuple();
+  const auto groups = "groups"_a = 1;
+  m.def(
+      "conv",
+      [](In x, In w, const Dims& s, py::handle p, const Dims& d, int64_t g) {
+        const Operand a(x.object.ptr(), "conv"), b(w.object.ptr(), "conv");
+        const ConvOptions o = options(*a, s, p, d, g);
+        const Unlocked unlocked(16 * (a.size() + b.size()));
+        return conv(*a, *b, o);
+      },
+      "x"_a, "w"_a, py::pos_only(), py::kw_only(), stride, padding, dilation, groups,
+      "Cross-correlation of x [N, C, spatial...] with w [O, C / groups, spatial...], in 1 to 3 dimensions.");
+  m.def(
+      "conv_transpose",
+      [](In y, In w, const Dims& s, py::handle p, const Dims& d, int64_t g, const Dims& output_padding) {
+        const Operand a(y.object.ptr(), "conv_transpose"), b(w.object.ptr(), "conv_transpose");
+        const ConvOptions o = options(*a, s, p, d, g);
+        const Dims extra = per_axis(output_padding, spatial_axes(*a));
+        const Unlocked unlocked(16 * (a.size() + b.size()));
+        return conv_transpose(*a, *b, o, extra);
+      },
+      "y"_a, "w"_a, py::pos_only(), py::kw_only(), stride, padding, dilation, groups,
+      "output_padding"_a = py::tuple(), "The transpose of conv in its first argument.");
+  const auto pool = [&](const char* name, auto f, const char* doc) {
+    m.def(
+        name,
+        [name, f](In x, const Dims& window, const Dims& s, py::handle p) {
+          const Operand a(x.object.ptr(), name);
+          const size_t n = spatial_axes(*a);
+          const Padding widths = padding_per_axis(p, n);
+          const Unlocked unlocked(16 * a.size());
+          return f(*a, per_axis(window, n), per_axis(s, n), widths);
+        },
+        "x"_a, "window"_a, py::pos_only(), py::kw_only(), stride, padding, doc);
+  };
+  pool(
+      "max_pool",
+      [](const Array& x, const Dims& w, const Dims& s, const Padding& p) { return max_pool(x, w, s, p); },
+      "The largest entry of each window of the spatial axes of x [N, C, spatial...].");
+  pool(
+      "avg_pool",
+      [](const Array& x, const Dims& w, const Dims& s, const Padding& p) { return avg_pool(x, w, s, p); },
+      "The mean of each window of the spatial axes of x [N, C, spatial...].");
+}
+
+}  // namespace hesse::python

@@ -1,0 +1,88 @@
+#include "bindings/errors.h"
+
+#include <new>
+
+#include "core/error.h"
+
+namespace py = pybind11;
+
+namespace hesse::python {
+namespace {
+
+PyObject *error, *argument_error, *dtype_error, *index_error, *numerical_error, *trace_error,
+    *file_missing_error, *format_error;
+
+PyObject* define(py::module_& m, const char* name, const char* doc, std::initializer_list<PyObject*> bases) {
+  py::tuple tuple(bases.size());
+  size_t i = 0;
+  for (PyObject* base : bases) tuple[i++] = py::reinterpret_borrow<py::object>(base);
+  const std::string qualified = std::string("hesse.") + name;
+  PyObject* type = PyErr_NewExceptionWithDoc(qualified.c_str(), doc, tuple.ptr(), nullptr);
+  if (!type) throw py::error_already_set();
+  m.attr(name) = py::handle(type);
+  return type;
+}
+
+}  // namespace
+
+void set_python_error() noexcept {
+  try {
+    throw;
+  } catch (py::error_already_set& e) {
+    e.restore();
+  } catch (const FormatError& e) {
+    PyErr_SetString(format_error, e.what());
+  } catch (const ValueError& e) {
+    PyErr_SetString(argument_error, e.what());
+  } catch (const TypeError& e) {
+    PyErr_SetString(dtype_error, e.what());
+  } catch (const IndexError& e) {
+    PyErr_SetString(index_error, e.what());
+  } catch (const NumericalError& e) {
+    PyErr_SetString(numerical_error, e.what());
+  } catch (const TraceError& e) {
+    PyErr_SetString(trace_error, e.what());
+  } catch (const FileNotFound& e) {
+    PyErr_SetString(file_missing_error, e.what());
+  } catch (const Interrupted&) {
+    PyErr_SetNone(PyExc_KeyboardInterrupt);
+  } catch (const Error& e) {
+    PyErr_SetString(error, e.what());
+  } catch (const py::builtin_exception& e) {
+    e.set_error();
+  } catch (const std::bad_alloc&) {
+    PyErr_SetString(PyExc_MemoryError, "hesse: not enough memory for the result");
+  } catch (const std::exception& e) {
+    PyErr_SetString(PyExc_RuntimeError, e.what());
+  } catch (...) {
+    PyErr_SetString(PyExc_RuntimeError, "hesse: unknown C++ exception");
+  }
+}
+
+void init_errors(py::module_& m) {
+  error = define(m, "Error", "Base class of every error that Hesse itself raises.", {PyExc_Exception});
+  argument_error = define(m, "ArgumentError", "A value, shape or parameter that the function cannot take.",
+                          {error, PyExc_ValueError});
+  dtype_error = define(m, "ArgumentTypeError", "A dtype or kind of argument that the function cannot take.",
+                       {error, PyExc_TypeError});
+  index_error = define(m, "OutOfRangeError", "An index or axis out of range.", {error, PyExc_IndexError});
+  numerical_error =
+      define(m, "NumericalError", "A failure that depends on data, such as an indefinite matrix.",
+             {error, PyExc_FloatingPointError});
+  trace_error = define(m, "TraceError", "A value was asked of a symbol, or a symbol outlived its trace.",
+                       {error, PyExc_TypeError});
+  file_missing_error =
+      define(m, "FileMissingError", "A file that is missing.", {error, PyExc_FileNotFoundError});
+  format_error = define(m, "FormatError", "A file that is not what it claims to be.", {argument_error});
+  py::register_local_exception_translator([](std::exception_ptr p) {
+    try {
+      std::rethrow_exception(p);
+    } catch (const Error&) {
+      set_python_error();
+    } catch (const std::bad_alloc&) {
+      set_python_error();
+    }
+  });
+}
+
+}  // namespace hesse::python

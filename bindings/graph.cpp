@@ -1,0 +1,87 @@
+#include "core/graph.h"
+
+#include "bindings/bindings.h"
+#include "bindings/convert.h"
+#include "bindings/function.h"
+#include "core/cpu/threads.h"
+#include "core/ops/control.h"
+
+/// Recorded programs.
+namespace hesse::python {
+
+using namespace py::literals;
+
+namespace {
+
+/// Python sees counted graphs through a holder of its own.
+struct GraphObject {
+  Ref<const Graph> graph;
+};
+
+py::list describe_all(const Avals& avals) {
+  py::list out;
+  for (const Aval& a : avals) out.append(py::make_tuple(a.shape, a.dtype));
+  return out;
+}
+
+}  // namespace
+
+void init_graph(py::module_& m) {
+  py::class_<GraphObject>(m, "Graph", "A recorded function: a list of equations.")
+      .def_property_readonly("num_inputs", [](const GraphObject& g) { return g.graph->num_inputs(); })
+      .def_property_readonly("num_outputs", [](const GraphObject& g) { return g.graph->num_outputs(); })
+      .def_property_readonly(
+          "inputs", [](const GraphObject& g) { return describe_all(g.graph->input_avals()); },
+          "Shape and dtype of every input.")
+      .def_property_readonly(
+          "outputs", [](const GraphObject& g) { return describe_all(g.graph->output_avals()); },
+          "Shape and dtype of every output.")
+      .def_property_readonly(
+          "constants",
+          [](const GraphObject& g) {
+            Arrays out;
+            for (const auto& [value, array] : g.graph->constants()) out.push_back(array);
+            return out;
+          },
+          "Arrays that the function used without being given them.")
+      .def(
+          "count",
+          [](const GraphObject& g, const std::optional<std::string>& op) {
+            return op ? g.graph->count(*op) : g.graph->count();
+          },
+          "op"_a = py::none(),
+          "How many equations there are, of one op or of all, those of sub-graphs included.")
+      .def("__call__",
+           [](const GraphObject& g, const py::args& args) {
+             const Arrays xs = require_arrays(args, "graph");
+             const py::gil_scoped_release unlocked;
+             return g.graph->call(xs);
+           })
+      .def("__str__", [](const GraphObject& g) { return g.graph->to_string(); })
+      .def("__repr__", [](const GraphObject& g) { return g.graph->to_string(); });
+  py::class_<Compiled>(m, "_Compiled")
+      .def_property_readonly("graph", [](const Compiled& c) { return GraphObject{c.graph}; })
+      .def_property_readonly("num_captures", [](const Compiled& c) { return c.captures.size(); })
+      .def("__call__", [](const Compiled& c, const Arrays& args) {
+        const py::gil_scoped_release unlocked;
+        return c(args);
+      });
+  m.def(
+      "_compile", [](const Fn& f, const Arrays& like) { return compile(f, avals_of(like)); },
+      py::call_guard<py::gil_scoped_release>());
+  m.def("_trace", [](const Fn& f, const Arrays& like, bool staged) {
+    const Avals avals = avals_of(like);
+    Traced t = [&] {
+      const py::gil_scoped_release unlocked;
+      return trace(f, avals, staged);
+    }();
+    return py::make_tuple(GraphObject{t.graph}, t.captures);
+  });
+  m.def("set_num_threads", &set_num_threads, "n"_a, py::pos_only(),
+        "How many threads an operation may use. Results do not depend on it.");
+  m.def("get_num_threads", &num_threads, "How many threads an operation may use.");
+  m.def("live_buffers", &Buffer::live_count, "How many blocks of memory are alive: for tests of leaks.");
+  m.def("live_bytes", &Buffer::live_bytes, "How many bytes are alive: for tests of leaks.");
+}
+
+}  // namespace hesse::python

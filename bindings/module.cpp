@@ -1,0 +1,27 @@
+#include "bindings/bindings.h"
+#include "bindings/errors.h"
+
+PYBIND11_MODULE(_hesse, m) {
+  using namespace hesse::python;
+  m.doc() = "The compiled part of the package hesse; import that instead.";
+  init_errors(m);
+  init_dtype(m);
+  init_array_type(m);
+  init_array_methods(m);
+  init_exchange(m);
+  init_creation(m);
+  init_elementwise(m);
+  init_reduce(m);
+  init_view(m);
+  init_index(m);
+  init_products(m);
+  init_conv(m);
+  init_linalg(m);
+  init_fft(m);
+  init_random(m);
+  init_tree(m);
+  init_transforms(m);
+  init_control(m);
+  init_graph(m);
+  m.attr("__version__") = HESSE_VERSION;
+}

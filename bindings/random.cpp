@@ -1,0 +1,62 @@
+#include "bindings/bindings.h"
+#include "bindings/convert.h"
+
+namespace hesse::python {
+
+using namespace py::literals;
+
+void init_random(py::module_& m) {
+  py::module_ r = m.def_submodule("random");
+  const auto shape = "shape"_a = py::tuple();
+  const auto dtype = "dtype"_a = py::none();
+  r.def(
+      "key",
+      [](py::int_ seed) {
+        return random::key(static_cast<uint64_t>(PyLong_AsUnsignedLongLongMask(seed.ptr())));
+      },
+      "seed"_a, py::pos_only(), "A random key made of an integer.");
+  define(
+      r, "split", [](const Array& key, int64_t num) { return random::split(key, num); }, "key"_a,
+      py::pos_only(), "num"_a = 2, "Independent keys, an array of them.");
+  define(
+      r, "fold_in", [](const Array& key, const Array& data) { return random::fold_in(key, data); }, "key"_a,
+      "data"_a, py::pos_only(), "A key made of a key and an integer.");
+  define(
+      r, "bits",
+      [](const Array& key, const Shape& s, OptDType t) { return random::bits(key, s, t.value_or(kUInt32)); },
+      "key"_a, py::pos_only(), shape, py::kw_only(), dtype, "Random bits, as unsigned integers.");
+  define(
+      r, "uniform",
+      [](const Array& key, const Shape& s, const Array& lo, const Array& hi, OptDType t) {
+        return random::uniform(key, s, lo, hi, t);
+      },
+      "key"_a, py::pos_only(), shape, "lo"_a = 0.0, "hi"_a = 1.0, py::kw_only(), dtype,
+      "Uniform numbers in [lo, hi).");
+  define(
+      r, "normal", [](const Array& key, const Shape& s, OptDType t) { return random::normal(key, s, t); },
+      "key"_a, py::pos_only(), shape, py::kw_only(), dtype, "Numbers from the standard normal distribution.");
+  define(
+      r, "integers",
+      [](const Array& key, int64_t lo, int64_t hi, const Shape& s, OptDType t) {
+        return random::integers(key, lo, hi, s, t.value_or(kInt64));
+      },
+      "key"_a, "lo"_a, "hi"_a, py::pos_only(), shape, py::kw_only(), dtype, "Integers in [lo, hi).");
+  define(
+      r, "_permutation", [](const Array& key, int64_t n) { return random::permutation(key, n); }, "key"_a,
+      "n"_a, py::pos_only());
+  define(
+      r, "_choice",
+      [](const Array& key, int64_t n, const Shape& s, bool replace, const std::optional<Array>& p) {
+        return random::choice(key, n, s, replace, p);
+      },
+      "key"_a, "n"_a, "shape"_a, "replace"_a, "p"_a, py::pos_only());
+  define(
+      r, "categorical",
+      [](const Array& key, const Array& logits, const std::optional<Shape>& s) {
+        return random::categorical(key, logits, s);
+      },
+      "key"_a, "logits"_a, py::pos_only(), "shape"_a = py::none(),
+      "Indices into the last axis of logits, with probabilities softmax(logits).");
+}
+
+}  // namespace hesse::python

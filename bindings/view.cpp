@@ -1,0 +1,129 @@
+#include "bindings/bindings.h"
+#include "bindings/convert.h"
+
+/// Shapes: views, joining, splitting, padding.
+namespace hesse::python {
+
+using namespace py::literals;
+
+namespace {
+
+using Widths = std::vector<std::pair<int64_t, int64_t>>;
+
+/// NumPy's spellings: n, (before, after), or a pair per axis.
+Widths pad_widths(py::handle widths, size_t ndim) {
+  if (PyIndex_Check(widths.ptr())) {
+    const auto n = widths.cast<int64_t>();
+    return Widths(ndim, {n, n});
+  }
+  const auto s = widths.cast<py::sequence>();
+  if (s.size() == 2 && PyIndex_Check(py::object(s[0]).ptr()) && PyIndex_Check(py::object(s[1]).ptr()))
+    return Widths(ndim, widths.cast<std::pair<int64_t, int64_t>>());
+  auto w = widths.cast<Widths>();
+  return w.size() == 1 ? Widths(ndim, w.front()) : w;
+}
+
+}  // namespace
+
+void init_view(py::module_& m) {
+  define(
+      m, "reshape",
+      [](const Array& x, const Shape& shape, std::optional<bool> do_copy) {
+        const Array y = reshape(x, shape);
+        return do_copy.value_or(false) ? copy(y) : y;
+      },
+      "x"_a, py::pos_only(), "shape"_a, py::kw_only(), "copy"_a = py::none(),
+      "The same entries in another shape; one length may be -1.");
+  define(
+      m, "flatten", [](const Array& x) { return flatten(x); }, "x"_a, py::pos_only(),
+      "All entries in one axis.");
+  define(
+      m, "ravel", [](const Array& x) { return flatten(x); }, "x"_a, py::pos_only(),
+      "All entries in one axis.");
+  define(
+      m, "permute_dims", [](const Array& x, const Axes& axes) { return transpose(x, axes); }, "x"_a,
+      py::pos_only(), "axes"_a, "The axes permuted.");
+  define(
+      m, "transpose", [](const Array& x, const OptAxes& axes) { return transpose(x, axes); }, "x"_a,
+      py::pos_only(), "axes"_a = py::none(), "The axes permuted, or reversed.");
+  define(
+      m, "matrix_transpose", [](const Array& x) { return matrix_transpose(x); }, "x"_a, py::pos_only(),
+      "The last two axes swapped.");
+  define(
+      m, "swapaxes", [](const Array& x, int64_t a, int64_t b) { return swapaxes(x, a, b); }, "x"_a, "axis1"_a,
+      "axis2"_a, py::pos_only(), "Two axes swapped.");
+  define(
+      m, "moveaxis",
+      [](const Array& x, const Axes& source, const Axes& destination) {
+        return moveaxis(x, source, destination);
+      },
+      "x"_a, "source"_a, "destination"_a, py::pos_only(), "Axes moved to other places, the rest in order.");
+  define(
+      m, "expand_dims", [](const Array& x, const Axes& axis) { return expand_dims(x, axis); }, "x"_a,
+      py::pos_only(), "axis"_a = 0, "New axes of length one.");
+  define(
+      m, "squeeze", [](const Array& x, const OptAxes& axis) { return squeeze(x, axis); }, "x"_a,
+      py::pos_only(), "axis"_a = py::none(), "Without axes of length one.");
+  define(
+      m, "broadcast_to", [](const Array& x, const Shape& shape) { return broadcast_to(x, shape); }, "x"_a,
+      py::pos_only(), "shape"_a, "x repeated along axes of length one, as a view.");
+  m.def(
+      "broadcast_arrays",
+      [](const py::args& arrays) { return broadcast_arrays(require_arrays(arrays, "broadcast_arrays")); },
+      "All arrays in their common shape.");
+  m.def(
+      "broadcast_shapes",
+      [](const py::args& shapes) {
+        Shape common;
+        for (const py::handle s : shapes)
+          common = broadcast_shapes("broadcast_shapes", common, s.cast<Shape>());
+        return common;
+      },
+      "The shape that arrays of these shapes broadcast to.");
+  define(
+      m, "flip", [](const Array& x, const OptAxes& axis) { return flip(x, axis); }, "x"_a, py::pos_only(),
+      py::kw_only(), "axis"_a = py::none(), "Entries in reverse order along axes.");
+  define(
+      m, "roll", [](const Array& x, const Axes& shift, const OptAxes& axis) { return roll(x, shift, axis); },
+      "x"_a, py::pos_only(), "shift"_a, py::kw_only(), "axis"_a = py::none(),
+      "Entries moved along axes, around the end.");
+  define(
+      m, "tile", [](const Array& x, const Dims& repetitions) { return tile(x, repetitions); }, "x"_a,
+      "repetitions"_a, py::pos_only(), "x repeated as a whole.");
+  define(
+      m, "repeat", [](const Array& x, int64_t repeats, OptAxis axis) { return repeat(x, repeats, axis); },
+      "x"_a, "repeats"_a, py::pos_only(), py::kw_only(), "axis"_a = py::none(), "Every entry repeated.");
+  m.def(
+      "pad",
+      [](In x, py::handle pad_width, const std::string& mode, OptIn constant_values) {
+        const Operand a(x.object.ptr(), "pad");
+        const Array value = constant_values.object.is_none()
+                                ? Array(0.0)
+                                : require_array(constant_values.object.ptr(), "pad");
+        return pad(*a, pad_widths(pad_width, (*a).ndim()), value, mode);
+      },
+      "x"_a, "pad_width"_a, "mode"_a = "constant", py::kw_only(), "constant_values"_a = 0,
+      "x with entries added at the ends of axes; mode: constant, edge, reflect or wrap.");
+  const auto join = [](const Arrays& arrays, OptAxis axis) { return concatenate(arrays, axis); };
+  define(m, "concat", join, "arrays"_a, py::pos_only(), py::kw_only(), "axis"_a = 0,
+         "Arrays joined along an axis.");
+  define(m, "concatenate", join, "arrays"_a, py::pos_only(), "axis"_a = 0, "Arrays joined along an axis.");
+  define(
+      m, "stack", [](const Arrays& arrays, int64_t axis) { return stack(arrays, axis); }, "arrays"_a,
+      py::pos_only(), "axis"_a = 0, "Arrays of one shape joined along a new axis.");
+  define(
+      m, "unstack", [](const Array& x, int64_t axis) { return py::tuple(py::cast(unstack(x, axis))); }, "x"_a,
+      py::pos_only(), py::kw_only(), "axis"_a = 0, "The slices along an axis.");
+  m.def(
+      "split",
+      [](In x, py::handle indices_or_sections, int64_t axis) {
+        const Operand a(x.object.ptr(), "split");
+        if (PyLong_Check(indices_or_sections.ptr()))
+          return split(*a, indices_or_sections.cast<int64_t>(), axis);
+        return split(*a, indices_or_sections.cast<std::vector<int64_t>>(), axis);
+      },
+      "x"_a, "indices_or_sections"_a, py::pos_only(), "axis"_a = 0,
+      "Parts of x: as many equal ones, or cut at these indices.");
+}
+
+}  // namespace hesse::python

@@ -1,0 +1,237 @@
+"""Compiled functions: recorded once per structure, shapes and dtypes, then run without calling Python."""
+
+from __future__ import annotations
+
+import functools
+import types
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+from . import _hesse
+from ._hesse import Graph, TreeDef, _flatten_arrays, tree_flatten
+from ._transforms import check_callable, name_of
+
+__all__ = ["compile", "make_graph"]
+
+
+class _Closure(NamedTuple):
+    """A function taken apart: its cells are a tree, so arrays that it captured become inputs."""
+
+    function: Any
+    cells: tuple[Any, ...]
+
+
+class _Cells(NamedTuple):
+    """What a call depends on besides its arguments."""
+
+    fixed: Any
+    values: Any
+
+
+_EMPTY = object()
+
+
+def _open(value: Any, seen: tuple[int, ...] = ()) -> Any:
+    """A captured value as a tree: functions are opened at their cells, recursively."""
+    if isinstance(value, types.MethodType):
+        return _Closure(("method", value.__func__), (_open(value.__func__, seen), value.__self__))
+    if not isinstance(value, types.FunctionType) or value.__closure__ is None or id(value) in seen:
+        return value
+    cells = []
+    for cell in value.__closure__:
+        try:
+            cells.append(_open(cell.cell_contents, (*seen, id(value))))
+        except ValueError:  # a cell that is not filled yet
+            cells.append(_EMPTY)
+    return _Closure(("function", value.__code__, value), tuple(cells))
+
+
+def _close(value: Any) -> Any:
+    """The inverse of `_open`, with whatever the cells hold now."""
+    if type(value) is not _Closure:
+        return value
+    if value.function[0] == "method":
+        return types.MethodType(_close(value.cells[0]), value.cells[1])
+    original = value.function[2]
+    cells = tuple(types.CellType() if c is _EMPTY else types.CellType(_close(c)) for c in value.cells)
+    new = types.FunctionType(
+        original.__code__, original.__globals__, original.__name__, original.__defaults__, cells
+    )
+    new.__kwdefaults__ = original.__kwdefaults__
+    return new
+
+
+class _Program:
+    """One recorded version of a function."""
+
+    __slots__ = ("aux", "call", "out")
+
+    def __init__(self, call: Any, out: TreeDef) -> None:
+        self.call = call
+        self.out = out
+
+
+class CompiledFunction:
+    """A function that is recorded when it is first called with certain shapes, and then run from the record."""
+
+    def __init__(
+        self, fun: Callable[..., Any], static_argnums: Sequence[int], static_argnames: Sequence[str]
+    ) -> None:
+        functools.update_wrapper(self, fun, updated=())
+        self._fun = fun
+        self._static_argnums = frozenset(static_argnums)
+        self._static_argnames = frozenset(static_argnames)
+        self._programs: dict[Any, _Program] = {}
+        self._plain = isinstance(fun, types.FunctionType) and fun.__closure__ is None
+
+    def __get__(self, instance: Any, owner: type | None = None) -> Any:
+        return self if instance is None else types.MethodType(self, instance)
+
+    def _static(
+        self, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> tuple[Any, tuple[Any, ...], dict[str, Any]]:
+        """Static arguments, to be compared by ==, and the rest with None in their places."""
+        if not self._static_argnums and not self._static_argnames:
+            return None, args, kwargs
+        nums = {i % len(args) for i in self._static_argnums if -len(args) <= i < len(args)}
+        names = self._static_argnames & kwargs.keys()
+        static = (tuple((i, args[i]) for i in sorted(nums)), tuple((k, kwargs[k]) for k in sorted(names)))
+        try:
+            hash(static)
+        except TypeError:
+            raise _hesse.ArgumentTypeError(
+                f"compile: a static argument of {name_of(self._fun)} cannot be hashed; make it a tuple, a string or a number"
+            ) from None
+        rest = tuple(None if i in nums else a for i, a in enumerate(args))
+        return static, rest, {k: v for k, v in kwargs.items() if k not in names}
+
+    def _prepare(
+        self, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> tuple[Any, list[Any], Callable[..., Any]]:
+        """The key of this call, its arrays, and the function of arrays to record if the key is new."""
+        static, rest, named = self._static(args, kwargs)
+        captured = None if self._plain else _open(self._fun)
+        key, arrays, treedef, captured_def = _hesse._signature((rest, named), captured)
+
+        def record() -> tuple[Callable[..., list[Any]], list[TreeDef]]:
+            structure: list[TreeDef] = []
+
+            def flat(*xs: Any) -> list[Any]:
+                n = treedef.num_leaves
+                new_args, new_kwargs = treedef.unflatten(list(xs[:n]))
+                fun = self._fun if captured is None else _close(captured_def.unflatten(list(xs[n:])))
+                if static is not None:
+                    new_args = list(new_args)
+                    for i, value in static[0]:
+                        new_args[i] = value
+                    new_kwargs = {**new_kwargs, **dict(static[1])}
+                values, out = _flatten_arrays(
+                    fun(*new_args, **new_kwargs), f"compile: the output of {name_of(self._fun)}"
+                )
+                structure[:] = [out]
+                return values
+
+            return flat, structure
+
+        return (key, static), arrays, record
+
+    def _program(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[_Program, list[Any]]:
+        key, arrays, record = self._prepare(args, kwargs)
+        program = self._programs.get(key)
+        if program is None:
+            flat, structure = record()
+            program = _Program(_hesse._compile(flat, arrays), structure[0] if structure else None)
+            # Live values that were not passed belong to this call alone.
+            if program.call.num_captures == 0:
+                self._programs[key] = program
+        return program, arrays
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        program, arrays = self._program(args, kwargs)
+        values = program.call(arrays)
+        return values[0] if program.out.is_leaf else program.out.unflatten(values)
+
+    def graph(self, *args: Any, **kwargs: Any) -> Graph:
+        """The equations that a call with these arguments runs; they also list the constants it holds."""
+        return self._program(args, kwargs)[0].call.graph
+
+    def explain(self, *args: Any, **kwargs: Any) -> str:
+        """What a call with these arguments runs, as text, and the arrays it took as constants."""
+        graph = self.graph(*args, **kwargs)
+        constants = [f"{c.dtype}{list(c.shape)}" for c in graph.constants if c.size > 1]
+        lines = [f"{name_of(self._fun)}: {graph.count()} equations, {len(self._programs)} version(s)"]
+        if constants:
+            lines.append("constants, by reference: " + ", ".join(constants))
+        return "\n".join([*lines, str(graph)])
+
+    @property
+    def cache_size(self) -> int:
+        """How many versions have been recorded."""
+        return len(self._programs)
+
+    def clear_cache(self) -> None:
+        """Forgets all recorded versions."""
+        self._programs.clear()
+
+
+def compile(
+    fun: Callable[..., Any] | None = None,
+    *,
+    static_argnums: int | Sequence[int] = (),
+    static_argnames: str | Sequence[str] = (),
+) -> Any:
+    """A function that is recorded once per shapes of its arguments and then runs without Python.
+
+    Parameters
+    ----------
+    fun : callable
+        Takes and returns trees of arrays. It may not ask arrays for their values (`if x > 0`): see `where`, `cond`
+        and static arguments.
+    static_argnums, static_argnames : optional
+        Arguments that are not arrays but choices (a number of layers, a flag): one record per value.
+
+    Notes
+    -----
+    Arrays in closures and in a bound `self` are inputs at every call. Other captured values are part of the record,
+    compared by ==. Arrays that are met as global variables are constants, by reference: `explain` lists them.
+
+    Examples
+    --------
+    >>> import hesse as hs
+    >>> @hs.compile
+    ... def f(x):
+    ...     return hs.sum(x**2)
+    >>> f(hs.array([1.0, 2.0]))
+    Array(5., dtype=float64)
+    >>> hs.grad(f)(hs.array([1.0, 2.0]))
+    Array([2., 4.], dtype=float64)
+    """
+    nums = (static_argnums,) if isinstance(static_argnums, int) else tuple(static_argnums)
+    names = (static_argnames,) if isinstance(static_argnames, str) else tuple(static_argnames)
+    if fun is None:
+        return lambda f: compile(f, static_argnums=nums, static_argnames=names)
+    check_callable(fun, "compile")
+    return CompiledFunction(fun, nums, names)
+
+
+def make_graph(fun: Callable[..., Any], *args: Any) -> Graph:
+    """The equations that `fun` records on arguments like these.
+
+    Examples
+    --------
+    >>> import hesse as hs
+    >>> graph = hs.make_graph(lambda x: hs.sin(x) * hs.sin(x), 1.0)
+    >>> graph.count(), graph.count("sin")
+    (2, 1)
+    """
+    check_callable(fun, "make_graph")
+    leaves, treedef = tree_flatten(args)
+    positions = _hesse._array_positions(leaves)
+
+    def flat(*xs: Any) -> list[Any]:
+        new = list(leaves)
+        for k, x in zip(positions, xs, strict=True):
+            new[k] = x
+        return _flatten_arrays(fun(*treedef.unflatten(new)), f"make_graph: the output of {name_of(fun)}")[0]
+
+    return _hesse._trace(flat, [_hesse.asarray(leaves[k]) for k in positions], True)[0]

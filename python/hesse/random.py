@@ -1,0 +1,132 @@
+"""Random numbers from keys: the same key gives the same numbers, on any number of threads.
+
+A key is an array of dtype key. It is not changed by use: `split` it for different draws. Inside `vmap` a key from
+outside is the same for all examples.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from typing import Any
+
+from . import _hesse
+from ._hesse import Array
+from ._hesse import random as _r
+
+__all__ = [
+    "bits",
+    "categorical",
+    "choice",
+    "fold_in",
+    "integers",
+    "key",
+    "key_data",
+    "next_key",
+    "normal",
+    "permutation",
+    "seed",
+    "split",
+    "uniform",
+]
+
+key = _r.key
+split = _r.split
+fold_in = _r.fold_in
+bits = _r.bits
+uniform = _r.uniform
+normal = _r.normal
+integers = _r.integers
+categorical = _r.categorical
+
+
+def _shape(shape: int | Sequence[int]) -> tuple[int, ...]:
+    return (shape,) if isinstance(shape, int) else tuple(shape)
+
+
+def permutation(key: Any, x: Any, /, *, axis: int = 0) -> Array:
+    """The integers below x in random order, or the slices of the array x along an axis in random order.
+
+    Examples
+    --------
+    >>> import hesse as hs
+    >>> hs.sort(hs.random.permutation(hs.random.key(0), 4))
+    Array([0, 1, 2, 3], dtype=int64)
+    """
+    if isinstance(x, int):
+        return _r._permutation(key, x)
+    x = _hesse.asarray(x)
+    if x.ndim == 0:
+        return _r._permutation(key, int(x))
+    return _hesse.take(x, _r._permutation(key, x.shape[axis]), axis=axis)
+
+
+def choice(
+    key: Any,
+    a: Any,
+    /,
+    shape: int | Sequence[int] = (),
+    replace: bool = True,
+    p: Any = None,
+    *,
+    axis: int = 0,
+) -> Array:
+    """Random entries of the array a along an axis, or of the integers below a.
+
+    Parameters
+    ----------
+    key : Array
+    a : int or array
+    shape : tuple of int
+    replace : bool
+        Whether an entry may come more than once.
+    p : array, optional
+        The probability of each entry; equal ones by default.
+    """
+    if isinstance(a, int):
+        return _r._choice(key, a, _shape(shape), replace, p)
+    a = _hesse.asarray(a)
+    if a.ndim == 0:
+        return _r._choice(key, int(a), _shape(shape), replace, p)
+    return _hesse.take(a, _r._choice(key, a.shape[axis], _shape(shape), replace, p), axis=axis)
+
+
+def key_data(key: Array, /) -> Array:
+    """The bits of keys, two unsigned integers each."""
+    import numpy as np
+
+    return _hesse.asarray(np.asarray(key))
+
+
+_lock = threading.Lock()
+_state: list[Any] = [None, 0]
+
+
+def seed(value: int) -> None:
+    """Fixes what initialisers and samplers draw that are given no key.
+
+    Examples
+    --------
+    >>> import hesse as hs
+    >>> hs.seed(0)
+    >>> first = hs.random.normal(hs.random.next_key())
+    >>> hs.seed(0)
+    >>> bool(first == hs.random.normal(hs.random.next_key()))
+    True
+    """
+    with _lock:
+        _state[:] = [key(value), 0]
+
+
+def next_key() -> Array:
+    """A new key from the state that `seed` sets: what functions use that are given none. Not under a trace."""
+    if _hesse.in_trace():
+        raise _hesse.TraceError(
+            "random: a key was drawn from the global seed inside a compiled function, a loop or a branch, "
+            "where it would be drawn once and then stay the same; pass a key as an argument"
+        )
+    with _lock:
+        if _state[0] is None:
+            _state[0] = key(0)
+        _state[1] += 1
+        return fold_in(_state[0], _state[1])
