@@ -1,6 +1,7 @@
 #include <cmath>
 #include <limits>
 
+#include "core/node.h"
 #include "core/ops/elementwise_op.h"
 
 /// Sums, products and quotients. Integers wrap around.
@@ -13,6 +14,10 @@ T wrapping(T x, T y, F f) {
   using U = std::common_type_t<std::make_unsigned_t<T>, unsigned>;
   return static_cast<T>(f(static_cast<U>(x), static_cast<U>(y)));
 }
+
+class Negative;
+/// z, where x was recorded as -z; else null.
+const Array* negated(const Array& x);
 
 /// out = x + y; for bools: or. Both cotangents are the output's.
 class Add final : public BinaryOp<Add, kAnyNumber, Linear> {
@@ -35,6 +40,12 @@ class Add final : public BinaryOp<Add, kAnyNumber, Linear> {
     return {add(*dx[0], *dx[1])};
   }
   MaybeArray transpose(std::span<const Array>, const Array& ct, int) const override { return ct; }
+  // x + -z is x - z, bit for bit.
+  MaybeArray simplify(std::span<const Array> x) const override {
+    if (const Array* z = negated(x[1])) return subtract(x[0], *z);
+    if (const Array* z = negated(x[0])) return subtract(x[1], *z);
+    return std::nullopt;
+  }
 };
 
 /// out = x - y. Cotangents: ct and -ct.
@@ -58,6 +69,10 @@ class Subtract final : public BinaryOp<Subtract, kNumeric, Linear> {
   MaybeArray transpose(std::span<const Array>, const Array& ct, int i) const override {
     return i == 0 ? ct : negative(ct);
   }
+  MaybeArray simplify(std::span<const Array> x) const override {
+    if (const Array* z = negated(x[1])) return add(x[0], *z);
+    return std::nullopt;
+  }
 };
 
 /// out = -x.
@@ -73,7 +88,17 @@ class Negative final : public UnaryOp<Negative, kNumeric, Linear> {
       return -x;
   }
   MaybeArray transpose(std::span<const Array>, const Array& ct, int) const override { return negative(ct); }
+  MaybeArray simplify(std::span<const Array> x) const override {
+    const Array* z = negated(x[0]);
+    return z ? MaybeArray(*z) : std::nullopt;
+  }
 };
+
+const Array* negated(const Array& x) {
+  if (!x.is_symbol() || !x.node()) return nullptr;
+  const Node& n = *x.node();
+  return n.op() == the<Negative>() && !n.inputs().empty() ? &n.inputs()[0] : nullptr;
+}
 
 /// out = x y; for bools: and. Cotangents: ct y and ct x.
 class Multiply final : public BinaryOp<Multiply, kAnyNumber, Linear> {
@@ -93,6 +118,12 @@ class Multiply final : public BinaryOp<Multiply, kAnyNumber, Linear> {
   MaybeArray transpose(std::span<const Array> x, const Array& ct, int i) const override {
     return multiply(ct, x[static_cast<size_t>(1 - i)]);
   }
+  // x * 1 is x: seeds of derivatives and literal factors.
+  MaybeArray simplify(std::span<const Array> x) const override {
+    if (is_literal(x[0], 1.0)) return x[1];
+    if (is_literal(x[1], 1.0)) return x[0];
+    return std::nullopt;
+  }
 };
 
 /// out = x / y.  d/dx = 1/y,  d/dy = -out/y.
@@ -108,6 +139,9 @@ class Divide final : public BinaryOp<Divide, kInexact> {
     return i == 0 ? reciprocal(x[1]) : negative(divide(y, x[1]));
   }
   bool is_linear_in(const std::vector<bool>& marked) const override { return marked[0] && !marked[1]; }
+  MaybeArray simplify(std::span<const Array> x) const override {
+    return is_literal(x[1], 1.0) ? MaybeArray(x[0]) : std::nullopt;
+  }
   bool reads_input(int i) const override { return i == 1; }
 };
 

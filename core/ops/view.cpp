@@ -1,6 +1,7 @@
 // Views: ops that only re-arrange strides, and the public functions made of them.
 #include <algorithm>
 
+#include "core/node.h"
 #include "core/op.h"
 #include "core/ops.h"
 #include "core/ops/view.h"
@@ -27,6 +28,11 @@ Dims with_lanes(Dims d, const Dims& of, int lane_axes) {
   return d;
 }
 
+/// The equation that made a symbol, while its trace is open; else null.
+const Node* recorded(const Array& x) {
+  return x.is_symbol() && x.node() && !x.node()->inputs().empty() ? x.node().get() : nullptr;
+}
+
 /// y[..., i, ...] = x[..., 0 or i, ...]; stored as strides of zero.
 class BroadcastTo final : public Linear {
  public:
@@ -41,7 +47,8 @@ class BroadcastTo final : public Linear {
     const size_t extra = to.size() - from.size();
     for (size_t i = 0; i < from.size(); ++i)
       if (from[i] == to[extra + i]) strides[extra + i] = x.strides[i];
-    return View{x.data, x.dtype, with_lanes(to, x.shape, lane_axes), with_lanes(strides, x.strides, lane_axes)};
+    return View{x.data, x.dtype, with_lanes(to, x.shape, lane_axes),
+                with_lanes(strides, x.strides, lane_axes)};
   }
   // <ct, broadcast(dx)> = <sum of ct over the broadcast axes, dx>
   MaybeArray transpose(std::span<const Array> x, const Array& ct, int) const override {
@@ -83,7 +90,8 @@ class Reshape final : public Linear {
     const bool ok = leads_dynamic(from) ? leads_dynamic(to) && product(from, 1) == product(to, 1)
                                         : num_elements(from) == num_elements(to);
     require(ok, "reshape: cannot reshape ", from, " to ", to,
-            leads_dynamic(from) ? "; the run-time count must stay the first axis" : "; the numbers of elements differ");
+            leads_dynamic(from) ? "; the run-time count must stay the first axis"
+                                : "; the numbers of elements differ");
     return {{to, x[0].dtype}};
   }
   bool is_view() const override { return true; }
@@ -91,10 +99,18 @@ class Reshape final : public Linear {
     const Shape from = features(x.shape, lane_axes), to = resolve(from);
     const auto strides = reshaped_strides(from, features(x.strides, lane_axes), to);
     if (!strides) return std::nullopt;
-    return View{x.data, x.dtype, with_lanes(to, x.shape, lane_axes), with_lanes(*strides, x.strides, lane_axes)};
+    return View{x.data, x.dtype, with_lanes(to, x.shape, lane_axes),
+                with_lanes(*strides, x.strides, lane_axes)};
   }
   MaybeArray transpose(std::span<const Array> x, const Array& ct, int) const override {
     return reshape(ct, x[0].shape());
+  }
+  // To the shape it has; or of a reshape: one reshape of its operand.
+  MaybeArray simplify(std::span<const Array> x) const override {
+    if (x[0].shape() == shape_) return x[0];
+    const Node* n = recorded(x[0]);
+    if (n && n->op()->name() == name() && !leads_dynamic(shape_)) return reshape(n->inputs()[0], shape_);
+    return std::nullopt;
   }
 
  private:
@@ -123,8 +139,20 @@ class Permute final : public Linear {
   }
   MaybeArray transpose(std::span<const Array>, const Array& ct, int) const override {
     Axes inverse(axes_.size(), 0);
-    for (size_t i = 0; i < axes_.size(); ++i) inverse[static_cast<size_t>(axes_[i])] = static_cast<int64_t>(i);
+    for (size_t i = 0; i < axes_.size(); ++i)
+      inverse[static_cast<size_t>(axes_[i])] = static_cast<int64_t>(i);
     return hesse::transpose(ct, inverse);
+  }
+  // By the identity; or of a permutation: one permutation of its operand.
+  MaybeArray simplify(std::span<const Array> x) const override {
+    if (axes_ == all_axes(axes_.size())) return x[0];
+    const Node* n = recorded(x[0]);
+    if (!n || n->op()->name() != name()) return std::nullopt;
+    const Params inner = n->op()->params();
+    const Axes& before = std::get<Dims>(inner[0].second);
+    Axes axes;
+    for (const int64_t a : axes_) axes.push_back(before[static_cast<size_t>(a)]);
+    return hesse::transpose(n->inputs()[0], axes);
   }
 
  private:
@@ -141,8 +169,8 @@ class Permute final : public Linear {
 std::optional<Strides> reshaped_strides(const Shape& from, const Strides& strides, const Shape& to) {
   if (from.empty() || num_elements(from) == 0) return contiguous_strides(to);
   Strides out(to.size(), 0);
-  // From the last axis on: a chunk is a run of axes of x that are contiguous among themselves; axes of the result
-  // must fill chunks exactly.
+  // From the last axis on: a chunk is a run of axes of x that are contiguous among themselves; axes of the
+  // result must fill chunks exactly.
   int64_t chunk_stride = strides.back(), chunk = 1, filled = 1;
   auto next = static_cast<int64_t>(to.size()) - 1;
   for (size_t d = from.size(); d-- > 0;) {
@@ -176,8 +204,8 @@ Array reshape(const Array& x, const Shape& shape) {
   }
   if (unknown) {
     const int64_t total = dynamic ? product(x.shape(), 1) : x.size();
-    require(known != 0 && total % known == 0, "reshape: cannot find the length of -1 in ", shape, " for x of shape ",
-            x.shape());
+    require(known != 0 && total % known == 0, "reshape: cannot find the length of -1 in ", shape,
+            " for x of shape ", x.shape());
     to[*unknown] = total / known;
   }
   if (to == x.shape()) return x;
@@ -190,8 +218,8 @@ Array transpose(const Array& x, const std::optional<Axes>& axes) {
   const size_t n = x.ndim();
   Axes order;
   if (axes) {
-    require(axes->size() == n, "transpose: axes=", *axes, " must name each of the ", n, " axes of x of shape ",
-            x.shape(), " once");
+    require(axes->size() == n, "transpose: axes=", *axes, " must name each of the ", n,
+            " axes of x of shape ", x.shape(), " once");
     for (const int64_t a : *axes) order.push_back(normalize_axis("transpose", a, n));
     std::vector<bool> seen(n);
     for (const int64_t a : order) {
@@ -258,7 +286,8 @@ Array squeeze(const Array& x, const OptAxes& axes) {
   for (size_t i = 0; i < x.ndim(); ++i) {
     const int64_t length = x.shape()[i];
     const bool named = std::find(gone.begin(), gone.end(), static_cast<int64_t>(i)) != gone.end();
-    require(!named || length == 1, "squeeze: axis ", i, " of x of shape ", x.shape(), " has length ", length, ", not 1");
+    require(!named || length == 1, "squeeze: axis ", i, " of x of shape ", x.shape(), " has length ", length,
+            ", not 1");
     if (axes ? !named : length != 1) shape.push_back(length);
   }
   return reshape(x, shape);
