@@ -41,6 +41,11 @@ class BroadcastTo final : public Linear {
   Params params() const override { return {{"shape", shape_}}; }
   Avals infer(std::span<const Aval> x) const override { return {{resolve(x[0].shape), x[0].dtype}}; }
   bool is_view() const override { return true; }
+  // Broadcast twice is broadcast once.
+  MaybeArray simplify(std::span<const Array> x) const override {
+    if (const Array* a = operand_of(x[0], name())) return broadcast_to(*a, shape_);
+    return view_of_constant(*this, x[0]);
+  }
   std::optional<View> alias(const View& x, int lane_axes) const override {
     const Shape from = features(x.shape, lane_axes), to = resolve(from);
     Strides strides(to.size(), 0);
@@ -95,6 +100,11 @@ class Reshape final : public Linear {
     return {{to, x[0].dtype}};
   }
   bool is_view() const override { return true; }
+  // Reshaped twice is reshaped once.
+  MaybeArray simplify(std::span<const Array> x) const override {
+    if (const Array* a = operand_of(x[0], name())) return reshape(*a, shape_);
+    return view_of_constant(*this, x[0]);
+  }
   std::optional<View> alias(const View& x, int lane_axes) const override {
     const Shape from = features(x.shape, lane_axes), to = resolve(from);
     const auto strides = reshaped_strides(from, features(x.strides, lane_axes), to);
@@ -134,6 +144,16 @@ class Permute final : public Linear {
     return {{permuted(x[0].shape, 0), x[0].dtype}};
   }
   bool is_view() const override { return true; }
+  // Permuted twice is permuted once, or not at all.
+  MaybeArray simplify(std::span<const Array> x) const override {
+    if (const Array* a = operand_of(x[0], name())) {
+      const auto inner = std::get<Dims>(x[0].node()->op()->params()[0].second);
+      Axes both;
+      for (const int64_t axis : axes_) both.push_back(inner[static_cast<size_t>(axis)]);
+      return hesse::transpose(*a, both);
+    }
+    return view_of_constant(*this, x[0]);
+  }
   std::optional<View> alias(const View& x, int lane_axes) const override {
     return View{x.data, x.dtype, permuted(x.shape, lane_axes), permuted(x.strides, lane_axes)};
   }
@@ -185,6 +205,21 @@ std::optional<Strides> reshaped_strides(const Shape& from, const Strides& stride
     chunk = filled = 1;
   }
   return out;
+}
+
+MaybeArray view_of_constant(const Op& op, const Array& x) {
+  if (!is_constant(x)) return std::nullopt;
+  const Aval in = aval(x);
+  op.infer({&in, 1});  // refuses bad arguments
+  const std::optional<View> v = op.alias(x.view(), 0);
+  if (!v) return std::nullopt;
+  return x.viewed(*v);
+}
+
+const Array* operand_of(const Array& x, std::string_view op) {
+  const Node* node = x.is_symbol() ? x.node().get() : nullptr;
+  if (!node || node->op()->name() != op || node->inputs().empty()) return nullptr;
+  return &node->inputs()[0];
 }
 
 Array reshape(const Array& x, const Shape& shape) {

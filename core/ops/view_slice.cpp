@@ -5,6 +5,7 @@
 
 #include "core/op.h"
 #include "core/ops.h"
+#include "core/ops/view.h"
 #include "core/ops/view_loops.h"
 
 namespace hesse {
@@ -40,28 +41,6 @@ void check_part(std::string_view function, const Part& part, const Shape& shape)
   require(ok, function, ": start ", part.start, ", size ", part.size, ", step ", part.step, " do not fit shape ", shape);
 }
 
-/// y[i] = x[start + i * step], per axis.
-class SlicePart final : public Linear {
- public:
-  explicit SlicePart(Part part) : part_(std::move(part)) {}
-  std::string_view name() const override { return "slice"; }
-  Params params() const override { return {{"start", part_.start}, {"size", part_.size}, {"step", part_.step}}; }
-  Avals infer(std::span<const Aval> x) const override {
-    check_part("slice", part_, x[0].shape);
-    Shape shape = part_.size;
-    if (!shape.empty() && shape[0] == kDynamic) shape[0] = x[0].shape[0];
-    return {{shape, x[0].dtype}};
-  }
-  bool is_view() const override { return true; }
-  std::optional<View> alias(const View& x, int) const override { return part_of(x, part_); }
-  MaybeArray transpose(std::span<const Array> x, const Array& ct, int) const override {
-    return unslice(ct, x[0].shape(), part_.start, part_.step);
-  }
-
- private:
-  Part part_;
-};
-
 /// y = 0; y[start + i * step] = x[i].
 class Unslice final : public Linear {
  public:
@@ -88,6 +67,35 @@ class Unslice final : public Linear {
  private:
   Shape shape_;
   Dims start_, step_;
+};
+
+/// y[i] = x[start + i * step], per axis.
+class SlicePart final : public Linear {
+ public:
+  explicit SlicePart(Part part) : part_(std::move(part)) {}
+  std::string_view name() const override { return "slice"; }
+  Params params() const override { return {{"start", part_.start}, {"size", part_.size}, {"step", part_.step}}; }
+  Avals infer(std::span<const Aval> x) const override {
+    check_part("slice", part_, x[0].shape);
+    Shape shape = part_.size;
+    if (!shape.empty() && shape[0] == kDynamic) shape[0] = x[0].shape[0];
+    return {{shape, x[0].dtype}};
+  }
+  bool is_view() const override { return true; }
+  // The part that was just written into zeros.
+  MaybeArray simplify(std::span<const Array> x) const override {
+    const Array* a = operand_of(x[0], "unslice");
+    if (a && x[0].node()->op()->equals(Unslice(x[0].shape(), part_.start, part_.step)) && a->shape() == part_.size)
+      return *a;
+    return view_of_constant(*this, x[0]);
+  }
+  std::optional<View> alias(const View& x, int) const override { return part_of(x, part_); }
+  MaybeArray transpose(std::span<const Array> x, const Array& ct, int) const override {
+    return unslice(ct, x[0].shape(), part_.start, part_.step);
+  }
+
+ private:
+  Part part_;
 };
 
 /// y = x; y[start + i * step] = u[i]. Inputs x, u.

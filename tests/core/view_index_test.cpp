@@ -254,6 +254,19 @@ TEST(Sort, SearchUniqueNonzero) {
   expect_equal(at[1], {2}, {1, 0});
 }
 
+TEST(View, ViewsOfViewsAndOfConstantsAreMerged) {
+  const auto equations = [](const std::function<Array(const Array&)>& f) {
+    const Avals args{{Shape{2, 3}, kFloat64}};
+    return trace([&](std::span<const Array> a) { return Arrays{f(a[0])}; }, args, true).graph->count();
+  };
+  EXPECT_EQ(equations([](const Array& a) { return transpose(transpose(a)); }), 0);
+  EXPECT_EQ(equations([](const Array& a) { return reshape(reshape(a, {6}), {3, 2}); }), 1);
+  EXPECT_EQ(equations([](const Array& a) { return broadcast_to(broadcast_to(a, {4, 2, 3}), {5, 4, 2, 3}); }), 1);
+  EXPECT_EQ(equations([](const Array& a) { return slice(pad(a, {{1, 1}}), {1, 1}, {3, 4}, {1, 1}); }), 0);
+  const Array constant = count({3, 2});
+  EXPECT_EQ(equations([&](const Array& a) { return add(a, transpose(constant)); }), 1);
+}
+
 // A tile: two lanes innermost; the index the same in both, then one of its own for each.
 TEST(Lanes, GatherWithUniformAndVaryingIndices) {
   const auto graph = trace_closed([](std::span<const Array> a) { return Arrays{take(a[0], a[1], 0)}; },
