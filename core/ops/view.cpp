@@ -28,11 +28,6 @@ Dims with_lanes(Dims d, const Dims& of, int lane_axes) {
   return d;
 }
 
-/// The equation that made a symbol, while its trace is open; else null.
-const Node* recorded(const Array& x) {
-  return x.is_symbol() && x.node() && !x.node()->inputs().empty() ? x.node().get() : nullptr;
-}
-
 /// y[..., i, ...] = x[..., 0 or i, ...]; stored as strides of zero.
 class BroadcastTo final : public Linear {
  public:
@@ -115,13 +110,6 @@ class Reshape final : public Linear {
   MaybeArray transpose(std::span<const Array> x, const Array& ct, int) const override {
     return reshape(ct, x[0].shape());
   }
-  // To the shape it has; or of a reshape: one reshape of its operand.
-  MaybeArray simplify(std::span<const Array> x) const override {
-    if (x[0].shape() == shape_) return x[0];
-    const Node* n = recorded(x[0]);
-    if (n && n->op()->name() == name() && !leads_dynamic(shape_)) return reshape(n->inputs()[0], shape_);
-    return std::nullopt;
-  }
 
  private:
   Shape resolve(const Shape& from) const {
@@ -162,17 +150,6 @@ class Permute final : public Linear {
     for (size_t i = 0; i < axes_.size(); ++i)
       inverse[static_cast<size_t>(axes_[i])] = static_cast<int64_t>(i);
     return hesse::transpose(ct, inverse);
-  }
-  // By the identity; or of a permutation: one permutation of its operand.
-  MaybeArray simplify(std::span<const Array> x) const override {
-    if (axes_ == all_axes(axes_.size())) return x[0];
-    const Node* n = recorded(x[0]);
-    if (!n || n->op()->name() != name()) return std::nullopt;
-    const Params inner = n->op()->params();
-    const Axes& before = std::get<Dims>(inner[0].second);
-    Axes axes;
-    for (const int64_t a : axes_) axes.push_back(before[static_cast<size_t>(a)]);
-    return hesse::transpose(n->inputs()[0], axes);
   }
 
  private:
