@@ -44,8 +44,9 @@ void write_blocks(T* out, int64_t step, int64_t n, F f) {
   }
 }
 
-template <class T>
-void map1(const View& x, const View& out, typename SimdKernels<T>::Unary f) {
+/// out = f(x), f(from, to, n) on contiguous entries.
+template <class T, class F>
+void map1_simd(const View& x, const View& out, F f) {
   for_each_run<2>({&x, &out}, [f](const Run<2>& r) {
     const T* const a = r.as<T>(0);
     T* const o = r.as<T>(1);
@@ -63,8 +64,8 @@ void map1(const View& x, const View& out, typename SimdKernels<T>::Unary f) {
 
 /// For arithmetic (Out = T) and comparisons (Out = bool).
 template <class T, class Out>
-void map2(const View& x, const View& y, const View& out,
-          void (*f)(const T*, int64_t, const T*, int64_t, Out*, int64_t)) {
+void map2_simd(const View& x, const View& y, const View& out,
+               void (*f)(const T*, int64_t, const T*, int64_t, Out*, int64_t)) {
   for_each_run<3>({&x, &y, &out}, [f](const Run<3>& r) {
     const T *const a = r.as<T>(0), *const b = r.as<T>(1);
     Out* const o = r.as<Out>(2);
@@ -78,7 +79,8 @@ void map2(const View& x, const View& y, const View& out,
 }
 
 template <class T>
-void map3(const View& c, const View& x, const View& y, const View& out, typename SimdKernels<T>::Select f) {
+void map3_simd(const View& c, const View& x, const View& y, const View& out,
+               typename SimdKernels<T>::Select f) {
   for_each_run<4>({&c, &x, &y, &out}, [f](const Run<4>& r) {
     BlockReader<bool> condition(r.as<bool>(0), r.step[0]);
     BlockReader<T> left(r.as<T>(1), r.step[1]), right(r.as<T>(2), r.step[2]);

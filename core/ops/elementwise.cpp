@@ -246,12 +246,23 @@ Arrays convert_and_broadcast(std::string_view function, Arrays xs, DType dtype) 
   return out;
 }
 
+namespace {
+/// Nothing to do, as mostly.
+bool agree(const Arrays& xs) {
+  for (const Array& x : xs)
+    if (x.is_weak() || x.dtype() != xs[0].dtype() || !(x.shape() == xs[0].shape())) return false;
+  return true;
+}
+}  // namespace
+
 Arrays promote_and_broadcast(std::string_view function, Arrays xs) {
+  if (agree(xs)) return xs;
   const DType dtype = common_dtype(function, xs);
   return convert_and_broadcast(function, std::move(xs), dtype);
 }
 
 Arrays promote_inexact(std::string_view function, Arrays xs) {
+  if (is_inexact(xs[0].dtype()) && agree(xs)) return xs;
   DType dtype = common_dtype(function, xs);
   require<TypeError>(dtype != kKey, function,
                      ": keys are not numbers; use random.bits or random.uniform to make some");

@@ -272,7 +272,7 @@ class Where final : public Entrywise<Linear> {
     visit_in<kAnything>(x[1].dtype, [&](auto tag) {
       using T = typename decltype(tag)::type;
       if constexpr (is_floating_v<T>)
-        cpu::map3<T>(x[0], x[1], x[2], out[0], cpu::simd_kernels<T>().where);
+        cpu::map3_simd<T>(x[0], x[1], x[2], out[0], cpu::simd_kernels<T>().where);
       else
         cpu::map3<bool, T, T, T>(x[0], x[1], x[2], out[0], [](bool c, T v, T w) { return c ? v : w; });
     });

@@ -21,7 +21,7 @@ class Comparison final : public Entrywise<NonDifferentiable> {
     visit_in<Set>(x[0].dtype, [&](auto tag) {
       using T = typename decltype(tag)::type;
       if constexpr (HasSimd<F, T>)
-        cpu::map2<T, bool>(x[0], x[1], out[0], F::template simd<T>());
+        cpu::map2_simd<T, bool>(x[0], x[1], out[0], F::template simd<T>());
       else
         cpu::map2<T, T, bool>(x[0], x[1], out[0], [](T v, T w) { return F::value(v, w); });
     });

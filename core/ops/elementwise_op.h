@@ -82,7 +82,7 @@ class UnaryOp : public Entrywise<Kind> {
     visit_in<Set>(x[0].dtype, [&](auto tag) {
       using T = typename decltype(tag)::type;
       if constexpr (HasSimd<Derived, T>)
-        cpu::map1<T>(x[0], out[0], Derived::template simd<T>());
+        cpu::map1_simd<T>(x[0], out[0], Derived::template simd<T>());
       else
         cpu::map1<T, T>(x[0], out[0], [](T v) { return Derived::value(v); });
     });
@@ -102,7 +102,7 @@ class BinaryOp : public Entrywise<Kind> {
     visit_in<Set>(x[0].dtype, [&](auto tag) {
       using T = typename decltype(tag)::type;
       if constexpr (HasSimd<Derived, T>)
-        cpu::map2<T, T>(x[0], x[1], out[0], Derived::template simd<T>());
+        cpu::map2_simd<T, T>(x[0], x[1], out[0], Derived::template simd<T>());
       else
         cpu::map2<T, T, T>(x[0], x[1], out[0], [](T v, T w) { return Derived::value(v, w); });
     });

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <cmath>
 
 #include "core/ops/elementwise_op.h"
@@ -28,6 +29,27 @@ T power(T x, uint64_t n) {
   }
 }
 
+/// The same products for runs of floats, a block at a time.
+template <class T>
+void power_run(const T* x, T* out, int64_t count, uint64_t n, bool inverse) {
+  const cpu::SimdKernels<T>& simd = cpu::simd_kernels<T>();
+  T base[cpu::kBlock], result[cpu::kBlock];
+  for (int64_t first = 0; first < count; first += cpu::kBlock) {
+    const int64_t m = std::min(cpu::kBlock, count - first);
+    std::copy_n(x + first, m, base);
+    std::fill_n(result, m, T(1));
+    for (uint64_t bits = n; bits != 0;) {
+      if (bits & 1) simd.multiply(result, 1, base, 1, result, m);
+      bits >>= 1;
+      if (bits != 0) simd.multiply(base, 1, base, 1, base, m);
+    }
+    if (inverse)
+      simd.reciprocal(result, out + first, m);
+    else
+      std::copy_n(result, m, out + first);
+  }
+}
+
 /// y = x^n for a fixed integer n.  dy/dx = n x^(n-1).
 class IntegerPow final : public Entrywise<Elementwise> {
  public:
@@ -42,7 +64,11 @@ class IntegerPow final : public Entrywise<Elementwise> {
     const uint64_t n = n_ < 0 ? 0 - static_cast<uint64_t>(n_) : static_cast<uint64_t>(n_);
     visit_in<kNumeric>(x[0].dtype, [&](auto tag) {
       using T = typename decltype(tag)::type;
-      if (n_ >= 0) {
+      if constexpr (is_floating_v<T>) {
+        cpu::map1_simd<T>(x[0], out[0], [n, inverse = n_ < 0](const T* from, T* to, int64_t count) {
+          power_run(from, to, count, n, inverse);
+        });
+      } else if (n_ >= 0) {
         cpu::map1<T, T>(x[0], out[0], [n](T v) { return power(v, n); });
       } else if constexpr (!is_integer(dtype_of<T>)) {
         cpu::map1<T, T>(x[0], out[0], [n](T v) { return T(1) / power(v, n); });

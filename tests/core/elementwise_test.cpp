@@ -6,6 +6,7 @@
 #include <limits>
 #include <numbers>
 
+#include "core/graph.h"
 #include "core/node.h"
 #include "core/ops.h"
 #include "core/ops/elementwise.h"
@@ -129,6 +130,43 @@ TEST(Strides, TransposedSlicedAndBroadcastOperands) {
   // Pairs: a short innermost axis.
   const Array pairs = reshape(x, {300, 2});
   same(pairs * f64({2, 3}), straight(pairs) * straight(broadcast_to(f64({2, 3}), {300, 2})));
+}
+
+// On a tile every operand has a lane axis, of stride 0 where it is uniform; the output need not be
+// contiguous.
+TEST(Lanes, ElementwiseOnTiles) {
+  using G = std::function<Array(const Array&, const Array&)>;
+  const std::vector<G> functions = {add, divide, maximum,
+                                    [](const Array& x, const Array& y) { return pow(x, y); },
+                                    [](const Array& x, const Array& y) { return floor_divide(x, y); }};
+  constexpr int64_t kFeatures = 3, kLanes = 21, kRow = 32;
+  std::vector<double> x(kFeatures * kRow), y = {0.7, 1.9, -2.5};
+  for (size_t i = 0; i < x.size(); ++i) x[i] = 0.1 + 0.05 * static_cast<double>(i);
+  for (const G& g : functions) {
+    const Aval row{{kFeatures}, kFloat64};
+    const auto graph =
+        trace_closed([&](std::span<const Array> a) { return Arrays{g(a[0], a[1])}; }, {{row, row}});
+    ASSERT_EQ(graph->equations().size(), 1u);
+    const Op& op = *graph->equations()[0].op;
+    ASSERT_TRUE(op.has_lane_kernel());
+    std::vector<double> out(x.size(), -7);
+    const Shape tile{kFeatures, kLanes};
+    const View views[] = {{x.data(), kFloat64, tile, {kRow, 1}}, {y.data(), kFloat64, tile, {1, 0}}};
+    const View result{out.data(), kFloat64, tile, {kRow, 1}};
+    op.kernel(views, {&result, 1}, 1);
+    for (int64_t f = 0; f < kFeatures; ++f) {
+      for (int64_t lane = 0; lane < kRow; ++lane) {
+        const auto at = static_cast<size_t>(f * kRow + lane);
+        const double expected = g(f64({x[at]}), f64({y[static_cast<size_t>(f)]})).item<double>();
+        const double got = out[at];
+        if (lane >= kLanes)
+          EXPECT_EQ(got, -7);
+        else
+          EXPECT_TRUE(got == expected || (std::isnan(got) && std::isnan(expected)))
+              << op.name() << ' ' << x[at];
+      }
+    }
+  }
 }
 
 TEST(Astype, EdgesAreDefined) {
