@@ -8,8 +8,8 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from . import _hesse
+from ._flat import check_callable, name_of
 from ._hesse import Graph, TreeDef, _flatten_arrays, tree_flatten
-from ._transforms import check_callable, name_of
 
 __all__ = ["compile", "make_graph"]
 
@@ -72,7 +72,7 @@ class _Program:
 
 
 class CompiledFunction:
-    """A function that is recorded when it is first called with certain shapes, and then run from the record."""
+    """A function that is recorded when first called with certain shapes, and then run from the record."""
 
     def __init__(
         self, fun: Callable[..., Any], static_argnums: Sequence[int], static_argnames: Sequence[str]
@@ -100,7 +100,8 @@ class CompiledFunction:
             hash(static)
         except TypeError:
             raise _hesse.ArgumentTypeError(
-                f"compile: a static argument of {name_of(self._fun)} cannot be hashed; make it a tuple, a string or a number"
+                f"compile: a static argument of {name_of(self._fun)} cannot be hashed; make it a "
+                "tuple, a string or a number"
             ) from None
         rest = tuple(None if i in nums else a for i, a in enumerate(args))
         return static, rest, {k: v for k, v in kwargs.items() if k not in names}
@@ -185,15 +186,16 @@ def compile(
     Parameters
     ----------
     fun : callable
-        Takes and returns trees of arrays. It may not ask arrays for their values (`if x > 0`): see `where`, `cond`
-        and static arguments.
+        Takes and returns trees of arrays. It may not ask arrays for their values (`if x > 0`): see `where`,
+        `cond` and static arguments.
     static_argnums, static_argnames : optional
         Arguments that are not arrays but choices (a number of layers, a flag): one record per value.
 
     Notes
     -----
-    Arrays in closures and in a bound `self` are inputs at every call. Other captured values are part of the record,
-    compared by ==. Arrays that are met as global variables are constants, by reference: `explain` lists them.
+    Arrays in closures and in a bound `self` are inputs at every call. Other captured values are part of the
+    record, compared by ==. Arrays that are met as global variables are constants, by reference: `explain`
+    lists them.
 
     Examples
     --------

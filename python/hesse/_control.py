@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from . import _hesse
+from ._flat import Outputs, check_callable, flat_function, name_of
 from ._hesse import Array, _flatten_arrays, tree_flatten
 from ._hesse import control as _c
-from ._transforms import Outputs, check_callable, flat_function, name_of
 
 __all__ = ["ShapeDtype", "callback", "cond", "fori_loop", "map", "scan", "switch", "while_loop"]
 
@@ -22,7 +22,8 @@ def _carry(tree: Any, what: str) -> tuple[list[Array], Any]:
 def _check_structure(loop: str, got: Any, expected: Any) -> None:
     if got != expected:
         raise _hesse.ArgumentError(
-            f"{loop}: the carry changed its structure from {expected} to {got}; the body must return what it is given"
+            f"{loop}: the carry changed its structure from {expected} to {got}; the body must "
+            "return what it is given"
         )
 
 
@@ -148,7 +149,8 @@ def _branches(transform: str, branches: Sequence[Callable[..., Any]], operands: 
                 first.treedef = mine.treedef
             elif mine.treedef != first.treedef:
                 raise _hesse.ArgumentError(
-                    f"{transform}: the branches return different structures, {first.treedef} and {mine.treedef}"
+                    f"{transform}: the branches return different structures, {first.treedef} and "
+                    f"{mine.treedef}"
                 )
             return values
 
@@ -207,12 +209,14 @@ def map(
     Parameters
     ----------
     f : callable
-        Takes one slice of every operand, returns a tree of arrays. What it captures is the same for all examples.
+        Takes one slice of every operand, returns a tree of arrays. What it captures is the same for all
+        examples.
     n : int or None
         How many examples; None reads it from the operands and indices.
     operands : sequence of trees
     access : sequence
-        Per operand: "each" (slice i of axis 0), "uniform" (the whole of it), or ("gather", k) (row ``indices[k][i]``).
+        Per operand: "each" (slice i of axis 0), "uniform" (the whole of it), or ("gather", k) (row
+        ``indices[k][i]``).
     results : str, tuple, or list of such
         For all outputs or per output: "each" (stacked on axis 0), "sum" (over the examples), or
         ("segment_sum", k, num_segments) (row ``indices[k][i]`` of the result accumulates example i).
@@ -282,15 +286,15 @@ def callback(
     Parameters
     ----------
     fn : callable
-        Takes NumPy arrays in the structure of `args`; returns arrays in the structure of `result`. Inside `vmap` it
-        is called for every example, inside `compile` at every run.
+        Takes NumPy arrays in the structure of `args`; returns arrays in the structure of `result`. Inside
+        `vmap` it is called for every example, inside `compile` at every run.
     result : tree of `ShapeDtype`
         Shapes and dtypes of what `fn` returns; arrays may stand for themselves.
     *args : tree
         The arguments.
     vjp : callable, optional
-        ``vjp(args, cotangents)`` returns the cotangents of `args`, in NumPy too; without it there is no derivative.
-        It must be linear in the cotangents.
+        ``vjp(args, cotangents)`` returns the cotangents of `args`, in NumPy too; without it there is no
+        derivative. It must be linear in the cotangents.
     name : str, optional
         For error messages.
 

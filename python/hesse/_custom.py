@@ -8,9 +8,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from . import _hesse
+from ._flat import Outputs, check_callable, flat_function, name_of, spread
 from ._hesse import Array, TreeDef, _flatten_arrays, tree_flatten
 from ._hesse import transforms as _t
-from ._transforms import Outputs, check_callable, flat_function, name_of, spread
 
 __all__ = ["custom_jvp", "custom_vjp"]
 
@@ -123,7 +123,8 @@ class custom_jvp(_Custom):
             result = rule(*fixed, treedef.unflatten(primals), treedef.unflatten(tangents))
             if not isinstance(result, tuple) or len(result) != 2:
                 raise _hesse.ArgumentTypeError(
-                    f"custom_jvp: the rule of {name_of(self._fun)} must return (output, tangent), got {type(result).__name__}"
+                    f"custom_jvp: the rule of {name_of(self._fun)} must return (output, tangent), "
+                    f"got {type(result).__name__}"
                 )
             return _matching(result[1], outputs.treedef, outputs.values, "custom_jvp: the tangent")
 
@@ -137,7 +138,8 @@ class custom_vjp(_Custom):
     ----------
     fun : callable
     nondiff_argnums : sequence of int
-        Positional arguments without derivatives, such as functions; `fwd` gets them in their places, `bwd` first.
+        Positional arguments without derivatives, such as functions; `fwd` gets them in their places, `bwd`
+        first.
 
     Examples
     --------
@@ -157,8 +159,8 @@ class custom_vjp(_Custom):
     def defvjp(self, fwd: Callable[..., Any], bwd: Callable[..., Any]) -> None:
         """Sets the rule.
 
-        ``fwd(*args)`` returns ``(output, residuals)``, and ``bwd(residuals, cotangent of the output)`` a tuple with a
-        cotangent per argument; None is zero.
+        ``fwd(*args)`` returns ``(output, residuals)``, and ``bwd(residuals, cotangent of the output)`` a
+        tuple with a cotangent per argument; None is zero.
         """
         check_callable(fwd, "custom_vjp.defvjp")
         check_callable(bwd, "custom_vjp.defvjp")
@@ -186,7 +188,8 @@ class custom_vjp(_Custom):
             result = forward(*[args[i] if i in nondiff else next(it) for i in range(len(args))])
             if not isinstance(result, tuple) or len(result) != 2:
                 raise _hesse.ArgumentTypeError(
-                    f"custom_vjp: fwd of {name_of(self._fun)} must return (output, residuals), got {type(result).__name__}"
+                    f"custom_vjp: fwd of {name_of(self._fun)} must return (output, residuals), "
+                    f"got {type(result).__name__}"
                 )
             values, structure = _flatten_arrays(result[0], "custom_vjp: the output of fwd")
             if structure != outputs.treedef:
@@ -208,7 +211,8 @@ class custom_vjp(_Custom):
             if not isinstance(result, (tuple, list)) or len(result) != len(rest):
                 count = len(result) if isinstance(result, (tuple, list)) else type(result).__name__
                 raise _hesse.ArgumentTypeError(
-                    f"custom_vjp: bwd of {name_of(self._fun)} must return a tuple with {len(rest)} cotangent(s), got {count}"
+                    f"custom_vjp: bwd of {name_of(self._fun)} must return a tuple with "
+                    f"{len(rest)} cotangent(s), got {count}"
                 )
             out: list[Array] = []
             for given, argument in zip(result, rest, strict=True):

@@ -1,4 +1,4 @@
-"""What NumPy's functions do when they are given arrays of Hesse: the same as Hesse's functions of that name."""
+"""What NumPy's functions do with arrays of Hesse: the same as Hesse's functions of that name."""
 
 from __future__ import annotations
 
@@ -85,7 +85,8 @@ def _to_numpy(tree: Any) -> Any:
 def _refuse(name: str, values: Any) -> None:
     if _live(values):
         raise _hesse.TraceError(
-            f"numpy.{name} has no counterpart here and cannot see derivatives or symbols; use a function of hesse, "
+            f"numpy.{name} has no counterpart here and cannot see derivatives or symbols; use a "
+            "function of hesse, "
             "hs.callback, or pass hs.stop_gradient(x) outside a trace"
         )
 
@@ -106,9 +107,13 @@ def array_function(self: Array, func: Any, types: Any, args: Any, kwargs: Any) -
     """NumPy calls this when one of its other functions is given an Array."""
     name = func.__name__
     kwargs = {k: v for k, v in kwargs.items() if v is not None}
-    if func.__module__ == "numpy" and name in _FUNCTIONS and kwargs.keys() <= _FUNCTIONS[name]:
-        if not (name == "where" and len(args) == 1):
-            return getattr(_hesse, _RENAMED.get(name, name))(*args, **kwargs)
+    if (
+        func.__module__ == "numpy"
+        and name in _FUNCTIONS
+        and kwargs.keys() <= _FUNCTIONS[name]
+        and (name != "where" or len(args) == 3)
+    ):
+        return getattr(_hesse, _RENAMED.get(name, name))(*args, **kwargs)
     _refuse(name, (args, kwargs))
     return func(*_to_numpy(args), **_to_numpy(kwargs))
 

@@ -51,7 +51,8 @@ def broadcast_prefix(prefix: Any, treedef: TreeDef, what: str) -> list[Any]:
             pairs = [(a, getattr(tree, k), f"{path}.{k}") for k, a in vars(p).items()]
         else:
             raise _hesse.ArgumentError(
-                f"{what}{path} is {p!r}, which is not an integer or None and does not match the structure {treedef}"
+                f"{what}{path} is {p!r}, which is not an integer or None and does not match the "
+                f"structure {treedef}"
             )
         for a, b, at in pairs:
             fill(a, b, at)
@@ -101,7 +102,8 @@ def trainable(
         known = {id(leaf) for leaf in leaves}
         if not chosen <= known:
             raise _hesse.ArgumentError(
-                "trainable: where(model) returned something that is not part of the model; return its own leaves, not copies"
+                "trainable: where(model) returned something that is not part of the model; "
+                "return its own leaves, not copies"
             )
         positions = [k for k in differentiable if id(leaves[k]) in chosen]
         if not positions:

@@ -50,7 +50,7 @@ def print(fmt: str, *args: Any, **kwargs: Any) -> None:
 
 @contextlib.contextmanager
 def nans(on: bool = True) -> Iterator[None]:
-    """Within it, the first operation that makes a NaN out of inputs without one raises `hesse.NumericalError`.
+    """Within it, the first operation that makes a NaN of inputs without one raises `hesse.NumericalError`.
 
     Examples
     --------

@@ -1,7 +1,7 @@
 """Random numbers from keys: the same key gives the same numbers, on any number of threads.
 
-A key is an array of dtype key. It is not changed by use: `split` it for different draws. Inside `vmap` a key from
-outside is the same for all examples.
+A key is an array of dtype key. It is not changed by use: `split` it for different draws. Inside `vmap` a
+key from outside is the same for all examples.
 """
 
 from __future__ import annotations
@@ -119,7 +119,7 @@ def seed(value: int) -> None:
 
 
 def next_key() -> Array:
-    """A new key from the state that `seed` sets: what functions use that are given none. Not under a trace."""
+    """A new key from the state that `seed` sets, for functions that are given none. Not under a trace."""
     if _hesse.in_trace():
         raise _hesse.TraceError(
             "random: a key was drawn from the global seed inside a compiled function, a loop or a branch, "

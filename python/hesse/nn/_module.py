@@ -14,7 +14,7 @@ M = TypeVar("M", bound="Module")
 
 
 class _ModuleType(type):
-    """Makes classes dataclasses where they have no __init__, and instances immutable once __init__ is done."""
+    """Makes classes dataclasses that have no __init__, and instances immutable once it is done."""
 
     def __new__(mcs, name: str, bases: tuple[type, ...], namespace: dict[str, Any], **kwargs: Any) -> Any:
         cls = super().__new__(mcs, name, bases, namespace, **kwargs)
@@ -38,12 +38,14 @@ class _ModuleType(type):
 class Module(metaclass=_ModuleType):
     """An immutable part of a model: a tree whose leaves are the arrays it holds.
 
-    Fields that hold arrays or modules, also inside lists, tuples and dicts, are what transforms, optimisers and files
-    see; everything else (sizes, functions, flags) is static and compared by ==. Without an `__init__` of its own a
-    subclass is a dataclass of its annotations; with one, fields are assigned there and fixed afterwards.
+    Fields that hold arrays or modules, also inside lists, tuples and dicts, are what transforms, optimisers
+    and files see; everything else (sizes, functions, flags) is static and compared by ==. Without an
+    `__init__` of its own a subclass is a dataclass of its annotations; with one, fields are assigned there
+    and fixed afterwards.
 
-    A layer with state returns ``(y, new_module)``, made with `replace`. The names in ``__buffers__`` mark fields with
-    arrays that are data and not trained: `hs.grad` gives None for them, and optimisers skip them.
+    A layer with state returns ``(y, new_module)``, made with `replace`. The names in ``__buffers__`` mark
+    fields with arrays that are data and not trained: `hs.grad` gives None for them, and optimisers skip
+    them.
 
     Examples
     --------
@@ -85,7 +87,8 @@ class Module(metaclass=_ModuleType):
         unknown = changes.keys() - vars(self).keys()
         if unknown:
             raise _hesse.ArgumentError(
-                f"replace: {type(self).__name__} has no field {sorted(unknown)[0]!r}; it has {', '.join(vars(self))}"
+                f"replace: {type(self).__name__} has no field {sorted(unknown)[0]!r}; it has "
+                f"{', '.join(vars(self))}"
             )
         copy = object.__new__(type(self))
         for name, value in {**vars(self), **changes}.items():
