@@ -78,14 +78,22 @@ void init_array_methods(py::module_& m) {
   define_method(
       "tolist", [](const Array& x) { return py::object(to_numpy(x).attr("tolist")()); },
       "Nested Python lists.");
-  define_method("__complex__", [](const Array& x) { return x.item<complex128>(); });
+  define_method("__complex__", [](const Array& x) {
+    const complex128 z = x.item<complex128>();
+    return py::reinterpret_steal<py::object>(PyComplex_FromDoubles(z.real(), z.imag()));
+  });
   define_method("__format__", [](const Array& x, const std::string& spec) {
     const auto numpy_or_self = py::reinterpret_steal<py::object>(new_array(x));
     if (spec.empty() || x.is_symbol() || x.size() != 1) return py::str(numpy_or_self);
     return py::reinterpret_steal<py::str>(PyObject_Format(scalar_value(x).ptr(), py::str(spec).ptr()));
   });
-  define_method("__copy__", [](const Array& x) { return x; });
-  define_method("__deepcopy__", [](const Array& x, py::handle) { return x; });
+  const py::handle type(reinterpret_cast<PyObject*>(array_type));
+  const auto itself = [&](const char* name) {
+    type.attr(name) = py::cpp_function([](py::object x, const py::args&) { return x; }, py::name(name),
+                                       py::is_method(type));
+  };
+  itself("__copy__");
+  itself("__deepcopy__");
   define_method(
       "copy", [](const Array& x) { return copy(x); }, "A copy in row-major order.");
   define_method(
@@ -101,7 +109,6 @@ void init_array_methods(py::module_& m) {
       "api_version"_a = py::none());
 
   // Shapes
-  const py::handle type(reinterpret_cast<PyObject*>(array_type));
   type.attr("reshape") = py::cpp_function(
       [](const Array& x, const py::args& shape) { return reshape(x, shape_of_args(shape)); },
       py::name("reshape"), py::is_method(type), "The same entries in another shape; one length may be -1.");

@@ -175,7 +175,7 @@ struct Flattener {
   void flatten_dict(py::handle h, TreeDef& def, bool in_module, bool buffer) const {
     const auto dict = py::reinterpret_borrow<py::dict>(h);
     auto inserted = py::reinterpret_steal<py::list>(PyDict_Keys(h.ptr()));
-    auto sorted = py::list(inserted);
+    auto sorted = py::reinterpret_steal<py::list>(PySequence_List(inserted.ptr()));
     if (PyList_Sort(sorted.ptr()) != 0) {  // keys that do not compare keep their order
       PyErr_Clear();
       sorted = inserted;
@@ -543,6 +543,14 @@ void init_tree(py::module_& m) {
              return py::isinstance<Signature>(b) && a == b.cast<const Signature&>();
            })
       .def("__hash__", [](const Signature& s) { return static_cast<Py_ssize_t>(s.hash() >> 1); });
+  m.def(
+      "_holds_arrays",
+      [](py::handle tree) {
+        std::vector<py::object> leaves;
+        TreeDef::flatten(tree, leaves, TreeDef::Leaves::Arrays);
+        return !leaves.empty();
+      },
+      "tree"_a, py::pos_only(), "Whether there are arrays in a tree.");
   m.def("_signature", &signature, "args"_a, "captured"_a, py::pos_only());
   m.def(
       "_inexact_positions",

@@ -133,7 +133,11 @@ Arrays switch_(const Array& index, const std::vector<Fn>& branches, const Arrays
     for (int k = 0; k < t.graph->num_outputs(); ++k) of.push_back(k);
     graphs.push_back(permuted(t.graph, from, all, of));
   }
-  return hesse::apply(make_op<CondOp>(std::move(graphs)), in);
+  const OpRef op = make_op<CondOp>(std::move(graphs));
+  Avals of_inputs{{Shape{}, kInt64}};
+  of_inputs.insert(of_inputs.end(), all.begin(), all.end());
+  (void)op->infer(of_inputs);  // eval runs one branch; that they agree is said here
+  return hesse::apply(op, in);
 }
 
 Arrays cond(const Array& predicate, const Fn& if_true, const Fn& if_false, const Arrays& operands) {

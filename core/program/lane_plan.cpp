@@ -40,7 +40,10 @@ LanePlan::LanePlan(const Graph& g, int64_t n, const std::vector<Access>& access,
   enum Phase : uint8_t { kUnset, kBefore, kTile, kAfter };
   std::vector<Phase> phase(equations.size(), kUnset);
   for (size_t e = 0; e < equations.size(); ++e)
-    phase[e] = varies[static_cast<size_t>(equations[e].out[0])] ? kTile : kBefore;
+    phase[e] = std::any_of(equations[e].in.begin(), equations[e].in.end(),
+                           [&](int v) { return varies[static_cast<size_t>(v)]; })
+                   ? kTile
+                   : kBefore;
   std::vector<int> open;
   for (size_t k = 0; k < results.size(); ++k)
     if (results[k].kind == Result::Kind::Sum) open.push_back(g.outputs()[k]);

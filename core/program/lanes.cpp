@@ -214,7 +214,7 @@ class Run {
     const Tile tail(g_, plan_, uniform_, rest ? rest : plan_.lanes);
     std::vector<Arrays> partial(static_cast<size_t>(groups));
     std::vector<std::unique_ptr<FailureCopy>> failures(static_cast<size_t>(groups));
-    parallel_for(groups, [&](int64_t group) {
+    const auto run_group = [&](int64_t group) {
       const FailureScope scope;
       const Ref<Buffer> arena = Buffer::allocate(static_cast<size_t>(std::max<int64_t>(whole.bytes, 64)));
       Arrays acc;
@@ -229,7 +229,14 @@ class Run {
       }
       partial[static_cast<size_t>(group)] = std::move(acc);
       if (scope.failed()) failures[static_cast<size_t>(group)] = std::make_unique<FailureCopy>(scope);
+    };
+    const bool effects = std::any_of(plan_.tile.begin(), plan_.tile.end(), [&](int e) {
+      return g_.equations()[static_cast<size_t>(e)].op->has_effect();
     });
+    if (effects)  // prints and the like come in the order of the examples
+      for (int64_t group = 0; group < groups; ++group) run_group(group);
+    else
+      parallel_for(groups, run_group);
     for (const auto& f : failures)
       if (f) {
         f->report();

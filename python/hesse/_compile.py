@@ -21,20 +21,13 @@ class _Closure(NamedTuple):
     cells: tuple[Any, ...]
 
 
-class _Cells(NamedTuple):
-    """What a call depends on besides its arguments."""
-
-    fixed: Any
-    values: Any
-
-
 _EMPTY = object()
 
 
 def _open(value: Any, seen: tuple[int, ...] = ()) -> Any:
     """A captured value as a tree: functions are opened at their cells, recursively."""
     if isinstance(value, types.MethodType):
-        return _Closure(("method", value.__func__), (_open(value.__func__, seen), value.__self__))
+        return _Closure(("method", value), (_open(value.__func__, seen), value.__self__))
     if not isinstance(value, types.FunctionType) or value.__closure__ is None or id(value) in seen:
         return value
     cells = []
@@ -42,22 +35,23 @@ def _open(value: Any, seen: tuple[int, ...] = ()) -> Any:
         try:
             cells.append(_open(cell.cell_contents, (*seen, id(value))))
         except ValueError:  # a cell that is not filled yet
-            cells.append(_EMPTY)
+            cells.append(_EMPTY)  # compared by identity
     return _Closure(("function", value.__code__, value), tuple(cells))
 
 
 def _close(value: Any) -> Any:
-    """The inverse of `_open`, with whatever the cells hold now."""
-    if type(value) is not _Closure:
-        return value
+    """The inverse of `_open`, with what the cells hold now. Cells without arrays stay the same cells."""
+    if type(value) is not _Closure or not _hesse._holds_arrays(value.cells):
+        return value.function[-1] if type(value) is _Closure else value
     if value.function[0] == "method":
         return types.MethodType(_close(value.cells[0]), value.cells[1])
-    original = value.function[2]
-    cells = tuple(types.CellType() if c is _EMPTY else types.CellType(_close(c)) for c in value.cells)
-    new = types.FunctionType(
-        original.__code__, original.__globals__, original.__name__, original.__defaults__, cells
+    f = value.function[-1]
+    cells = tuple(
+        types.CellType(_close(new)) if _hesse._holds_arrays(new) else old
+        for new, old in zip(value.cells, f.__closure__, strict=True)
     )
-    new.__kwdefaults__ = original.__kwdefaults__
+    new = types.FunctionType(f.__code__, f.__globals__, f.__name__, f.__defaults__, cells)
+    new.__kwdefaults__ = f.__kwdefaults__
     return new
 
 
@@ -142,9 +136,12 @@ class CompiledFunction:
         if program is None:
             flat, structure = record()
             program = _Program(_hesse._compile(flat, arrays), structure[0] if structure else None)
-            # Live values that were not passed belong to this call alone.
+            # Live values that were not passed belong to this call alone. Recording may have changed what the
+            # closure holds (a counter): the program is right for that too.
             if program.call.num_captures == 0:
                 self._programs[key] = program
+                if not self._plain:
+                    self._programs[self._prepare(args, kwargs)[0]] = program
         return program, arrays
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
@@ -160,7 +157,7 @@ class CompiledFunction:
         """What a call with these arguments runs, as text, and the arrays it took as constants."""
         graph = self.graph(*args, **kwargs)
         constants = [f"{c.dtype}{list(c.shape)}" for c in graph.constants if c.size > 1]
-        lines = [f"{name_of(self._fun)}: {graph.count()} equations, {len(self._programs)} version(s)"]
+        lines = [f"{name_of(self._fun)}: {graph.count()} equations, {self.cache_size} version(s)"]
         if constants:
             lines.append("constants, by reference: " + ", ".join(constants))
         return "\n".join([*lines, str(graph)])
@@ -168,7 +165,7 @@ class CompiledFunction:
     @property
     def cache_size(self) -> int:
         """How many versions have been recorded."""
-        return len(self._programs)
+        return len({id(p) for p in self._programs.values()})
 
     def clear_cache(self) -> None:
         """Forgets all recorded versions."""

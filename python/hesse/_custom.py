@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import inspect
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from . import _hesse
@@ -13,6 +15,11 @@ from ._hesse import Array, TreeDef, _flatten_arrays, tree_flatten
 from ._hesse import transforms as _t
 
 __all__ = ["custom_jvp", "custom_vjp"]
+
+
+# A rule that calls its own function is good for derivatives of this order; those beyond are of
+# the function as written.
+MAX_DEPTH = 3
 
 
 def _inexact(x: Array) -> bool:
@@ -29,6 +36,20 @@ class _Custom:
         functools.update_wrapper(self, fun, updated=())
         self._fun = fun
         self._nondiff = (nondiff_argnums,) if isinstance(nondiff_argnums, int) else tuple(nondiff_argnums)
+        self._depth = threading.local()
+
+    @contextlib.contextmanager
+    def _inside_rule(self) -> Iterator[None]:
+        """While the rule is recorded: it may call the function itself, whose rule is recorded in turn."""
+        depth = getattr(self._depth, "value", 0)
+        self._depth.value = depth + 1
+        try:
+            yield
+        finally:
+            self._depth.value = depth
+
+    def _deep(self) -> bool:
+        return getattr(self._depth, "value", 0) >= MAX_DEPTH
 
     def __get__(self, instance: Any, owner: type | None = None) -> Any:
         return self if instance is None else functools.partial(self, instance)
@@ -105,6 +126,8 @@ class custom_jvp(_Custom):
         rule = self._rule
         if rule is None:
             raise _hesse.ArgumentError(f"custom_jvp: {name_of(self._fun)} has no rule; set one with .defjvp")
+        if self._deep():
+            return self._fun(*args, **kwargs)
         fixed, rest, fun = self._split(self._positional(args, kwargs))
         leaves, treedef = tree_flatten(rest)
         positions = _hesse._array_positions(leaves)
@@ -120,7 +143,8 @@ class custom_jvp(_Custom):
             for k, x in zip(positions, xs[:n], strict=True):
                 primals[k] = x
             tangents = spread(len(leaves), [k for k in positions if _inexact(leaves[k])], xs[n:])
-            result = rule(*fixed, treedef.unflatten(primals), treedef.unflatten(tangents))
+            with self._inside_rule():
+                result = rule(*fixed, treedef.unflatten(primals), treedef.unflatten(tangents))
             if not isinstance(result, tuple) or len(result) != 2:
                 raise _hesse.ArgumentTypeError(
                     f"custom_jvp: the rule of {name_of(self._fun)} must return (output, tangent), "
@@ -170,6 +194,8 @@ class custom_vjp(_Custom):
         forward, backward = self._forward, self._backward
         if forward is None or backward is None:
             raise _hesse.ArgumentError(f"custom_vjp: {name_of(self._fun)} has no rule; set one with .defvjp")
+        if self._deep():
+            return self._fun(*args, **kwargs)
         args = self._positional(args, kwargs)
         fixed, rest, fun = self._split(args)
         nondiff = {i % len(args) for i in self._nondiff} if args else set()
@@ -185,7 +211,8 @@ class custom_vjp(_Custom):
             for k, x in zip(positions, xs, strict=True):
                 new[k] = x
             it = iter(treedef.unflatten(new))
-            result = forward(*[args[i] if i in nondiff else next(it) for i in range(len(args))])
+            with self._inside_rule():
+                result = forward(*[args[i] if i in nondiff else next(it) for i in range(len(args))])
             if not isinstance(result, tuple) or len(result) != 2:
                 raise _hesse.ArgumentTypeError(
                     f"custom_vjp: fwd of {name_of(self._fun)} must return (output, residuals), "
@@ -207,7 +234,8 @@ class custom_vjp(_Custom):
                 saved[k] = x
             where = [k for k, y in enumerate(outputs.values) if _inexact(y)]
             cotangents = spread(len(outputs.values), where, xs[len(kept) :])
-            result = backward(*fixed, residuals.treedef.unflatten(saved), outputs.tree(cotangents))
+            with self._inside_rule():
+                result = backward(*fixed, residuals.treedef.unflatten(saved), outputs.tree(cotangents))
             if not isinstance(result, (tuple, list)) or len(result) != len(rest):
                 count = len(result) if isinstance(result, (tuple, list)) else type(result).__name__
                 raise _hesse.ArgumentTypeError(

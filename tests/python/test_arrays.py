@@ -20,7 +20,7 @@ def address(a):
     return np.asarray(a).__array_interface__["data"][0]
 
 
-# Making arrays ---------------------------------------------------------------------------------------------------
+# Making arrays ------------------------------------------------------------------------------------
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("shape", [(), (0,), (3,), (2, 3), (2, 0, 3), (1, 2, 3, 4)])
 def test_numpy_round_trip(dtype, shape):
@@ -113,7 +113,7 @@ def test_shared_memory_outlives_its_owner():
     assert view.sum() == 499500.0
 
 
-# Out of Hesse ----------------------------------------------------------------------------------------------------
+# Out of Hesse -------------------------------------------------------------------------------------
 def test_asarray_is_a_read_only_view():
     a = hs.array([[1.0, 2.0], [3.0, 4.0]])
     view = np.asarray(a)
@@ -133,7 +133,7 @@ def test_buffer_protocol():
     assert m.readonly and m.format == "h" and m.shape == (2, 3) and m.strides == (6, 2)
     assert m.tolist() == [[1, 2, 3], [4, 5, 6]] and bytes(m) == np.asarray(a).tobytes()
     assert memoryview(a.T).tolist() == [[1, 4], [2, 5], [3, 6]]
-    with pytest.raises(BufferError):
+    with pytest.raises(TypeError, match="not writable"):
         (ctypes.c_int16 * 6).from_buffer(a)
 
 
@@ -146,7 +146,11 @@ def test_dlpack_both_ways():
     assert np.from_dlpack(a.T).tolist() == a.T.tolist()
     data = np.arange(12, dtype=np.int32).reshape(3, 4)[::-1, ::2]
     back = hs.from_dlpack(data)
-    assert back.dtype == "int32" and back.tolist() == data.tolist() and address(back) == data.__array_interface__["data"][0]
+    assert (
+        back.dtype == "int32"
+        and back.tolist() == data.tolist()
+        and address(back) == data.__array_interface__["data"][0]
+    )
     assert address(hs.from_dlpack(data, copy=True)) != data.__array_interface__["data"][0]
     assert hs.from_dlpack(np.zeros((0, 3))).shape == (0, 3)
     assert hs.from_dlpack(a.__dlpack__.__self__).tolist() == a.tolist()
@@ -175,7 +179,12 @@ def test_capsules_free_what_they_hold():
 
 
 def test_pickle_and_copy():
-    for a in (hs.array([[1, 2]], dtype="int8"), hs.array(1 + 2j), hs.zeros((0, 3)), hs.arange(6.0).reshape(2, 3).T):
+    for a in (
+        hs.array([[1, 2]], dtype="int8"),
+        hs.array(1 + 2j),
+        hs.zeros((0, 3)),
+        hs.arange(6.0).reshape(2, 3).T,
+    ):
         b = pickle.loads(pickle.dumps(a))
         assert b.dtype == a.dtype and b.shape == a.shape and b.tolist() == a.tolist()
     a = hs.array([1.0])
@@ -186,7 +195,11 @@ def test_pickle_and_copy():
 def test_values():
     assert float(hs.array(1.5)) == 1.5 and int(hs.array([3])) == 3 and complex(hs.array(1j)) == 1j
     assert bool(hs.array(True)) is True and bool(hs.array([0.0])) is False
-    assert hs.array([2.5]).item() == 2.5 and isinstance(hs.array(2).item(), int) and hs.array(2**63).item() == 2**63
+    assert (
+        hs.array([2.5]).item() == 2.5
+        and isinstance(hs.array(2).item(), int)
+        and hs.array(2**63).item() == 2**63
+    )
     assert [10, 20, 30][hs.array(1)] == 20
     assert hs.array([[1, 2]]).tolist() == [[1, 2]]
     assert len(hs.zeros((4, 2))) == 4 and [float(x) for x in hs.array([1.0, 2.0])] == [1.0, 2.0]
@@ -207,7 +220,7 @@ def test_printing():
     assert seen == ["Array(symbol, float64[3])"]
 
 
-# Operators ---------------------------------------------------------------------------------------------------------
+# Operators ----------------------------------------------------------------------------------------
 BINARY = {
     "+": lambda x, y: x + y, "-": lambda x, y: x - y, "*": lambda x, y: x * y, "/": lambda x, y: x / y,
     "//": lambda x, y: x // y, "%": lambda x, y: x % y, "**": lambda x, y: x**y,
@@ -232,8 +245,8 @@ def test_integer_operators():
     x, y = np.array([6, 5, 12]), np.array([3, 1, 2])
     a, b = hs.array(x), hs.array(y)
     for result, expected in (
-        (a & b, x & y), (a | b, x | y), (a ^ b, x ^ y), (a << b, x << y), (a >> b, x >> y), (~a, ~x), (-a, -x), (+a, x),
-        (abs(-a), x), (a & 3, x & 3), (1 | a, 1 | x),
+        (a & b, x & y), (a | b, x | y), (a ^ b, x ^ y), (a << b, x << y), (a >> b, x >> y), (~a, ~x), (-a,
+        -x), (+a, x), (abs(-a), x), (a & 3, x & 3), (1 | a, 1 | x),
     ):  # fmt: skip
         np.testing.assert_array_equal(np.asarray(result), expected)
     q, r = divmod(a, 4)
@@ -267,7 +280,14 @@ def test_foreign_operands():
 
 def test_numpy_functions_give_arrays():
     a = hs.array([1.0, 2.0])
-    for result in (np.sin(a), np.add(a, np.ones(2)), np.sum(a), np.mean(a, axis=0), np.where(a > 1, a, 0.0), np.arctan2(a, 1.0)):
+    for result in (
+        np.sin(a),
+        np.add(a, np.ones(2)),
+        np.sum(a),
+        np.mean(a, axis=0),
+        np.where(a > 1, a, 0.0),
+        np.arctan2(a, 1.0),
+    ):
         assert isinstance(result, hs.Array)
     assert np.concatenate([a, np.zeros(1)]).tolist() == [1.0, 2.0, 0.0]
     assert float(hs.grad(lambda x: np.sum(np.sin(x)))(hs.array([0.0]))[0]) == 1.0
@@ -280,12 +300,12 @@ def test_numpy_functions_give_arrays():
     np.testing.assert_allclose(a, [1.0, 2.0])
 
 
-# Indexing ----------------------------------------------------------------------------------------------------------
+# Indexing -----------------------------------------------------------------------------------------
 INDICES = [
     np.s_[0], np.s_[-1], np.s_[1:3], np.s_[::-1], np.s_[..., 0], np.s_[None], np.s_[:, None, 1], np.s_[1, 2],
     np.s_[1, 2, 3], np.s_[[0, 2]], np.s_[:, [3, 0, 0]], np.s_[[0, 1], [1, 2]], np.s_[::2, ..., -1], np.s_[()],
-    np.s_[np.array([True, False, True, False])], np.s_[np.int64(2)], np.s_[5:1:-1], np.s_[[]], np.s_[..., None],
-    np.s_[np.array([[0, 1], [2, 3]])], np.s_[1:100], np.s_[-100:2], np.s_[:, 1:, [0, 1]],
+    np.s_[np.array([True, False, True, False])], np.s_[np.int64(2)], np.s_[5:1:-1], np.s_[[]], np.s_[...,
+    None], np.s_[np.array([[0, 1], [2, 3]])], np.s_[1:100], np.s_[-100:2], np.s_[:, 1:, [0, 1]],
 ]  # fmt: skip
 
 
@@ -320,7 +340,9 @@ def test_methods():
     a = hs.array(x)
     for name in ("sum", "prod", "mean", "max", "min", "var", "std", "cumsum", "cumprod", "argmax", "argmin"):
         np.testing.assert_allclose(np.asarray(getattr(a, name)()), getattr(x, name)(), err_msg=name)
-        np.testing.assert_allclose(np.asarray(getattr(a, name)(axis=1)), getattr(x, name)(axis=1), err_msg=name)
+        np.testing.assert_allclose(
+            np.asarray(getattr(a, name)(axis=1)), getattr(x, name)(axis=1), err_msg=name
+        )
     assert a.reshape(3, 2).shape == a.reshape((3, 2)).shape == a.reshape(-1, 2).shape == (3, 2)
     assert a.T.shape == a.mT.shape == a.transpose().shape == a.transpose(1, 0).shape == (3, 2)
     assert a.flatten().shape == a.ravel().shape == (6,) and a[None].squeeze().shape == (2, 3)
@@ -330,11 +352,16 @@ def test_methods():
     assert a.__array_namespace__() is hs and (a > 3).any() and not (a > 3).all()
 
 
-# dtypes --------------------------------------------------------------------------------------------------------------
+# dtypes -------------------------------------------------------------------------------------------
 @pytest.mark.parametrize("name", DTYPES)
 def test_dtypes_equal_those_of_numpy(name):
     t = getattr(hs, name)
-    assert t == name and t == np.dtype(name) and t == getattr(np, name + "_" * (name == "bool")) and np.dtype(t) == name
+    assert (
+        t == name
+        and t == np.dtype(name)
+        and t == getattr(np, name + "_" * (name == "bool"))
+        and np.dtype(t) == name
+    )
     assert t != "key" and t != 3 and t is hs.dtype(np.dtype(name))
     assert hash(t) == hash(np.dtype(name)) and np.zeros(1, dtype=t).dtype == name
     assert str(t) == name and repr(t) == f"hesse.{name}" and t(1).dtype == name
@@ -344,7 +371,9 @@ def test_dtypes_equal_those_of_numpy(name):
 def test_dtype_functions():
     assert hs.dtype(float) == "float64" and hs.dtype(int) == "int64" and hs.dtype(bool) == "bool"
     assert hs.result_type(hs.int8, hs.uint8) == "int16" and hs.result_type(hs.float32, 1.0) == "float32"
-    assert hs.result_type(hs.int32, hs.float32) in ("float32", "float64") and hs.result_type(1, 2.0) == "float64"
+    assert (
+        hs.result_type(hs.int32, hs.float32) in ("float32", "float64") and hs.result_type(1, 2.0) == "float64"
+    )
     assert hs.can_cast(hs.int8, hs.int16) and not hs.can_cast(hs.float64, hs.float32)
     assert hs.isdtype(hs.int8, "integral") and not hs.isdtype(hs.int8, "real floating")
     assert hs.isdtype(hs.bool, "bool") and hs.isdtype(hs.complex64, ("bool", "numeric"))
