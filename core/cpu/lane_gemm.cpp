@@ -2,8 +2,8 @@
 
 #include <utility>
 
-// Between AVX2 and SSE2 nothing here would differ; nor do AVX3's extensions matter.
-#define HWY_DISABLED_TARGETS (HWY_SSSE3 | HWY_SSE4 | HWY_AVX3_DL)
+#include "core/cpu/simd_targets.h"
+
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "core/cpu/lane_gemm.cpp"
 #include <hwy/foreach_target.h>
@@ -41,12 +41,13 @@ void block(int64_t k, LaneMatrix<const T> a, LaneMatrix<const T> x, LaneMatrix<T
   const hn::ScalableTag<T> d;
   using V = hn::Vec<decltype(d)>;
   const size_t width = hn::Lanes(d);
-  const auto mask = hn::FirstN(d, Partial ? count : width);
-  const auto load = [&](const T* p) HWY_ATTR {
-    if constexpr (Partial)
-      return hn::MaskedLoad(mask, d, p);
+  [[maybe_unused]] const auto mask = hn::FirstN(d, Partial ? count : width);
+  // Vector v of the lanes at p.
+  const auto load = [&](const T* p, auto v) HWY_ATTR {
+    if constexpr (Partial && v == Vectors - 1)
+      return hn::MaskedLoad(mask, d, p + v * width);
     else
-      return hn::LoadU(d, p);
+      return hn::LoadU(d, p + v * width);
   };
   V sum[Rows][Columns][Vectors];
   repeat<Rows>([&](auto r) HWY_ATTR {
@@ -57,8 +58,7 @@ void block(int64_t k, LaneMatrix<const T> a, LaneMatrix<const T> x, LaneMatrix<T
     V column[Columns][Vectors];
     repeat<Columns>([&](auto c) HWY_ATTR {
       repeat<Vectors>([&](auto v) HWY_ATTR {
-        column[c][v] =
-            load(x.data + i * x.row + static_cast<int64_t>(c) * x.col + static_cast<int64_t>(v * width));
+        column[c][v] = load(x.data + i * x.row + static_cast<int64_t>(c) * x.col, v);
       });
     });
     repeat<Rows>([&](auto r) HWY_ATTR {
@@ -66,7 +66,7 @@ void block(int64_t k, LaneMatrix<const T> a, LaneMatrix<const T> x, LaneMatrix<T
       repeat<Vectors>([&](auto v) HWY_ATTR {
         V factor;
         if constexpr (Varying)
-          factor = load(p + static_cast<int64_t>(v * width));
+          factor = load(p, v);
         else
           factor = hn::Set(d, *p);
         repeat<Columns>([&](auto c)
@@ -79,7 +79,7 @@ void block(int64_t k, LaneMatrix<const T> a, LaneMatrix<const T> x, LaneMatrix<T
       repeat<Vectors>([&](auto v) HWY_ATTR {
         T* to = y.data + static_cast<int64_t>(r) * y.row + static_cast<int64_t>(c) * y.col +
                 static_cast<int64_t>(v * width);
-        if constexpr (Partial)
+        if constexpr (Partial && v == Vectors - 1)
           hn::BlendedStore(sum[r][c][v], mask, d, to);
         else
           hn::StoreU(sum[r][c][v], d, to);
@@ -127,11 +127,15 @@ void gemm_uniform(int64_t m, int64_t n, int64_t k, int64_t lanes, LaneMatrix<con
     int64_t l = 0;
     for (; l + kVectors * width <= lanes; l += kVectors * width)
       panel<T, kRows, 1, kVectors, false, false>(m, k, a, at_lane(xj, l), at_lane(yj, l), 0);
-    for (; l + width <= lanes; l += width)
-      panel<T, kRows, 1, 1, false, false>(m, k, a, at_lane(xj, l), at_lane(yj, l), 0);
-    if (l < lanes)
-      panel<T, kRows, 1, 1, false, true>(m, k, a, at_lane(xj, l), at_lane(yj, l),
-                                         static_cast<size_t>(lanes - l));
+    if (l == lanes) continue;
+    // The rest, fewer than kVectors vectors and one lane more, the last of them partial.
+    const int64_t rest = lanes - l, full = (rest - 1) / width;
+    const auto count = static_cast<size_t>(rest - full * width);
+    repeat<kVectors>([&](auto v) HWY_ATTR {
+      if (full == static_cast<int64_t>(v))
+        panel<T, kRows, 1, static_cast<int>(v) + 1, false, true>(m, k, a, at_lane(xj, l), at_lane(yj, l),
+                                                                 count);
+    });
   }
 }
 
@@ -176,7 +180,6 @@ HWY_INLINE void outer_step(V (&sum)[Rows][Columns], const T* a, int64_t a_row, c
 template <class T, class V>
 HWY_INLINE void add_four_sums(V a, V b, V c, V d, T* to) {
   const hn::ScalableTag<T> tag;
-  const hn::FixedTag<T, 4> four;
 #if HWY_MAX_BYTES == 64
   if constexpr (sizeof(T) == 8) {
     // Neighbours, then opposite blocks of two, then neighbouring blocks.
@@ -186,6 +189,7 @@ HWY_INLINE void add_four_sums(V a, V b, V c, V d, T* to) {
     const V all = halves + hn::SwapAdjacentBlocks(halves);
     const hn::Half<decltype(tag)> half;
     const auto sums = hn::ConcatLowerLower(half, hn::UpperHalf(half, all), hn::LowerHalf(half, all));
+    const hn::FixedTag<T, 4> four;
     hn::StoreU(hn::LoadU(four, to) + sums, four, to);
     return;
   }
@@ -247,29 +251,15 @@ void outer_accumulate(int64_t m, int64_t n, int64_t lanes, const T* a, int64_t a
     if (m > 0) outer_accumulate<T, Rows - 1>(m, n, lanes, a, a_row, b, b_row, acc, acc_row);
 }
 
-void UniformF32(int64_t m, int64_t n, int64_t k, int64_t lanes, LaneMatrix<const float> a,
-                LaneMatrix<const float> x, LaneMatrix<float> y) {
-  gemm_uniform<float>(m, n, k, lanes, a, x, y);
+const LaneKernels<float>& Float32LaneKernels() {
+  static constexpr LaneKernels<float> kernels{gemm_uniform<float>, gemm_varying<float>,
+                                              outer_accumulate<float, 4>};
+  return kernels;
 }
-void UniformF64(int64_t m, int64_t n, int64_t k, int64_t lanes, LaneMatrix<const double> a,
-                LaneMatrix<const double> x, LaneMatrix<double> y) {
-  gemm_uniform<double>(m, n, k, lanes, a, x, y);
-}
-void VaryingF32(int64_t m, int64_t n, int64_t k, int64_t lanes, LaneMatrix<const float> a,
-                LaneMatrix<const float> x, LaneMatrix<float> y) {
-  gemm_varying<float>(m, n, k, lanes, a, x, y);
-}
-void VaryingF64(int64_t m, int64_t n, int64_t k, int64_t lanes, LaneMatrix<const double> a,
-                LaneMatrix<const double> x, LaneMatrix<double> y) {
-  gemm_varying<double>(m, n, k, lanes, a, x, y);
-}
-void OuterF32(int64_t m, int64_t n, int64_t lanes, const float* a, int64_t a_row, const float* b,
-              int64_t b_row, float* acc, int64_t acc_row) {
-  outer_accumulate<float, 4>(m, n, lanes, a, a_row, b, b_row, acc, acc_row);
-}
-void OuterF64(int64_t m, int64_t n, int64_t lanes, const double* a, int64_t a_row, const double* b,
-              int64_t b_row, double* acc, int64_t acc_row) {
-  outer_accumulate<double, 4>(m, n, lanes, a, a_row, b, b_row, acc, acc_row);
+const LaneKernels<double>& Float64LaneKernels() {
+  static constexpr LaneKernels<double> kernels{gemm_uniform<double>, gemm_varying<double>,
+                                               outer_accumulate<double, 4>};
+  return kernels;
 }
 
 }  // namespace hesse::cpu::HWY_NAMESPACE
@@ -278,36 +268,28 @@ HWY_AFTER_NAMESPACE();
 #if HWY_ONCE
 namespace hesse::cpu {
 
-HWY_EXPORT(UniformF32);
-HWY_EXPORT(UniformF64);
-HWY_EXPORT(VaryingF32);
-HWY_EXPORT(VaryingF64);
-HWY_EXPORT(OuterF32);
-HWY_EXPORT(OuterF64);
+template <>
+const LaneKernels<float>& lane_kernels<float>(Isa isa) {
+#if HWY_TARGETS & HWY_AVX3
+  if (isa == Isa::Avx512) return N_AVX3::Float32LaneKernels();
+#endif
+#if HWY_TARGETS & HWY_AVX2
+  if (isa != Isa::Baseline) return N_AVX2::Float32LaneKernels();
+#endif
+  (void)isa;
+  return HWY_STATIC_DISPATCH(Float32LaneKernels)();
+}
 
-void lane_gemm_uniform(int64_t m, int64_t n, int64_t k, int64_t lanes, LaneMatrix<const float> a,
-                       LaneMatrix<const float> x, LaneMatrix<float> y) {
-  HWY_DYNAMIC_DISPATCH(UniformF32)(m, n, k, lanes, a, x, y);
-}
-void lane_gemm_uniform(int64_t m, int64_t n, int64_t k, int64_t lanes, LaneMatrix<const double> a,
-                       LaneMatrix<const double> x, LaneMatrix<double> y) {
-  HWY_DYNAMIC_DISPATCH(UniformF64)(m, n, k, lanes, a, x, y);
-}
-void lane_gemm_varying(int64_t m, int64_t n, int64_t k, int64_t lanes, LaneMatrix<const float> a,
-                       LaneMatrix<const float> x, LaneMatrix<float> y) {
-  HWY_DYNAMIC_DISPATCH(VaryingF32)(m, n, k, lanes, a, x, y);
-}
-void lane_gemm_varying(int64_t m, int64_t n, int64_t k, int64_t lanes, LaneMatrix<const double> a,
-                       LaneMatrix<const double> x, LaneMatrix<double> y) {
-  HWY_DYNAMIC_DISPATCH(VaryingF64)(m, n, k, lanes, a, x, y);
-}
-void lane_outer_accumulate(int64_t m, int64_t n, int64_t lanes, const float* a, int64_t a_row, const float* b,
-                           int64_t b_row, float* acc, int64_t acc_row) {
-  HWY_DYNAMIC_DISPATCH(OuterF32)(m, n, lanes, a, a_row, b, b_row, acc, acc_row);
-}
-void lane_outer_accumulate(int64_t m, int64_t n, int64_t lanes, const double* a, int64_t a_row,
-                           const double* b, int64_t b_row, double* acc, int64_t acc_row) {
-  HWY_DYNAMIC_DISPATCH(OuterF64)(m, n, lanes, a, a_row, b, b_row, acc, acc_row);
+template <>
+const LaneKernels<double>& lane_kernels<double>(Isa isa) {
+#if HWY_TARGETS & HWY_AVX3
+  if (isa == Isa::Avx512) return N_AVX3::Float64LaneKernels();
+#endif
+#if HWY_TARGETS & HWY_AVX2
+  if (isa != Isa::Baseline) return N_AVX2::Float64LaneKernels();
+#endif
+  (void)isa;
+  return HWY_STATIC_DISPATCH(Float64LaneKernels)();
 }
 
 }  // namespace hesse::cpu

@@ -4,6 +4,7 @@
 #include <type_traits>
 
 #include "core/array.h"
+#include "core/cpu/simd_reduce.h"
 
 /// The loops below every reduction. The order in which elements are combined depends only on how many there
 /// are: a pairwise tree over blocks of 128, eight interleaved partial results in a block. Layout, lanes and
@@ -47,6 +48,10 @@ struct Sum {
   static A combine(A a, A b) {
     return wrapping_add(a, b);
   }
+  template <class A>
+  static const cpu::BlockFold<A>& fold(const cpu::BlockFolds<A>& folds) {
+    return folds.sum;
+  }
 };
 struct Product {
   template <class A>
@@ -68,6 +73,10 @@ struct Max {
   static A combine(A a, A b) {
     return a > b || a != a ? a : b;
   }
+  template <class A>
+  static const cpu::BlockFold<A>& fold(const cpu::BlockFolds<A>& folds) {
+    return folds.max;
+  }
 };
 struct Min {
   template <class A>
@@ -77,6 +86,10 @@ struct Min {
   template <class A>
   static A combine(A a, A b) {
     return a < b || a != a ? a : b;
+  }
+  template <class A>
+  static const cpu::BlockFold<A>& fold(const cpu::BlockFolds<A>& folds) {
+    return folds.min;
   }
 };
 struct All {
@@ -98,6 +111,12 @@ struct Any {
   static A combine(A a, A b) {
     return a || b;
   }
+};
+
+/// Whether there are vector kernels for the combination.
+template <class Op>
+concept HasFold = requires(const cpu::BlockFolds<double>& folds) {
+  Op::fold(folds);
 };
 
 /// W neighbouring results at once.
@@ -150,6 +169,16 @@ Pack<T, W> fold_range(const T* base, const Loops& loops, int64_t begin, int64_t 
   if (axes <= 1) {
     const int64_t stride = axes == 1 ? loops.reduced_x[0] : 0;
     const T* const first = base + begin * stride;
+    if constexpr (std::is_floating_point_v<T> && HasFold<Op>) {
+      const cpu::BlockFold<T>& fold = Op::fold(cpu::block_folds<T>());
+      if constexpr (W == cpu::kReduceWidth<T>) {
+        Pack<T, W> out;
+        fold.columns(first, stride, n, out.v);
+        return out;
+      } else if (stride == 1) {
+        return {{fold.run(first, n)}};
+      }
+    }
     if (W == 1 && stride == 1) return fold_block<Op, T, W>(n, [first](int64_t i) { return first + i; });
     return fold_block<Op, T, W>(n, [first, stride](int64_t i) { return first + i * stride; });
   }
@@ -178,7 +207,7 @@ Pack<T, W> fold_range(const T* base, const Loops& loops, int64_t begin, int64_t 
 /// out = x reduced over `axes`; every further axis, lanes included, is kept.
 template <class Op, class T>
 void reduce(const View& x, const View& out, const Axes& axes, bool keepdims) {
-  constexpr int kWidth = 8;
+  constexpr int kWidth = cpu::kReduceWidth<T>;
   if (out.size() == 0) return;
   Loops loops = make_loops(x, out, axes, keepdims);
   const T* px = x.as<T>();

@@ -1,5 +1,7 @@
 #include "core/ops/reduce_scan.h"
 
+#include <cstdlib>
+
 #include "core/ops.h"
 #include "core/ops/elementwise.h"
 #include "core/ops/reduce.h"
@@ -32,26 +34,28 @@ void scan_axis(std::span<const View> x, const View& out, int64_t axis, bool reve
     along[i] = reverse ? -v.strides[a] : v.strides[a];
     base[i] = v.as<T>() + (reverse ? (n - 1) * v.strides[a] : 0);
   }
-  for_each_run<N + 1>(without(out.shape, axis), strides,
-                      [&](const Offsets<N + 1>& at, int64_t length, const Offsets<N + 1>& steps) {
-                        std::array<T*, N + 1> p;
-                        for (size_t i = 0; i <= N; ++i) p[i] = base[i] + at[i];
-                        const auto operand = [&](size_t i, int64_t j) { return p[i][j * steps[i]]; };
-                        for (int64_t j = 0; j < length; ++j)
-                          if constexpr (N == 1)
-                            p[1][j * steps[1]] = first(operand(0, j));
-                          else
-                            p[2][j * steps[2]] = first(operand(0, j), operand(1, j));
-                        for (int64_t k = 1; k < n; ++k) {
-                          const T* last = p[N];
-                          for (size_t i = 0; i <= N; ++i) p[i] += along[i];
-                          for (int64_t j = 0; j < length; ++j)
-                            if constexpr (N == 1)
-                              p[1][j * steps[1]] = next(last[j * steps[1]], operand(0, j));
-                            else
-                              p[2][j * steps[2]] = next(last[j * steps[2]], operand(0, j), operand(1, j));
-                        }
-                      });
+  for_each_run<N + 1>(
+      without(out.shape, axis), strides,
+      [&](const Offsets<N + 1>& at, int64_t length, const Offsets<N + 1>& steps) {
+        // Entry k of chain j of operand i. The loop along shorter steps goes inside.
+        const auto entry = [&](size_t i, int64_t j, int64_t k) -> T& {
+          return base[i][at[i] + j * steps[i] + k * along[i]];
+        };
+        const auto advance = [&](int64_t j, int64_t k) {
+          if constexpr (N == 1)
+            entry(1, j, k) = k == 0 ? first(entry(0, j, k)) : next(entry(1, j, k - 1), entry(0, j, k));
+          else
+            entry(2, j, k) = k == 0 ? first(entry(0, j, k), entry(1, j, k))
+                                    : next(entry(2, j, k - 1), entry(0, j, k), entry(1, j, k));
+        };
+        if (std::abs(along[N]) < std::abs(steps[N])) {
+          for (int64_t j = 0; j < length; ++j)
+            for (int64_t k = 0; k < n; ++k) advance(j, k);
+        } else {
+          for (int64_t k = 0; k < n; ++k)
+            for (int64_t j = 0; j < length; ++j) advance(j, k);
+        }
+      });
 }
 
 template <class F>
