@@ -215,22 +215,30 @@ Array max_pool(const Array& x, const Dims& window, const Dims& stride = {}, cons
 Array avg_pool(const Array& x, const Dims& window, const Dims& stride = {}, const std::vector<std::pair<int64_t, int64_t>>& padding = {});
 
 // Linear algebra, batched over leading axes ----------------------------------------------------- ops/linalg.cpp
-Array cholesky(const Array& a, bool upper = false);                             ///< NaN and a status where not positive definite
-Array solve(const Array& a, const Array& b);
+/// The lower factor l of a = l l^H, or the upper l^H. Uses (a + a^H) / 2; NaN and a status where not positive definite.
+Array cholesky(const Array& a, bool upper = false);
+Array solve(const Array& a, const Array& b);                                    ///< b: a vector, or matrices [..., n, k]
 Array triangular_solve(const Array& a, const Array& b, bool lower = true, bool transpose = false, bool unit_diagonal = false);
 struct LU { Array lu, pivots, permutation; };
 LU lu(const Array& a);                                                          ///< packed factors, pivots, row permutation
-std::pair<Array, Array> qr(const Array& a, const std::string& mode = "reduced");
-std::pair<Array, Array> eigh(const Array& a);                                   ///< eigenvalues ascending, eigenvectors
+std::pair<Array, Array> qr(const Array& a, const std::string& mode = "reduced");  ///< or "complete"
+/// Eigenvalues ascending, and eigenvectors, of (a + a^H) / 2. In each vector the first entry of (nearly) the largest modulus
+/// is real and positive. Vectors of equal eigenvalues have no derivative (infinity or NaN).
+std::pair<Array, Array> eigh(const Array& a);
 Array eigvalsh(const Array& a);
 struct SVD { Array u, s, vh; };
+/// Singular values descending; phases as in eigh, for u. Derivatives of u and vh need distinct values.
 SVD svd(const Array& a, bool full_matrices = true);
 Array svdvals(const Array& a);
 Array det(const Array& a);
-std::pair<Array, Array> slogdet(const Array& a);
+std::pair<Array, Array> slogdet(const Array& a);                                ///< sign (or phase), log |det|
 Array inv(const Array& a);
-Array pinv(const Array& a, double rtol = -1.0);
-Array norm(const Array& x, const OptAxes& axes = {}, const std::variant<double, std::string>& ord = 2.0, bool keepdims = false);
+Array pinv(const Array& a, double rtol = -1.0);                                 ///< negative: max(m, n) times the precision
+using NormOrder = std::variant<double, std::string>;
+Array vector_norm(const Array& x, const OptAxes& axes = {}, double ord = 2.0, bool keepdims = false);  ///< derivative 0 at 0
+Array matrix_norm(const Array& x, const NormOrder& ord = "fro", bool keepdims = false);  ///< 1, 2, inf, negatives, "fro", "nuc"
+/// NumPy's rules: without ord the 2-norm of all entries along `axes`; with ord, of one axis a vector's, of two a matrix's.
+Array norm(const Array& x, const OptAxes& axes = {}, const std::optional<NormOrder>& ord = {}, bool keepdims = false);
 Array matrix_power(const Array& a, int64_t n);
 
 // Fourier transforms ------------------------------------------------------------------------------ ops/fft.cpp
@@ -245,17 +253,22 @@ Array irfftn(const Array& x, const std::optional<Shape>& s = {}, const OptAxes& 
 Array fftfreq(int64_t n, double d = 1.0);
 Array rfftfreq(int64_t n, double d = 1.0);
 
-// Random numbers from keys: the same for any number of threads ------------------------------------ ops/random.cpp
+// Random numbers from keys: the same for any number of threads; specified in core/random.h ---------- ops/random.cpp
 namespace random {
 Array key(uint64_t seed);                                                       ///< a scalar of dtype key
 Array split(const Array& key, int64_t num = 2);                                 ///< [num] independent keys
 Array fold_in(const Array& key, const Array& data);                             ///< a key from a key and an integer
+/// Random bits of an integer dtype.
 Array bits(const Array& key, const Shape& shape, DType dtype = DType::UInt32);
+/// [lo, hi), up to rounding of lo + (hi - lo) u; differentiable in lo and hi, which broadcast to `shape`.
 Array uniform(const Array& key, const Shape& shape, const Array& lo = 0.0, const Array& hi = 1.0, OptDType dtype = {});
-Array normal(const Array& key, const Shape& shape, OptDType dtype = {});
+Array normal(const Array& key, const Shape& shape, OptDType dtype = {});        ///< standard; complex: E |x|^2 = 1
+Array gumbel(const Array& key, const Shape& shape, OptDType dtype = {});        ///< standard
 Array integers(const Array& key, int64_t lo, int64_t hi, const Shape& shape, DType dtype = DType::Int64);  ///< [lo, hi)
-Array permutation(const Array& key, int64_t n);
+Array permutation(const Array& key, int64_t n);                                 ///< of 0 ... n-1
+/// Indices below n; p: weights, which need not sum to one.
 Array choice(const Array& key, int64_t n, const Shape& shape, bool replace = true, const std::optional<Array>& p = {});
+/// Indices along the last axis of the logits, with probabilities softmax(logits); `shape`: the batch of the logits, or more.
 Array categorical(const Array& key, const Array& logits, const std::optional<Shape>& shape = {});
 }  // namespace random
 
