@@ -42,6 +42,11 @@ class FileNotFound : public Error {
  public:
   using Error::Error;
 };
+/// A file that cannot be opened, read or written (Python: OSError).
+class FileError : public Error {
+ public:
+  using Error::Error;
+};
 /// A file that is not what it claims to be (Python: ValueError).
 class FormatError : public ValueError {
  public:
