@@ -10,7 +10,7 @@ namespace hesse::python {
 namespace {
 
 PyObject *error, *argument_error, *dtype_error, *index_error, *numerical_error, *trace_error,
-    *file_missing_error, *format_error;
+    *file_missing_error, *file_error, *format_error;
 
 PyObject* define(py::module_& m, const char* name, const char* doc, std::initializer_list<PyObject*> bases) {
   py::tuple tuple(bases.size());
@@ -44,6 +44,8 @@ void set_python_error() noexcept {
     PyErr_SetString(trace_error, e.what());
   } catch (const FileNotFound& e) {
     PyErr_SetString(file_missing_error, e.what());
+  } catch (const FileError& e) {
+    PyErr_SetString(file_error, e.what());
   } catch (const Interrupted&) {
     PyErr_SetNone(PyExc_KeyboardInterrupt);
   } catch (const Error& e) {
@@ -73,6 +75,7 @@ void init_errors(py::module_& m) {
                        {error, PyExc_TypeError});
   file_missing_error =
       define(m, "FileMissingError", "A file that is missing.", {error, PyExc_FileNotFoundError});
+  file_error = define(m, "FileError", "A file that cannot be opened, read or written.", {error, PyExc_OSError});
   format_error = define(m, "FormatError", "A file that is not what it claims to be.", {argument_error});
   py::register_local_exception_translator([](std::exception_ptr p) {
     try {

@@ -23,5 +23,9 @@ PYBIND11_MODULE(_hesse, m) {
   init_transforms(m);
   init_control(m);
   init_graph(m);
+  init_nn(m);
+  init_optim(m);
+  init_io(m);
+  init_physics(m);
   m.attr("__version__") = HESSE_VERSION;
 }

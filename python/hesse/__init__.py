@@ -36,6 +36,7 @@ from ._hesse import (
     Array,
     DType,
     Error,
+    FileError,
     FileMissingError,
     FormatError,
     Graph,
@@ -251,7 +252,7 @@ from ._tree import trainable
 from ._vmap import checkpoint, vmap
 
 if TYPE_CHECKING:
-    from . import debug, fft, linalg, nn, random
+    from . import debug, fft, io, linalg, nn, optim, physics, random
     from .debug import nans as debug_nans
     from .random import seed
 
@@ -303,7 +304,7 @@ def __dir__() -> list[str]:
 
 # fmt: off
 __all__ = [  # noqa: RUF022
-    "ArgumentError", "ArgumentTypeError", "Array", "DType", "Error", "FileMissingError", "FormatError",
+    "ArgumentError", "ArgumentTypeError", "Array", "DType", "Error", "FileError", "FileMissingError", "FormatError",
     "Graph", "NumericalError", "OutOfRangeError", "ShapeDtype", "TraceError", "TreeDef",
     "__array_api_version__", "__array_namespace_info__", "__version__", "abs", "absolute", "acos",
     "acosh", "add", "all", "allclose", "angle", "any", "arange", "arccos", "arccosh", "arcsin", "arcsinh",

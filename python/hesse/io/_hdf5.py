@@ -1,0 +1,99 @@
+"""HDF5 files through h5py."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from .. import _hesse
+from .._extras import require
+from .._hesse import Array
+
+__all__ = ["load_hdf5", "save_hdf5"]
+
+Path = str | os.PathLike[str]
+
+
+def save_hdf5(
+    path: Path,
+    datasets: Mapping[str, Any],
+    attributes: Mapping[str, Any] | None = None,
+    dataset_attributes: Mapping[str, Mapping[str, Any]] | None = None,
+) -> None:
+    """Writes arrays as datasets of an HDF5 file, whole or not at all.
+
+    Parameters
+    ----------
+    path : path
+    datasets : dict
+        Arrays by name; "a/b" makes a group a.
+    attributes : dict, optional
+        Numbers and strings that belong to the file.
+    dataset_attributes : dict, optional
+        Such attributes of datasets, by their names.
+
+    Raises
+    ------
+    ImportError
+        Where h5py is not installed: it comes with ``pip install 'hesse[io]'``.
+
+    Examples
+    --------
+    >>> import hesse as hs, tempfile, os
+    >>> path = os.path.join(tempfile.mkdtemp(), "field.h5")
+    >>> hs.io.save_hdf5(path, {"x": hs.linspace(0.0, 1.0, 3)}, {"title": "an example"})
+    >>> hs.io.load_hdf5(path)
+    {'x': Array([0. , 0.5, 1. ], dtype=float64)}
+    """
+    h5py = require("h5py", "io", "save_hdf5")
+    path = os.fspath(path)
+    temporary = f"{path}.{os.getpid()}.tmp"
+    try:
+        with h5py.File(temporary, "w") as file:
+            for name, value in datasets.items():
+                file.create_dataset(name, data=np.asarray(value))
+            file.attrs.update(dict(attributes or {}))
+            for name, some in (dataset_attributes or {}).items():
+                if name not in file:
+                    raise _hesse.ArgumentError(f"save_hdf5: there is no dataset {name!r} to give attributes to")
+                file[name].attrs.update(dict(some))
+        with open(temporary, "rb+") as written:
+            os.fsync(written.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)
+        raise
+
+
+def load_hdf5(path: Path) -> dict[str, Array]:
+    """The numeric datasets of an HDF5 file, by name ("group/name").
+
+    Raises
+    ------
+    FileNotFoundError
+    ValueError
+        Where the file is no HDF5 file, or is truncated.
+    ImportError
+        Where h5py is not installed.
+    """
+    h5py = require("h5py", "io", "load_hdf5")
+    path = os.fspath(path)
+    if not os.path.exists(path):
+        raise _hesse.FileMissingError(f"load_hdf5: there is no file {path}")
+    found: dict[str, Array] = {}
+
+    def visit(name: str, item: Any) -> None:
+        if isinstance(item, h5py.Dataset) and item.dtype.kind in "biufc":
+            found[name] = _hesse.array(item[()])
+
+    try:
+        with h5py.File(path, "r") as file:
+            file.visititems(visit)
+    except OSError as error:
+        raise _hesse.FormatError(f"load_hdf5: {path} cannot be read as HDF5: {error}") from error
+    return found

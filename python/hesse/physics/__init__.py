@@ -1,0 +1,38 @@
+"""Physics-informed networks: domains and their points, residuals as maths at one point, training, errors."""
+
+from .._hesse import physics as _p
+from ._domains import Box, Domain, Interval, TimeBox
+from ._pinn import PINN, Boundary, Data, Initial, Residual
+from ._training import Adam, Lbfgs, Record, Training, train
+
+__all__ = [
+    "PINN",
+    "Adam",
+    "Boundary",
+    "Box",
+    "Data",
+    "Domain",
+    "Initial",
+    "Interval",
+    "Lbfgs",
+    "Record",
+    "Residual",
+    "TimeBox",
+    "Training",
+    "burgers_exact",
+    "latin_hypercube",
+    "max_error",
+    "relative_l2",
+    "sample",
+    "sobol",
+    "train",
+    "uniform",
+]
+
+burgers_exact = _p.burgers_exact
+latin_hypercube = _p.latin_hypercube
+max_error = _p.max_error
+relative_l2 = _p.relative_l2
+sample = _p.sample
+sobol = _p.sobol
+uniform = _p.uniform
