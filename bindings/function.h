@@ -9,6 +9,11 @@ namespace hesse::python {
 /// unchanged.
 Fn to_fn(pybind11::function f);
 
+/// Python sees counted graphs through a holder of its own.
+struct GraphObject {
+  Ref<const Graph> graph;
+};
+
 inline Avals avals_of(const Arrays& xs) {
   Avals out;
   for (const Array& x : xs) out.push_back(aval(x));

@@ -13,11 +13,6 @@ using namespace py::literals;
 
 namespace {
 
-/// Python sees counted graphs through a holder of its own.
-struct GraphObject {
-  Ref<const Graph> graph;
-};
-
 py::list describe_all(const Avals& avals) {
   py::list out;
   for (const Aval& a : avals) out.append(py::make_tuple(a.shape, a.dtype));
@@ -59,16 +54,6 @@ void init_graph(py::module_& m) {
            })
       .def("__str__", [](const GraphObject& g) { return g.graph->to_string(); })
       .def("__repr__", [](const GraphObject& g) { return g.graph->to_string(); });
-  py::class_<Compiled>(m, "_Compiled")
-      .def_property_readonly("graph", [](const Compiled& c) { return GraphObject{c.graph}; })
-      .def_property_readonly("num_captures", [](const Compiled& c) { return c.captures.size(); })
-      .def("__call__", [](const Compiled& c, const Arrays& args) {
-        const py::gil_scoped_release unlocked;
-        return c(args);
-      });
-  m.def(
-      "_compile", [](const Fn& f, const Arrays& like) { return compile(f, avals_of(like)); },
-      py::call_guard<py::gil_scoped_release>());
   m.def("_trace", [](const Fn& f, const Arrays& like, bool staged) {
     const Avals avals = avals_of(like);
     Traced t = [&] {

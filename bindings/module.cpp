@@ -27,5 +27,6 @@ PYBIND11_MODULE(_hesse, m) {
   init_optim(m);
   init_io(m);
   init_physics(m);
+  init_compile(m);
   m.attr("__version__") = HESSE_VERSION;
 }

@@ -6,7 +6,6 @@
 
 #include "bindings/bindings.h"
 #include "bindings/convert.h"
-#include "core/op.h"
 
 namespace hesse::python {
 namespace {
@@ -443,44 +442,6 @@ py::object tree_map(const py::function& f, py::handle tree, const py::args& rest
   return def.unflatten(leaves);
 }
 
-/// What decides whether a recorded program fits a call: structures, shapes and dtypes.
-struct Signature {
-  TreeDef args, captured;
-  Avals avals;
-  std::vector<bool> weak;
-  DType dtype;
-  bool operator==(const Signature& o) const {
-    return avals == o.avals && weak == o.weak && dtype == o.dtype && args == o.args && captured == o.captured;
-  }
-  size_t hash() const {
-    size_t h = args.hash() * 31 + captured.hash();
-    for (const Aval& a : avals) {
-      for (const int64_t d : a.shape) h = h * 1000003 + static_cast<size_t>(d);
-      h = h * 1000003 + static_cast<size_t>(a.dtype) + 1;
-    }
-    return h;
-  }
-};
-
-/// (signature, arrays, structure of the arguments, structure of what was captured). Arrays and numbers among
-/// the arguments are inputs, and the arrays that were captured; everything else is part of the structure.
-py::tuple signature(py::handle args, py::handle captured) {
-  std::vector<py::object> leaves;
-  Signature s;
-  s.args = TreeDef::flatten(args, leaves, TreeDef::Leaves::Numeric);
-  s.captured = TreeDef::flatten(captured, leaves, TreeDef::Leaves::Arrays);
-  s.dtype = default_dtype();
-  for (py::object& leaf : leaves) {
-    if (!is_array(leaf.ptr()))
-      leaf = py::reinterpret_steal<py::object>(new_array(require_array(leaf.ptr(), "compile")));
-    const Array& a = array_of(leaf.ptr());
-    s.avals.push_back({a.shape(), a.dtype()});
-    s.weak.push_back(a.is_weak());
-  }
-  TreeDef args_def = s.args, captured_def = s.captured;
-  return py::make_tuple(std::move(s), std::move(leaves), std::move(args_def), std::move(captured_def));
-}
-
 }  // namespace
 
 void init_tree(py::module_& m) {
@@ -537,12 +498,6 @@ void init_tree(py::module_& m) {
         "Examples\n--------\n>>> import hesse as hs\n>>> hs.tree_map(lambda x, y: x + y, {'a': 1, 'b': 2}, "
         "{'a': 10, 'b': 20})\n"
         "{'a': 11, 'b': 22}");
-  py::class_<Signature>(m, "_Signature")
-      .def("__eq__",
-           [](const Signature& a, py::handle b) {
-             return py::isinstance<Signature>(b) && a == b.cast<const Signature&>();
-           })
-      .def("__hash__", [](const Signature& s) { return static_cast<Py_ssize_t>(s.hash() >> 1); });
   m.def(
       "_holds_arrays",
       [](py::handle tree) {
@@ -551,7 +506,6 @@ void init_tree(py::module_& m) {
         return !leaves.empty();
       },
       "tree"_a, py::pos_only(), "Whether there are arrays in a tree.");
-  m.def("_signature", &signature, "args"_a, "captured"_a, py::pos_only());
   m.def(
       "_inexact_positions",
       [](const std::vector<py::object>& leaves, const TreeDef& def) {

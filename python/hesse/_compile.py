@@ -55,16 +55,6 @@ def _close(value: Any) -> Any:
     return new
 
 
-class _Program:
-    """One recorded version of a function."""
-
-    __slots__ = ("aux", "call", "out")
-
-    def __init__(self, call: Any, out: TreeDef) -> None:
-        self.call = call
-        self.out = out
-
-
 class CompiledFunction:
     """A function that is recorded when first called with certain shapes, and then run from the record."""
 
@@ -75,7 +65,7 @@ class CompiledFunction:
         self._fun = fun
         self._static_argnums = frozenset(static_argnums)
         self._static_argnames = frozenset(static_argnames)
-        self._programs: dict[Any, _Program] = {}
+        self._programs = _hesse._Programs()
         self._plain = isinstance(fun, types.FunctionType) and fun.__closure__ is None
 
     def __get__(self, instance: Any, owner: type | None = None) -> Any:
@@ -100,58 +90,51 @@ class CompiledFunction:
         rest = tuple(None if i in nums else a for i, a in enumerate(args))
         return static, rest, {k: v for k, v in kwargs.items() if k not in names}
 
-    def _prepare(
-        self, args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> tuple[Any, list[Any], Callable[..., Any]]:
-        """The key of this call, its arrays, and the function of arrays to record if the key is new."""
+    def _record(self, call: _hesse._Call, captured: Any, static: Any) -> _hesse._Program:
+        """The function of this call's arrays, recorded."""
+        structure: list[TreeDef] = []
+        n = call.args.num_leaves
+
+        def flat(*xs: Any) -> list[Any]:
+            args, kwargs = call.args.unflatten(list(xs[:n]))
+            fun = self._fun if captured is None else _close(call.captured.unflatten(list(xs[n:])))
+            if static is not None:
+                args = list(args)
+                for i, value in static[0]:
+                    args[i] = value
+                kwargs = {**kwargs, **dict(static[1])}
+            values, out = _flatten_arrays(fun(*args, **kwargs), f"compile: the output of {name_of(self._fun)}")
+            structure[:] = [out]
+            return values
+
+        return _hesse._record(flat, call, lambda: structure[0])
+
+    def _program(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[_hesse._Program, _hesse._Call]:
         static, rest, named = self._static(args, kwargs)
         captured = None if self._plain else _open(self._fun)
-        key, arrays, treedef, captured_def = _hesse._signature((rest, named), captured)
-
-        def record() -> tuple[Callable[..., list[Any]], list[TreeDef]]:
-            structure: list[TreeDef] = []
-
-            def flat(*xs: Any) -> list[Any]:
-                n = treedef.num_leaves
-                new_args, new_kwargs = treedef.unflatten(list(xs[:n]))
-                fun = self._fun if captured is None else _close(captured_def.unflatten(list(xs[n:])))
-                if static is not None:
-                    new_args = list(new_args)
-                    for i, value in static[0]:
-                        new_args[i] = value
-                    new_kwargs = {**new_kwargs, **dict(static[1])}
-                values, out = _flatten_arrays(
-                    fun(*new_args, **new_kwargs), f"compile: the output of {name_of(self._fun)}"
-                )
-                structure[:] = [out]
-                return values
-
-            return flat, structure
-
-        return (key, static), arrays, record
-
-    def _program(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[_Program, list[Any]]:
-        key, arrays, record = self._prepare(args, kwargs)
-        program = self._programs.get(key)
+        call = _hesse._Call((rest, named), captured, static)
+        program = self._programs.find(call)
         if program is None:
-            flat, structure = record()
-            program = _Program(_hesse._compile(flat, arrays), structure[0] if structure else None)
+            program = self._record(call, captured, static)
             # Live values that were not passed belong to this call alone. Recording may have changed what the
             # closure holds (a counter): the program is right for that too.
-            if program.call.num_captures == 0:
-                self._programs[key] = program
+            if program.num_captures == 0:
+                self._programs.add(call, program)
                 if not self._plain:
-                    self._programs[self._prepare(args, kwargs)[0]] = program
-        return program, arrays
+                    self._programs.add(_hesse._Call((rest, named), _open(self._fun), static), program)
+        return program, call
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        program, arrays = self._program(args, kwargs)
-        values = program.call(arrays)
-        return values[0] if program.out.is_leaf else program.out.unflatten(values)
+        static, rest, named = self._static(args, kwargs)
+        result = self._programs.run((rest, named), None if self._plain else _open(self._fun), static)
+        if result is not ...:
+            return result
+        program, call = self._program(args, kwargs)
+        return program(call)
 
     def graph(self, *args: Any, **kwargs: Any) -> Graph:
         """The equations that a call with these arguments runs; they also list the constants it holds."""
-        return self._program(args, kwargs)[0].call.graph
+        return self._program(args, kwargs)[0].graph
 
     def explain(self, *args: Any, **kwargs: Any) -> str:
         """What a call with these arguments runs, as text, and the arrays it took as constants."""
@@ -165,7 +148,7 @@ class CompiledFunction:
     @property
     def cache_size(self) -> int:
         """How many versions have been recorded."""
-        return len({id(p) for p in self._programs.values()})
+        return len(self._programs)
 
     def clear_cache(self) -> None:
         """Forgets all recorded versions."""
@@ -233,4 +216,5 @@ def make_graph(fun: Callable[..., Any], *args: Any) -> Graph:
             new[k] = x
         return _flatten_arrays(fun(*treedef.unflatten(new)), f"make_graph: the output of {name_of(fun)}")[0]
 
-    return _hesse._trace(flat, [_hesse.asarray(leaves[k]) for k in positions], True)[0]
+    graph, _ = _hesse._trace(flat, [_hesse.asarray(leaves[k]) for k in positions], True)
+    return graph

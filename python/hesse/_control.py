@@ -307,7 +307,10 @@ def callback(
     Array(1., dtype=float64)
     """
     check_callable(fn, "callback")
-    is_spec = lambda x: isinstance(x, ShapeDtype) or hasattr(x, "shape")
+
+    def is_spec(x: Any) -> bool:
+        return isinstance(x, ShapeDtype) or hasattr(x, "shape")
+
     specs, out_def = tree_flatten(result, is_leaf=is_spec)
     for spec in specs:
         if not is_spec(spec):

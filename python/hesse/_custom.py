@@ -31,6 +31,9 @@ class _Custom:
 
     _kind = "custom"
 
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        raise NotImplementedError
+
     def __init__(self, fun: Callable[..., Any], nondiff_argnums: Sequence[int] = ()) -> None:
         check_callable(fun, self._kind)
         functools.update_wrapper(self, fun, updated=())

@@ -171,9 +171,8 @@ class Chosen:
 
 def documented(fun: Callable[..., Any], wrapper: Callable[..., Any], doc: str) -> Callable[..., Any]:
     functools.update_wrapper(wrapper, fun, updated=())
-    wrapper.__doc__ = doc.format(name=name_of(fun)) + (
-        "\n\n" + fun.__doc__ if getattr(fun, "__doc__", None) else ""
-    )
+    own = getattr(fun, "__doc__", None)
+    wrapper.__doc__ = doc.format(name=name_of(fun)) + (f"\n\n{own}" if own else "")
     return wrapper
 
 

@@ -30,7 +30,7 @@ def _cumulative(f: Any, identity: Any, x: Any, axis: int | None, dtype: Any, inc
                 f"cumulative: the array has shape {x.shape}; give an axis where there are several"
             )
         axis = 0
-    y = f(x, axis=axis, dtype=dtype)
+    y: Array = f(x, axis=axis, dtype=dtype)
     if not include_initial:
         return y
     shape = list(y.shape)
@@ -76,8 +76,7 @@ def tensordot(x1: Any, x2: Any, /, *, axes: int | Sequence[Sequence[int]] = 2) -
             )
         return _hesse._tensordot(x1, x2, tuple(range(x1.ndim - axes, x1.ndim)), tuple(range(axes)))
     first, second = axes
-    as_tuple = lambda a: (a,) if isinstance(a, int) else tuple(a)
-    return _hesse._tensordot(x1, x2, as_tuple(first), as_tuple(second))
+    return _hesse._tensordot(x1, x2, first, second)
 
 
 class UniqueAllResult(NamedTuple):

@@ -97,7 +97,7 @@ def array_ufunc(self: Array, ufunc: Any, method: str, *inputs: Any, **kwargs: An
     function = getattr(_hesse, name, None)
     if method == "__call__" and not kwargs and function is not None:
         return function(*inputs)
-    if kwargs.get("out") is not None and any(isinstance(x, Array) for x in kwargs["out"]):
+    if any(isinstance(x, Array) for x in kwargs.get("out", ())):
         raise TypeError("arrays of Hesse are immutable and cannot be the out= of a NumPy function")
     _refuse(ufunc.__name__, inputs)
     return getattr(ufunc, method)(*_to_numpy(inputs), **kwargs)
@@ -120,5 +120,5 @@ def array_function(self: Array, func: Any, types: Any, args: Any, kwargs: Any) -
 
 def install() -> None:
     """Makes Array take part in NumPy's protocols."""
-    Array.__array_ufunc__ = array_ufunc
-    Array.__array_function__ = array_function
+    Array.__array_ufunc__ = array_ufunc  # type: ignore[method-assign]
+    Array.__array_function__ = array_function  # type: ignore[method-assign]

@@ -99,7 +99,7 @@ def key_data(key: Array, /) -> Array:
 
 
 _lock = threading.Lock()
-_state: list[Any] = [None, 0]
+_state: dict[str, Any] = {"key": None, "count": 0}
 
 
 def seed(value: int) -> None:
@@ -115,7 +115,7 @@ def seed(value: int) -> None:
     True
     """
     with _lock:
-        _state[:] = [key(value), 0]
+        _state.update(key=key(value), count=0)
 
 
 def next_key() -> Array:
@@ -126,7 +126,7 @@ def next_key() -> Array:
             "where it would be drawn once and then stay the same; pass a key as an argument"
         )
     with _lock:
-        if _state[0] is None:
-            _state[0] = key(0)
-        _state[1] += 1
-        return fold_in(_state[0], _state[1])
+        if _state["key"] is None:
+            _state["key"] = key(0)
+        _state["count"] += 1
+        return fold_in(_state["key"], _state["count"])

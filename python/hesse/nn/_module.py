@@ -26,10 +26,10 @@ class _ModuleType(type):
         return cls
 
     def __call__(cls, *args: Any, **kwargs: Any) -> Any:
-        instance = cls.__new__(cls, *args, **kwargs)
+        instance = cls.__new__(cls, *args, **kwargs)  # type: ignore[arg-type]
         object.__setattr__(instance, "_building", True)
         try:
-            cls.__init__(instance, *args, **kwargs)
+            cls.__init__(instance, *args, **kwargs)  # type: ignore[misc]
         finally:
             object.__setattr__(instance, "_building", False)
         return instance
