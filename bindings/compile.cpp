@@ -39,8 +39,8 @@ struct HashOf {
   size_t operator()(const Signature& s) const { return s.hash; }
 };
 
-/// One call: its arrays and its signature. Arrays and numbers among the arguments are inputs, and the arrays that were
-/// captured; everything else is part of the structure.
+/// One call: its arrays and its signature. Arrays and numbers among the arguments are inputs, and the arrays
+/// that were captured; everything else is part of the structure.
 struct Call {
   Signature signature;
   Arrays arrays;
@@ -86,36 +86,53 @@ void init_compile(py::module_& m) {
   py::class_<Call>(m, "_Call")
       .def(py::init<py::handle, py::handle, py::handle>(), "args"_a, "captured"_a, "fixed"_a, py::pos_only())
       .def_property_readonly("arrays", [](const Call& c) { return c.arrays; })
-      .def_property_readonly("args", [](const Call& c) { return c.signature.args; }, "The structure of the arguments.")
-      .def_property_readonly("captured", [](const Call& c) { return c.signature.captured; },
-                             "The structure of what was captured.");
+      .def_property_readonly(
+          "args", [](const Call& c) { return c.signature.args; }, "The structure of the arguments.")
+      .def_property_readonly(
+          "captured", [](const Call& c) { return c.signature.captured; },
+          "The structure of what was captured.");
   py::class_<Program, std::shared_ptr<Program>>(m, "_Program")
       .def_property_readonly("graph", [](const Program& p) { return GraphObject{p.compiled.graph}; })
       .def_property_readonly("num_captures", [](const Program& p) { return p.compiled.captures.size(); })
-      .def("__call__", [](const Program& p, const Call& c) { return p(c.arrays); }, "call"_a, py::pos_only());
-  m.def("_record", [](const Fn& f, const Call& call, py::function structure) {
-    Compiled compiled = [&] {
-      const py::gil_scoped_release unlocked;
-      return compile(f, call.signature.avals);
-    }();
-    return std::make_shared<Program>(Program{std::move(compiled), structure().cast<const TreeDef&>()});
-  }, "f"_a, "call"_a, "structure"_a, py::pos_only(), "Records f; structure() is asked for that of its output afterwards.");
+      .def(
+          "__call__", [](const Program& p, const Call& c) { return p(c.arrays); }, "call"_a, py::pos_only());
+  m.def(
+      "_record",
+      [](const Fn& f, const Call& call, py::function structure) {
+        Compiled compiled = [&] {
+          const py::gil_scoped_release unlocked;
+          return compile(f, call.signature.avals);
+        }();
+        return std::make_shared<Program>(Program{std::move(compiled), structure().cast<const TreeDef&>()});
+      },
+      "f"_a, "call"_a, "structure"_a, py::pos_only(),
+      "Records f; structure() is asked for that of its output afterwards.");
   py::class_<Programs>(m, "_Programs")
       .def(py::init<>())
-      .def("run", [](const Programs& p, py::handle args, py::handle captured, py::handle fixed) -> py::object {
-        const Call call(args, captured, fixed);
-        const auto found = p.known.find(call.signature);
-        if (found == p.known.end()) return py::ellipsis();
-        const auto program = found->second;  // kept while it runs: another thread may clear the table
-        return (*program)(call.arrays);
-      }, "args"_a, "captured"_a, "fixed"_a, py::pos_only(), "The result, or ... when there is no program for this call.")
-      .def("find", [](const Programs& p, const Call& call) -> std::shared_ptr<Program> {
-        const auto found = p.known.find(call.signature);
-        return found == p.known.end() ? nullptr : std::const_pointer_cast<Program>(found->second);
-      }, "call"_a, py::pos_only())
-      .def("add", [](Programs& p, const Call& call, const std::shared_ptr<Program>& program) {
-        p.known.insert_or_assign(call.signature, program);
-      }, "call"_a, "program"_a, py::pos_only())
+      .def(
+          "run",
+          [](const Programs& p, py::handle args, py::handle captured, py::handle fixed) -> py::object {
+            const Call call(args, captured, fixed);
+            const auto found = p.known.find(call.signature);
+            if (found == p.known.end()) return py::ellipsis();
+            const auto program = found->second;  // kept while it runs: another thread may clear the table
+            return (*program)(call.arrays);
+          },
+          "args"_a, "captured"_a, "fixed"_a, py::pos_only(),
+          "The result, or ... when there is no program for this call.")
+      .def(
+          "find",
+          [](const Programs& p, const Call& call) -> std::shared_ptr<Program> {
+            const auto found = p.known.find(call.signature);
+            return found == p.known.end() ? nullptr : std::const_pointer_cast<Program>(found->second);
+          },
+          "call"_a, py::pos_only())
+      .def(
+          "add",
+          [](Programs& p, const Call& call, const std::shared_ptr<Program>& program) {
+            p.known.insert_or_assign(call.signature, program);
+          },
+          "call"_a, "program"_a, py::pos_only())
       .def("clear", [](Programs& p) { p.known.clear(); })
       .def("__len__", [](const Programs& p) {
         std::vector<const Program*> distinct;

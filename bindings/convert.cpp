@@ -50,8 +50,9 @@ Array from_numpy(py::handle numpy_array, bool share) {
   auto a = py::reinterpret_borrow<py::array>(numpy_array);
   const auto dtype = dtype_from_numpy(a.dtype());
   if (!dtype)
-    throw TypeError(concat("NumPy dtype ", std::string(py::str(a.dtype())),
-                           " has no counterpart in Hesse; convert it first, for example with .astype(np.float64)"));
+    throw TypeError(
+        concat("NumPy dtype ", std::string(py::str(a.dtype())),
+               " has no counterpart in Hesse; convert it first, for example with .astype(np.float64)"));
   const auto item = static_cast<int64_t>(a.itemsize());
   if (const char order = a.dtype().byteorder(); order != '=' && order != '|') {
     a = a.attr("astype")(a.dtype().attr("newbyteorder")("="));

@@ -43,9 +43,10 @@ py::object dtype_object(DType t) {
 DType dtype_of_object(py::handle o) {
   const auto t = lookup(o);
   if (!t)
-    throw TypeError(concat("dtype: ", std::string(py::repr(o)),
-                           " is not a dtype of Hesse; there are bool, int8 to int64, uint8 to uint64, float32, float64, "
-                           "complex64, complex128 and key"));
+    throw TypeError(
+        concat("dtype: ", std::string(py::repr(o)),
+               " is not a dtype of Hesse; there are bool, int8 to int64, uint8 to uint64, float32, float64, "
+               "complex64, complex128 and key"));
   return *t;
 }
 

@@ -198,6 +198,10 @@ Array asarray(py::handle object, std::optional<DType> dtype, py::handle device, 
             "asarray: a copy cannot be avoided where the dtype changes; leave copy=None");
     return a;
   }
+  if (py::hasattr(object, "__dlpack__") && !py::hasattr(object, "__array__")) {
+    const Array a = copy(from_dlpack(object, py::none(), py::none()));
+    return dtype ? astype(a, *dtype) : a;
+  }
   return make_array(object, dtype);
 }
 

@@ -26,32 +26,52 @@ _EMPTY = object()
 
 def _open(value: Any, seen: tuple[int, ...] = ()) -> Any:
     """A captured value as a tree: functions are opened at their cells, recursively."""
+    if isinstance(value, types.FunctionType):
+        if value.__closure__ is None or id(value) in seen:
+            return value
+        inner = (*seen, id(value))
+        cells = []
+        for cell in value.__closure__:
+            try:
+                cells.append(_open(cell.cell_contents, inner))
+            except ValueError:  # a cell that is not filled yet
+                cells.append(_EMPTY)  # compared by identity
+        return _Closure(("function", value.__code__, value), tuple(cells))
     if isinstance(value, types.MethodType):
         return _Closure(("method", value), (_open(value.__func__, seen), value.__self__))
-    if not isinstance(value, types.FunctionType) or value.__closure__ is None or id(value) in seen:
-        return value
-    cells = []
-    for cell in value.__closure__:
-        try:
-            cells.append(_open(cell.cell_contents, (*seen, id(value))))
-        except ValueError:  # a cell that is not filled yet
-            cells.append(_EMPTY)  # compared by identity
-    return _Closure(("function", value.__code__, value), tuple(cells))
+    if isinstance(value, functools.partial):
+        args = tuple(_open(a, seen) for a in value.args)
+        keywords = {k: _open(a, seen) for k, a in value.keywords.items()}
+        return _Closure(("partial", value), (_open(value.func, seen), args, keywords))
+    if hasattr(type(value), "__hesse_parts__"):  # compiled functions and functions with rules of their own
+        return _Closure(("parts", value), tuple(_open(part, seen) for part in value.__hesse_parts__()))
+    return value
 
 
 def _close(value: Any) -> Any:
-    """The inverse of `_open`, with what the cells hold now. Cells without arrays stay the same cells."""
-    if type(value) is not _Closure or not _hesse._holds_arrays(value.cells):
-        return value.function[-1] if type(value) is _Closure else value
-    if value.function[0] == "method":
+    """The inverse of `_open`, with what the cells hold now. What holds no arrays stays the same object."""
+    if type(value) is not _Closure:
+        return value
+    kind, original = value.function[0], value.function[-1]
+    if not _hesse._holds_arrays(value.cells):
+        return original
+    if kind == "method":
         return types.MethodType(_close(value.cells[0]), value.cells[1])
-    f = value.function[-1]
+    if kind == "partial":
+        function, args, keywords = value.cells
+        return functools.partial(
+            _close(function), *map(_close, args), **{k: _close(a) for k, a in keywords.items()}
+        )
+    if kind == "parts":
+        return original.__hesse_with_parts__(*map(_close, value.cells))
     cells = tuple(
         types.CellType(_close(new)) if _hesse._holds_arrays(new) else old
-        for new, old in zip(value.cells, f.__closure__, strict=True)
+        for new, old in zip(value.cells, original.__closure__, strict=True)
     )
-    new = types.FunctionType(f.__code__, f.__globals__, f.__name__, f.__defaults__, cells)
-    new.__kwdefaults__ = f.__kwdefaults__
+    new = types.FunctionType(
+        original.__code__, original.__globals__, original.__name__, original.__defaults__, cells
+    )
+    new.__kwdefaults__ = original.__kwdefaults__
     return new
 
 
@@ -70,6 +90,12 @@ class CompiledFunction:
 
     def __get__(self, instance: Any, owner: type | None = None) -> Any:
         return self if instance is None else types.MethodType(self, instance)
+
+    def __hesse_parts__(self) -> tuple[Any, ...]:
+        return (self._fun,)
+
+    def __hesse_with_parts__(self, fun: Callable[..., Any]) -> CompiledFunction:
+        return CompiledFunction(fun, tuple(self._static_argnums), tuple(self._static_argnames))
 
     def _static(
         self, args: tuple[Any, ...], kwargs: dict[str, Any]
@@ -103,7 +129,9 @@ class CompiledFunction:
                 for i, value in static[0]:
                     args[i] = value
                 kwargs = {**kwargs, **dict(static[1])}
-            values, out = _flatten_arrays(fun(*args, **kwargs), f"compile: the output of {name_of(self._fun)}")
+            values, out = _flatten_arrays(
+                fun(*args, **kwargs), f"compile: the output of {name_of(self._fun)}"
+            )
             structure[:] = [out]
             return values
 

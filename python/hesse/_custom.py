@@ -57,6 +57,21 @@ class _Custom:
     def __get__(self, instance: Any, owner: type | None = None) -> Any:
         return self if instance is None else functools.partial(self, instance)
 
+    def _rules(self) -> tuple[Any, ...]:
+        raise NotImplementedError
+
+    def __hesse_parts__(self) -> tuple[Any, ...]:
+        """What arrays may hide in, for compiled functions."""
+        return (self._fun, *self._rules())
+
+    def __hesse_with_parts__(self, fun: Callable[..., Any], *rules: Any) -> Any:
+        copy = type(self)(fun, self._nondiff)
+        copy._set_rules(*rules)
+        return copy
+
+    def _set_rules(self, *rules: Any) -> None:
+        raise NotImplementedError
+
     def _positional(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, ...]:
         if not kwargs:
             return args
@@ -118,6 +133,12 @@ class custom_jvp(_Custom):
 
     _kind = "custom_jvp"
     _rule: Callable[..., Any] | None = None
+
+    def _rules(self) -> tuple[Any, ...]:
+        return (self._rule,)
+
+    def _set_rules(self, *rules: Any) -> None:
+        (self._rule,) = rules
 
     def defjvp(self, rule: Callable[..., Any]) -> Callable[..., Any]:
         """Sets the rule: ``rule(primals, tangents)`` returns ``(output, tangent of the output)``."""
@@ -182,6 +203,12 @@ class custom_vjp(_Custom):
     _kind = "custom_vjp"
     _forward: Callable[..., Any] | None = None
     _backward: Callable[..., Any] | None = None
+
+    def _rules(self) -> tuple[Any, ...]:
+        return (self._forward, self._backward)
+
+    def _set_rules(self, *rules: Any) -> None:
+        self._forward, self._backward = rules
 
     def defvjp(self, fwd: Callable[..., Any], bwd: Callable[..., Any]) -> None:
         """Sets the rule.

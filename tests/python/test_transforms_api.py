@@ -561,6 +561,31 @@ def test_compile_closures_and_self():
     assert float(h(2.0)) == 8.0
 
 
+def test_compile_sees_through_functions_of_functions():
+    w = hs.array(2.0)
+    plain = lambda x: x * w
+    inner = hs.compile(plain)
+    ruled = hs.custom_vjp(plain)
+    ruled.defvjp(lambda x: (plain(x), None), lambda _, ct: (ct * w,))
+    versions = {
+        "compiled": hs.compile(lambda x: inner(x)),
+        "gradient": hs.compile(hs.grad(lambda x: plain(x) * x)),
+        "partial": hs.compile(functools.partial(lambda a, x: a(x), plain)),
+        "rule": hs.compile(lambda x: ruled(x)),
+    }
+    for value in (2.0, 5.0):
+        w = hs.array(value)
+        for name, f in versions.items():
+            expected = 6.0 * value if name == "gradient" else 3.0 * value
+            assert float(f(3.0)) == expected, name
+    assert all(f.cache_size == 1 for f in versions.values())
+    held = {"w": hs.array(2.0)}
+    f = hs.compile(functools.partial(lambda p, x: p["w"] * x, held))
+    assert float(f(3.0)) == 6.0 and "constants" not in f.explain(3.0)
+    module = hs.compile(Layer(hs.array(0.5)))
+    close(module(1.0), np.tanh(0.5))
+
+
 def test_compile_inside_and_around_transforms():
     f = hs.compile(lambda x: hs.sum(hs.sin(x) ** 2))
     x = hs.arange(3.0)
