@@ -1,5 +1,5 @@
-// NumPy's indexing: x[...] and x.at[...]. An index becomes a plan: a regular part of x, a reshape, and rows chosen by
-// integer arrays; reading applies the plan, updating applies it and its inverse.
+// NumPy's indexing: x[...] and x.at[...]. An index becomes a plan: a regular part of x, a reshape, and rows
+// chosen by integer arrays; reading applies the plan, updating applies it and its inverse.
 #include <algorithm>
 #include <optional>
 
@@ -25,7 +25,8 @@ void add_slice(const std::string& function, Plan& plan, const Slice& s, int64_t 
   int64_t step = s.step.value_or(1);
   require(step != 0, function, ": the step of a slice is zero");
   if (n == kDynamic) {
-    require(!s.start && !s.stop && step == 1, function, ": an axis of run-time length takes only the slice ':'");
+    require(!s.start && !s.stop && step == 1, function,
+            ": an axis of run-time length takes only the slice ':'");
     plan.part.start.push_back(0), plan.part.size.push_back(n), plan.part.step.push_back(1);
     plan.shape.push_back(n);
     return;
@@ -53,9 +54,12 @@ Plan make_plan(const std::string& function, const Array& x, const std::vector<In
   bool has_arrays = false;
   for (const Index& e : index) {
     const Array* mask = mask_of(e);
-    if (std::holds_alternative<Ellipsis>(e)) ++ellipses;
-    else if (mask) consumed += mask->ndim();
-    else if (!std::holds_alternative<NewAxis>(e)) ++consumed;
+    if (std::holds_alternative<Ellipsis>(e))
+      ++ellipses;
+    else if (mask)
+      consumed += mask->ndim();
+    else if (!std::holds_alternative<NewAxis>(e))
+      ++consumed;
     has_arrays = has_arrays || std::holds_alternative<Array>(e);
   }
   require<IndexError>(ellipses <= 1, function, ": an index can have only one '...'");
@@ -66,7 +70,12 @@ Plan make_plan(const std::string& function, const Array& x, const std::vector<In
 
   Plan plan;
   std::vector<bool> indexed;  // per axis of plan.shape
-  enum { Before, Within, After, Apart } run = Before;  // are integer arrays and integers one run of neighbours?
+  enum {
+    Before,
+    Within,
+    After,
+    Apart
+  } run = Before;  // are integer arrays and integers one run of neighbours?
   const auto next_length = [&] { return x.shape()[plan.part.start.size()]; };
   const auto add_array = [&](const Array& a) {
     const int64_t n = next_length();
@@ -77,10 +86,13 @@ Plan make_plan(const std::string& function, const Array& x, const std::vector<In
     add_slice(function, plan, {}, n);
   };
   for (const Index& e : entries) {
-    const bool advanced = has_arrays && (std::holds_alternative<Array>(e) || std::holds_alternative<int64_t>(e));
+    const bool advanced =
+        has_arrays && (std::holds_alternative<Array>(e) || std::holds_alternative<int64_t>(e));
     if (advanced && run == Before) plan.at = plan.shape.size();
-    if (advanced) run = run == Before || run == Within ? Within : Apart;
-    else if (run == Within) run = After;
+    if (advanced)
+      run = run == Before || run == Within ? Within : Apart;
+    else if (run == Within)
+      run = After;
 
     if (const auto* i = std::get_if<int64_t>(&e)) {
       const int64_t n = next_length(), k = *i < 0 ? *i + n : *i;
@@ -95,8 +107,9 @@ Plan make_plan(const std::string& function, const Array& x, const std::vector<In
     } else if (std::holds_alternative<Ellipsis>(e)) {
       for (size_t rest = x.ndim() - consumed; rest > 0; --rest) add_slice(function, plan, {}, next_length());
     } else if (const Array* mask = mask_of(e)) {
-      require<TraceError>(!mask->is_symbol(), function, ": the boolean mask ", describe(*mask),
-                          " is a symbol, and the shape of the result would depend on its values; use where(mask, x, y)");
+      require<TraceError>(
+          !mask->is_symbol(), function, ": the boolean mask ", describe(*mask),
+          " is a symbol, and the shape of the result would depend on its values; use where(mask, x, y)");
       if (mask->ndim() == 0) {  // a new axis of length one or zero
         plan.indices.push_back(zeros({mask->item<bool>() ? 1 : 0}, DType::Int64));
         plan.axes.push_back(static_cast<int64_t>(plan.shape.size()));
@@ -145,16 +158,21 @@ Rows rows_of(const std::string& function, const Plan& plan, const Array& part) {
     joined.erase(plan.at);
   }
   joined.insert(plan.at, num_elements(lengths));
-  return {reshape(moved, joined), ravel_indices(plan.indices, lengths, plan.shown_axes, function), moved.shape(),
+  return {reshape(moved, joined),
+          ravel_indices(plan.indices, lengths, plan.shown_axes, function),
+          moved.shape(),
           {function, at, false, true, plan.shown_axes[0]}};
 }
 
 /// y in the dtype of x, where its kind fits.
 Array fitting(const std::string& function, const Array& y, DType dtype) {
-  const auto kind = [](DType t) { return is_bool(t) ? 0 : is_integer(t) ? 1 : is_floating(t) ? 2 : is_complex(t) ? 3 : 4; };
+  const auto kind = [](DType t) {
+    return is_bool(t) ? 0 : is_integer(t) ? 1 : is_floating(t) ? 2 : is_complex(t) ? 3 : 4;
+  };
   const bool keys = y.dtype() == DType::Key || dtype == DType::Key;
-  require<TypeError>(keys ? y.dtype() == dtype : kind(y.dtype()) <= kind(dtype), function, ": values of dtype ", y.dtype(),
-                     " do not fit an array of dtype ", dtype, "; convert one of them with astype");
+  require<TypeError>(keys ? y.dtype() == dtype : kind(y.dtype()) <= kind(dtype), function,
+                     ": values of dtype ", y.dtype(), " do not fit an array of dtype ", dtype,
+                     "; convert one of them with astype");
   return converted(y, dtype);
 }
 
@@ -168,9 +186,9 @@ Array fitting(const std::string& function, const Array& y, const Shape& shape) {
   return broadcast_to(y, shape);
 }
 
-/// A table of ones whose rows hold the products of the given rows of equal index. The rows are sorted by index; then a
-/// segmented prefix product in log2(K) doubling steps leaves each segment's product in its last row. All of it is made of
-/// differentiable ops, so zeros among the factors are no special case.
+/// A table of ones whose rows hold the products of the given rows of equal index. The rows are sorted by
+/// index; then a segmented prefix product in log2(K) doubling steps leaves each segment's product in its last
+/// row. All of it is made of differentiable ops, so zeros among the factors are no special case.
 Array product_rows(const Array& rows, const Rows& to) {
   const auto axis = static_cast<size_t>(to.rule.axis);
   const int64_t length = to.table.shape()[axis], count = to.index.size();
@@ -199,33 +217,48 @@ Array product_rows(const Array& rows, const Rows& to) {
 
 std::string update_name(Update how) {
   switch (how) {
-    case Update::Set: return "at[].set";
-    case Update::Add: return "at[].add";
-    case Update::Multiply: return "at[].mul";
-    case Update::Min: return "at[].min";
-    case Update::Max: break;
+    case Update::Set:
+      return "at[].set";
+    case Update::Add:
+      return "at[].add";
+    case Update::Multiply:
+      return "at[].mul";
+    case Update::Min:
+      return "at[].min";
+    case Update::Max:
+      break;
   }
   return "at[].max";
 }
 
 Array updated(const Array& x, const Array& y, Update how) {
   switch (how) {
-    case Update::Set: return y;
-    case Update::Add: return add(x, y);
-    case Update::Multiply: return multiply(x, y);
-    case Update::Min: return minimum(x, y);
-    case Update::Max: break;
+    case Update::Set:
+      return y;
+    case Update::Add:
+      return add(x, y);
+    case Update::Multiply:
+      return multiply(x, y);
+    case Update::Min:
+      return minimum(x, y);
+    case Update::Max:
+      break;
   }
   return maximum(x, y);
 }
 
 Array updated(const Rows& to, const Array& y, Update how) {
   switch (how) {
-    case Update::Set: return update_rows(to.table, to.index, y, Combine::Set, to.rule);
-    case Update::Add: return update_rows(to.table, to.index, y, Combine::Add, to.rule);
-    case Update::Multiply: return multiply(to.table, product_rows(y, to));
-    case Update::Min: return update_rows(to.table, to.index, y, Combine::Min, to.rule);
-    case Update::Max: break;
+    case Update::Set:
+      return update_rows(to.table, to.index, y, Combine::Set, to.rule);
+    case Update::Add:
+      return update_rows(to.table, to.index, y, Combine::Add, to.rule);
+    case Update::Multiply:
+      return multiply(to.table, product_rows(y, to));
+    case Update::Min:
+      return update_rows(to.table, to.index, y, Combine::Min, to.rule);
+    case Update::Max:
+      break;
   }
   return update_rows(to.table, to.index, y, Combine::Max, to.rule);
 }

@@ -36,7 +36,7 @@ class Gather final : public Linear {
       const T* const from = x[0].as<const T>();
       T* const to = out[0].as<T>();
       for_each_run<3>(out[0].shape, {walk.table, walk.index, out[0].strides},
-                      [&](Offsets<3> at, int64_t length, Offsets<3> step) {
+                      [&](const Offsets<3>& at, int64_t length, const Offsets<3>& step) {
                         if (step[1] == 0) {
                           int64_t i = index[at[1]];
                           const bool found = walk.locate(i);
@@ -46,7 +46,8 @@ class Gather final : public Linear {
                           if (found && step[0] == 1 && step[2] == 1) {
                             std::memcpy(t, f, static_cast<size_t>(length) * sizeof(T));
                           } else {
-                            for (int64_t k = 0; k < length; ++k) t[k * step[2]] = found ? f[k * step[0]] : T{};
+                            for (int64_t k = 0; k < length; ++k)
+                              t[k * step[2]] = found ? f[k * step[0]] : T{};
                           }
                           return;
                         }
@@ -87,8 +88,8 @@ class ScatterAdd final : public Linear {
     require<TypeError>(x[0].dtype != DType::Key, rule_.function, ": keys cannot be added");
     const auto axis = static_cast<size_t>(rule_.axis), ni = rule_.along ? 1 : x[1].shape.size();
     Shape table = x[0].shape;
-    require(axis + ni <= table.size(), rule_.function, ": x of shape ", x[0].shape, " has too few axes for indices of shape ",
-            x[1].shape);
+    require(axis + ni <= table.size(), rule_.function, ": x of shape ", x[0].shape,
+            " has too few axes for indices of shape ", x[1].shape);
     for (size_t i = 0; i < ni; ++i) table.erase(axis);
     table.insert(axis, length_);
     require(rows_shape(table, x[1].shape, rule_) == x[0].shape, rule_.function, ": x of shape ", x[0].shape,
@@ -118,8 +119,8 @@ class ScatterAdd final : public Linear {
   IndexRule rule_;
 };
 
-/// sum_k index_k * stride_k, with each index checked against its own axis; one that is out of range gives the least int64,
-/// which no table has.
+/// sum_k index_k * stride_k, with each index checked against its own axis; one that is out of range gives the
+/// least int64, which no table has.
 class RavelIndices final : public NonDifferentiable {
  public:
   RavelIndices(Dims lengths, Axes axes, std::string function)
@@ -138,13 +139,14 @@ class RavelIndices final : public NonDifferentiable {
       const IndexWalk walk{{}, {}, 0, length, true};
       bool ok = true;
       for_each_run<2>(out[0].shape, {x[a].strides, out[0].strides},
-                      [&](Offsets<2> at, int64_t n, Offsets<2> step) {
+                      [&](const Offsets<2>& at, int64_t n, const Offsets<2>& step) {
                         for (int64_t k = 0; k < n; ++k) {
                           int64_t i = x[a].as<const int64_t>()[at[0] + k * step[0]];
                           int64_t& flat = out[0].as<int64_t>()[at[1] + k * step[1]];
                           const bool found = walk.locate(i);
                           ok = ok && found;
-                          flat = found && flat >= 0 ? flat + i * place[a] : std::numeric_limits<int64_t>::min();
+                          flat =
+                              found && flat >= 0 ? flat + i * place[a] : std::numeric_limits<int64_t>::min();
                         }
                       });
       if (!ok) report_bad_index(x[a], length, {function_, axes_[a]}, lane_axes);
@@ -161,12 +163,13 @@ class RavelIndices final : public NonDifferentiable {
 }  // namespace
 
 Params IndexRule::params() const {
-  return {{"function", function}, {"axis", axis}, {"along", along}, {"wraps", wraps},
-          {"shown_axis", shown_axis}};
+  return {
+      {"function", function}, {"axis", axis}, {"along", along}, {"wraps", wraps}, {"shown_axis", shown_axis}};
 }
 
 Array checked_indices(const std::string& function, const Array& indices) {
-  require<IndexError>(is_integer(indices.dtype()), function, ": indices must be integers, got ", describe(indices));
+  require<IndexError>(is_integer(indices.dtype()), function, ": indices must be integers, got ",
+                      describe(indices));
   return converted(indices, DType::Int64);
 }
 
@@ -208,7 +211,7 @@ void report_bad_index(const View& index, int64_t length, const IndexRule& rule, 
   int64_t lanes = 1, position = 0, first = -1, value = 0, largest = -1;
   for (size_t d = index.shape.size() - static_cast<size_t>(lane_axes); d < index.shape.size(); ++d)
     lanes *= index.shape[d];
-  for_each_run<1>(index.shape, {index.strides}, [&](Offsets<1> at, int64_t n, Offsets<1> step) {
+  for_each_run<1>(index.shape, {index.strides}, [&](const Offsets<1>& at, int64_t n, const Offsets<1>& step) {
     for (int64_t k = 0; k < n; ++k, ++position) {
       int64_t i = data[at[0] + k * step[0]];
       largest = std::max(largest, i);
@@ -218,7 +221,8 @@ void report_bad_index(const View& index, int64_t length, const IndexRule& rule, 
     }
   });
   if (first < 0) return;
-  const Shape features(std::span<const int64_t>(index.shape.data(), index.shape.size() - static_cast<size_t>(lane_axes)));
+  const Shape features(
+      std::span<const int64_t>(index.shape.data(), index.shape.size() - static_cast<size_t>(lane_axes)));
   std::string place;
   if (features.size() == 1) place = concat(" at position ", first);
   if (features.size() > 1) {
@@ -227,12 +231,11 @@ void report_bad_index(const View& index, int64_t length, const IndexRule& rule, 
     place = concat(" at position ", at);
   }
   report_failure(Failure::Index, rule.function,
-                 rule.wraps ? concat("index ", value, place, " is out of range for axis ",
+                 rule.wraps  ? concat("index ", value, place, " is out of range for axis ",
                                      rule.shown_axis < 0 ? rule.axis : rule.shown_axis, " of length ", length)
-                 : value < 0
-                     ? concat("index ", value, place, " is negative; segments are numbered from 0")
-                     : concat("index ", value, place, " is out of range for ", length,
-                              " segments; did you mean num_segments=", largest + 1, "?"));
+                 : value < 0 ? concat("index ", value, place, " is negative; segments are numbered from 0")
+                             : concat("index ", value, place, " is out of range for ", length,
+                                      " segments; did you mean num_segments=", largest + 1, "?"));
 }
 
 Array gather_rows(const Array& table, const Array& indices, const IndexRule& rule) {
@@ -243,11 +246,13 @@ Array scatter_add_rows(const Array& rows, const Array& indices, int64_t length, 
   return apply1(make_op<ScatterAdd>(length, rule), {rows, indices});
 }
 
-Array ravel_indices(const Arrays& indices, const Dims& lengths, const Axes& axes, const std::string& function) {
+Array ravel_indices(const Arrays& indices, const Dims& lengths, const Axes& axes,
+                    const std::string& function) {
   return apply1(make_op<RavelIndices>(lengths, axes, function), indices);
 }
 
-// The public functions ------------------------------------------------------------------------------------------
+// The public functions
+// ------------------------------------------------------------------------------------------
 
 Array take(const Array& x, const Array& indices, OptAxis axis) {
   const Array index = checked_indices("take", indices);

@@ -4,16 +4,17 @@
 #include "core/op.h"
 #include "core/ops/view_loops.h"
 
-/// Ops that read or write rows chosen by an int64 index array. Of a *table* [pre..., length, post...] and indices I they
-/// make or take *rows* [pre..., I..., post...]; along: indices and rows have one shape [pre..., k, post...] instead, an index
-/// for every entry. `function` is named where an index is out of range; then the row reads as zero and is written nowhere.
+/// Ops that read or write rows chosen by an int64 index array. Of a *table* [pre..., length, post...] and
+/// indices I they make or take *rows* [pre..., I..., post...]; along: indices and rows have one shape
+/// [pre..., k, post...] instead, an index for every entry. `function` is named where an index is out of
+/// range; then the row reads as zero and is written nowhere.
 namespace hesse {
 
 struct IndexRule {
   std::string function;
   int64_t axis = 0;
   bool along = false;
-  bool wraps = true;      ///< negative indices count from the end; segment ids do not
+  bool wraps = true;        ///< negative indices count from the end; segment ids do not
   int64_t shown_axis = -1;  ///< the axis errors name; -1: `axis`
   Params params() const;
 };
@@ -24,14 +25,17 @@ Array checked_indices(const std::string& function, const Array& indices);
 Array gather_rows(const Array& table, const Array& indices, const IndexRule& rule);
 /// Zeros of `length` rows, to which the given rows are added in index order: the transpose of gather_rows.
 Array scatter_add_rows(const Array& rows, const Array& indices, int64_t length, const IndexRule& rule);
-/// The table with rows written (the last of equal indices stays, and alone receives a cotangent), or added in index order,
-/// or with the smaller or larger of both (ties split the derivative equally). Not `along`.
+/// The table with rows written (the last of equal indices stays, and alone receives a cotangent), or added in
+/// index order, or with the smaller or larger of both (ties split the derivative equally). Not `along`.
 enum class Combine { Set, Add, Min, Max };
-Array update_rows(const Array& table, const Array& indices, const Array& rows, Combine how, const IndexRule& rule);
+Array update_rows(const Array& table, const Array& indices, const Array& rows, Combine how,
+                  const IndexRule& rule);
 /// Row-major positions from one index per axis of `lengths`; all of one shape.
-Array ravel_indices(const Arrays& indices, const Dims& lengths, const Axes& axes, const std::string& function);
+Array ravel_indices(const Arrays& indices, const Dims& lengths, const Axes& axes,
+                    const std::string& function);
 
-// For kernels ---------------------------------------------------------------------------------------------------
+// For kernels
+// ---------------------------------------------------------------------------------------------------
 /// Strides of the table and of the indices for a walk over the rows.
 struct IndexWalk {
   Strides table, index;
@@ -50,14 +54,15 @@ void report_bad_index(const View& index, int64_t length, const IndexRule& rule, 
 
 /// table = f(table, row), entry by entry in index order.
 template <class T, class F>
-void combine_rows(const View& table, const View& index, const View& rows, const IndexRule& rule, int lane_axes, F&& f) {
+void combine_rows(const View& table, const View& index, const View& rows, const IndexRule& rule,
+                  int lane_axes, F&& f) {
   const IndexWalk walk = index_walk(table, index, rule, lane_axes);
   T* const to = table.as<T>();
   const T* const from = rows.as<const T>();
   const auto* const at_index = index.as<const int64_t>();
   bool ok = true;
   for_each_run<3>(rows.shape, {walk.table, walk.index, rows.strides},
-                  [&](Offsets<3> at, int64_t length, Offsets<3> step) {
+                  [&](const Offsets<3>& at, int64_t length, const Offsets<3>& step) {
                     if (step[1] == 0) {
                       int64_t i = at_index[at[1]];
                       if (!walk.locate(i)) return void(ok = false);

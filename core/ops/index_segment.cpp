@@ -8,8 +8,8 @@
 namespace hesse {
 namespace {
 
-/// y[s] = the largest of the rows x[i] with ids[i] == s, entry by entry; -inf, the least integer or false where there are
-/// none. NaN wins. Inputs x, ids.
+/// y[s] = the largest of the rows x[i] with ids[i] == s, entry by entry; -inf, the least integer or false
+/// where there are none. NaN wins. Inputs x, ids.
 class SegmentMax final : public General {
  public:
   SegmentMax(int64_t length, IndexRule rule) : length_(length), rule_(std::move(rule)) {}
@@ -28,16 +28,19 @@ class SegmentMax final : public General {
       if constexpr (std::is_arithmetic_v<T>) {
         constexpr T least = std::is_floating_point_v<T> ? -std::numeric_limits<T>::infinity()
                                                         : std::numeric_limits<T>::lowest();
-        for_each_run<1>(out[0].shape, {out[0].strides}, [&](Offsets<1> at, int64_t n, Offsets<1> step) {
-          for (int64_t k = 0; k < n; ++k) out[0].as<T>()[at[0] + k * step[0]] = least;
-        });
-        combine_rows<T>(out[0], x[1], x[0], rule_, lane_axes, [](T& t, T r) { t = t >= r || t != t ? t : r; });
+        for_each_run<1>(out[0].shape, {out[0].strides},
+                        [&](const Offsets<1>& at, int64_t n, const Offsets<1>& step) {
+                          for (int64_t k = 0; k < n; ++k) out[0].as<T>()[at[0] + k * step[0]] = least;
+                        });
+        combine_rows<T>(out[0], x[1], x[0], rule_, lane_axes,
+                        [](T& t, T r) { t = t >= r || t != t ? t : r; });
       }
     });
   }
   bool has_lane_kernel() const override { return true; }
   // dy_s = sum of dx_i over those i of segment s with x_i = y_s, divided by their number.
-  MaybeArrays jvp(std::span<const Array> x, std::span<const Array> y, std::span<const MaybeArray> dx) const override {
+  MaybeArrays jvp(std::span<const Array> x, std::span<const Array> y,
+                  std::span<const MaybeArray> dx) const override {
     if (!dx[0]) return {std::nullopt};
     const Array attains = logical_or(equal(x[0], gather_rows(y[0], x[1], rule_)), isnan(x[0]));
     const auto total = [&](const Array& rows) { return scatter_add_rows(rows, x[1], length_, rule_); };
@@ -52,8 +55,9 @@ class SegmentMax final : public General {
 
 Array checked_ids(const std::string& function, const Array& x, const Array& ids, int64_t num_segments) {
   require(num_segments >= 0, function, ": num_segments=", num_segments, " must not be negative");
-  require(ids.ndim() == 1 && x.ndim() >= 1 && x.shape()[0] == ids.shape()[0], function, ": segment_ids of shape ",
-          ids.shape(), " must be one-dimensional with an entry for each row of x of shape ", x.shape());
+  require(ids.ndim() == 1 && x.ndim() >= 1 && x.shape()[0] == ids.shape()[0], function,
+          ": segment_ids of shape ", ids.shape(),
+          " must be one-dimensional with an entry for each row of x of shape ", x.shape());
   return checked_indices(function, ids);
 }
 

@@ -8,7 +8,8 @@ namespace {
 
 void check_update(std::span<const Aval> x, const IndexRule& rule) {
   require<TypeError>(x[1].dtype == DType::Int64, rule.function, ": indices must be int64, got ", x[1].dtype);
-  require<TypeError>(x[0].dtype == x[2].dtype, rule.function, ": dtypes ", x[0].dtype, " and ", x[2].dtype, " differ");
+  require<TypeError>(x[0].dtype == x[2].dtype, rule.function, ": dtypes ", x[0].dtype, " and ", x[2].dtype,
+                     " differ");
   const Shape rows = rows_shape(x[0].shape, x[1].shape, rule);
   require(rows == x[2].shape, rule.function, ": rows of shape ", x[2].shape, " do not fit, expected ", rows);
 }
@@ -30,7 +31,8 @@ Array is_last(const Array& index, int64_t length, const IndexRule& rule) {
   return equal(gather_rows(last, index, flat), position);
 }
 
-/// y = x; y[index] = rows (Set: the last of equal indices stays) or y[index] += rows (Add). Inputs x, index, rows.
+/// y = x; y[index] = rows (Set: the last of equal indices stays) or y[index] += rows (Add). Inputs x, index,
+/// rows.
 class UpdateRows final : public Linear {
  public:
   UpdateRows(Combine how, IndexRule rule) : how_(how), rule_(std::move(rule)) {}
@@ -38,7 +40,8 @@ class UpdateRows final : public Linear {
   Params params() const override { return rule_.params(); }
   Avals infer(std::span<const Aval> x) const override {
     check_update(x, rule_);
-    require<TypeError>(how_ == Combine::Set || x[0].dtype != DType::Key, rule_.function, ": keys cannot be added");
+    require<TypeError>(how_ == Combine::Set || x[0].dtype != DType::Key, rule_.function,
+                       ": keys cannot be added");
     return {x[0]};
   }
   void kernel(std::span<const View> x, std::span<const View> out, int lane_axes) const override {
@@ -63,7 +66,8 @@ class UpdateRows final : public Linear {
   // Set: x receives ct where no row was written, a row what it left in y. Add: x receives ct, rows ct[index].
   MaybeArray transpose(std::span<const Array> x, const Array& ct, int i) const override {
     const Array& index = x[1];
-    if (i == 0) return how_ == Combine::Add ? ct : update_rows(ct, index, zeros(x[2].shape(), ct.dtype()), how_, rule_);
+    if (i == 0)
+      return how_ == Combine::Add ? ct : update_rows(ct, index, zeros(x[2].shape(), ct.dtype()), how_, rule_);
     if (i == 1) return std::nullopt;
     const Array rows = gather_rows(ct, index, rule_);
     if (how_ == Combine::Add || index.size() <= 1) return rows;
@@ -94,15 +98,18 @@ class ExtremeRows final : public General {
       using T = typename decltype(tag)::type;
       if constexpr (std::is_arithmetic_v<T>) {
         if (how_ == Combine::Max)
-          combine_rows<T>(out[0], x[1], x[2], rule_, lane_axes, [](T& t, T r) { t = t >= r || t != t ? t : r; });
+          combine_rows<T>(out[0], x[1], x[2], rule_, lane_axes,
+                          [](T& t, T r) { t = t >= r || t != t ? t : r; });
         else
-          combine_rows<T>(out[0], x[1], x[2], rule_, lane_axes, [](T& t, T r) { t = t <= r || t != t ? t : r; });
+          combine_rows<T>(out[0], x[1], x[2], rule_, lane_axes,
+                          [](T& t, T r) { t = t <= r || t != t ? t : r; });
       }
     });
   }
   bool has_lane_kernel() const override { return true; }
   // dy = sum of the tangents of those that attain y, divided by their number.
-  MaybeArrays jvp(std::span<const Array> x, std::span<const Array> y, std::span<const MaybeArray> dx) const override {
+  MaybeArrays jvp(std::span<const Array> x, std::span<const Array> y,
+                  std::span<const MaybeArray> dx) const override {
     const DType dtype = y[0].dtype();
     const auto attains = [](const Array& a, const Array& b) { return logical_or(equal(a, b), isnan(a)); };
     const Array from_table = attains(x[0], y[0]), from_rows = attains(x[2], gather_rows(y[0], x[1], rule_));
@@ -127,7 +134,8 @@ class ExtremeRows final : public General {
 
 }  // namespace
 
-Array update_rows(const Array& table, const Array& indices, const Array& rows, Combine how, const IndexRule& rule) {
+Array update_rows(const Array& table, const Array& indices, const Array& rows, Combine how,
+                  const IndexRule& rule) {
   const Arrays in{table, indices, rows};
   if (how == Combine::Set || how == Combine::Add) return apply1(make_op<UpdateRows>(how, rule), in);
   return apply1(make_op<ExtremeRows>(how, rule), in);

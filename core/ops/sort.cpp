@@ -10,9 +10,10 @@
 namespace hesse {
 namespace {
 
-/// The order of sorting: NaN after everything else, whichever way; complex numbers by real, then by imaginary part.
-template <class T>
-bool precedes(const T& a, const T& b, bool descending) {
+/// The order of sorting: NaN after everything else, whichever way; complex numbers by real, then by imaginary
+/// part.
+template <bool descending = false, class T>
+bool precedes(const T& a, const T& b) {
   if constexpr (std::is_floating_point_v<T>) {
     if (a != a) return false;
     return b != b || (descending ? b < a : a < b);
@@ -28,8 +29,8 @@ bool precedes(const T& a, const T& b, bool descending) {
 }
 
 void require_ordered(std::string_view function, DType dtype) {
-  require<TypeError>(!is_complex(dtype) && dtype != DType::Key, function, ": ", dtype, " values have no order",
-                     is_complex(dtype) ? "; sort the real part or abs" : "");
+  require<TypeError>(!is_complex(dtype) && dtype != DType::Key, function, ": ", dtype,
+                     " values have no order", is_complex(dtype) ? "; sort the real part or abs" : "");
 }
 
 /// Calls f(offset of x, offset of y) for every line along `axis`; lane axes are lines of their own.
@@ -37,15 +38,26 @@ template <class F>
 void for_each_line(const View& x, const View& y, size_t axis, F&& f) {
   Shape shape = x.shape;
   shape[axis] = shape[axis] == 0 ? 0 : 1;
-  for_each_run<2>(shape, {x.strides, y.strides}, [&](Offsets<2> at, int64_t length, Offsets<2> step) {
-    for (int64_t k = 0; k < length; ++k) f(at[0] + k * step[0], at[1] + k * step[1]);
-  });
+  for_each_run<2>(shape, {x.strides, y.strides},
+                  [&](const Offsets<2>& at, int64_t length, const Offsets<2>& step) {
+                    for (int64_t k = 0; k < length; ++k) f(at[0] + k * step[0], at[1] + k * step[1]);
+                  });
 }
 
 struct Sorting {
   int64_t axis;
   bool descending;
   Params params() const { return {{"axis", axis}, {"descending", descending}}; }
+  /// Stable; `value` gives what an item is ordered by.
+  template <class T, class F>
+  void operator()(std::vector<T>& items, F&& value) const {
+    if (descending)
+      std::stable_sort(items.begin(), items.end(),
+                       [&](const T& a, const T& b) { return precedes<true>(value(a), value(b)); });
+    else
+      std::stable_sort(items.begin(), items.end(),
+                       [&](const T& a, const T& b) { return precedes(value(a), value(b)); });
+  }
 };
 
 /// Where each entry of the sorted line came from; equal entries keep their order.
@@ -67,9 +79,7 @@ class ArgSort final : public NonDifferentiable {
         const T* const line = x[0].as<const T>() + from;
         const int64_t step = x[0].strides[axis];
         std::iota(order.begin(), order.end(), int64_t{0});
-        std::stable_sort(order.begin(), order.end(), [&](int64_t a, int64_t b) {
-          return precedes(line[a * step], line[b * step], how_.descending);
-        });
+        how_(order, [&](int64_t i) { return line[i * step]; });
         for (size_t i = 0; i < order.size(); ++i)
           out[0].as<int64_t>()[to + static_cast<int64_t>(i) * out[0].strides[axis]] = order[i];
       });
@@ -94,13 +104,13 @@ class Sort final : public General {
   void kernel(std::span<const View> x, std::span<const View> out, int) const override {
     const auto axis = static_cast<size_t>(how_.axis);
     visit_dtype(x[0].dtype, [&](auto tag) {
-      using T = std::conditional_t<std::is_same_v<typename decltype(tag)::type, bool>, uint8_t, typename decltype(tag)::type>;
+      using T = std::conditional_t<std::is_same_v<typename decltype(tag)::type, bool>, uint8_t,
+                                   typename decltype(tag)::type>;
       std::vector<T> line(static_cast<size_t>(x[0].shape[axis]));
       for_each_line(x[0], out[0], axis, [&](int64_t from, int64_t to) {
         for (size_t i = 0; i < line.size(); ++i)
           line[i] = x[0].as<const T>()[from + static_cast<int64_t>(i) * x[0].strides[axis]];
-        std::stable_sort(line.begin(), line.end(),
-                         [&](const T& a, const T& b) { return precedes(a, b, how_.descending); });
+        how_(line, [](const T& v) { return v; });
         for (size_t i = 0; i < line.size(); ++i)
           out[0].as<T>()[to + static_cast<int64_t>(i) * out[0].strides[axis]] = line[i];
       });
@@ -109,7 +119,8 @@ class Sort final : public General {
   bool has_lane_kernel() const override { return true; }
   bool reads_output(int) const override { return false; }
   // dy = dx in the order of x
-  MaybeArrays jvp(std::span<const Array> x, std::span<const Array>, std::span<const MaybeArray> dx) const override {
+  MaybeArrays jvp(std::span<const Array> x, std::span<const Array>,
+                  std::span<const MaybeArray> dx) const override {
     if (!dx[0]) return {std::nullopt};
     return {take_along_axis(*dx[0], argsort(x[0], how_.axis, how_.descending), how_.axis)};
   }
@@ -126,7 +137,8 @@ class SearchSorted final : public NonDifferentiable {
   Params params() const override { return {{"right", right_}}; }
   Avals infer(std::span<const Aval> x) const override {
     require_ordered("searchsorted", x[0].dtype);
-    require(x[0].shape.size() == 1, "searchsorted: the sorted array must have one axis, got shape ", x[0].shape);
+    require(x[0].shape.size() == 1, "searchsorted: the sorted array must have one axis, got shape ",
+            x[0].shape);
     return {{x[1].shape, DType::Int64}};
   }
   void kernel(std::span<const View> x, std::span<const View> out, int lane_axes) const override {
@@ -137,7 +149,7 @@ class SearchSorted final : public NonDifferentiable {
     visit_dtype(x[0].dtype, [&](auto tag) {
       using T = typename decltype(tag)::type;
       for_each_run<3>(x[1].shape, {lanes, x[1].strides, out[0].strides},
-                      [&](Offsets<3> at, int64_t length, Offsets<3> step) {
+                      [&](const Offsets<3>& at, int64_t length, const Offsets<3>& step) {
                         for (int64_t k = 0; k < length; ++k) {
                           const T* const sorted = x[0].as<const T>() + at[0] + k * step[0];
                           const T value = x[1].as<const T>()[at[1] + k * step[1]];
@@ -145,7 +157,7 @@ class SearchSorted final : public NonDifferentiable {
                           while (lo < hi) {
                             const int64_t mid = lo + (hi - lo) / 2;
                             const T& entry = sorted[mid * stride];
-                            const bool before = right_ ? !precedes(value, entry, false) : precedes(entry, value, false);
+                            const bool before = right_ ? !precedes(value, entry) : precedes(entry, value);
                             before ? lo = mid + 1 : hi = mid;
                           }
                           out[0].as<int64_t>()[at[2] + k * step[2]] = lo;
@@ -169,7 +181,9 @@ void require_data(std::string_view function, const Array& x, std::string_view re
                       ", and the shape of the result would depend on its values; ", remedy);
 }
 
-Array int64s(const std::vector<int64_t>& v) { return Array::from<int64_t>(v, {static_cast<int64_t>(v.size())}); }
+Array int64s(const std::vector<int64_t>& v) {
+  return Array::from<int64_t>(v, {static_cast<int64_t>(v.size())});
+}
 
 }  // namespace
 
@@ -191,8 +205,10 @@ std::pair<Array, Array> topk(const Array& x, int64_t k, int64_t axis, bool large
 Array searchsorted(const Array& sorted, const Array& values, const std::string& side) {
   require(side == "left" || side == "right", "searchsorted: side '", side, "' is neither left nor right");
   DType dtype = sorted.dtype();
-  if (values.dtype() != dtype && !values.is_weak()) dtype = promote(dtype, values.dtype());
-  else if (is_inexact(values.dtype()) && !is_inexact(dtype)) dtype = values.dtype();
+  if (values.dtype() != dtype && !values.is_weak())
+    dtype = promote(dtype, values.dtype());
+  else if (is_inexact(values.dtype()) && !is_inexact(dtype))
+    dtype = values.dtype();
   return apply1(make_op<SearchSorted>(side == "right"), {converted(sorted, dtype), converted(values, dtype)});
 }
 
@@ -207,7 +223,8 @@ Arrays unique(const Array& x) {
   visit_dtype(x.dtype(), [&](auto tag) {
     using T = typename decltype(tag)::type;
     const auto entry = [&](int64_t i) -> const T& { return v.as<const T>()[i]; };
-    std::stable_sort(order.begin(), order.end(), [&](int64_t a, int64_t b) { return precedes(entry(a), entry(b), false); });
+    std::stable_sort(order.begin(), order.end(),
+                     [&](int64_t a, int64_t b) { return precedes(entry(a), entry(b)); });
     for (const int64_t i : order) {
       if (first.empty() || !(entry(i) == entry(first.back()))) {  // NaN differs from NaN
         first.push_back(i);
@@ -229,7 +246,7 @@ Arrays nonzero(const Array& x) {
   visit_dtype(x.dtype(), [&](auto tag) {
     using T = typename decltype(tag)::type;
     int64_t position = 0;
-    for_each_run<1>(v.shape, {v.strides}, [&](Offsets<1> at, int64_t length, Offsets<1> step) {
+    for_each_run<1>(v.shape, {v.strides}, [&](const Offsets<1>& at, int64_t length, const Offsets<1>& step) {
       for (int64_t k = 0; k < length; ++k, ++position) {
         if (v.as<const T>()[at[0] + k * step[0]] == T{}) continue;
         int64_t rest = position;

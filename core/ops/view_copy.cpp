@@ -13,7 +13,9 @@ class Copy final : public Linear {
  public:
   std::string_view name() const override { return "copy"; }
   Avals infer(std::span<const Aval> x) const override { return {x[0]}; }
-  void kernel(std::span<const View> x, std::span<const View> out, int) const override { copy_elements(x[0], out[0]); }
+  void kernel(std::span<const View> x, std::span<const View> out, int) const override {
+    copy_elements(x[0], out[0]);
+  }
   bool has_lane_kernel() const override { return true; }
   MaybeArray transpose(std::span<const Array>, const Array& ct, int) const override { return ct; }
 };
@@ -26,25 +28,28 @@ void copy_elements(const View& from, const View& to) {
     using T = typename decltype(tag)::type;
     const T* const f = from.as<const T>();
     T* const t = to.as<T>();
-    for_each_run<2>(to.shape, {from.strides, to.strides}, [&](Offsets<2> at, int64_t length, Offsets<2> step) {
-      if (step[0] == 1 && step[1] == 1) {
-        std::memcpy(t + at[1], f + at[0], static_cast<size_t>(length) * sizeof(T));
-      } else {
-        for (int64_t k = 0; k < length; ++k) std::memcpy(t + at[1] + k * step[1], f + at[0] + k * step[0], sizeof(T));
-      }
-    });
+    for_each_run<2>(to.shape, {from.strides, to.strides},
+                    [&](const Offsets<2>& at, int64_t length, const Offsets<2>& step) {
+                      if (step[0] == 1 && step[1] == 1) {
+                        std::memcpy(t + at[1], f + at[0], static_cast<size_t>(length) * sizeof(T));
+                      } else {
+                        for (int64_t k = 0; k < length; ++k)
+                          std::memcpy(t + at[1] + k * step[1], f + at[0] + k * step[0], sizeof(T));
+                      }
+                    });
   });
 }
 
 void fill_zero(const View& to) {
   const auto width = static_cast<size_t>(itemsize(to.dtype));
   char* const t = to.as<char>();
-  for_each_run<1>(to.shape, {to.strides}, [&](Offsets<1> at, int64_t length, Offsets<1> step) {
+  for_each_run<1>(to.shape, {to.strides}, [&](const Offsets<1>& at, int64_t length, const Offsets<1>& step) {
     char* const p = t + at[0] * static_cast<int64_t>(width);
     if (step[0] == 1) {
       std::memset(p, 0, static_cast<size_t>(length) * width);
     } else {
-      for (int64_t k = 0; k < length; ++k) std::memset(p + k * step[0] * static_cast<int64_t>(width), 0, width);
+      for (int64_t k = 0; k < length; ++k)
+        std::memset(p + k * step[0] * static_cast<int64_t>(width), 0, width);
     }
   });
 }

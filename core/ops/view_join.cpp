@@ -23,9 +23,10 @@ class Concatenate final : public Linear {
       const Shape& s = x[i].shape;
       bool fits = s.size() == out.shape.size() && s[axis_] != kDynamic;
       for (size_t d = 0; fits && d < s.size(); ++d) fits = d == axis_ || s[d] == out.shape[d];
-      require(fits, "concatenate: operand ", i, " of shape ", s, " does not fit operand 0 of shape ", x[0].shape,
-              "; all axes but axis ", axis_, " must agree");
-      require<TypeError>(x[i].dtype == out.dtype, "concatenate: dtypes ", out.dtype, " and ", x[i].dtype, " differ");
+      require(fits, "concatenate: operand ", i, " of shape ", s, " does not fit operand 0 of shape ",
+              x[0].shape, "; all axes but axis ", axis_, " must agree");
+      require<TypeError>(x[i].dtype == out.dtype, "concatenate: dtypes ", out.dtype, " and ", x[i].dtype,
+                         " differ");
       if (i > 0) out.shape[axis_] += s[axis_];
     }
     return {out};
@@ -116,8 +117,8 @@ Array roll(const Array& x, const Axes& shift, const OptAxes& axes) {
     require(shift.size() == 1, "roll: shift=", shift, " must be one number when axes are not given");
     return reshape(roll(flatten(x), shift, Axes{0}), x.shape());
   }
-  require(shift.size() == axes->size() || shift.size() == 1 || axes->size() == 1, "roll: shift=", shift, " and axes=",
-          *axes, " must have one length");
+  require(shift.size() == axes->size() || shift.size() == 1 || axes->size() == 1, "roll: shift=", shift,
+          " and axes=", *axes, " must have one length");
   Array y = x;
   const size_t count = shift.empty() || axes->empty() ? 0 : std::max(shift.size(), axes->size());
   for (size_t i = 0; i < count; ++i) {
@@ -160,8 +161,8 @@ Array repeat(const Array& x, int64_t repeats, OptAxis axis) {
 Array pad(const Array& x, const std::vector<std::pair<int64_t, int64_t>>& widths, const Array& value,
           const std::string& mode) {
   const size_t n = x.ndim();
-  require(widths.size() == n || widths.size() == 1, "pad: got ", widths.size(), " pairs of widths for the ", n,
-          " axes of x of shape ", x.shape(), "; give one for each axis, or one for all");
+  require(widths.size() == n || widths.size() == 1, "pad: got ", widths.size(), " pairs of widths for the ",
+          n, " axes of x of shape ", x.shape(), "; give one for each axis, or one for all");
   require(mode == "constant" || mode == "edge" || mode == "reflect" || mode == "wrap", "pad: mode '", mode,
           "' is not one of constant, edge, reflect, wrap");
   const auto width = [&](size_t i) { return widths[widths.size() == 1 ? 0 : i]; };
@@ -169,9 +170,10 @@ Array pad(const Array& x, const std::vector<std::pair<int64_t, int64_t>>& widths
   Dims start;
   for (size_t i = 0; i < n; ++i) {
     const auto [before, after] = width(i);
-    require(before >= 0 && after >= 0, "pad: widths (", before, ", ", after, ") of axis ", i, " must not be negative");
-    require(mode == "constant" || shape[i] > 0 || before + after == 0, "pad: axis ", i, " of x of shape ", x.shape(),
-            " is empty: mode '", mode, "' has nothing to repeat; use mode 'constant'");
+    require(before >= 0 && after >= 0, "pad: widths (", before, ", ", after, ") of axis ", i,
+            " must not be negative");
+    require(mode == "constant" || shape[i] > 0 || before + after == 0, "pad: axis ", i, " of x of shape ",
+            x.shape(), " is empty: mode '", mode, "' has nothing to repeat; use mode 'constant'");
     start.push_back(before);
     shape[i] += before + after;
   }
@@ -181,7 +183,8 @@ Array pad(const Array& x, const std::vector<std::pair<int64_t, int64_t>>& widths
       const auto [before, after] = width(i);
       if (before + after == 0) continue;
       const std::vector<int64_t> source = padding_source(mode, x.shape()[i], before, after);
-      y = take(y, Array::from<int64_t>(source, Shape{static_cast<int64_t>(source.size())}), static_cast<int64_t>(i));
+      y = take(y, Array::from<int64_t>(source, Shape{static_cast<int64_t>(source.size())}),
+               static_cast<int64_t>(i));
     }
     return y;
   }

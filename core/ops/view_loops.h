@@ -9,9 +9,9 @@ namespace hesse {
 template <size_t N>
 using Offsets = std::array<int64_t, N>;
 
-/// Walks N operands together over `shape` in row-major order: run(offsets, length, steps) for every innermost run, where
-/// entry k of operand i lies at offsets[i] + k * steps[i]. Axes that are contiguous in all operands are joined, axes of
-/// length one dropped. Every strides list has the length of `shape`.
+/// Walks N operands together over `shape` in row-major order: run(offsets, length, steps) for every innermost
+/// run, where entry k of operand i lies at offsets[i] + k * steps[i]. Axes that are contiguous in all
+/// operands are joined, axes of length one dropped. Every strides list has the length of `shape`.
 template <size_t N, class F>
 void for_each_run(const Shape& shape, const std::array<Strides, N>& strides, F&& run) {
   Shape lengths;
@@ -57,11 +57,16 @@ struct Block16 {
 template <class F>
 decltype(auto) visit_itemsize(DType dtype, F&& f) {
   switch (itemsize(dtype)) {
-    case 1: return f(TypeTag<uint8_t>{});
-    case 2: return f(TypeTag<uint16_t>{});
-    case 4: return f(TypeTag<uint32_t>{});
-    case 8: return f(TypeTag<uint64_t>{});
-    default: return f(TypeTag<Block16>{});
+    case 1:
+      return f(TypeTag<uint8_t>{});
+    case 2:
+      return f(TypeTag<uint16_t>{});
+    case 4:
+      return f(TypeTag<uint32_t>{});
+    case 8:
+      return f(TypeTag<uint64_t>{});
+    default:
+      return f(TypeTag<Block16>{});
   }
 }
 

@@ -36,9 +36,11 @@ void check_part(std::string_view function, const Part& part, const Shape& shape)
       continue;
     }
     const int64_t last = start + (size - 1) * step;
-    ok = size == 0 || (size > 0 && step != 0 && std::min(start, last) >= 0 && std::max(start, last) < shape[i]);
+    ok = size == 0 ||
+         (size > 0 && step != 0 && std::min(start, last) >= 0 && std::max(start, last) < shape[i]);
   }
-  require(ok, function, ": start ", part.start, ", size ", part.size, ", step ", part.step, " do not fit shape ", shape);
+  require(ok, function, ": start ", part.start, ", size ", part.size, ", step ", part.step,
+          " do not fit shape ", shape);
 }
 
 /// y = 0; y[start + i * step] = x[i].
@@ -74,7 +76,9 @@ class SlicePart final : public Linear {
  public:
   explicit SlicePart(Part part) : part_(std::move(part)) {}
   std::string_view name() const override { return "slice"; }
-  Params params() const override { return {{"start", part_.start}, {"size", part_.size}, {"step", part_.step}}; }
+  Params params() const override {
+    return {{"start", part_.start}, {"size", part_.size}, {"step", part_.step}};
+  }
   Avals infer(std::span<const Aval> x) const override {
     check_part("slice", part_, x[0].shape);
     Shape shape = part_.size;
@@ -85,7 +89,8 @@ class SlicePart final : public Linear {
   // The part that was just written into zeros.
   MaybeArray simplify(std::span<const Array> x) const override {
     const Array* a = operand_of(x[0], "unslice");
-    if (a && x[0].node()->op()->equals(Unslice(x[0].shape(), part_.start, part_.step)) && a->shape() == part_.size)
+    if (a && x[0].node()->op()->equals(Unslice(x[0].shape(), part_.start, part_.step)) &&
+        a->shape() == part_.size)
       return *a;
     return view_of_constant(*this, x[0]);
   }
@@ -106,7 +111,8 @@ class UpdatePart final : public Linear {
   Params params() const override { return {{"start", start_}, {"step", step_}}; }
   Avals infer(std::span<const Aval> x) const override {
     check_part("update_slice", {start_, x[1].shape, step_}, x[0].shape);
-    require<TypeError>(x[0].dtype == x[1].dtype, "update_slice: dtypes ", x[0].dtype, " and ", x[1].dtype, " differ");
+    require<TypeError>(x[0].dtype == x[1].dtype, "update_slice: dtypes ", x[0].dtype, " and ", x[1].dtype,
+                       " differ");
     return {x[0]};
   }
   void kernel(std::span<const View> x, std::span<const View> out, int) const override {
@@ -150,8 +156,8 @@ Array update_part(const Array& x, const Array& y, const Part& part) {
 
 Array slice(const Array& x, const Dims& start, const Dims& stop, const Dims& step) {
   const size_t n = x.ndim();
-  require(start.size() == n && stop.size() == n && step.size() == n, "slice: start=", start, ", stop=", stop, ", step=",
-          step, " must have one entry for each of the ", n, " axes of x of shape ", x.shape());
+  require(start.size() == n && stop.size() == n && step.size() == n, "slice: start=", start, ", stop=", stop,
+          ", step=", step, " must have one entry for each of the ", n, " axes of x of shape ", x.shape());
   Part part{start, Dims(n, 0), step};
   for (size_t i = 0; i < n; ++i) {
     require(step[i] != 0, "slice: step=", step, " has a zero");
@@ -178,7 +184,8 @@ Arrays split(const Array& x, const std::vector<int64_t>& indices, int64_t axis) 
   const auto clipped = [n](int64_t i) { return std::clamp<int64_t>(i < 0 ? i + n : i, 0, n); };
   Arrays out;
   for (size_t k = 0; k <= indices.size(); ++k) {
-    const int64_t from = k == 0 ? 0 : clipped(indices[k - 1]), to = k == indices.size() ? n : clipped(indices[k]);
+    const int64_t from = k == 0 ? 0 : clipped(indices[k - 1]),
+                  to = k == indices.size() ? n : clipped(indices[k]);
     Part part = Part::whole(x.shape());
     part.start[a] = from;
     part.size[a] = std::max<int64_t>(to - from, 0);
@@ -189,8 +196,8 @@ Arrays split(const Array& x, const std::vector<int64_t>& indices, int64_t axis) 
 
 Arrays split(const Array& x, int64_t sections, int64_t axis) {
   const int64_t n = x.shape()[static_cast<size_t>(normalize_axis("split", axis, x.ndim()))];
-  require(sections > 0 && n % sections == 0, "split: axis ", axis, " of length ", n, " does not divide into ", sections,
-          " equal sections; give the positions instead");
+  require(sections > 0 && n % sections == 0, "split: axis ", axis, " of length ", n, " does not divide into ",
+          sections, " equal sections; give the positions instead");
   std::vector<int64_t> indices;
   for (int64_t k = 1; k < sections; ++k) indices.push_back(k * (n / sections));
   return split(x, indices, axis);

@@ -23,7 +23,9 @@ Array count(const Shape& shape) {  // 0, 1, 2, ...
   for (size_t i = 0; i < v.size(); ++i) v[i] = static_cast<double>(i);
   return f64(v, shape);
 }
-Array mask(const std::vector<int>& v, const Shape& shape) { return astype(ints({v.begin(), v.end()}, shape), kBool); }
+Array mask(const std::vector<int>& v, const Shape& shape) {
+  return astype(ints({v.begin(), v.end()}, shape), kBool);
+}
 
 void expect_equal(const Array& a, const Shape& shape, const Values& values) {
   EXPECT_EQ(a.shape(), shape);
@@ -69,7 +71,8 @@ TEST(View, BroadcastIsAViewAndItsTransposeSums) {
   expect_equal(y, {3, 2, 2}, {1, 1, 2, 2, 1, 1, 2, 2, 1, 1, 2, 2});
   expect_equal(pulled_back([](const Array& a) { return broadcast_to(a, {3, 2, 2}); }, x), {2, 1}, {33, 45});
   expect_equal(pulled_back([](const Array& a) { return broadcast_to(a, {0, 2, 1}); }, x), {2, 1}, {0, 0});
-  expect_error<ValueError>([&] { broadcast_to(x, {3}); }, "broadcast_to: cannot broadcast shape (2, 1) to (3,)");
+  expect_error<ValueError>([&] { broadcast_to(x, {3}); },
+                           "broadcast_to: cannot broadcast shape (2, 1) to (3,)");
 }
 
 TEST(View, AxesMove) {
@@ -81,11 +84,20 @@ TEST(View, AxesMove) {
   EXPECT_EQ(expand_dims(x, {0, -1}).shape(), Shape({1, 2, 3, 4, 1}));
   EXPECT_EQ(squeeze(expand_dims(x, {0, -1})).shape(), x.shape());
   expect_equal(matrix_transpose(count({2, 2})), {2, 2}, {0, 2, 1, 3});
-  expect_equal(pulled_back([](const Array& a) { return transpose(a, Axes{1, 2, 0}); }, count({1, 2, 2})), {1, 2, 2},
-               {1, 2, 3, 4});
-  expect_error<ValueError>([&] { transpose(x, Axes{0, 1}); }, "transpose: axes=(0, 1) must name each of the 3 axes");
+  expect_equal(pulled_back(
+                   [](const Array& a) {
+                     return transpose(a, Axes{1, 2, 0});
+                   },
+                   count({1, 2, 2})),
+               {1, 2, 2}, {1, 2, 3, 4});
+  expect_error<ValueError>(
+      [&] {
+        transpose(x, Axes{0, 1});
+      },
+      "transpose: axes=(0, 1) must name each of the 3 axes");
   expect_error<ValueError>([&] { transpose(x, Axes{0, 1, 1}); }, "names axis 1 twice");
-  expect_error<ValueError>([&] { squeeze(x, Axes{1}); }, "squeeze: axis 1 of x of shape (2, 3, 4) has length 3");
+  expect_error<ValueError>([&] { squeeze(x, Axes{1}); },
+                           "squeeze: axis 1 of x of shape (2, 3, 4) has length 3");
   expect_error<IndexError>([&] { swapaxes(x, 0, 3); }, "swapaxes: axis 3 is out of range");
 }
 
@@ -97,7 +109,8 @@ TEST(Movement, SlicesAndTheirTranspose) {
   expect_equal(pulled_back([](const Array& a) { return slice(a, {4}, {0}, {-2}); }, x), {5}, {0, 0, 2, 0, 1});
   const Arrays parts = split(x, std::vector<int64_t>{1, -1});
   expect_equal(parts[1], {3}, {1, 2, 3});
-  expect_error<ValueError>([&] { split(x, 2); }, "split: axis 0 of length 5 does not divide into 2 equal sections");
+  expect_error<ValueError>([&] { split(x, 2); },
+                           "split: axis 0 of length 5 does not divide into 2 equal sections");
   expect_equal(unstack(count({2, 2}), 1)[1], {2}, {1, 3});
 }
 
@@ -107,9 +120,18 @@ TEST(Movement, JoinsRepeatsPads) {
   expect_equal(concatenate({x, f64({8, 9}, {2, 1})}, 1), {2, 3}, {0, 1, 8, 2, 3, 9});
   expect_equal(stack({f64({1, 2}), f64({3, 4})}, -1), {2, 2}, {1, 3, 2, 4});
   EXPECT_EQ(stack({Array(1.0), astype(Array(2.0), kFloat32)}).dtype(), kFloat32);
-  expect_error<ValueError>([&] { concatenate({x, count({3})}); }, "concatenate: operand 1 of shape (3,) does not fit");
+  expect_error<ValueError>(
+      [&] {
+        concatenate({x, count({3})});
+      },
+      "concatenate: operand 1 of shape (3,) does not fit");
   expect_error<ValueError>([&] { concatenate({Array(1.0), Array(2.0)}); }, "use stack for scalars");
-  expect_equal(pulled_back([](const Array& a) { return concatenate({a, f64({5}), a}, 0); }, count({2})), {2}, {5, 7});
+  expect_equal(pulled_back(
+                   [](const Array& a) {
+                     return concatenate({a, f64({5}), a}, 0);
+                   },
+                   count({2})),
+               {2}, {5, 7});
   expect_equal(roll(count({5}), {2}), {5}, {3, 4, 0, 1, 2});
   expect_equal(roll(x, {1, -1}, Axes{0, 1}), {2, 2}, {3, 2, 1, 0});
   expect_equal(tile(f64({1, 2}), {2, 2}), {2, 4}, {1, 2, 1, 2, 1, 2, 1, 2});
@@ -120,7 +142,12 @@ TEST(Movement, JoinsRepeatsPads) {
   expect_equal(pad(count({3}), {{2, 4}}, 0.0, "reflect"), {9}, {2, 1, 0, 1, 2, 1, 0, 1, 2});
   expect_equal(pad(count({3}), {{2, 2}}, 0.0, "edge"), {7}, {0, 0, 0, 1, 2, 2, 2});
   expect_equal(pad(count({3}), {{4, 1}}, 0.0, "wrap"), {8}, {2, 0, 1, 2, 0, 1, 2, 0});
-  expect_equal(pulled_back([](const Array& a) { return pad(a, {{2, 2}}, 0.0, "edge"); }, count({2})), {2}, {6, 15});
+  expect_equal(pulled_back(
+                   [](const Array& a) {
+                     return pad(a, {{2, 2}}, 0.0, "edge");
+                   },
+                   count({2})),
+               {2}, {6, 15});
   expect_error<ValueError>([&] { pad(count({0}), {{1, 1}}, 0.0, "edge"); }, "has nothing to repeat");
 }
 
@@ -132,8 +159,13 @@ TEST(Index, BasicIndexing) {
   expect_equal(getitem(x, {Slice{5, {}, {}}}), {0, 4}, {});
   expect_equal(getitem(x, {Slice{-100, 100, 100}, Slice{100, -100, -3}}), {1, 2}, {3, 0});
   expect_equal(getitem(x, {}), {3, 4}, count({3, 4}).to_vector<double>());
-  expect_error<IndexError>([&] { getitem(x, {int64_t{3}}); }, "getitem: index 3 is out of range for axis 0 of length 3");
-  expect_error<IndexError>([&] { getitem(x, {Slice{}, Slice{}, Slice{}}); }, "getitem: too many indices: 3 for the 2 axes");
+  expect_error<IndexError>([&] { getitem(x, {int64_t{3}}); },
+                           "getitem: index 3 is out of range for axis 0 of length 3");
+  expect_error<IndexError>(
+      [&] {
+        getitem(x, {Slice{}, Slice{}, Slice{}});
+      },
+      "getitem: too many indices: 3 for the 2 axes");
   expect_error<IndexError>([&] { getitem(x, {Ellipsis{}, Ellipsis{}}); }, "only one '...'");
   expect_error<ValueError>([&] { getitem(x, {Slice{{}, {}, 0}}); }, "step of a slice is zero");
 }
@@ -143,18 +175,29 @@ TEST(Index, ArraysStandWhereNumPyPutsThem) {
   expect_equal(getitem(x, {i, j, int64_t{3}}), {2}, {23, 3});
   EXPECT_EQ(getitem(x, {Slice{}, j, ints({0, 1, 3}, {3, 1})}).shape(), Shape({2, 3, 2}));
   EXPECT_EQ(getitem(x, {i, Slice{}, j}).shape(), Shape({2, 3}));
-  EXPECT_EQ(getitem(x, {int64_t{0}, Slice{}, j}).shape(), Shape({2, 3}));       // the integer counts as an array
-  EXPECT_EQ(getitem(x, {Slice{}, j, NewAxis{}, i}).shape(), Shape({2, 2, 1}));  // apart: the arrays come first
+  EXPECT_EQ(getitem(x, {int64_t{0}, Slice{}, j}).shape(), Shape({2, 3}));  // the integer counts as an array
+  EXPECT_EQ(getitem(x, {Slice{}, j, NewAxis{}, i}).shape(),
+            Shape({2, 2, 1}));  // apart: the arrays come first
   expect_equal(getitem(x, {int64_t{0}, Slice{}, j}), {2, 3}, {2, 6, 10, 0, 4, 8});
   expect_equal(getitem(count({2, 2}), {mask({1, 0, 0, 1}, {2, 2})}), {2}, {0, 3});
   expect_equal(getitem(count({3, 2}), {mask({1, 0, 1}, {3}), int64_t{1}}), {2}, {1, 5});
   EXPECT_EQ(getitem(x, {Array(true)}).shape(), Shape({1, 2, 3, 4}));
   EXPECT_EQ(getitem(x, {Array(false)}).shape(), Shape({0, 2, 3, 4}));
-  expect_error<IndexError>([&] { getitem(x, {i, ints({0, 3})}); },
-                           "getitem: index 3 at position 1 is out of range for axis 1 of length 3");
-  expect_error<IndexError>([&] { getitem(x, {f64({1})}); }, "getitem: indices must be integers, got float64[1]");
-  expect_error<IndexError>([&] { getitem(x, {mask({1}, {1})}); }, "boolean mask of shape (1,) does not fit axis 0");
-  expect_equal(pulled_back([&](const Array& a) { return getitem(a, {ints({0, 1, 0})}); }, count({2})), {2}, {4, 2});
+  expect_error<IndexError>(
+      [&] {
+        getitem(x, {i, ints({0, 3})});
+      },
+      "getitem: index 3 at position 1 is out of range for axis 1 of length 3");
+  expect_error<IndexError>([&] { getitem(x, {f64({1})}); },
+                           "getitem: indices must be integers, got float64[1]");
+  expect_error<IndexError>([&] { getitem(x, {mask({1}, {1})}); },
+                           "boolean mask of shape (1,) does not fit axis 0");
+  expect_equal(pulled_back(
+                   [&](const Array& a) {
+                     return getitem(a, {ints({0, 1, 0})});
+                   },
+                   count({2})),
+               {2}, {4, 2});
 }
 
 TEST(Index, AMaskThatIsASymbolNamesTheRemedy) {
@@ -172,14 +215,21 @@ TEST(Index, UpdatesWithRepeatedIndices) {
   expect_equal(at_update(add(x, 1.0), {i}, y, Update::Multiply), {3}, {300, 2, 60});
   expect_equal(at_update(x, {i}, f64({-1, 1, -2}), Update::Min), {3}, {-2, 1, 1});
   expect_equal(at_update(x, {i}, f64({4, 1, 3}), Update::Max), {3}, {4, 1, 2});
-  expect_equal(at_update(count({2, 3}), {Slice{}, int64_t{-1}}, Array(7.0), Update::Set), {2, 3}, {0, 1, 7, 3, 4, 7});
+  expect_equal(at_update(count({2, 3}), {Slice{}, int64_t{-1}}, Array(7.0), Update::Set), {2, 3},
+               {0, 1, 7, 3, 4, 7});
   expect_equal(at_update(count({2, 3}), {Slice{1, {}, {}}, ints({2, 0})}, f64({7, 8}), Update::Set), {2, 3},
                {0, 1, 2, 8, 4, 7});
   expect_equal(at_update(x, {mask({1, 0, 1}, {3})}, Array(-1), Update::Set), {3}, {-1, 1, -1});
-  expect_error<IndexError>([&] { at_update(x, {ints({1, -4})}, f64({1}), Update::Add); },
-                           "at[].add: index -4 at position 1 is out of range for axis 0 of length 3");
-  expect_error<ValueError>([&] { at_update(x, {Slice{1, {}, {}}}, y, Update::Set); },
-                           "at[].set: values of shape (3,) do not broadcast to the indexed shape (2,)");
+  expect_error<IndexError>(
+      [&] {
+        at_update(x, {ints({1, -4})}, f64({1}), Update::Add);
+      },
+      "at[].add: index -4 at position 1 is out of range for axis 0 of length 3");
+  expect_error<ValueError>(
+      [&] {
+        at_update(x, {Slice{1, {}, {}}}, y, Update::Set);
+      },
+      "at[].set: values of shape (3,) do not broadcast to the indexed shape (2,)");
   expect_error<TypeError>([&] { at_update(ints({1}), {int64_t{0}}, f64({1.5}, {}), Update::Set); },
                           "at[].set: values of dtype float64 do not fit an array of dtype int64");
 }
@@ -203,11 +253,23 @@ TEST(Index, TakeAndItsTranspose) {
   expect_equal(take(x, ints({2, 0, -1}), 1), {2, 3}, {2, 0, 2, 5, 3, 5});
   expect_equal(take(x, ints({4, 0}, {2, 1})), {2, 1}, {4, 0});
   expect_equal(take_along_axis(x, ints({1, 0}, {2, 1}), 1), {2, 1}, {1, 3});
-  expect_equal(pulled_back([](const Array& a) { return take(a, ints({2, 2, 0}), 1); }, x), {2, 3}, {3, 0, 3, 6, 0, 9});
-  expect_equal(pulled_back([](const Array& a) { return take_along_axis(a, ints({1, 1}, {1, 2}), 1); }, x), {2, 3},
-               {0, 3, 0, 0, 7, 0});
-  expect_error<IndexError>([&] { take(count({5}), ints({0, 7}), 0); },
-                           "take: index 7 at position 1 is out of range for axis 0 of length 5");
+  expect_equal(pulled_back(
+                   [](const Array& a) {
+                     return take(a, ints({2, 2, 0}), 1);
+                   },
+                   x),
+               {2, 3}, {3, 0, 3, 6, 0, 9});
+  expect_equal(pulled_back(
+                   [](const Array& a) {
+                     return take_along_axis(a, ints({1, 1}, {1, 2}), 1);
+                   },
+                   x),
+               {2, 3}, {0, 3, 0, 0, 7, 0});
+  expect_error<IndexError>(
+      [&] {
+        take(count({5}), ints({0, 7}), 0);
+      },
+      "take: index 7 at position 1 is out of range for axis 0 of length 5");
   expect_error<IndexError>([&] { take(count({0}), ints({0}), 0); }, "out of range for axis 0 of length 0");
 }
 
@@ -215,12 +277,21 @@ TEST(Index, Segments) {
   const Array x = f64({1, 2, 3, 4, 5, 6}, {3, 2}), ids = ints({1, 1, 3});
   expect_equal(segment_sum(x, ids, 4), {4, 2}, {0, 0, 4, 6, 0, 0, 5, 6});
   expect_equal(segment_max(x, ids, 4), {4, 2}, {-kInf, -kInf, 3, 4, -kInf, -kInf, 5, 6});
-  expect_equal(pulled_back([&](const Array& a) { return segment_max(a, ids, 4); }, f64({1, 4, 3, 4, 5, 6}, {3, 2})),
-               {3, 2}, {0, 2, 3, 2, 7, 8});
-  expect_error<IndexError>([&] { segment_sum(x, ints({0, 7, 1}), 5); },
-                           "segment_sum: index 7 at position 1 is out of range for 5 segments; did you mean num_segments=8?");
-  expect_error<IndexError>([&] { segment_sum(x, ints({0, -1, 1}), 5); }, "index -1 at position 1 is negative");
-  expect_error<ValueError>([&] { segment_sum(x, ints({0}), 5); }, "must be one-dimensional with an entry for each row");
+  expect_equal(
+      pulled_back([&](const Array& a) { return segment_max(a, ids, 4); }, f64({1, 4, 3, 4, 5, 6}, {3, 2})),
+      {3, 2}, {0, 2, 3, 2, 7, 8});
+  expect_error<IndexError>(
+      [&] {
+        segment_sum(x, ints({0, 7, 1}), 5);
+      },
+      "segment_sum: index 7 at position 1 is out of range for 5 segments; did you mean num_segments=8?");
+  expect_error<IndexError>(
+      [&] {
+        segment_sum(x, ints({0, -1, 1}), 5);
+      },
+      "index -1 at position 1 is negative");
+  expect_error<ValueError>([&] { segment_sum(x, ints({0}), 5); },
+                           "must be one-dimensional with an entry for each row");
 }
 
 TEST(Sort, OrderIsStableAndNaNComesLast) {
@@ -261,7 +332,10 @@ TEST(View, ViewsOfViewsAndOfConstantsAreMerged) {
   };
   EXPECT_EQ(equations([](const Array& a) { return transpose(transpose(a)); }), 0);
   EXPECT_EQ(equations([](const Array& a) { return reshape(reshape(a, {6}), {3, 2}); }), 1);
-  EXPECT_EQ(equations([](const Array& a) { return broadcast_to(broadcast_to(a, {4, 2, 3}), {5, 4, 2, 3}); }), 1);
+  EXPECT_EQ(equations([](const Array& a) {
+              return broadcast_to(broadcast_to(a, {4, 2, 3}), {5, 4, 2, 3});
+            }),
+            1);
   EXPECT_EQ(equations([](const Array& a) { return slice(pad(a, {{1, 1}}), {1, 1}, {3, 4}, {1, 1}); }), 0);
   const Array constant = count({3, 2});
   EXPECT_EQ(equations([&](const Array& a) { return add(a, transpose(constant)); }), 1);
