@@ -1,0 +1,43 @@
+"""Puts tests/support on the path; collects and prints the coverage of the op table."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "tests" / "support"))
+
+import op_coverage  # noqa: E402
+
+
+def pytest_addoption(parser):
+    parser.addoption("--write-coverage", action="store_true", help="write the op table's coverage to docs/op-coverage.md")
+
+
+def pytest_configure(config):
+    config.stash[op_coverage.KEY] = op_coverage.Coverage()
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    outcome = yield
+    if call.when == "call":
+        coverage = item.config.stash[op_coverage.KEY]
+        for op, column in getattr(item, "op_coverage", ()):
+            coverage.record(op, column, outcome.get_result().outcome)
+
+
+def pytest_terminal_summary(terminalreporter, config):
+    coverage = config.stash[op_coverage.KEY]
+    if coverage.empty():
+        return
+    terminalreporter.section("op table: coverage")
+    for line in coverage.lines():
+        terminalreporter.line(line)
+    if config.getoption("--write-coverage"):
+        path = ROOT / "docs" / "op-coverage.md"
+        path.write_text(coverage.markdown())
+        terminalreporter.line(f"written to {path.relative_to(ROOT)}")
