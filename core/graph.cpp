@@ -34,8 +34,9 @@ struct GraphBuilder {
   std::map<Key2, Array> constants;
 
   bool inside(const Array& a) const { return a.is_symbol() && a.node()->trace() == trace; }
-  static Array resolve(Array a) {  // through identities
-    while (a.node() && a.node()->trace() && a.node()->op() == identity_op() && !a.node()->inputs().empty())
+  // Through identities of this trace; those outside are leaves of derivatives that are being taken.
+  Array resolve(Array a) const {
+    while (a.node() && a.node()->trace() == trace && a.node()->op() == identity_op() && !a.node()->inputs().empty())
       a = a.node()->inputs()[0];
     return a;
   }

@@ -22,6 +22,10 @@ class IdentityOp final : public Linear {
   Arrays eval(std::span<const Array> x) const override { return {x[0].detached()}; }
   bool is_view() const override { return true; }
   std::optional<View> alias(const View& x, int) const override { return x; }
+  MaybeArrays jvp(std::span<const Array>, std::span<const Array>,
+                  std::span<const MaybeArray> dx) const override {
+    return {dx[0]};
+  }
   MaybeArray transpose(std::span<const Array>, const Array& ct, int) const override { return ct; }
 };
 
