@@ -34,8 +34,13 @@ class LinAlg : public ::testing::TestWithParam<DType> {
                  broadcast_to(eye(q.dim(-1), {}, 0, dtype()),
                               linalg::with(linalg::batch_shape(q.shape()), {q.dim(-1), q.dim(-1)})));
   }
+  /// At 8 x: the steps of the differences stay small beside the distances of eigenvalues and to singular
+  /// matrices.
   void derivatives(const Fn& f, const Arrays& x, int order = 2) {
-    if (!single()) expect_derivatives(f, x, order);
+    if (single()) return;
+    Arrays scaled;
+    for (const Array& a : x) scaled.push_back(8.0 * a);
+    expect_derivatives(f, scaled, order);
   }
 };
 

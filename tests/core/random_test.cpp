@@ -17,6 +17,8 @@ namespace {
 using Args = std::span<const Array>;
 using random::key;
 
+std::vector<double> doubles(const Array& a) { return astype(a, kFloat64).to_vector<double>(); }
+
 TEST(Threefry, KnownAnswers) {  // kat_vectors of the Random123 library, threefry2x32 with 20 rounds
   const auto expect = [](Key k, uint32_t c0, uint32_t c1, uint32_t x0, uint32_t x1) {
     const rng::Words w = rng::threefry(k, c0, c1);
@@ -38,17 +40,41 @@ TEST(Threefry, WordsInBlocksAreTheSameWords) {
 TEST(Random, AnEntryDependsOnKeyAndIndexOnly) {
   const Array k = key(7);
   for (const DType t : {kFloat32, kFloat64}) {
-    const auto a = random::normal(k, {1000}, t).to_vector<double>(),
-               b = random::normal(k, {70001}, t).to_vector<double>();
+    const auto a = doubles(random::normal(k, {1000}, t)), b = doubles(random::normal(k, {70001}, t));
     EXPECT_TRUE(std::equal(a.begin(), a.end(), b.begin()));
   }
   const int threads = num_threads();
   set_num_threads(1);
-  const auto one = random::uniform(k, {200000}).to_vector<double>();
+  const auto one = doubles(random::uniform(k, {200000}));
   set_num_threads(3);
-  const auto three = random::uniform(k, {200000}).to_vector<double>();
+  const auto three = doubles(random::uniform(k, {200000}));
   set_num_threads(threads);
   EXPECT_EQ(one, three);
+}
+
+TEST(Random, PublishedVectors) {  // docs/random.md, from an implementation of their own in Python and mpmath
+  const Array k = key(42);
+  EXPECT_EQ(random::bits(k, {3}, kUInt64).to_vector<uint64_t>(),
+            (std::vector<uint64_t>{7871734211187709741u, 276886910877598708u, 10591095138341673235u}));
+  EXPECT_EQ(random::bits(k, {4}).to_vector<uint32_t>(),
+            (std::vector<uint32_t>{1832780943, 270669613, 64467757, 2916123636}));
+  EXPECT_EQ(doubles(random::uniform(k, {3})),
+            (std::vector<double>{0.4267275666499091, 0.015010069515314584, 0.5741444178995353}));
+  EXPECT_EQ(doubles(random::uniform(k, {3}, 0.0, 1.0, kFloat32)),
+            (std::vector<double>{0.4267275333404541, 0.06302016973495483, 0.015010058879852295}));
+  const auto near = [](const std::vector<double>& a, const std::vector<double>& b, double tolerance) {
+    for (size_t i = 0; i < a.size(); ++i) EXPECT_NEAR(a[i] / b[i], 1.0, tolerance);
+  };
+  near(doubles(random::normal(k, {3})), {-0.1847117452819115, -2.1698245603977533, 0.18693555179382598},
+       1e-15);
+  near(doubles(random::normal(k, {3}, kFloat32)),
+       {-0.1847117450224935, -1.5299045351035228, -2.1698245614973994}, 1e-7);
+  EXPECT_EQ(random::integers(k, 0, 100, {8}).to_vector<int64_t>(),
+            (std::vector<int64_t>{42, 1, 57, 72, 68, 64, 64, 59}));
+  EXPECT_EQ(random::permutation(k, 8).to_vector<int64_t>(), (std::vector<int64_t>{6, 0, 1, 2, 5, 3, 7, 4}));
+  EXPECT_EQ(random::split(k).to_vector<Key>(),
+            (std::vector<Key>{{0xa5464002, 0xf7450b9e}, {0xfed0556b, 0x62a24b5a}}));
+  EXPECT_EQ(random::fold_in(k, Array(7)).item<Key>(), (Key{0xb7956bcf, 0x368c377d}));
 }
 
 TEST(Random, BitsOfEveryWidth) {
@@ -111,13 +137,13 @@ std::vector<double> histogram(const Array& x, size_t bins) {
 
 TEST(Random, Distributions) {
   for (const DType t : {kFloat32, kFloat64}) {
-    const auto u = random::uniform(key(11), {100000}, 0.0, 1.0, t).to_vector<double>();
+    const auto u = doubles(random::uniform(key(11), {100000}, 0.0, 1.0, t));
     EXPECT_GE(*std::min_element(u.begin(), u.end()), 0.0);
     EXPECT_LT(*std::max_element(u.begin(), u.end()), 1.0);
     EXPECT_LT(kolmogorov_smirnov(u, [](double v) { return v; }), 1.95);
-    const auto z = random::normal(key(12), {100000}, t).to_vector<double>();
+    const auto z = doubles(random::normal(key(12), {100000}, t));
     EXPECT_LT(kolmogorov_smirnov(z, [](double v) { return 0.5 * std::erfc(-v * std::sqrt(0.5)); }), 1.95);
-    const auto g = random::gumbel(key(13), {100000}, t).to_vector<double>();
+    const auto g = doubles(random::gumbel(key(13), {100000}, t));
     EXPECT_LT(kolmogorov_smirnov(g, [](double v) { return std::exp(-std::exp(-v)); }), 1.95);
   }
   const Array c = random::normal(key(14), {100000}, kComplex128);
@@ -202,7 +228,7 @@ TEST(Random, VmapOverKeys) {
       if (row.dtype() == kKey)
         EXPECT_EQ(row.to_vector<Key>(), single[o].to_vector<Key>());
       else
-        EXPECT_EQ(row.to_vector<double>(), single[o].to_vector<double>());
+        EXPECT_EQ(doubles(row), doubles(single[o]));
     }
   }
 }
