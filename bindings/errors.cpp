@@ -75,7 +75,8 @@ void init_errors(py::module_& m) {
                        {error, PyExc_TypeError});
   file_missing_error =
       define(m, "FileMissingError", "A file that is missing.", {error, PyExc_FileNotFoundError});
-  file_error = define(m, "FileError", "A file that cannot be opened, read or written.", {error, PyExc_OSError});
+  file_error =
+      define(m, "FileError", "A file that cannot be opened, read or written.", {error, PyExc_OSError});
   format_error = define(m, "FormatError", "A file that is not what it claims to be.", {argument_error});
   py::register_local_exception_translator([](std::exception_ptr p) {
     try {

@@ -8,54 +8,40 @@ namespace hesse::python {
 
 using namespace py::literals;
 
-void init_physics(py::module_ &m) {
+void init_physics(py::module_& m) {
   py::module_ p = m.def_submodule("physics");
   define(
       p, "sample",
-      [](const Array &key, const std::string &method, int64_t n, int64_t d) {
+      [](const Array& key, const std::string& method, int64_t n, int64_t d) {
         return physics::sample(method, key, n, d);
       },
       "key"_a, "method"_a, "n"_a, "d"_a, "Points in the unit cube, [n, d].");
   define(
-      p, "uniform",
-      [](const Array &key, int64_t n, int64_t d) {
-        return physics::uniform(key, n, d);
-      },
+      p, "uniform", [](const Array& key, int64_t n, int64_t d) { return physics::uniform(key, n, d); },
       "key"_a, "n"_a, "d"_a, "Independent points in the unit cube, [n, d].");
   define(
       p, "latin_hypercube",
-      [](const Array &key, int64_t n, int64_t d) {
-        return physics::latin_hypercube(key, n, d);
-      },
-      "key"_a, "n"_a, "d"_a,
+      [](const Array& key, int64_t n, int64_t d) { return physics::latin_hypercube(key, n, d); }, "key"_a,
+      "n"_a, "d"_a,
       "Points in the unit cube, one in each of n slices of every axis, [n, "
       "d].");
   define(
-      p, "sobol",
-      [](const Array &key, int64_t n, int64_t d) {
-        return physics::sobol(key, n, d);
-      },
-      "key"_a, "n"_a, "d"_a,
+      p, "sobol", [](const Array& key, int64_t n, int64_t d) { return physics::sobol(key, n, d); }, "key"_a,
+      "n"_a, "d"_a,
       "Scrambled points of the Sobol sequence in the unit cube, [n, d], d <= "
       "16.");
   p.def("sobol_unscrambled", physics::sobol_unscrambled, "n"_a, "d"_a,
         "The Sobol sequence itself, [n, d], d <= 16.");
   define(
       p, "relative_l2",
-      [](const Array &u, const Array &reference) {
-        return physics::relative_l2(u, reference);
-      },
-      "u"_a, "reference"_a,
-      "norm(u - reference) / norm(reference), over all entries.");
+      [](const Array& u, const Array& reference) { return physics::relative_l2(u, reference); }, "u"_a,
+      "reference"_a, "norm(u - reference) / norm(reference), over all entries.");
   define(
-      p, "max_error",
-      [](const Array &u, const Array &reference) {
-        return physics::max_error(u, reference);
-      },
+      p, "max_error", [](const Array& u, const Array& reference) { return physics::max_error(u, reference); },
       "u"_a, "reference"_a, "The largest |u - reference|.");
   define_heavy(
       p, "burgers_exact",
-      [](const Array &t, const Array &x, double nu, int64_t nodes) {
+      [](const Array& t, const Array& x, double nu, int64_t nodes) {
         return physics::burgers_exact(t, x, nu, nodes);
       },
       "t"_a, "x"_a, "nu"_a, "nodes"_a = 200,
@@ -65,10 +51,9 @@ void init_physics(py::module_ &m) {
       "gauss_hermite",
       [](int64_t n) {
         physics::GaussHermite rule = physics::gauss_hermite(n);
-        return py::make_tuple(std::move(rule.nodes),
-                              std::move(rule.scaled_weights));
+        return py::make_tuple(std::move(rule.nodes), std::move(rule.scaled_weights));
       },
       "n"_a, "Nodes z and weights w exp(z^2) of Gauss-Hermite quadrature.");
 }
 
-} // namespace hesse::python
+}  // namespace hesse::python

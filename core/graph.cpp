@@ -36,7 +36,8 @@ struct GraphBuilder {
   bool inside(const Array& a) const { return a.is_symbol() && a.node()->trace() == trace; }
   // Through identities of this trace; those outside are leaves of derivatives that are being taken.
   Array resolve(Array a) const {
-    while (a.node() && a.node()->trace() == trace && a.node()->op() == identity_op() && !a.node()->inputs().empty())
+    while (a.node() && a.node()->trace() == trace && a.node()->op() == identity_op() &&
+           !a.node()->inputs().empty())
       a = a.node()->inputs()[0];
     return a;
   }

@@ -40,6 +40,10 @@ Shape broadcast_shapes(std::string_view function, const Shape& a, const Shape& b
   for (size_t i = 0; i < n; ++i) {
     const int64_t x = i < n - a.size() ? 1 : a[i - (n - a.size())];
     const int64_t y = i < n - b.size() ? 1 : b[i - (n - b.size())];
+    if (x == kDynamic || y == kDynamic) {  // a run-time count meets its own value
+      out[i] = x == kDynamic && y != 1 ? y : x;
+      continue;
+    }
     require(x == y || x == 1 || y == 1, function, ": shapes ", a, " and ", b, " do not broadcast: axis ", i,
             " has lengths ", x, " and ", y, "; each must be equal or 1");
     out[i] = x == 1 ? y : x;

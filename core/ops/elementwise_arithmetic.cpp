@@ -136,7 +136,8 @@ class Divide final : public BinaryOp<Divide, kInexact> {
     return x / y;
   }
   MaybeArray partial(std::span<const Array> x, const Array& y, int i) const override {
-    return i == 0 ? reciprocal(x[1]) : negative(divide(y, x[1]));
+    const Array r = reciprocal(x[1]);  // shared: nested derivatives stay few
+    return i == 0 ? r : negative(multiply(y, r));
   }
   bool is_linear_in(const std::vector<bool>& marked) const override { return marked[0] && !marked[1]; }
   MaybeArray simplify(std::span<const Array> x) const override {

@@ -11,6 +11,14 @@ namespace {
 using K = Access::Kind;
 using R = Result::Kind;
 
+/// Equal, but for a run-time count on either side, which meets its value when the map runs.
+bool fits(const Shape& given, const Shape& want) {
+  if (given.size() != want.size()) return false;
+  for (size_t i = 0; i < given.size(); ++i)
+    if (given[i] != want[i] && given[i] != kDynamic && want[i] != kDynamic) return false;
+  return true;
+}
+
 /// y = map of `body` over examples. Inputs: the body's operands, then the index arrays.
 class MapOp final : public Op {
  public:
@@ -46,7 +54,7 @@ class MapOp final : public Op {
       }
       require(access_[i].kind != K::Gather || (access_[i].index >= 0 && access_[i].index < num_indices),
               "map: operand ", i, " gathers by index array ", access_[i].index, " of ", num_indices);
-      require(shape == want.shape && x[i].dtype == want.dtype, "map: operand ", i, " gives ",
+      require(fits(shape, want.shape) && x[i].dtype == want.dtype, "map: operand ", i, " gives ",
               describe(shape, x[i].dtype), " to each example, the body expects ",
               describe(want.shape, want.dtype));
     }

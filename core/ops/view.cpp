@@ -68,7 +68,7 @@ class BroadcastTo final : public Linear {
     bool ok = from.size() <= to.size();
     for (size_t i = 0; ok && i < from.size(); ++i) {
       const int64_t length = to[to.size() - from.size() + i];
-      ok = from[i] == length || (from[i] == 1 && length != kDynamic);
+      ok = from[i] == length || (from[i] == 1 && length != kDynamic) || (i == 0 && from[i] == kDynamic);
     }
     for (size_t i = 0; ok && i + from.size() < to.size(); ++i) ok = to[i] >= 0;
     require(ok, "broadcast_to: cannot broadcast shape ", from, " to ", shape_,

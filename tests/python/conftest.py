@@ -14,7 +14,9 @@ import op_coverage  # noqa: E402
 
 
 def pytest_addoption(parser):
-    parser.addoption("--write-coverage", action="store_true", help="write the op table's coverage to docs/op-coverage.md")
+    parser.addoption(
+        "--write-coverage", action="store_true", help="write the op table's coverage to docs/op-coverage.md"
+    )
 
 
 def pytest_configure(config):

@@ -177,7 +177,9 @@ def test_derivatives_of_a_mapped_sum(f):
     each = [hs.grad(total, argnums=(0, 1))(hs.asarray(x), args[1]) for x in xs]
     same(gx, np.stack([numpy_of(g[0]) for g in each]) / 5)
     same(gw, sum(numpy_of(g[1]) for g in each) / 5)
-    for a, b in zip(hs.compile(lambda xs, w: hs.grad(loss, argnums=(0, 1))(xs, w))(*args), (gx, gw), strict=True):
+    for a, b in zip(
+        hs.compile(lambda xs, w: hs.grad(loss, argnums=(0, 1))(xs, w))(*args), (gx, gw), strict=True
+    ):
         same(a, b)
 
 
@@ -202,7 +204,9 @@ def test_inside_scan_cond_and_checkpoint(f):
     scanned = lambda x, w: hs.sum(hs.scan(lambda c, _: (step(c, w), None), x, None, 2)[0])
     branched = lambda x, w: hs.cond(x[0] > -50.0, lambda: plain(x, w), lambda: hs.sum(x))
     checked = lambda x, w: hs.sum(hs.checkpoint(lambda c, v: step(step(c, v), v))(x, w))
-    counted = lambda x, w: hs.sum(hs.while_loop(lambda s: s[1] < 2, lambda s: (step(s[0], w), s[1] + 1), (x, 0))[0])
+    counted = lambda x, w: hs.sum(
+        hs.while_loop(lambda s: s[1] < 2, lambda s: (step(s[0], w), s[1] + 1), (x, 0))[0]
+    )
     args = (hs.asarray(0.4 * V), hs.asarray(W))
     expected = hs.value_and_grad(plain, argnums=(0, 1))(*args)
     for g in (scanned, branched, checked, counted):
@@ -233,7 +237,11 @@ def test_three_deep_vmap(subset):
     for k in reversed(range(3)):
         axes = tuple(0 if mask >> k & 1 else None for mask in subset)
         if axes == (None, None):
-            g = (lambda h, n: lambda a, b: hs.vmap(lambda _, a, b: h(a, b), in_axes=(0, None, None))(hs.zeros(n), a, b))(g, sizes[k])
+            g = (
+                lambda h, n: (
+                    lambda a, b: hs.vmap(lambda _, a, b: h(a, b), in_axes=(0, None, None))(hs.zeros(n), a, b)
+                )
+            )(g, sizes[k])
         else:
             g = hs.vmap(g, in_axes=axes)
     fa, fb = full(a, subset[0], ()), full(b, subset[1], (2,))
@@ -254,7 +262,9 @@ def test_three_deep_vmap(subset):
 def test_vmap_axes_in_trees_and_out_axes():
     f = lambda p, x: {"y": p["w"] @ x + p["b"], "s": hs.sum(x)}
     w, b, xs = RNG.standard_normal((3, 3, 5)), RNG.standard_normal(3), RNG.standard_normal((3, 5))
-    out = hs.vmap(f, in_axes=({"w": 2, "b": None}, -1), out_axes={"y": 1, "s": 0})({"w": hs.asarray(w), "b": hs.asarray(b)}, hs.asarray(xs))
+    out = hs.vmap(f, in_axes=({"w": 2, "b": None}, -1), out_axes={"y": 1, "s": 0})(
+        {"w": hs.asarray(w), "b": hs.asarray(b)}, hs.asarray(xs)
+    )
     same(out["y"], np.stack([w[:, :, i] @ xs[:, i] + b for i in range(5)], axis=1))
     same(out["s"], xs.sum(axis=0))
 
@@ -322,7 +332,9 @@ def test_gradient_of_a_loop_of_100000_steps():
         dx -= 1e-5 * np.sin(x) * dx
         x += 1e-5 * np.cos(x)
     by_scan = lambda x: hs.scan(lambda c, _: (c + 1e-5 * hs.cos(c), None), x, None, n)[0]
-    by_while = lambda x: hs.while_loop(lambda s: s[1] < n, lambda s: (s[0] + 1e-5 * hs.cos(s[0]), s[1] + 1), (x, 0))[0]
+    by_while = lambda x: hs.while_loop(
+        lambda s: s[1] < n, lambda s: (s[0] + 1e-5 * hs.cos(s[0]), s[1] + 1), (x, 0)
+    )[0]
 
     def by_python(x):
         for _ in range(n):
@@ -351,7 +363,9 @@ def test_map_of_every_length(n):
     f = lambda a, r, w: hs.tanh(w @ a) * r
     how = ["each", ("gather", 0), "uniform"]
     for result in ("each", "sum", ("segment_sum", 0, 5)):
-        loss = lambda xs, table, w, result=result: hs.sum(hs.sin(hs.map(f, n, [xs, table, w], how, result, [index])))
+        loss = lambda xs, table, w, result=result: hs.sum(
+            hs.sin(hs.map(f, n, [xs, table, w], how, result, [index]))
+        )
         rows = np.tanh(xs @ w.T) * table[index]
         if result == "each":
             expected = rows
@@ -362,7 +376,13 @@ def test_map_of_every_length(n):
             np.add.at(expected, index, rows)
         args = tuple(map(hs.asarray, (xs, table, w)))
         same(hs.map(f, n, list(args), how, result, [index]), expected)
-        outer = np.cos(expected) if result == "each" else np.cos(expected)[index] if result != "sum" else np.broadcast_to(np.cos(expected), (n, 3))
+        outer = (
+            np.cos(expected)
+            if result == "each"
+            else np.cos(expected)[index]
+            if result != "sum"
+            else np.broadcast_to(np.cos(expected), (n, 3))
+        )
         pre = outer * table[index] * (1 - np.tanh(xs @ w.T) ** 2)
         gt = np.zeros((5, 3))
         np.add.at(gt, index, outer * np.tanh(xs @ w.T))

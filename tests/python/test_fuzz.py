@@ -20,9 +20,14 @@ def fuzz(group, seed, count, tmp_path):
     lines = result.stdout.strip().splitlines()
     if result.returncode != 0 or not lines or lines[-1] != f"done {count}":
         last = log.read_text(errors="replace") if log.exists() else "?"
-        pytest.fail(f"the interpreter ended with {result.returncode} in\n  {last}\n{result.stderr[-1500:]}", pytrace=False)
+        pytest.fail(
+            f"the interpreter ended with {result.returncode} in\n  {last}\n{result.stderr[-1500:]}",
+            pytrace=False,
+        )
     unexpected = lines[:-1]
-    assert not unexpected, f"{len(unexpected)} calls raised what is not documented:\n" + "\n".join(unexpected[:20])
+    assert not unexpected, f"{len(unexpected)} calls raised what is not documented:\n" + "\n".join(
+        unexpected[:20]
+    )
 
 
 @pytest.mark.parametrize("group,count", [("functions", 6000), ("methods", 3000), ("table", 6000)])

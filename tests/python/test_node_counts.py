@@ -41,7 +41,9 @@ def taylor_by_hand(x):
         a, b2, c3 = h[1], h[2], h[3]
         y1 = s1 * a
         y2 = s2 * (a * a) + (0.0 if b2 is None else s1 * b2)
-        y3 = s3 * (a * a * a) + (0.0 if b2 is None else 3.0 * s2 * (a * b2)) + (0.0 if c3 is None else s1 * c3)
+        y3 = (
+            s3 * (a * a * a) + (0.0 if b2 is None else 3.0 * s2 * (a * b2)) + (0.0 if c3 is None else s1 * c3)
+        )
         h = [y, y1, y2, y3]
     return h[3][0]
 
@@ -54,7 +56,9 @@ def test_third_derivative_of_a_network_is_taylor_mode():
     graph = hs.make_graph(nested, x)
     by_hand = hs.make_graph(taylor_by_hand, x)
     assert graph.count("tanh") == len(WEIGHTS) - 1
-    assert graph.count() <= 2 * by_hand.count(), f"{graph.count()} equations, by hand {by_hand.count()}:\n{graph}"
+    assert graph.count() <= 2 * by_hand.count(), (
+        f"{graph.count()} equations, by hand {by_hand.count()}:\n{graph}"
+    )
 
 
 def test_products_of_nested_forward_mode():
@@ -71,7 +75,10 @@ def test_taylor_costs_at_most_quadratically_many_equations(name):
         "exp": hs.exp, "tanh": hs.tanh, "mul": lambda x: hs.sin(x) * hs.cos(x), "div": lambda x: hs.sin(x) / hs.exp(x),
         "pow": lambda x: hs.pow(x, 2.7), "erf": hs.erf, "lgamma": hs.lgamma,
     }[name]  # fmt: skip
-    counts = {k: hs.make_graph(lambda x, k=k: hs.taylor(f, x, [1.0] + [None] * (k - 1))[k], hs.asarray(0.7)).count() for k in (2, 4, 8)}
+    counts = {
+        k: hs.make_graph(lambda x, k=k: hs.taylor(f, x, [1.0] + [None] * (k - 1))[k], hs.asarray(0.7)).count()
+        for k in (2, 4, 8)
+    }
     assert counts[8] <= 8 * 64, f"equations by order: {counts}"
     assert counts[8] <= 6 * counts[4], f"equations by order: {counts}"
 
@@ -133,6 +140,8 @@ def test_partials_share_their_work():
             h = hs.tanh(w @ h)
         return hs.sum(h)
 
-    graph = hs.make_graph(lambda t, x: hs.partials(u, (t, x), ["", "t", "x", "xx"]), hs.asarray(0.1), hs.asarray(0.2))
+    graph = hs.make_graph(
+        lambda t, x: hs.partials(u, (t, x), ["", "t", "x", "xx"]), hs.asarray(0.1), hs.asarray(0.2)
+    )
     assert graph.count("tanh") == 2, graph
     assert graph.count("matmul") <= 8, graph

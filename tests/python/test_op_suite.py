@@ -89,7 +89,11 @@ def compare_values(entry, call, ys, arrays=None, what="value"):
 def test_values(entry, precision, covers):
     covers(entry, "values", *([precision] if precision != "other" else []))
     known = PRECISIONS["f32"] + PRECISIONS["f64"]
-    dtypes = [d for d in entry.accepted() if d in PRECISIONS.get(precision, ()) or (precision == "other" and d not in known)]
+    dtypes = [
+        d
+        for d in entry.accepted()
+        if d in PRECISIONS.get(precision, ()) or (precision == "other" and d not in known)
+    ]
     if not dtypes:
         pytest.skip("takes no such dtype")
     cases = Cases()
@@ -97,7 +101,9 @@ def test_values(entry, precision, covers):
         with cases.case(label):
             ys = call.run(hs, arrays_of(call.arrays))
             expected = call.expected_dtypes(len(ys))
-            assert [numpy_of(y).dtype.name for y in ys] == expected, f"dtypes {[numpy_of(y).dtype.name for y in ys]}, expected {expected}"
+            assert [numpy_of(y).dtype.name for y in ys] == expected, (
+                f"dtypes {[numpy_of(y).dtype.name for y in ys]}, expected {expected}"
+            )
             compare_values(entry, call, ys)
     cases.finish()
 
@@ -142,9 +148,13 @@ def test_strides(entry, covers):
                     expected = call.run(hs, arrays_of(arrays))
                 except (ArithmeticError, ValueError):
                     continue  # equal rows make a singular matrix
-                actual = call.run(hs, [*base[:i], hs.broadcast_to(hs.asarray(x[:1]), x.shape), *base[i + 1 :]])
+                actual = call.run(
+                    hs, [*base[:i], hs.broadcast_to(hs.asarray(x[:1]), x.shape), *base[i + 1 :]]
+                )
                 for y, e in zip(actual, expected, strict=True):
-                    np.testing.assert_allclose(numpy_of(y), numpy_of(e), rtol=1e-6 if "32" in call.dtype else 1e-12, atol=1e-12)
+                    np.testing.assert_allclose(
+                        numpy_of(y), numpy_of(e), rtol=1e-6 if "32" in call.dtype else 1e-12, atol=1e-12
+                    )
     cases.finish()
 
 
@@ -178,7 +188,9 @@ def test_special_values(entry, dtype, covers):
                     same = bool(np.isclose(y[k], e[k], rtol=tol * entry.rtol, atol=0)) or (
                         dtype == "float32" and abs(e[k]) < 1e-37 and abs(y[k]) < 1e-37
                     )
-                    same = same and (e[k] != 0 or entry.special == "any zero" or np.signbit(y[k]) == np.signbit(e[k]))
+                    same = same and (
+                        e[k] != 0 or entry.special == "any zero" or np.signbit(y[k]) == np.signbit(e[k])
+                    )
                 with cases.case(f"{entry.name}({given})"):
                     assert same, f"gave {y[k]}, expected {e[k]}"
     else:
@@ -210,7 +222,9 @@ def test_forward(entry, precision, covers):
             us = call.tangents()
             ys, dys = jvp(f, xs, arrays_of(us))
             for y, dy in zip(ys, dys, strict=True):
-                assert (dy.shape, dy.dtype) == (y.shape, y.dtype), f"tangent is {dy.dtype}{dy.shape}, value {y.dtype}{y.shape}"
+                assert (dy.shape, dy.dtype) == (y.shape, y.dtype), (
+                    f"tangent is {dy.dtype}{dy.shape}, value {y.dtype}{y.shape}"
+                )
             if precision == "f32":  # against double precision, which is checked against differences
                 wide = {"float32": "float64", "complex64": "complex128"}[call.dtype]
                 call.arrays = [a.astype(wide) if a.dtype.name == call.dtype else a for a in call.arrays]
@@ -225,7 +239,9 @@ def test_forward(entry, precision, covers):
                 continue
             wide_xs = [call.arrays[i] for i in call.taken]
             if entry.by == "self":
-                difference = richardson(lambda zs, f=f: tuple(map(numpy_of, f(*arrays_of(zs)))), wide_xs, us, entry.step)
+                difference = richardson(
+                    lambda zs, f=f: tuple(map(numpy_of, f(*arrays_of(zs)))), wide_xs, us, entry.step
+                )
                 tol = 2e-8
             elif entry.analytic and call.dtype == "float64":
                 difference, tol = complex_step(reference_function(entry, call), wide_xs, us), 1e-11
@@ -234,7 +250,12 @@ def test_forward(entry, precision, covers):
             assert len(dys) == len(difference)
             for dy, e in zip(dys, difference, strict=True):
                 scale = biggest(e)
-                np.testing.assert_allclose(numpy_of(dy), e, rtol=tol * max(1.0, min(entry.rtol, 100.0)), atol=tol * scale * max(1.0, min(entry.rtol, 1e3)))
+                np.testing.assert_allclose(
+                    numpy_of(dy),
+                    e,
+                    rtol=tol * max(1.0, min(entry.rtol, 100.0)),
+                    atol=tol * scale * max(1.0, min(entry.rtol, 1e3)),
+                )
     cases.finish()
 
 
@@ -247,7 +268,11 @@ def test_reverse(entry, precision, covers):
     dtypes = [d for d in entry.differentiated() if d in PRECISIONS[precision]]
     if not dtypes:
         pytest.skip("takes no such dtype")
-    eps = 2e-4 if precision == "f32" or entry.name == "astype#inexact" or entry.name == "astype#complex" else 1e-11
+    eps = (
+        2e-4
+        if precision == "f32" or entry.name == "astype#inexact" or entry.name == "astype#complex"
+        else 1e-11
+    )
     cases = Cases()
     for label, call in calls(entry, dtypes, diff=True):
         with cases.case(label):
@@ -257,18 +282,26 @@ def test_reverse(entry, precision, covers):
             vs = [hs.asarray(random_like(call.rng, numpy_of(y))) for y in ys]
             back = pull(vs)
             for x, b in zip(xs, back, strict=True):
-                assert (b.shape, b.dtype) == (x.shape, x.dtype), f"cotangent is {b.dtype}{b.shape}, argument {x.dtype}{x.shape}"
+                assert (b.shape, b.dtype) == (x.shape, x.dtype), (
+                    f"cotangent is {b.dtype}{b.shape}, argument {x.dtype}{x.shape}"
+                )
             dys = jvp(f, xs, us)[1]
             left, right = pairing(vs, dys), pairing(back, us)
             scale = norm_of(vs) * norm_of(dys) + norm_of(back) * norm_of(us) + 1e-300
-            assert np.isfinite(left) and abs(left - right) <= eps * scale, f"<v, J u> = {left!r}, <J^T v, u> = {right!r}"
+            assert np.isfinite(left) and abs(left - right) <= eps * scale, (
+                f"<v, J u> = {left!r}, <J^T v, u> = {right!r}"
+            )
             again = pull(vs)
             for b, c in zip(back, again, strict=True):
-                np.testing.assert_array_equal(numpy_of(b), numpy_of(c), err_msg="a second call of the pull-back")
+                np.testing.assert_array_equal(
+                    numpy_of(b), numpy_of(c), err_msg="a second call of the pull-back"
+                )
             for k in range(len(xs)):  # one argument at a time: what nobody asks for must not matter
                 one = lambda z, k=k: f(*xs[:k], z, *xs[k + 1 :])
                 (alone,) = vjp(one, [xs[k]])[1](vs)
-                np.testing.assert_allclose(numpy_of(alone), numpy_of(back[k]), rtol=eps, atol=eps * (1 + norm_of([back[k]])))
+                np.testing.assert_allclose(
+                    numpy_of(alone), numpy_of(back[k]), rtol=eps, atol=eps * (1 + norm_of([back[k]]))
+                )
     cases.finish()
 
 
@@ -302,7 +335,9 @@ def test_second_order(entry, covers):
                 "directions swapped": swapped,
             }
             for name, value in mixtures.items():
-                assert abs(value - forward_forward) <= 1e-9 * scale, f"{name}: {value!r}, forward over forward: {forward_forward!r}"
+                assert abs(value - forward_forward) <= 1e-9 * scale, (
+                    f"{name}: {value!r}, forward over forward: {forward_forward!r}"
+                )
             numeric = richardson(
                 lambda zs: tuple(map(numpy_of, along(*arrays_of(zs)))),
                 [call.arrays[i] for i in call.taken],
@@ -311,7 +346,13 @@ def test_second_order(entry, covers):
             )
             for d, e in zip(second, numeric, strict=True):
                 size = biggest(e)
-                np.testing.assert_allclose(numpy_of(d), e, rtol=1e-6, atol=1e-7 * size * max(1.0, min(entry.rtol, 100.0)), err_msg="second derivative")
+                np.testing.assert_allclose(
+                    numpy_of(d),
+                    e,
+                    rtol=1e-6,
+                    atol=1e-7 * size * max(1.0, min(entry.rtol, 100.0)),
+                    err_msg="second derivative",
+                )
     cases.finish()
 
 
@@ -342,7 +383,9 @@ def test_taylor(entry, covers):
     if entry.order < 5 or "float64" not in entry.differentiated():
         pytest.skip("not of this op")
     cases = Cases()
-    chosen = [s for s in entry.samples if s.diff and 0 < sum(int(np.prod(a.shape)) for a in s.arguments()) <= 40][:6]
+    chosen = [
+        s for s in entry.samples if s.diff and 0 < sum(int(np.prod(a.shape)) for a in s.arguments()) <= 40
+    ][:6]
     for sample in chosen:
         call = Call(entry, sample, "float64")
         if not call.taken:
@@ -356,7 +399,9 @@ def test_taylor(entry, covers):
             for k in range(order + 1):
                 for c, e in zip(tuple(coefficients[k]), expected[k], strict=True):
                     e = numpy_of(e)
-                    np.testing.assert_allclose(numpy_of(c), e, rtol=1e-8, atol=1e-9 * biggest(e), err_msg=f"order {k}")
+                    np.testing.assert_allclose(
+                        numpy_of(c), e, rtol=1e-8, atol=1e-9 * biggest(e), err_msg=f"order {k}"
+                    )
     cases.finish()
 
 
@@ -423,7 +468,9 @@ def test_vmap(entry, covers):
         for axes in access_patterns(call) if call.dtype == first else [(0,) * len(call.arrays)]:
             with cases.case(f"{label}, in_axes={axes}, n=3"):
                 check_mapped(entry, call, axes, 3, call.dtype)
-    smallest = [(label, c) for label, c in calls(entry, [first]) if c.arrays and all(a.size for a in c.arrays)][:2]
+    smallest = [
+        (label, c) for label, c in calls(entry, [first]) if c.arrays and all(a.size for a in c.arrays)
+    ][:2]
     for (label, call), n in itertools.product(smallest, (0, 1, 17, 200)):
         k = len(call.arrays)
         patterns = [(0,) * k] + ([(None,) * (k - 1) + (0,)] if k > 1 else [])
@@ -440,12 +487,16 @@ def test_nested_vmap(entry, covers):
     if not entry.vmap or not any(s.arguments() for s in entry.samples):
         pytest.skip("takes no arrays to map over")
     cases = Cases()
-    for label, call in itertools.islice(((la, c) for la, c in calls(entry, typical(entry)[:1]) if c.arrays), 3):
+    for label, call in itertools.islice(
+        ((la, c) for la, c in calls(entry, typical(entry)[:1]) if c.arrays), 3
+    ):
         k = len(call.arrays)
         f = lambda *xs, call=call: call.run(hs, xs)
         for pattern in itertools.product(("both", "outer", "inner"), repeat=min(k, 2)):
             kinds = pattern + ("both",) * (k - len(pattern))
-            if "outer" not in kinds + tuple("outer" for p in kinds if p == "both") or all(p == "outer" for p in kinds):
+            if "outer" not in kinds + tuple("outer" for p in kinds if p == "both") or all(
+                p == "outer" for p in kinds
+            ):
                 continue
             inner = tuple(0 if p in ("both", "inner") else None for p in kinds)
             outer = tuple(0 if p in ("both", "outer") else None for p in kinds)
@@ -458,7 +509,10 @@ def test_nested_vmap(entry, covers):
                     arrays.append(both if p == "both" else both[:, 0] if p == "outer" else both[0])
                 ys = hs.vmap(hs.vmap(f, in_axes=inner), in_axes=outer)(*arrays_of(arrays))
                 for a, b in itertools.product(range(n), range(m)):
-                    one = [x[a, b] if p == "both" else x[a] if p == "outer" else x[b] for x, p in zip(arrays, kinds, strict=True)]
+                    one = [
+                        x[a, b] if p == "both" else x[a] if p == "outer" else x[b]
+                        for x, p in zip(arrays, kinds, strict=True)
+                    ]
                     for y, e in zip(tuple(ys), f(*arrays_of(one)), strict=True):
                         e = numpy_of(e)
                         if e.dtype.kind in "fc":
@@ -504,45 +558,84 @@ def test_derivatives_and_vmap(entry, covers):
     dtypes = [d for d in entry.differentiated() if d in PRECISIONS["f64"]][:1]
     chosen = [c for c in calls(entry, dtypes, diff=True) if all(a.size for a in c[1].arrays)]
     for label, call in chosen[:5]:
-        for mapped in [tuple(range(len(call.taken)))] + ([(len(call.taken) - 1,)] if len(call.taken) > 1 else []):
+        for mapped in [tuple(range(len(call.taken)))] + (
+            [(len(call.taken) - 1,)] if len(call.taken) > 1 else []
+        ):
             with cases.case(f"{label}, mapped {mapped}"):
                 f, xs, ys = differentiable(entry, call)
                 draws = [call.redraw() for _ in range(n)]
-                batch = [np.stack([d[i] for d in draws]) if k in mapped else call.arrays[i] for k, i in enumerate(call.taken)]
+                batch = [
+                    np.stack([d[i] for d in draws]) if k in mapped else call.arrays[i]
+                    for k, i in enumerate(call.taken)
+                ]
                 axes = tuple(0 if k in mapped else None for k in range(len(batch)))
-                one = lambda j, batch=batch: arrays_of(b[j] if k in mapped else b for k, b in enumerate(batch))
+                one = lambda j, batch=batch: arrays_of(
+                    b[j] if k in mapped else b for k, b in enumerate(batch)
+                )
                 ws = [random_like(call.rng, np.broadcast_to(numpy_of(y), (n, *y.shape)) + 0) for y in ys]
                 loop = [vjp(f, one(j))[1](arrays_of(w[j] for w in ws)) for j in range(n)]
 
                 def per_example(*args, f=f, k=len(batch)):
                     return vjp(f, args[:k])[1](args[k:])
 
-                inside = hs.vmap(per_example, in_axes=axes + (0,) * len(ws))(*arrays_of(batch), *arrays_of(ws))
-                outside = vjp(lambda *a, f=f, axes=axes: hs.vmap(f, in_axes=axes)(*a), arrays_of(batch))[1](arrays_of(ws))
+                inside = hs.vmap(per_example, in_axes=axes + (0,) * len(ws))(
+                    *arrays_of(batch), *arrays_of(ws)
+                )
+                outside = vjp(lambda *a, f=f, axes=axes: hs.vmap(f, in_axes=axes)(*a), arrays_of(batch))[1](
+                    arrays_of(ws)
+                )
                 for k in range(len(batch)):
                     rows = np.stack([numpy_of(r[k]) for r in loop])
                     scale = biggest(rows)
-                    np.testing.assert_allclose(numpy_of(tuple(inside)[k]), rows, rtol=1e-10, atol=1e-10 * scale, err_msg=f"vmap of the pull-back, argument {k}")
+                    np.testing.assert_allclose(
+                        numpy_of(tuple(inside)[k]),
+                        rows,
+                        rtol=1e-10,
+                        atol=1e-10 * scale,
+                        err_msg=f"vmap of the pull-back, argument {k}",
+                    )
                     whole = rows if k in mapped else rows.sum(axis=0)
-                    np.testing.assert_allclose(numpy_of(outside[k]), whole, rtol=1e-10, atol=1e-10 * scale, err_msg=f"pull-back of vmap, argument {k}")
+                    np.testing.assert_allclose(
+                        numpy_of(outside[k]),
+                        whole,
+                        rtol=1e-10,
+                        atol=1e-10 * scale,
+                        err_msg=f"pull-back of vmap, argument {k}",
+                    )
                 us = [random_like(call.rng, b) for b in batch]
-                dys = jvp(lambda *a, f=f, axes=axes: tuple(hs.vmap(f, in_axes=axes)(*a)), arrays_of(batch), arrays_of(us))[1]
+                dys = jvp(
+                    lambda *a, f=f, axes=axes: tuple(hs.vmap(f, in_axes=axes)(*a)),
+                    arrays_of(batch),
+                    arrays_of(us),
+                )[1]
                 for j in range(n):
                     row = jvp(f, one(j), arrays_of(u[j] if k in mapped else u for k, u in enumerate(us)))[1]
                     for dy, e in zip(dys, row, strict=True):
                         e = numpy_of(e)
-                        np.testing.assert_allclose(numpy_of(dy)[j], e, rtol=1e-10, atol=1e-10 * biggest(e), err_msg="push-forward of vmap")
+                        np.testing.assert_allclose(
+                            numpy_of(dy)[j],
+                            e,
+                            rtol=1e-10,
+                            atol=1e-10 * biggest(e),
+                            err_msg="push-forward of vmap",
+                        )
                 compiled = hs.compile(lambda *a, f=f, k=len(batch): vjp(f, a[:k])[1](a[k:]))
                 eager = vjp(f, one(0))[1](arrays_of(w[0] for w in ws))
                 for c, e in zip(tuple(compiled(*one(0), *arrays_of(w[0] for w in ws))), eager, strict=True):
                     e = numpy_of(e)
-                    np.testing.assert_allclose(numpy_of(c), e, rtol=1e-10, atol=1e-10 * biggest(e), err_msg="compiled pull-back")
+                    np.testing.assert_allclose(
+                        numpy_of(c), e, rtol=1e-10, atol=1e-10 * biggest(e), err_msg="compiled pull-back"
+                    )
     cases.finish()
 
 
 def spellings(part):
     """Alternatives, divided by |; a shape may also be said as in float64[2,3]."""
-    shape = [part.replace("(", "[").replace(")", "]").replace(" ", "").replace(",]", "]")] if part.startswith("(") else []
+    shape = (
+        [part.replace("(", "[").replace(")", "]").replace(" ", "").replace(",]", "]")]
+        if part.startswith("(")
+        else []
+    )
     return [p.lower() for p in part.split("|") + shape]
 
 
@@ -568,7 +661,11 @@ def test_refusals(entry, covers):
     cases.finish()
 
 
-@pytest.mark.parametrize("entry", [e for e in TABLE if "c" not in e.takes and e.dtypes is None and any(s.arguments() for s in e.samples)], ids=lambda e: e.name)
+@pytest.mark.parametrize(
+    "entry",
+    [e for e in TABLE if "c" not in e.takes and e.dtypes is None and any(s.arguments() for s in e.samples)],
+    ids=lambda e: e.name,
+)
 def test_unsupported_complex_is_refused(entry, covers):
     """A row that does not list complex dtypes raises TypeError for them."""
     covers(entry, "refusals")
@@ -584,7 +681,9 @@ def test_unsupported_complex_is_refused(entry, covers):
 def test_nothing_leaks(entry):
     """Value, derivatives, vmap and compile leave no buffer behind."""
     call = next((c for _, c in calls(entry, typical(entry)[:1])), None)
-    diff = next((c for _, c in calls(entry, [d for d in entry.differentiated() if d == "float64"], diff=True)), None)
+    diff = next(
+        (c for _, c in calls(entry, [d for d in entry.differentiated() if d == "float64"], diff=True)), None
+    )
 
     def everything():
         call.run(hs, arrays_of(call.arrays))

@@ -16,10 +16,10 @@ OPS_H = Path(__file__).resolve().parents[2] / "core" / "ops.h"
 
 # Public names that are no operations on arrays, by what they are.
 NOT_OPS = {
-    "making, moving and describing arrays": "array asarray from_dlpack astype_like can_cast finfo iinfo isdtype result_type dtype "
+    "making, moving and describing arrays": "array asarray from_dlpack astype_like can_cast finfo iinfo isdtype result_type dtype __array_namespace_info__ "
     "promote_types real_dtype complex_dtype broadcast_shapes isscalar ndim shape size",
     "transforms": "grad value_and_grad jvp vjp linearise linearize linear_transpose jacobian jacfwd jacrev hessian hvp partials laplacian "
-    "taylor vmap checkpoint custom_jvp custom_vjp compile explain trainable debug_nans",
+    "make_graph taylor vmap checkpoint custom_jvp custom_vjp compile explain trainable debug_nans",
     "control flow": "map scan while_loop fori_loop cond switch callback",
     "trees": "tree_map tree_flatten tree_unflatten tree_leaves tree_structure",
     "random state": "random.seed random.next_key",
@@ -30,7 +30,9 @@ COVERED = {n for e in TABLE for n in (e.name.split("#")[0], *e.also)}
 
 
 def test_every_op_of_the_header_has_a_row():
-    declared = set(re.findall(r"^(?:Array|Arrays|LU|SVD|std::pair<Array, Array>) (\w+)\(", OPS_H.read_text(), re.M))
+    declared = set(
+        re.findall(r"^(?:Array|Arrays|LU|SVD|std::pair<Array, Array>) (\w+)\(", OPS_H.read_text(), re.M)
+    )
     assert len(declared) > 150
     covered = {c for e in TABLE for c in e.covers()}
     assert not declared - covered, f"in core/ops.h without a row in the table: {sorted(declared - covered)}"
@@ -45,7 +47,12 @@ def public_functions():
         names = getattr(module, "__all__", None) or [n for n in dir(module) if not n.startswith("_")]
         for name in names:
             value = getattr(module, name)
-            if callable(value) and not inspect.isclass(value) and not inspect.ismodule(value) and prefix + name not in skip:
+            if (
+                callable(value)
+                and not inspect.isclass(value)
+                and not inspect.ismodule(value)
+                and prefix + name not in skip
+            ):
                 if type(value).__name__ in ("dtype", "DType", "DTypeObject"):
                     continue
                 found.append(prefix + name)
@@ -91,7 +98,9 @@ def test_every_row_names_a_public_function():
     assert not missing, f"rows of functions that the package lacks: {missing}"
 
 
-@pytest.mark.parametrize("entry", [e for e in TABLE if e.ref is not None and "f" in e.diff], ids=lambda e: e.name)
+@pytest.mark.parametrize(
+    "entry", [e for e in TABLE if e.ref is not None and "f" in e.diff], ids=lambda e: e.name
+)
 def test_references_agree(entry):
     """Complex step and differences with two step lengths give one derivative of the reference."""
     if entry.by != "ref":

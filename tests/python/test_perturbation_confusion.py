@@ -24,7 +24,9 @@ def reverse(f):
 
 
 MODES = {"forward": forward, "reverse": reverse, "grad": hs.grad}
-TWO = pytest.mark.parametrize("outer,inner", list(itertools.product(MODES.values(), repeat=2)), ids=lambda f: f.__name__)
+TWO = pytest.mark.parametrize(
+    "outer,inner", list(itertools.product(MODES.values(), repeat=2)), ids=lambda f: f.__name__
+)
 
 
 @TWO

@@ -33,11 +33,16 @@ def check(program, env, live, seed, order=2):
     u = [rng.standard_normal(np.shape(env[k])) for k in live]
     v = [rng.standard_normal(np.shape(env[k])) for k in live]
     nm.reset()
-    e2, e1 = nm.fresh(), nm.fresh()  # the derivative along u is the inner one: its perturbation is the younger
+    e2, e1 = (
+        nm.fresh(),
+        nm.fresh(),
+    )  # the derivative along u is the inner one: its perturbation is the younger
     if order < 2:
         point = {k: nm.perturbed(env[k], e1, a) for k, a in zip(live, u, strict=True)}
     else:
-        point = {k: nm.perturbed(nm.perturbed(env[k], e2, b), e1, a) for k, a, b in zip(live, u, v, strict=True)}
+        point = {
+            k: nm.perturbed(nm.perturbed(env[k], e2, b), e1, a) for k, a, b in zip(live, u, v, strict=True)
+        }
     exact = programs.evaluate(program, {**env, **point})
     part = lambda mask: np.asarray(exact.parts.get(mask, np.zeros(exact.shape)))
     w = rng.standard_normal(exact.shape)
@@ -66,10 +71,19 @@ def check(program, env, live, seed, order=2):
         second = np.sum(w * part(e1 | e2))
         along = lambda *a: hs.jvp(f, a, us)[1]
         back = lambda *a: hs.vjp(f, *a)[1](ws[0])
-        same(float(np.sum(w * np.asarray(hs.jvp(along, tuple(xs), vs)[1]))), second, "forward over forward", 1e-8)
-        mixed = sum(float(np.sum(np.asarray(h) * a)) for h, a in zip(hs.jvp(back, tuple(xs), vs)[1], u, strict=True))
+        same(
+            float(np.sum(w * np.asarray(hs.jvp(along, tuple(xs), vs)[1]))),
+            second,
+            "forward over forward",
+            1e-8,
+        )
+        mixed = sum(
+            float(np.sum(np.asarray(h) * a)) for h, a in zip(hs.jvp(back, tuple(xs), vs)[1], u, strict=True)
+        )
         same(mixed, second, "forward over reverse", 1e-8)
-        mixed = sum(float(np.sum(np.asarray(h) * b)) for h, b in zip(hs.vjp(along, *xs)[1](ws[0]), v, strict=True))
+        mixed = sum(
+            float(np.sum(np.asarray(h) * b)) for h, b in zip(hs.vjp(along, *xs)[1](ws[0]), v, strict=True)
+        )
         same(mixed, second, "reverse over forward", 1e-8)
 
 
@@ -100,7 +114,9 @@ def fails(program, env, live, seed, order):
         check(program, env, live, seed, order)
     except AssertionError as error:
         return str(error).strip().splitlines()[0] if str(error).strip() else "assertion"
-    except Exception as error:  # a program that Hesse refuses; or one that became ill-formed while being cut down
+    except (
+        Exception
+    ) as error:  # a program that Hesse refuses; or one that became ill-formed while being cut down
         return f"{type(error).__name__}: {error}"
     return None
 
@@ -135,14 +151,21 @@ def run(seed, n, m, depth, transforms=None, order=2):
     message = fails(program, env, live, seed, order)
     if message:
         small, message = minimised(program, env, live, seed, order, message)
-        pytest.fail(f"seed {seed}, n={n}, m={m}, depth {depth}: {message}\nprogram: {programs.text(small)}", pytrace=False)
+        pytest.fail(
+            f"seed {seed}, n={n}, m={m}, depth {depth}: {message}\nprogram: {programs.text(small)}",
+            pytrace=False,
+        )
     gc.collect()
     after = hs._hesse.live_buffers()
-    assert after <= before, f"seed {seed}: {after - before} buffers more than before; program: {programs.text(program)}"
+    assert after <= before, (
+        f"seed {seed}: {after - before} buffers more than before; program: {programs.text(program)}"
+    )
 
 
 @pytest.mark.parametrize("depth", [1, 2])
-@pytest.mark.parametrize("transform", ["grad", "jvp", "checkpoint", "custom", "vmap", "map", "scan", "while", "fori", "cond"])
+@pytest.mark.parametrize(
+    "transform", ["grad", "jvp", "checkpoint", "custom", "vmap", "map", "scan", "while", "fori", "cond"]
+)
 def test_one_transform(transform, depth):
     """Programs of one transform, alone and inside itself."""
     for seed in range(2):
@@ -150,7 +173,11 @@ def test_one_transform(transform, depth):
 
 
 @pytest.mark.parametrize(
-    "pair", list(itertools.product(["grad", "jvp", "checkpoint", "custom", "vmap"], ["map", "scan", "while", "cond"])), ids="-".join
+    "pair",
+    list(
+        itertools.product(["grad", "jvp", "checkpoint", "custom", "vmap"], ["map", "scan", "while", "cond"])
+    ),
+    ids="-".join,
 )
 def test_pairs(pair):
     """Every derivative in and around every control flow."""

@@ -24,7 +24,7 @@ MAY_SEE["tests"] = MAY_SEE["bindings"] | {"hesse"}
 
 # Headers of third parties, and the places that may include them.
 WRAPPED: list[tuple[str, tuple[str, ...]]] = [
-    (r"(unsupported/)?Eigen/", ("core/cpu/eigen/", "tests/")),
+    (r"(unsupported/)?Eigen/", ("core/cpu/eigen/", "core/cpu/fft.cpp", "tests/")),
     (r"hwy/", ("core/", "tests/")),
     (r"pybind11/|Python\.h", ("bindings/",)),
     (r"hdf5", ("core/io/",)),

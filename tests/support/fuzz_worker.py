@@ -22,9 +22,51 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 import hesse as hs
 
 ALLOWED = (ValueError, TypeError, IndexError, FloatingPointError, OverflowError, MemoryError, hs.Error)
-DTYPES = ("bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "float32", "float64", "complex64", "complex128")
-SKIP = {"seed", "set_num_threads", "set_default_dtype", "set_debug_nans", "set_printoptions", "live_buffers", "live_bytes", "compile", "callback"}
-SHAPES = [(), (1,), (2,), (3,), (0,), (2, 3), (3, 2), (3, 3), (1, 3), (0, 3), (2, 0), (2, 2, 3), (1, 1, 1), (2, 1, 3, 2), (1, 2, 5), (17,), (4, 9)]
+DTYPES = (
+    "bool",
+    "int8",
+    "int16",
+    "int32",
+    "int64",
+    "uint8",
+    "uint16",
+    "uint32",
+    "uint64",
+    "float32",
+    "float64",
+    "complex64",
+    "complex128",
+)
+SKIP = {
+    "seed",
+    "set_num_threads",
+    "set_default_dtype",
+    "set_debug_nans",
+    "set_printoptions",
+    "live_buffers",
+    "live_bytes",
+    "compile",
+    "callback",
+}
+SHAPES = [
+    (),
+    (1,),
+    (2,),
+    (3,),
+    (0,),
+    (2, 3),
+    (3, 2),
+    (3, 3),
+    (1, 3),
+    (0, 3),
+    (2, 0),
+    (2, 2, 3),
+    (1, 1, 1),
+    (2, 1, 3, 2),
+    (1, 2, 5),
+    (17,),
+    (4, 9),
+]
 INTS = [0, 1, -1, 2, 3, -2, 5, 7, -7, 100, -100, 2**31, -(2**31) - 1, 2**40, 2**62, 2**63, -(2**63), 2**64]
 FLOATS = [0.0, -0.0, 1.0, -1.5, 0.5, float("nan"), float("inf"), -float("inf"), 1e308, 1e-308, 3.0]
 WORDS = ["", "float64", "xy", "ij", "constant", "reflect", "wrap", "edge", "left", "right", "reduced", "complete", "ortho", "fro", "nuc",
@@ -90,7 +132,21 @@ class Values:
         if r < 0.66:
             return self.pick(FLOATS)
         if r < 0.70:
-            return self.pick([None, True, False, ..., slice(None), slice(0, 2), 1j, b"bytes", object, np.float32(2), np.int8(3)])
+            return self.pick(
+                [
+                    None,
+                    True,
+                    False,
+                    ...,
+                    slice(None),
+                    slice(0, 2),
+                    1j,
+                    b"bytes",
+                    object,
+                    np.float32(2),
+                    np.int8(3),
+                ]
+            )
         if r < 0.74:
             return self.pick(WORDS)
         if r < 0.78:
@@ -154,7 +210,12 @@ def table_calls():
 
 
 GROUPS = {
-    "functions": lambda: public(hs, "hs.") + public(hs.linalg, "hs.linalg.") + public(hs.fft, "hs.fft.") + public(hs.random, "hs.random."),
+    "functions": lambda: (
+        public(hs, "hs.")
+        + public(hs.linalg, "hs.linalg.")
+        + public(hs.fft, "hs.fft.")
+        + public(hs.random, "hs.random.")
+    ),
     "methods": methods,
 }
 
@@ -179,7 +240,9 @@ def main(group, seed, count, log):
         except ALLOWED:
             pass
         except Exception as error:
-            inner = isinstance(error, AttributeError) and "nothing" in str(error)  # from the fuzzed function itself
+            inner = isinstance(error, AttributeError) and "nothing" in str(
+                error
+            )  # from the fuzzed function itself
             if not inner:
                 print(f"{text[:400]} -> {type(error).__name__}: {str(error)[:200]!r}", flush=True)
         finally:
@@ -195,21 +258,30 @@ def main(group, seed, count, log):
             arrays = [hs.asarray(a) for a in call.arrays]
             for k in range(len(arrays)):
                 if values.chance(0.6):
-                    arrays[k] = values.array(shape=call.arrays[k].shape) if values.chance(0.5) else values.value()
+                    arrays[k] = (
+                        values.array(shape=call.arrays[k].shape) if values.chance(0.5) else values.value()
+                    )
             args = [values.value() if values.chance(0.05) else a for a in sample.rebuild(arrays)]
             kw = {k: values.value() if values.chance(0.3) else v for k, v in call.kw(hs).items()}
-            attempt(f"{entry.name}({', '.join(map(describe, args))}, {kw})", lambda e=entry, a=args, k=kw: e.resolve(hs)(*a, **k))
+            attempt(
+                f"{entry.name}({', '.join(map(describe, args))}, {kw})",
+                lambda e=entry, a=args, k=kw: e.resolve(hs)(*a, **k),
+            )
             continue
         args = [values.value() for _ in range(int(values.pick([0, 1, 1, 1, 2, 2, 2, 3, 3, 4])))]
         if group == "methods":
             args.insert(0, values.array() if values.chance(0.97) else values.value())
         kw = {values.pick(KEYWORDS): values.value() for _ in range(int(values.pick([0, 0, 0, 1, 2])))}
-        if name.endswith(("while_loop", "fori_loop", "scan")):  # a loop without end, or of 2^40 steps, is no defect
+        if name.endswith(
+            ("while_loop", "fori_loop", "scan")
+        ):  # a loop without end, or of 2^40 steps, is no defect
             args = [a if not (isinstance(a, int) and abs(a) > 1000) else 3 for a in args]
             kw = {k: v if not (isinstance(v, int) and abs(v) > 1000) else 3 for k, v in kw.items()}
             if name.endswith("while_loop"):
                 args = [lambda c: hs.asarray(False), *args[1:]]
-        attempt(f"{name}({', '.join(map(describe, args))}, {describe(kw)})", lambda f=f, a=args, k=kw: f(*a, **k))
+        attempt(
+            f"{name}({', '.join(map(describe, args))}, {describe(kw)})", lambda f=f, a=args, k=kw: f(*a, **k)
+        )
     print(f"done {count}", flush=True)
 
 

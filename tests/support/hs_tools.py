@@ -103,7 +103,7 @@ class Cases:
             yield
         except KeyboardInterrupt:
             raise
-        except BaseException as error:  # noqa: BLE001
+        except BaseException as error:
             text = str(error).strip()
             self.failed.append(f"{label}: {type(error).__name__}: {text[:600]}")
 

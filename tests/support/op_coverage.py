@@ -46,5 +46,7 @@ class Coverage:
             "| op | " + " | ".join(COLUMNS) + " |",
             "|---" * (len(COLUMNS) + 1) + "|",
         ]
-        rows = [f"| `{op}` | " + " | ".join(self.mark(op, c) for c in COLUMNS) + " |" for op in sorted(self.seen)]
+        rows = [
+            f"| `{op}` | " + " | ".join(self.mark(op, c) for c in COLUMNS) + " |" for op in sorted(self.seen)
+        ]
         return "\n".join(head + rows) + "\n"

@@ -118,7 +118,11 @@ class Entry:
         return [d for g in self.takes for d in GROUPS[g]]
 
     def differentiated(self) -> list[str]:
-        return [d for d in self.accepted() if d in FLOATS + COMPLEX and ("c" if d in COMPLEX else "f") in self.diff]
+        return [
+            d
+            for d in self.accepted()
+            if d in FLOATS + COMPLEX and ("c" if d in COMPLEX else "f") in self.diff
+        ]
 
     def resolve(self, hs):
         """The function of arrays and parameters on Hesse's side."""

@@ -20,7 +20,15 @@ from sampling import (
 )
 
 SHAPES = [(), (3,), (2, 3), (0,), (2, 0, 3), (4, 1, 2)]
-PAIRS = [((), ()), ((3,), (3,)), ((2, 3), (3,)), ((2, 1), (1, 3)), ((), (4,)), ((0,), (1,)), ((2, 3, 4), (3, 1))]
+PAIRS = [
+    ((), ()),
+    ((3,), (3,)),
+    ((2, 3), (3,)),
+    ((2, 1), (1, 3)),
+    ((), (4,)),
+    ((0,), (1,)),
+    ((2, 3, 4), (3, 1)),
+]
 
 
 def unary(name, ref, domain=real, *, takes="fcib", special=True, ints=(-4, 6), analytic=True, **kw):
@@ -35,7 +43,17 @@ def unary(name, ref, domain=real, *, takes="fcib", special=True, ints=(-4, 6), a
                  **{"diff": "".join(g for g in "fc" if g in takes), **kw})  # fmt: skip
 
 
-def binary(name, ref, domains=(real, real), *, takes="fcib", special=True, ints=((-4, 6), (-4, 6)), analytic=True, **kw):
+def binary(
+    name,
+    ref,
+    domains=(real, real),
+    *,
+    takes="fcib",
+    special=True,
+    ints=((-4, 6), (-4, 6)),
+    analytic=True,
+    **kw,
+):
     samples = tuple(
         S(F(*a, domain=domains[0], ints=ints[0]), F(*b, domain=domains[1], ints=ints[1])) for a, b in PAIRS
     )
@@ -47,7 +65,14 @@ def binary(name, ref, domains=(real, real), *, takes="fcib", special=True, ints=
 
     refusals = [refuse(mismatched, ValueError, name, "(2, 3)", "(4,)")]
     if "c" not in takes and floats:
-        refusals.append(refuse(lambda hs, n=name: getattr(hs, n)(hs.asarray([1j]), hs.asarray([1.0])), TypeError, name, "complex128"))
+        refusals.append(
+            refuse(
+                lambda hs, n=name: getattr(hs, n)(hs.asarray([1j]), hs.asarray([1.0])),
+                TypeError,
+                name,
+                "complex128",
+            )
+        )
     refusals.extend(kw.pop("refusals", ()))
     return Entry(name, ref, samples, takes=takes, special=special, analytic=analytic, refusals=tuple(refusals),
                  **{"diff": "".join(g for g in "fc" if g in takes), **kw})  # fmt: skip
@@ -247,21 +272,63 @@ def astype_rows():
 def comparisons():
     for name, ref in [("equal", np.equal), ("not_equal", np.not_equal)]:
         yield binary(name, ref, takes="fcib", out="bool", diff="", ints=((0, 3), (0, 3)))
-    for name, ref in [("less", np.less), ("less_equal", np.less_equal), ("greater", np.greater), ("greater_equal", np.greater_equal)]:
+    for name, ref in [
+        ("less", np.less),
+        ("less_equal", np.less_equal),
+        ("greater", np.greater),
+        ("greater_equal", np.greater_equal),
+    ]:
         yield binary(name, ref, takes="fib", out="bool", diff="", ints=((0, 3), (0, 3)))
 
 
 def logicals():
-    for name, ref in [("logical_and", np.logical_and), ("logical_or", np.logical_or), ("logical_xor", np.logical_xor)]:
+    for name, ref in [
+        ("logical_and", np.logical_and),
+        ("logical_or", np.logical_or),
+        ("logical_xor", np.logical_xor),
+    ]:
         yield binary(name, ref, takes="fcib", out="bool", diff="", ints=((-1, 2), (-1, 2)))
     yield unary("logical_not", np.logical_not, takes="fcib", out="bool", diff="", ints=(-1, 2))
-    for name, ref in [("bitwise_and", np.bitwise_and), ("bitwise_or", np.bitwise_or), ("bitwise_xor", np.bitwise_xor)]:
-        yield binary(name, ref, takes="ib", out="same", diff="", special=False,
-                     refusals=(refuse(lambda hs, n=name: getattr(hs, n)(hs.asarray([1.0]), hs.asarray([1.0])), TypeError, name, "float64"),))
+    for name, ref in [
+        ("bitwise_and", np.bitwise_and),
+        ("bitwise_or", np.bitwise_or),
+        ("bitwise_xor", np.bitwise_xor),
+    ]:
+        yield binary(
+            name,
+            ref,
+            takes="ib",
+            out="same",
+            diff="",
+            special=False,
+            refusals=(
+                refuse(
+                    lambda hs, n=name: getattr(hs, n)(hs.asarray([1.0]), hs.asarray([1.0])),
+                    TypeError,
+                    name,
+                    "float64",
+                ),
+            ),
+        )
     yield unary("bitwise_invert", np.invert, takes="ib", out="same", diff="", special=False)
     for name, ref in [("bitwise_left_shift", np.left_shift), ("bitwise_right_shift", np.right_shift)]:
-        yield binary(name, ref, takes="i", out="same", diff="", special=False, ints=((0, 16), (0, 4)),
-                     refusals=(refuse(lambda hs, n=name: getattr(hs, n)(hs.asarray([1.0]), hs.asarray([1.0])), TypeError, name, "float64"),))
+        yield binary(
+            name,
+            ref,
+            takes="i",
+            out="same",
+            diff="",
+            special=False,
+            ints=((0, 16), (0, 4)),
+            refusals=(
+                refuse(
+                    lambda hs, n=name: getattr(hs, n)(hs.asarray([1.0]), hs.asarray([1.0])),
+                    TypeError,
+                    name,
+                    "float64",
+                ),
+            ),
+        )
 
 
 def predicates():
@@ -277,10 +344,30 @@ def near(rng, shape, cplx):
 def closeness():
     """isclose, allclose, array_equal: functions of two arrays with booleans as results."""
     pairs = tuple(S(F(*a, domain=near), F(*b, domain=near)) for a, b in PAIRS)
-    yield Entry("isclose", np.isclose, pairs, takes="fc", out="bool", diff="", cpp=(),
-                refusals=(refuse(lambda hs: hs.isclose(hs.ones((2,)), hs.ones((3,))), ValueError, "(2,)", "(3,)"),))
-    yield Entry("allclose", lambda x, y: np.asarray(np.allclose(x, y)), pairs, takes="fc", out="bool", diff="", cpp=())
-    yield Entry("array_equal", lambda x, y: np.asarray(np.array_equal(x, y)), pairs, takes="fcib", out="bool", diff="", cpp=(), vmap=False, compiles=False)
+    yield Entry(
+        "isclose",
+        np.isclose,
+        pairs,
+        takes="fc",
+        out="bool",
+        diff="",
+        cpp=(),
+        refusals=(refuse(lambda hs: hs.isclose(hs.ones((2,)), hs.ones((3,))), ValueError, "(2,)", "(3,)"),),
+    )
+    yield Entry(
+        "allclose", lambda x, y: np.asarray(np.allclose(x, y)), pairs, takes="fc", out="bool", diff="", cpp=()
+    )
+    yield Entry(
+        "array_equal",
+        lambda x, y: np.asarray(np.array_equal(x, y)),
+        pairs,
+        takes="fcib",
+        out="bool",
+        diff="",
+        cpp=(),
+        vmap=False,
+        compiles=False,
+    )
 
 
 ROWS += [*closeness(), *astype_rows(), *comparisons(), *logicals(), *predicates()]

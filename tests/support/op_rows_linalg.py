@@ -20,7 +20,13 @@ def dagger(xp, a):
 
 
 def not_square(name, *rest):
-    return refuse(lambda hs: getattr(hs.linalg, name)(hs.ones((2, 3)), *(hs.ones((2,)) for _ in rest)), ValueError, name, "(2, 3)", "square")
+    return refuse(
+        lambda hs: getattr(hs.linalg, name)(hs.ones((2, 3)), *(hs.ones((2,)) for _ in rest)),
+        ValueError,
+        name,
+        "(2, 3)",
+        "square",
+    )
 
 
 def vector_given(name):
@@ -39,7 +45,9 @@ def eigh_invariants(xp, w, v):
 def qr_invariants(xp, q, r, diagonal):
     phase = xp.sign(diagonal)
     k = phase.shape[-1]
-    return q[..., :, :k] * xp.expand_dims(phase, axis=-2), r[..., :k, :] * xp.expand_dims(xp.conj(phase), axis=-1)
+    return q[..., :, :k] * xp.expand_dims(phase, axis=-2), r[..., :k, :] * xp.expand_dims(
+        xp.conj(phase), axis=-1
+    )
 
 
 def svd_invariants(xp, u, s, vh):
@@ -110,7 +118,10 @@ def lu_check(ys, xs, sample):
     if not a.size:
         return
     n = a.shape[-1]
-    flat = (m.reshape(-1, n, n) if m.shape[-1:] == (n,) and m.ndim == a.ndim else m.reshape(-1, n) for m in (packed, permutation, a))
+    flat = (
+        m.reshape(-1, n, n) if m.shape[-1:] == (n,) and m.ndim == a.ndim else m.reshape(-1, n)
+        for m in (packed, permutation, a)
+    )
     for lu, p, m in zip(*flat, strict=True):
         lower, upper = np.tril(lu, -1) + np.eye(n), np.triu(lu)
         np.testing.assert_allclose(lower @ upper, m[p], atol=200 * np.finfo(lu.dtype).eps * np.abs(m).max())
@@ -193,9 +204,9 @@ LINALG = [
     Entry("linalg.matrix_rank", np.linalg.matrix_rank, (S(F(3, 3, domain=spread_spectrum)), S(F(2, 4, 3, domain=spread_spectrum)), S(F(3, 3, domain=rank_one))), diff="", cpp=(), **{**LAX, "out": "int64"}),
     Entry("linalg.matrix_power", lambda a, n: np.linalg.matrix_power(a, n), tuple(S(F(3, 3, domain=well_conditioned), n) for n in (0, 1, 2, 3, 5, -1, -2)), analytic=True, refusals=(refuse(lambda hs: hs.linalg.matrix_power(hs.ones((2, 3)), 2), ValueError, "matrix_power", "(2, 3)"),), **LAX),
     Entry("linalg.vector_norm", norm_ref, (S(F(4)), S(F(2, 3), axis=1), S(F(2, 3)), S(F(4), ord=1), S(F(2, 3), axis=0, keepdims=True), S(F(4), ord=3), S(F(4), ord=float("inf")), S(F(4), ord=float("-inf")), S(F(4), ord=0, diff=False), S(F(), diff=False)),
-          call=norm_hs, cpp=("norm",), also=("norm",), refusals=(refuse(lambda hs: hs.linalg.vector_norm(hs.ones((2, 3)), axis=5), IndexError, "norm", "5"),), **{**LAX, "out": "real"}),
+          call=norm_hs, cpp=("norm", "vector_norm"), also=("norm", "linalg.norm"), refusals=(refuse(lambda hs: hs.linalg.vector_norm(hs.ones((2, 3)), axis=5), IndexError, "norm", "5"),), **{**LAX, "out": "real"}),
     Entry("linalg.matrix_norm", lambda x, ord="fro", keepdims=False: np.linalg.norm(x, ord=ord, axis=(-2, -1), keepdims=keepdims), (S(F(3, 2, domain=spread_spectrum)), S(F(2, 3, 3, domain=spread_spectrum)), S(F(3, 2, domain=spread_spectrum), ord="nuc"), S(F(3, 2, domain=spread_spectrum), ord=2), S(F(3, 2, domain=spread_spectrum), ord=1), S(F(3, 2, domain=spread_spectrum), ord=float("inf")), S(F(3, 3, domain=spread_spectrum), ord=-2, keepdims=True)),
-          cpp=("norm",), refusals=(refuse(lambda hs: hs.linalg.matrix_norm(hs.ones((3,))), ValueError, "norm", "(3,)"),), **{**LAX, "out": "real"}),
+          cpp=("matrix_norm",), refusals=(refuse(lambda hs: hs.linalg.matrix_norm(hs.ones((3,))), ValueError, "norm", "(3,)"),), **{**LAX, "out": "real"}),
 ]  # fmt: skip
 
 
@@ -207,7 +218,11 @@ def in_range(lo, hi):
         assert (y >= lo).all()
         assert (y < hi).all()
         if y.size > 1000:
-            np.testing.assert_allclose(y.astype(float).mean(), (lo + hi - (1 if y.dtype.kind in "iu" else 0)) / 2, atol=0.15 * (hi - lo))
+            np.testing.assert_allclose(
+                y.astype(float).mean(),
+                (lo + hi - (1 if y.dtype.kind in "iu" else 0)) / 2,
+                atol=0.15 * (hi - lo),
+            )
 
     return check
 
@@ -228,7 +243,18 @@ def draws(name, *samples, check, out, dtypes, **kw):
     def call(hs, *args, **k):
         return getattr(hs.random, name)(hs.random.key(7), *args, **k)
 
-    return Entry("random." + name, None, samples, check=check, out=out, diff=kw.pop("diff", ""), vmap=kw.pop("vmap", False), call=call, dtypes=dtypes, **kw)
+    return Entry(
+        "random." + name,
+        None,
+        samples,
+        check=check,
+        out=out,
+        diff=kw.pop("diff", ""),
+        vmap=kw.pop("vmap", False),
+        call=call,
+        dtypes=dtypes,
+        **kw,
+    )
 
 
 SHAPES = [(), (3,), (2, 0), (50, 41)]
@@ -246,7 +272,7 @@ RANDOM = [
     draws("permutation", S(7), S(0), S(300), check=permutation_check, out="int64", dtypes=("int64",), refusals=(refuse(lambda hs: hs.random.permutation(hs.random.key(0), -1), ValueError, "permutation", "-1"),)),
     Entry("random.choice", None, tuple(S(s) for s in SHAPES), check=in_range(0, 9), out="int64", diff="", vmap=False, dtypes=("int64",), call=lambda hs, s: hs.random.choice(hs.random.key(3), 9, s),
           refusals=(refuse(lambda hs: hs.random.choice(hs.random.key(0), 3, (5,), replace=False), ValueError, "choice", "5", "3"), refuse(lambda hs: hs.random.choice(hs.random.key(0), 0, (2,)), ValueError, "choice", "0"))),
-    Entry("random.categorical", None, (S(F(4, diff=False)), S(F(3, 4, diff=False))), takes="f", diff="", out="int64", check=lambda ys, xs, s: np.testing.assert_equal(((np.asarray(ys[0]) >= 0) & (np.asarray(ys[0]) < 4)).all() and ys[0].shape == xs[0].shape[:-1], True),
+    Entry("random.categorical", None, cpp=("categorical", "gumbel"), samples=(S(F(4, diff=False)), S(F(3, 4, diff=False))), takes="f", diff="", out="int64", check=lambda ys, xs, s: np.testing.assert_equal(((np.asarray(ys[0]) >= 0) & (np.asarray(ys[0]) < 4)).all() and ys[0].shape == xs[0].shape[:-1], True),
           call=lambda hs, x: hs.random.categorical(hs.random.key(1), x), refusals=(refuse(lambda hs: hs.random.categorical(hs.random.key(0), hs.zeros((3, 0))), ValueError, "categorical", "(3, 0)"),)),
     Entry("random.key", None, (S(),), check=lambda ys, xs, s: None, call=lambda hs: hs.random.bits(hs.random.key(42), (2,)), dtypes=("uint32",), out="uint32", diff="", vmap=False, refusals=(refuse(lambda hs: hs.random.key(1.5), TypeError),)),
     Entry("random.split", None, (S(),), check=lambda ys, xs, s: np.testing.assert_equal(len(np.unique(np.asarray(ys[0]))), 6), call=lambda hs: hs.stack([hs.random.bits(k, (2,)) for k in hs.random.split(hs.random.key(42), 3)]), dtypes=("uint32",), out="uint32", diff="", vmap=False,

@@ -104,7 +104,13 @@ def pool_ref(reduce, pad_value):
         shape = [(x.shape[2 + d] - window[d]) // stride[d] + 1 for d in range(n)]
         y = np.zeros((*x.shape[:2], *shape), x.dtype)
         for p in itertools.product(*map(range, shape)):
-            block = x[(slice(None), slice(None), *(slice(q * s, q * s + w) for q, s, w in zip(p, stride, window, strict=True)))]
+            block = x[
+                (
+                    slice(None),
+                    slice(None),
+                    *(slice(q * s, q * s + w) for q, s, w in zip(p, stride, window, strict=True)),
+                )
+            ]
             y[(slice(None), slice(None), *p)] = reduce(block, axis=tuple(range(2, 2 + n)))
         return y
 
@@ -136,14 +142,42 @@ def fft_row(name, samples, takes="fc", out="complex", **kw):
     axis = {"axes": (7,)} if name.endswith("n") else {"axis": 7}
     refusals = (
         refuse(lambda hs: getattr(hs.fft, name)(hs.ones((2, 3)), **axis), IndexError, name, "7"),
-        refuse(lambda hs: getattr(hs.fft, name)(hs.ones((4,)), norm="wrong"), ValueError, name, "norm", "wrong"),
-        refuse(lambda hs: getattr(hs.fft, name)(hs.ones((4,)), **({"s": (0,)} if name.endswith("n") else {"n": 0})), ValueError, name, "0"),
+        refuse(
+            lambda hs: getattr(hs.fft, name)(hs.ones((4,)), norm="wrong"), ValueError, name, "norm", "wrong"
+        ),
+        refuse(
+            lambda hs: getattr(hs.fft, name)(
+                hs.ones((4,)), **({"s": (0,)} if name.endswith("n") else {"n": 0})
+            ),
+            ValueError,
+            name,
+            "0",
+        ),
     )
-    return Entry("fft." + name, ref, samples, takes=takes, out=out, diff=takes, rtol=8.0, refusals=refusals, **kw)
+    return Entry(
+        "fft." + name, ref, samples, takes=takes, out=out, diff=takes, rtol=8.0, refusals=refusals, **kw
+    )
 
 
-ONE = [((8,), {}), ((5,), {}), ((1,), {}), ((2, 6), {"axis": 0}), ((6,), {"n": 4}), ((6,), {"n": 9}), ((7,), {"norm": "ortho"}), ((6,), {"norm": "forward"}), ((2, 12), {})]
-MANY = [((4, 6), {}), ((3, 5), {}), ((2, 4, 3), {"axes": (0, 2)}), ((4, 4), {"s": (3, 5)}), ((2, 3, 4), {}), ((4, 6), {"norm": "ortho"})]
+ONE = [
+    ((8,), {}),
+    ((5,), {}),
+    ((1,), {}),
+    ((2, 6), {"axis": 0}),
+    ((6,), {"n": 4}),
+    ((6,), {"n": 9}),
+    ((7,), {"norm": "ortho"}),
+    ((6,), {"norm": "forward"}),
+    ((2, 12), {}),
+]
+MANY = [
+    ((4, 6), {}),
+    ((3, 5), {}),
+    ((2, 4, 3), {"axes": (0, 2)}),
+    ((4, 4), {"s": (3, 5)}),
+    ((2, 3, 4), {}),
+    ((4, 6), {"norm": "ortho"}),
+]
 
 
 def fft_samples(cases, **kw):

@@ -21,7 +21,9 @@ LONG = [((300,), {}), ((2, 129), {"axis": 1}), ((67, 2), {"axis": 0})]
 
 
 def bad_axis(name, alias=""):
-    return refuse(lambda hs: getattr(hs, name)(hs.ones((2, 3)), axis=5), IndexError, name + alias, "axis", "5")
+    return refuse(
+        lambda hs: getattr(hs, name)(hs.ones((2, 3)), axis=5), IndexError, name + alias, "axis", "5"
+    )
 
 
 def repeated_axis(name):
@@ -35,9 +37,7 @@ def no_complex(name):
 def reduction(name, ref, domain=real, *, empty=True, long=True, takes="fci", refusals=(), **kw):
     shapes = AXES + (EMPTY if empty else []) + (LONG if long else [])
     ints, of_nothing = kw.pop("ints", (-4, 6)), kw.pop("diff_of_nothing", True)
-    samples = tuple(
-        S(F(*s, domain=domain, ints=ints), diff=of_nothing or 0 not in s, **k) for s, k in shapes
-    )
+    samples = tuple(S(F(*s, domain=domain, ints=ints), diff=of_nothing or 0 not in s, **k) for s, k in shapes)
     refusals = [bad_axis(name), repeated_axis(name), *refusals]
     if "c" not in takes:
         refusals.append(no_complex(name))
@@ -52,7 +52,13 @@ def empty_refused(name):
 def argred(name, ref):
     samples = tuple(
         S(F(*s, domain=distinct(0)), **k)
-        for s, k in [((2, 3, 4), {"axis": 0}), ((2, 3, 4), {"axis": -1, "keepdims": True}), ((5,), {}), ((2, 3), {}), ((), {})]
+        for s, k in [
+            ((2, 3, 4), {"axis": 0}),
+            ((2, 3, 4), {"axis": -1, "keepdims": True}),
+            ((5,), {}),
+            ((2, 3), {}),
+            ((), {}),
+        ]
     )
     return Entry(name, ref, samples, takes="fi", out="int64", diff="", special=True,
                  refusals=(bad_axis(name), empty_refused(name), no_complex(name)))  # fmt: skip
@@ -62,7 +68,11 @@ def logsumexp_(x, axis=None, keepdims=False):
     if np.iscomplexobj(x):
         return np.log(np.sum(np.exp(x), axis=axis, keepdims=keepdims))
     with np.errstate(all="ignore"):
-        return sp.logsumexp(x, axis=axis, keepdims=keepdims) if x.size else np.log(np.sum(np.exp(x), axis=axis, keepdims=keepdims))
+        return (
+            sp.logsumexp(x, axis=axis, keepdims=keepdims)
+            if x.size
+            else np.log(np.sum(np.exp(x), axis=axis, keepdims=keepdims))
+        )
 
 
 def softmax_(x, axis=-1):

@@ -65,13 +65,20 @@ VIEWS = [
           refusals=(bad("unstack", axis=3, error=IndexError, says=("3",)),), **ALL),
     Entry("split", lambda x, how, axis=0: tuple(np.split(x, how, axis)), (S(F(4, 3), 2), S(F(5), [1, 3]), S(F(2, 6), 3, axis=1), S(F(3), [0, 2, 3]), S(F(0), 2)),
           refusals=(bad("split", 4, says=("4", "2")), bad("split", 2, axis=3, error=IndexError, says=("3",))), **ALL),
-    Entry("copy", np.copy, (S(F(2, 3)), S(F()), S(F(0))), call=lambda hs, x: hs.reshape(x, x.shape, copy=True), **ALL),
+    Entry("reshape#copy", np.copy, cpp=("copy",), samples=(S(F(2, 3)), S(F()), S(F(0))), call=lambda hs, x: hs.reshape(x, x.shape, copy=True), **ALL),
 ]  # fmt: skip
 
 
 # Indexing ------------------------------------------------------------------------------------------------------------
 def indexed(label, ref, *samples, **kw):
-    return Entry(f"getitem#{label}", ref, samples, call=lambda hs, *a: ref(*a), cpp=("getitem", "slice"), **{**ALL, **kw})
+    return Entry(
+        f"getitem#{label}",
+        ref,
+        samples,
+        call=lambda hs, *a: ref(*a),
+        cpp=("getitem", "slice"),
+        **{**ALL, **kw},
+    )
 
 
 def out_of_range(hs):
@@ -126,7 +133,9 @@ def column(i):
 
 def fixed(*values):
     """An index argument with these values."""
-    return Arg((len(values),), lambda rng, shape, cplx: np.array(values), dtype="int64", diff=False, ints=None)
+    return Arg(
+        (len(values),), lambda rng, shape, cplx: np.array(values), dtype="int64", diff=False, ints=None
+    )
 
 
 def at_rows():

@@ -61,7 +61,12 @@ class Generator:
         if kind == "un":
             return ("un", self.pick(UNARY), self.expression(shape, env, depth, budget - 1))
         if kind == "bin":
-            return ("bin", self.pick(BINARY), self.expression(shape, env, depth, budget - 1), self.expression(shape, env, 0, budget - 1))
+            return (
+                "bin",
+                self.pick(BINARY),
+                self.expression(shape, env, depth, budget - 1),
+                self.expression(shape, env, 0, budget - 1),
+            )
         if kind == "mix":
             c = ("const", round(float(self.rng.uniform(-1.5, 1.5)), 2))
             other = c if self.rng.uniform() < 0.5 else self.leaf((), env)
@@ -83,7 +88,12 @@ class Generator:
     def make_grad(self, shape, env, depth):
         x = self.name("x")
         body = self.expression((), {**env, x: shape}, depth)
-        body = ("bin", "mul", body, ("sum", ("un", "sin", ("var", x))) if shape else ("un", "sin", ("var", x)))
+        body = (
+            "bin",
+            "mul",
+            body,
+            ("sum", ("un", "sin", ("var", x))) if shape else ("un", "sin", ("var", x)),
+        )
         return ("grad", x, body, self.expression(shape, env, 0, 1))
 
     def make_jvp(self, shape, env, depth):
@@ -93,11 +103,20 @@ class Generator:
 
     def make_checkpoint(self, shape, env, depth):
         x, at = self.name("x"), self.pick([(), (M,)])
-        return ("checkpoint", x, self.expression(shape, {**env, x: at}, depth), self.expression(at, env, 0, 1))
+        return (
+            "checkpoint",
+            x,
+            self.expression(shape, {**env, x: at}, depth),
+            self.expression(at, env, 0, 1),
+        )
 
     def make_custom(self, shape, env, depth):
         rule = self.pick(sorted(CUSTOM))
-        return ("custom", rule, tuple(self.expression(shape, env, depth if k == 0 else 0, 2) for k in range(CUSTOM[rule])))
+        return (
+            "custom",
+            rule,
+            tuple(self.expression(shape, env, depth if k == 0 else 0, 2) for k in range(CUSTOM[rule])),
+        )
 
     def mapped(self, env):
         """Variables of one example and the arrays they come from, all of one length."""
@@ -142,7 +161,16 @@ class Generator:
         inner = {**env, c: shape, x: kind}
         carry = self.bounded(self.expression(shape, inner, depth))
         y = self.expression(shape, inner, 0, 1)
-        node = ("scan", c, x, carry, y, self.expression(shape, env, 0, 1), self.expression((self.m, *kind), env, 0, 1), shape)
+        node = (
+            "scan",
+            c,
+            x,
+            carry,
+            y,
+            self.expression(shape, env, 0, 1),
+            self.expression((self.m, *kind), env, 0, 1),
+            shape,
+        )
         return node
 
     def make_while(self, shape, env, depth):
@@ -156,7 +184,12 @@ class Generator:
         return ("fori", c, body, self.expression(shape, env, 0, 1), int(self.rng.integers(0, 4)))
 
     def make_cond(self, shape, env, depth):
-        return ("cond", self.expression((), env, 0, 1), self.expression(shape, env, depth), self.expression(shape, env, depth, 1))
+        return (
+            "cond",
+            self.expression((), env, 0, 1),
+            self.expression(shape, env, depth),
+            self.expression(shape, env, depth, 1),
+        )
 
 
 ROWS, SEGMENTS = 5, 4  # of what is gathered from, and of segment sums
@@ -243,7 +276,8 @@ def evaluate_vmap(e, env):
     _, xs, body, arrays, shape = e
     values = [evaluate(a, env) for a in arrays]
     rows = [
-        evaluate(body, {**env, **{x: nm.index(v, i) for x, v in zip(xs, values, strict=True)}}) for i in range(values[0].shape[0])
+        evaluate(body, {**env, **{x: nm.index(v, i) for x, v in zip(xs, values, strict=True)}})
+        for i in range(values[0].shape[0])
     ]
     return nm.stack(rows, shape)
 
@@ -257,13 +291,21 @@ def evaluate_map(e, env):
             return v
         return nm.index(v, i if a == "each" else int(gather_index(n, v.shape[0])[i]))
 
-    rows = [evaluate(body, {**env, **{x: row(v, a, i) for x, v, a in zip(xs, values, access, strict=True)}}) for i in range(n)]
+    rows = [
+        evaluate(body, {**env, **{x: row(v, a, i) for x, v, a in zip(xs, values, access, strict=True)}})
+        for i in range(n)
+    ]
     if result == "each":
         return nm.stack(rows, shape)
     if result == "sum":
         return nm.sum_axis0(nm.stack(rows, shape))
     where = segment_index(n, SEGMENTS)
-    return nm.stack([nm.sum_axis0(nm.stack([r for r, w in zip(rows, where, strict=True) if w == s], shape)) for s in range(SEGMENTS)])
+    return nm.stack(
+        [
+            nm.sum_axis0(nm.stack([r for r, w in zip(rows, where, strict=True) if w == s], shape))
+            for s in range(SEGMENTS)
+        ]
+    )
 
 
 def evaluate_scan(e, env):
@@ -409,5 +451,9 @@ def text(e, indent=0) -> str:
         return repr(e)
     if e and e[0] in ("var", "const"):
         return str(e[1])
-    inner = ", ".join(text(a, indent + 1) for a in e[1:]) if e and isinstance(e[0], str) else ", ".join(map(text, e))
+    inner = (
+        ", ".join(text(a, indent + 1) for a in e[1:])
+        if e and isinstance(e[0], str)
+        else ", ".join(map(text, e))
+    )
     return f"{e[0]}({inner})" if e and isinstance(e[0], str) else f"[{inner}]"

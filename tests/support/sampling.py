@@ -50,7 +50,9 @@ def distinct(offset=0):
 
     def draw_distinct(rng, shape, cplx):
         size = int(np.prod(shape))
-        values = 0.5 * (rng.permutation(size) - size // 2) + 0.12 * offset + rng.uniform(-0.03, 0.03, size) + 0.07
+        values = (
+            0.5 * (rng.permutation(size) - size // 2) + 0.12 * offset + rng.uniform(-0.03, 0.03, size) + 0.07
+        )
         return _complexify(values.reshape(shape), rng.uniform(-0.3, 0.3, shape), cplx)
 
     return draw_distinct

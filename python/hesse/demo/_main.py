@@ -20,12 +20,18 @@ def _positive(text: str) -> int:
 
 
 def _add_common(parser: argparse.ArgumentParser, folder: str) -> None:
-    parser.add_argument("--out", default=folder, metavar="DIR", help="folder for the results (default: %(default)s)")
+    parser.add_argument(
+        "--out", default=folder, metavar="DIR", help="folder for the results (default: %(default)s)"
+    )
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="weights and points (default: 0)")
-    parser.add_argument("--threads", type=_positive, metavar="N", help="threads to compute with (default: all cores)")
+    parser.add_argument(
+        "--threads", type=_positive, metavar="N", help="threads to compute with (default: all cores)"
+    )
     parser.add_argument("--adam", type=_positive, metavar="N", help="iterations of Adam")
     parser.add_argument("--lbfgs", type=_positive, metavar="N", help="iterations of L-BFGS after it")
-    parser.add_argument("--points", type=_positive, metavar="N", help="points where the equation is asked to hold")
+    parser.add_argument(
+        "--points", type=_positive, metavar="N", help="points where the equation is asked to hold"
+    )
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
 
 
@@ -41,10 +47,14 @@ def _parser() -> argparse.ArgumentParser:
         "--quick", action="store_true", help=f"well under a minute, to an error below {burgers.QUICK.bound:g}"
     )
     forward.add_argument(
-        "--reference", metavar="FILE", help="compare with a stored solution (.h5 or .mat) instead of the exact one"
+        "--reference",
+        metavar="FILE",
+        help="compare with a stored solution (.h5 or .mat) instead of the exact one",
     )
     forward.add_argument("--resume", action="store_true", help="go on where Ctrl-C stopped")
-    forward.add_argument("--batch", type=_positive, metavar="N", help="points per iteration of Adam (default: all)")
+    forward.add_argument(
+        "--batch", type=_positive, metavar="N", help="points per iteration of Adam (default: all)"
+    )
     forward.add_argument(
         "--resample", type=_positive, metavar="N", help="new points every N iterations (default: never)"
     )
@@ -53,9 +63,15 @@ def _parser() -> argparse.ArgumentParser:
     backward = commands.add_parser("burgers-inverse", help=inverse.TITLE, description=inverse.TITLE)
     _add_common(backward, "out/burgers-inverse")
     backward.add_argument(
-        "--noise", type=float, default=0.0, metavar="S", help="noise, in standard deviations of u (default: 0)"
+        "--noise",
+        type=float,
+        default=0.0,
+        metavar="S",
+        help="noise, in standard deviations of u (default: 0)",
     )
-    backward.add_argument("--samples", type=_positive, default=2000, metavar="N", help="measurements (default: 2000)")
+    backward.add_argument(
+        "--samples", type=_positive, default=2000, metavar="N", help="measurements (default: 2000)"
+    )
     backward.set_defaults(run=inverse.run)
     return parser
 

@@ -84,7 +84,9 @@ def stored_reference(path: str) -> Reference:
     names = {"u": "u" if "u" in arrays else "usol", "t": "t", "x": "x"}
     missing = [name for name in names.values() if name not in arrays]
     if missing:
-        raise hs.ArgumentError(f"--reference {path}: there is no {missing[0]!r}; it holds {', '.join(sorted(arrays))}")
+        raise hs.ArgumentError(
+            f"--reference {path}: there is no {missing[0]!r}; it holds {', '.join(sorted(arrays))}"
+        )
     t, x, u = (arrays[names[name]] for name in ("t", "x", "u"))
     t, x = hs.ravel(t), hs.ravel(x)
     if u.shape != (x.size, t.size):
@@ -169,7 +171,10 @@ def write_results(
     t, x, exact, field = (np.asarray(a) for a in (reference.t, reference.x, reference.u, u))
     for write, missing in (
         (lambda: _write_field(folder, t, x, field, exact, reference.source, about), "field.h5"),
-        (lambda: save_figure(os.path.join(folder, "burgers.png"), t, x, field, exact, trained.records), "burgers.png"),
+        (
+            lambda: save_figure(os.path.join(folder, "burgers.png"), t, x, field, exact, trained.records),
+            "burgers.png",
+        ),
     ):
         try:
             write()
@@ -177,9 +182,7 @@ def write_results(
             print(f"not written: {missing}: {error}", file=sys.stderr)
 
 
-def _write_field(
-    folder: str, t: Any, x: Any, u: Any, exact: Any, source: str, about: dict[str, Any]
-) -> None:
+def _write_field(folder: str, t: Any, x: Any, u: Any, exact: Any, source: str, about: dict[str, Any]) -> None:
     layout = "u[i_x, i_t]"
     hs.io.save_hdf5(
         os.path.join(folder, "field.h5"),

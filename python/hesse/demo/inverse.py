@@ -38,7 +38,13 @@ def measurements(key: Any, n: int, noise: float) -> tuple[tuple[Any, Any], Any]:
 
 
 def recover(
-    seed: int, noise: float, samples: int = 2000, n: int = 2000, adam: int = 500, lbfgs: int = 3000, **training: Any
+    seed: int,
+    noise: float,
+    samples: int = 2000,
+    n: int = 2000,
+    adam: int = 500,
+    lbfgs: int = 3000,
+    **training: Any,
 ) -> tuple[float, float]:
     """lambda1 and lambda2 from so many measurements."""
     weights, data, residual = hs.unstack(hs.random.split(hs.random.key(seed), num=3))
@@ -74,7 +80,9 @@ def run(options: argparse.Namespace) -> int:
         **{name: value for name, value in given.items() if value is not None},
     )
     seconds = time.perf_counter() - begin
-    print(f"seed {options.seed}, {options.samples} measurements, noise {100 * options.noise:g} %, {seconds:.0f} s")
+    print(
+        f"seed {options.seed}, {options.samples} measurements, noise {100 * options.noise:g} %, {seconds:.0f} s"
+    )
     print(f"lambda1 = {lambda1:.6f} (truth 1), error {100 * abs(lambda1 - 1):.3f} %")
     print(f"lambda2 = {lambda2:.7f} (truth {nu:.7f}), error {100 * abs(lambda2 / nu - 1):.3f} %")
     return 0

@@ -59,7 +59,9 @@ def save_hdf5(
             file.attrs.update(dict(attributes or {}))
             for name, some in (dataset_attributes or {}).items():
                 if name not in file:
-                    raise _hesse.ArgumentError(f"save_hdf5: there is no dataset {name!r} to give attributes to")
+                    raise _hesse.ArgumentError(
+                        f"save_hdf5: there is no dataset {name!r} to give attributes to"
+                    )
                 file[name].attrs.update(dict(some))
         with open(temporary, "rb+") as written:
             os.fsync(written.fileno())

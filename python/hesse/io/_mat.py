@@ -33,5 +33,7 @@ def load_mat(path: str | os.PathLike[str]) -> dict[str, Array]:
     return {
         name: _hesse.array(value)
         for name, value in variables.items()
-        if not name.startswith("__") and getattr(value, "dtype", None) is not None and value.dtype.kind in "biufc"
+        if not name.startswith("__")
+        and getattr(value, "dtype", None) is not None
+        and value.dtype.kind in "biufc"
     }

@@ -1,7 +1,7 @@
 """Layers, activations and initialisers."""
 
-from .._hesse import sigmoid, sin, softmax, softplus, tanh
 from .._hesse import nn as _nn
+from .._hesse import sigmoid, sin, softmax, softplus, tanh
 from . import init
 from ._layers import MLP, Linear
 from ._module import Module

@@ -113,7 +113,8 @@ class MLP(Module):
             )
         keys = _hesse.unstack(_hesse.random.split(next_key() if key is None else key, num=len(sizes) - 1))
         self.layers = [
-            Linear(n, m, key=k, init=init, dtype=dtype) for n, m, k in zip(sizes, sizes[1:], keys, strict=False)
+            Linear(n, m, key=k, init=init, dtype=dtype)
+            for n, m, k in zip(sizes, sizes[1:], keys, strict=False)
         ]
         self.activation = activation
 

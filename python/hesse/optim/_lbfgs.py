@@ -24,7 +24,11 @@ class Lbfgs:
     """
 
     def __init__(
-        self, value_and_grad: Callable[[Any], tuple[Any, Any]], params: Any, state: Any, options: tuple[Any, ...]
+        self,
+        value_and_grad: Callable[[Any], tuple[Any, Any]],
+        params: Any,
+        state: Any,
+        options: tuple[Any, ...],
     ) -> None:
         self.value_and_grad = value_and_grad
         leaves, self._treedef = tree_flatten(params)

@@ -23,7 +23,9 @@ class Term:
 
     def __init__(self, n: int, points: Sampler | None, weight: float, name: str) -> None:
         if n < 1:
-            raise _hesse.ArgumentError(f"{type(self).__name__}: the number of points must be positive, got {n}")
+            raise _hesse.ArgumentError(
+                f"{type(self).__name__}: the number of points must be positive, got {n}"
+            )
         if not weight > 0.0:
             raise _hesse.ArgumentError(f"{type(self).__name__}: weight must be positive, got {weight}")
         self.n, self.points, self.weight, self.name = n, points, float(weight), name

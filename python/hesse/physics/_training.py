@@ -96,9 +96,7 @@ class Training:
         How each stage ended.
     """
 
-    def __init__(
-        self, problem: PINN, model: Any, stages: Sequence[Stage], key: Any, tag: str = ""
-    ) -> None:
+    def __init__(self, problem: PINN, model: Any, stages: Sequence[Stage], key: Any, tag: str = "") -> None:
         for stage in stages:
             _check(stage)
         self.problem, self.model, self.stages, self.tag = problem, model, tuple(stages), tag
@@ -200,9 +198,9 @@ class Training:
                 chosen.append(points)
                 continue
             round_, place = divmod(self._done, n // size)
-            order = _hesse.random._permutation(
-                _hesse.random.fold_in(key, round_ * len(self._points) + k), n
-            )[place * size : (place + 1) * size]
+            order = _hesse.random._permutation(_hesse.random.fold_in(key, round_ * len(self._points) + k), n)[
+                place * size : (place + 1) * size
+            ]
             chosen.append(tuple(_hesse.take(z, order, axis=0) for z in points))
         return chosen
 
@@ -265,7 +263,9 @@ class Training:
         if bytes(memoryview(_entry(tensors, "key", name))) != bytes(memoryview(key_data(self._key))):
             raise _hesse.ArgumentError(f"resume: {name} was written with another seed")
         if len(counters) != 4 or not 0 <= counters[0] <= len(self.stages) or min(counters) < 0:
-            raise _hesse.FormatError(f"resume: {name}: the counters {counters} do not fit {len(self.stages)} stages")
+            raise _hesse.FormatError(
+                f"resume: {name}: the counters {counters} do not fit {len(self.stages)} stages"
+            )
         self.model = _restore(tensors, "model", self.model, name)
         self._stage, self._done, draw, self.iteration = counters
         self._draw = draw - 1
