@@ -14,7 +14,7 @@ HEADER = """\
 # Written by tests/support/make_stubs.py from the docstrings of the compiled module.
 # ruff: noqa
 import builtins
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -33,6 +33,7 @@ class ArgumentTypeError(Error, TypeError): ...
 class OutOfRangeError(Error, IndexError): ...
 class NumericalError(Error, FloatingPointError): ...
 class TraceError(Error, TypeError): ...
+class FileError(Error, OSError): ...
 class FileMissingError(Error, FileNotFoundError): ...
 class FormatError(ArgumentError): ...
 """
@@ -123,6 +124,7 @@ WORDS = [
     (r"typing\.SupportsFloat \| typing\.SupportsIndex", "float"),
     (r"typing\.SupportsComplex \| typing\.SupportsFloat \| typing\.SupportsIndex", "complex"),
     (r"collections\.abc\.", ""),
+    (r"optim\.Schedule", "Callable[[Any], Array]"),
     (r"\bhesse\._hesse\.", ""),
     (r"\bhesse\.", ""),
     (r"-> DTypeLike", "-> DType"),
