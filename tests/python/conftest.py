@@ -11,6 +11,7 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests" / "support"))
 
 import op_coverage  # noqa: E402
+from known_gaps import KNOWN_GAPS  # noqa: E402
 
 
 def pytest_addoption(parser):
@@ -21,6 +22,12 @@ def pytest_addoption(parser):
 
 def pytest_configure(config):
     config.stash[op_coverage.KEY] = op_coverage.Coverage()
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        if item.name in KNOWN_GAPS:
+            item.add_marker(pytest.mark.xfail(reason=KNOWN_GAPS[item.name], strict=False))
 
 
 @pytest.hookimpl(hookwrapper=True)
