@@ -73,13 +73,12 @@ void set_default_dtype(DType t);
 
 template <class T>
 struct dtype_of_t;
-#define HESSE_DTYPES(X)                                                                         \
-  X(bool, Bool)                                                                                 \
-  X(int8_t, Int8)                                                                               \
-  X(int16_t, Int16)                                                                             \
-  X(int32_t, Int32) X(int64_t, Int64) X(uint8_t, UInt8) X(uint16_t, UInt16) X(uint32_t, UInt32) \
-      X(uint64_t, UInt64) X(float, Float32) X(double, Float64) X(complex64, Complex64)          \
-          X(complex128, Complex128) X(Key, Key)
+// clang-format off
+#define HESSE_DTYPES(X)                                                                                 \
+  X(bool, Bool) X(int8_t, Int8) X(int16_t, Int16) X(int32_t, Int32) X(int64_t, Int64) X(uint8_t, UInt8) \
+  X(uint16_t, UInt16) X(uint32_t, UInt32) X(uint64_t, UInt64) X(float, Float32) X(double, Float64)      \
+  X(complex64, Complex64) X(complex128, Complex128) X(Key, Key)
+// clang-format on
 #define HESSE_X(type, tag)                     \
   template <>                                  \
   struct dtype_of_t<type> {                    \
