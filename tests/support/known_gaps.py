@@ -40,7 +40,6 @@ KNOWN_GAPS = {
     "test_unsupported_complex_is_refused[astype#inexact]": ACCEPTS,
     "test_unsupported_complex_is_refused[linalg.det#singular]": ACCEPTS,
     "test_unsupported_complex_is_refused[random.categorical]": ACCEPTS,
-    "test_random_calls[functions-6000]": FUZZ,
     "test_random_calls[methods-3000]": FUZZ,
     "test_random_calls[table-6000]": FUZZ,
 }
