@@ -3,8 +3,9 @@
     x in [-1, 1], t in [0, 1], nu = 0.01 / pi, u(0, x) = -sin(pi x), u(t, -1) = u(t, 1) = 0
 
 The solution steepens into a shock of width nu at x = 0. Initial and boundary values hold by construction (`constrained`),
-so the loss is the equation alone. It is divided by sqrt(1 + u_x^2 / 10): inside the shock its terms are a hundred times
-larger than elsewhere, and without this they are all that the optimiser sees.
+so the loss is the equation alone. It is divided by sqrt(1 + u_x^2 / 100): inside the shock its terms are a hundred times
+larger than elsewhere, and without this they are all that the optimiser sees. With u_x^2 / 10 it sees too little of them:
+in half of the trials the shock then settled beside x = 0, where the rest of the equation hardly tells.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ domain = physics.TimeBox(physics.Interval(-1.0, 1.0), 0.0, 1.0)
 
 def equation(u: Any, t: Any, x: Any) -> Any:
     u0, u_t, u_x, u_xx = hs.partials(u, (t, x), ["", "t", "x", "xx"])
-    return (u_t + u0 * u_x - nu * u_xx) / hs.sqrt(1.0 + 0.1 * u_x**2)
+    return (u_t + u0 * u_x - nu * u_xx) / hs.sqrt(1.0 + 0.01 * u_x**2)
 
 
 def constrained(u: Any, t: Any, x: Any) -> Any:
