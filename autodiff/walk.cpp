@@ -69,6 +69,7 @@ MaybeArrays push_forward(std::span<const Ref<Node>> nodes, const Arrays& leaves,
     }
     if (!any) continue;
     const Arrays y = n->output_arrays();
+    const SourceScope line(n->source());
     MaybeArrays dy = n->op()->jvp(n->inputs(), y, dx);
     for (size_t k = 0; k < dy.size(); ++k)
       if (dy[k]) slot(tangent, y[k]) = std::move(dy[k]);
@@ -109,6 +110,7 @@ MaybeArrays pull_back(std::span<const Ref<Node>> nodes, const Arrays& leaves, co
             " is not linear in its marked operands; the function must be linear (for a custom_vjp: its "
             "backward function "
             "in the cotangents)");
+    const SourceScope line(n->source());
     const MaybeArrays dx = op_vjp(n->op(), n->inputs(), n->output_arrays(), ct, wanted);
     for (size_t j = 0; j < dx.size(); ++j)
       if (wanted[j] && dx[j]) accumulate(n->inputs()[j], *dx[j]);

@@ -233,6 +233,7 @@ int get_buffer(PyObject* self, Py_buffer* out, int flags) {
   out->obj = nullptr;
   PyObject* done = guarded([&]() -> PyObject* {
     const Array& a = array_of(self);
+    if (a.is_symbol()) throw py::buffer_error("a symbol has no buffer; its value is not known yet");
     const View v = a.view();
     const char* format = buffer_format(v.dtype);
     if ((flags & PyBUF_WRITABLE) == PyBUF_WRITABLE) throw py::buffer_error("hesse arrays are read-only");

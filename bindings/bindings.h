@@ -33,6 +33,7 @@ void init_optim(py::module_& m);
 void init_io(py::module_& m);
 void init_physics(py::module_& m);
 void init_compile(py::module_& m);
+void init_source(py::module_& m);
 
 /// The value of an array with one element as a Python number.
 py::object scalar_value(const Array& a);

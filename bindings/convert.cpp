@@ -88,7 +88,8 @@ Array from_numpy(py::handle numpy_array, bool share) {
   return Array(shape, strides, -first, *dtype, std::move(buffer));
 }
 
-py::object to_numpy(const Array& a) {
+py::object to_numpy(const Array& given) {
+  const Array a = given.materialised();
   const View v = a.view();
   std::vector<py::ssize_t> shape(v.shape.begin(), v.shape.end()), strides;
   const DType dtype = v.dtype == kKey ? kUInt32 : v.dtype;

@@ -33,7 +33,8 @@ struct Exported {
 };
 
 template <class M>
-py::capsule export_capsule(const Array& a, const char* name) {
+py::capsule export_capsule(const Array& given, const char* name) {
+  const Array a = given.materialised();
   auto* e = new Exported<M>{{}, a.detached(), a.shape(), a.strides()};
   const View v = a.view();
   e->strides = v.strides;

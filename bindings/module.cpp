@@ -28,5 +28,6 @@ PYBIND11_MODULE(_hesse, m) {
   init_io(m);
   init_physics(m);
   init_compile(m);
+  init_source(m);
   m.attr("__version__") = HESSE_VERSION;
 }

@@ -123,11 +123,19 @@ int64_t Array::dim(int64_t axis) const {
   return shape()[static_cast<size_t>(normalize_axis("dim", axis, ndim()))];
 }
 
+Array Array::materialised() const {
+  if (has_data()) return *this;
+  if (node() && node()->trace() && node()->trace()->open())
+    if (Array value = node()->trace()->value(*this); value.defined()) return value;
+  throw TraceError(
+      concat("array: the value of a symbol ", describe(*this), at_source(node() ? node()->source() : 0),
+             " was asked for while a function is being recorded; use where or cond for branches on values, "
+             "while_loop for loops, or make the argument static"));
+}
+
 View Array::view() const {
-  require<TraceError>(
-      has_data(), "array: the value of a symbol ", describe(*this),
-      " was asked for while a function is being recorded; use where or cond for branches on values, "
-      "while_loop for loops, or make the argument static");
+  if (!has_data()) [[unlikely]]
+    return materialised().view();
   auto* base = static_cast<char*>(impl_->buffer->data()) + impl_->offset * itemsize(dtype());
   return {base, dtype(), impl_->shape, impl_->strides};
 }

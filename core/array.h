@@ -91,8 +91,12 @@ class Array {
 
   bool is_weak() const { return impl_->weak; }
   bool has_data() const { return impl_->has_data; }
-  /// Strided data; throws TraceError on a symbol, naming the remedy (`where`, `cond`, a static argument).
+  /// Strided data; throws TraceError on a symbol, naming the remedy (`where`, `cond`, a static argument). The
+  /// view of a symbol that depends on constants alone is valid while its trace is open.
   View view() const;
+  /// The same with its data: a symbol that depends on constants alone is computed. Throws TraceError on
+  /// others.
+  Array materialised() const;
   const Strides& strides() const { return impl_->strides; }
   int64_t offset() const { return impl_->offset; }
   const Ref<Buffer>& buffer() const { return impl_->buffer; }

@@ -48,7 +48,8 @@ bool has_nan(const Array& a) {
 void set_debug_nans(bool on) { g_debug_nans.store(on); }
 bool debug_nans() { return g_debug_nans.load(std::memory_order_relaxed); }
 
-void check_nans(const Op& op, std::span<const Array> inputs, std::span<const Array> outputs) {
+void check_nans(const Op& op, std::span<const Array> inputs, std::span<const Array> outputs,
+                SourceLine line) {
   if (!debug_nans()) return;
   bool made = false;
   for (const Array& y : outputs) made = made || has_nan(y);
@@ -56,8 +57,8 @@ void check_nans(const Op& op, std::span<const Array> inputs, std::span<const Arr
   if (!made) return;
   std::string shapes;
   for (const Array& x : inputs) shapes += std::string(shapes.empty() ? "" : ", ") + describe(x);
-  throw NumericalError(
-      concat("debug_nans: ", op.name(), " made a NaN out of operands without one: ", shapes));
+  throw NumericalError(concat("debug_nans: ", op.name(), at_source(line),
+                              " made a NaN out of operands without one: ", shapes));
 }
 
 }  // namespace hesse

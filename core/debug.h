@@ -1,5 +1,6 @@
 #pragma once
 #include "core/op.h"
+#include "core/source.h"
 
 namespace hesse {
 
@@ -9,6 +10,7 @@ namespace hesse {
 void set_debug_nans(bool on);
 bool debug_nans();
 /// For evaluators: throws as said if the check is on and fails.
-void check_nans(const Op& op, std::span<const Array> inputs, std::span<const Array> outputs);
+void check_nans(const Op& op, std::span<const Array> inputs, std::span<const Array> outputs,
+                SourceLine line = 0);
 
 }  // namespace hesse

@@ -7,6 +7,7 @@
 
 #include "core/debug.h"
 #include "core/derivatives.h"
+#include "core/status.h"
 
 namespace hesse {
 namespace {
@@ -53,7 +54,7 @@ struct GraphBuilder {
     if (a.is_symbol() || is_tracked(a)) {
       if (a.is_symbol())
         require<TraceError>(a.node() && a.node()->trace() && a.node()->trace()->open(), "trace: the symbol ",
-                            describe(a),
+                            describe(a), at_source(a.node() ? a.node()->source() : 0),
                             " outlived the function it was made in; return it instead of keeping it");
       if (ids.emplace(key_of(a), static_cast<int>(g->values_.size())).second) {
         add_value(aval(a));
@@ -96,7 +97,7 @@ struct GraphBuilder {
     }
     for (const auto& n : nodes) {
       if (!needed.count(n.get()) || n->op() == input_op() || n->op() == identity_op()) continue;
-      Graph::Equation e{n->op(), {}, {}};
+      Graph::Equation e{n->op(), {}, {}, n->source()};
       for (const Array& a : n->inputs()) e.in.push_back(id_of(a));
       for (int k = 0; k < n->num_outputs(); ++k) {
         e.out.push_back(add_value(n->output_aval(k)));
@@ -178,6 +179,7 @@ Arrays Graph::call(std::span<const Array> inputs) const {
     Arrays in;
     in.reserve(eq.in.size());
     for (int v : eq.in) in.push_back(env[static_cast<size_t>(v)]);
+    const SourceScope line(eq.source);
     Arrays out = hesse::apply(eq.op, std::move(in));
     for (size_t k = 0; k < out.size(); ++k) env[static_cast<size_t>(eq.out[k])] = std::move(out[k]);
     for (int v : last_use_[e]) env[static_cast<size_t>(v)] = Array();
@@ -197,7 +199,8 @@ Arrays Graph::run(std::span<const Array> inputs) const {
     in.clear();
     for (int v : eq.in) in.push_back(env[static_cast<size_t>(v)]);
     Arrays out = eq.op->eval(in);
-    check_nans(*eq.op, in, out);
+    locate_failure(eq.source);
+    check_nans(*eq.op, in, out, eq.source);
     for (size_t k = 0; k < out.size(); ++k) env[static_cast<size_t>(eq.out[k])] = std::move(out[k]);
     for (int v : last_use_[e]) env[static_cast<size_t>(v)] = Array();
   }

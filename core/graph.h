@@ -15,6 +15,7 @@ class Graph : public RefCounted<Graph> {
   struct Equation {
     OpRef op;
     std::vector<int> in, out;
+    SourceLine source = 0;  ///< the line that recorded it; not part of what equals compares
   };
   /// Number of inputs; they are values 0 .. num_inputs-1.
   int num_inputs() const { return num_inputs_; }

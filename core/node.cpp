@@ -51,6 +51,11 @@ void add_live_tapes(const Array& a, std::vector<Ref<Tape>>& tapes) {
     if (t->live() && std::find(tapes.begin(), tapes.end(), t) == tapes.end()) tapes.push_back(t);
 }
 
+std::string made_at(const Array& symbol) {
+  const SourceLine line = symbol.node() ? symbol.node()->source() : 0;
+  return line ? ", made at " + source_text(line) + "," : "";
+}
+
 // The innermost trace among those of the inputs and the current region; null: evaluate.
 Ref<Trace> innermost_trace(const OpRef& op, const Arrays& inputs) {
   Ref<Trace> trace = t_region;
@@ -58,7 +63,7 @@ Ref<Trace> innermost_trace(const OpRef& op, const Arrays& inputs) {
     if (!a.is_symbol()) continue;
     const Ref<Trace>& t = a.node() ? a.node()->trace() : Ref<Trace>();
     require<TraceError>(
-        t && t->open(), op->name(), ": the operand ", describe(a),
+        t && t->open(), op->name(), ": the operand ", describe(a), made_at(a),
         " is a symbol whose trace has ended; return it from the traced function instead of keeping it");
     if (!trace || t->level() > trace->level()) trace = t;
   }
@@ -76,7 +81,8 @@ Node::Node(OpRef op, Arrays inputs, Avals outputs, std::vector<Ref<Tape>> tapes,
       inputs_(std::move(inputs)),
       outputs_(std::move(outputs)),
       tapes_(std::move(tapes)),
-      trace_(std::move(trace)) {}
+      trace_(std::move(trace)),
+      source_(trace_ ? current_source() : 0) {}
 Node::~Node() = default;
 
 Array Node::output(int k) const {
@@ -142,6 +148,7 @@ void Trace::close() {
   open_ = false;
   equal_.clear();
   literals_.clear();
+  values_.clear();
   for (size_t i = nodes_.size(); i-- > 0;) nodes_[i]->drop_links();
   nodes_.clear();
 }
@@ -201,6 +208,36 @@ Arrays Trace::record(const OpRef& op, Arrays inputs, std::vector<Ref<Tape>> tape
   if (!op->has_effect()) equal_.emplace(h, node);
   for (const Ref<Tape>& t : tapes) t->record(node);
   return node->output_arrays();
+}
+
+Array Trace::value(const Array& symbol) {
+  std::vector<const Node*> needed{symbol.node().get()};
+  std::unordered_map<const Node*, bool> seen;
+  for (size_t i = 0; i < needed.size(); ++i) {
+    const Node& n = *needed[i];
+    if (n.trace().get() != this || n.op() == input_op() || n.op()->has_effect()) return {};
+    if (values_.count(&n)) continue;
+    for (const Array& a : n.inputs())
+      if (a.is_symbol() && !seen[a.node().get()]) {
+        seen[a.node().get()] = true;
+        needed.push_back(a.node().get());
+      }
+  }
+  std::sort(needed.begin(), needed.end(),
+            [](const Node* a, const Node* b) { return a->number() < b->number(); });
+  for (const Node* n : needed) {
+    if (values_.count(n)) continue;
+    Arrays in;
+    for (const Array& a : n->inputs())
+      in.push_back(a.is_symbol() ? values_.at(a.node().get())[static_cast<size_t>(a.output_index())]
+                                 : a.detached());
+    const FailureScope failures;
+    Arrays out = n->op()->eval(in);
+    failures.raise_if_failed();
+    for (Array& y : out) y = y.detached();
+    values_.emplace(n, std::move(out));
+  }
+  return values_.at(symbol.node().get())[static_cast<size_t>(symbol.output_index())];
 }
 
 Array Trace::record_identity(const Array& x, std::vector<Ref<Tape>> tapes) {

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "core/op.h"
+#include "core/source.h"
 
 namespace hesse {
 
@@ -29,6 +30,8 @@ class Node : public RefCounted<Node> {
   const std::vector<Ref<Tape>>& tapes() const { return tapes_; }
   /// The trace that recorded it; null for an eager node.
   const Ref<Trace>& trace() const { return trace_; }
+  /// The line that recorded it; 0 for an eager node.
+  SourceLine source() const { return source_; }
   void keep_output(int k, const Array& value);
   /// How many tapes hold it.
   void add_holder() { holders_.fetch_add(1, std::memory_order_relaxed); }
@@ -44,6 +47,7 @@ class Node : public RefCounted<Node> {
   std::vector<Array> kept_;
   std::vector<Ref<Tape>> tapes_;
   Ref<Trace> trace_;
+  SourceLine source_;
   std::atomic<int> holders_{0};
 };
 
@@ -93,6 +97,9 @@ class Trace : public RefCounted<Trace> {
   const std::vector<Ref<Node>>& nodes() const { return nodes_; }
   /// Records op(inputs) or finds the equal equation.
   Arrays record(const OpRef& op, Arrays inputs, std::vector<Ref<Tape>> tapes);
+  /// The value of one of its symbols that depends on constants alone, computed when first asked for;
+  /// undefined where it depends on an argument or an effect.
+  Array value(const Array& symbol);
   /// A fresh identity of x, never merged.
   Array record_identity(const Array& x, std::vector<Ref<Tape>> tapes);
 
@@ -103,6 +110,7 @@ class Trace : public RefCounted<Trace> {
   std::vector<Ref<Node>> nodes_;
   std::unordered_multimap<size_t, Ref<Node>> equal_;
   std::unordered_multimap<size_t, Array> literals_;
+  std::unordered_map<const Node*, Arrays> values_;
 };
 
 /// Makes a trace the current staged region of this thread for its lifetime: every op is recorded, also those

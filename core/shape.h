@@ -11,7 +11,7 @@
 namespace hesse {
 
 /// A run-time count: the leading axis of a stack written by a while_loop (docs/decisions.md, stacks).
-inline constexpr int64_t kDynamic = -1;
+inline constexpr int64_t kDynamic = -(int64_t{1} << 40);
 
 /// A short list of axis lengths, strides or axes; up to six without allocation.
 class Dims {

@@ -17,9 +17,13 @@ void report_failure(Failure kind, std::string_view op, std::string message) {
   t_scope->message_ = concat(op, ": ", message);
 }
 
+void locate_failure(SourceLine line) {
+  if (t_scope && t_scope->failed_ && !t_scope->source_) t_scope->source_ = line;
+}
+
 void FailureScope::raise_if_failed(std::string_view context) const {
   if (!failed_) return;
-  const std::string text = context.empty() ? message_ : concat(context, message_);
+  const std::string text = concat(context, message_, at_source(source_));
   if (kind_ == Failure::Index) throw IndexError(text);
   throw NumericalError(text);
 }

@@ -2,6 +2,8 @@
 #include <string>
 #include <string_view>
 
+#include "core/source.h"
+
 namespace hesse {
 
 /// Kernels never throw on data: they write NaN (zero for an index) and report here. An eager `apply` raises
@@ -10,6 +12,9 @@ namespace hesse {
 enum class Failure { Numerical, Index };
 /// Records the first failure of this thread's running kernel; later ones are dropped.
 void report_failure(Failure kind, std::string_view op, std::string message);
+/// The failure reported since, if any, came from an equation of that line; the innermost caller's word
+/// counts.
+void locate_failure(SourceLine line);
 
 /// Collects the failures reported on this thread during its lifetime; nests.
 class FailureScope {
@@ -21,14 +26,17 @@ class FailureScope {
   bool failed() const { return failed_; }
   Failure failure() const { return kind_; }
   const std::string& message() const { return message_; }
+  SourceLine source() const { return source_; }
   /// Throws NumericalError or IndexError with the first message, `context` before it.
   void raise_if_failed(std::string_view context = {}) const;
 
  private:
   friend void report_failure(Failure, std::string_view, std::string);
+  friend void locate_failure(SourceLine);
   bool failed_ = false;
   Failure kind_ = Failure::Numerical;
   std::string message_;
+  SourceLine source_ = 0;
   FailureScope* outer_;
 };
 

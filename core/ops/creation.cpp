@@ -117,6 +117,10 @@ class Diagonal final : public Linear {
 
 Array full(const Shape& shape, const Array& value, OptDType dtype) {
   check_shape("full", shape);
+  const size_t lead = shape.size() - std::min(shape.size(), value.ndim());
+  for (size_t i = 0; i < value.ndim(); ++i)
+    require(value.ndim() <= shape.size() && (value.shape()[i] == 1 || value.shape()[i] == shape[lead + i]),
+            "full: the value of shape ", value.shape(), " does not broadcast to shape ", shape);
   return broadcast_to(converted(value, dtype.value_or(value.dtype())), shape);
 }
 Array zeros(const Shape& shape, OptDType dtype) { return constant("zeros", 0.0, shape, dtype); }
@@ -184,6 +188,7 @@ Array linspace(const Array& start, const Array& stop, int64_t num, bool endpoint
 
 Array logspace(const Array& start, const Array& stop, int64_t num, bool endpoint, double base,
                OptDType dtype) {
+  require(num >= 0, "logspace: num = ", num, " must not be negative");
   const Array y = pow(base, linspace(start, stop, num, endpoint));
   return dtype ? converted(y, *dtype) : y;
 }

@@ -282,7 +282,11 @@ Array converted(const Array& x, DType dtype) {
   return apply1(make_op<Convert>(dtype), {x});
 }
 
-Array astype(const Array& x, DType dtype) { return converted(x, dtype); }
+Array astype(const Array& x, DType dtype) {
+  require<TypeError>(!is_complex(x.dtype()) || is_complex(dtype) || dtype == kBool, "astype: ", describe(x),
+                     " to ", dtype, " loses the imaginary part; take real(x) or abs(x) first");
+  return converted(x, dtype);
+}
 
 Array literal(complex128 value, const Shape& shape, DType dtype) {
   Array one = Array::uninitialized({}, dtype);

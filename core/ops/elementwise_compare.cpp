@@ -188,6 +188,14 @@ template <class F, DTypes Set>
 Array compare(const Array& x, const Array& y) {
   return apply1(the<Comparison<F, Set>>(), promote_and_broadcast(F::kName, {x, y}));
 }
+/// F(y, x) under the name `function`, which its errors say.
+template <class F>
+Array swapped(std::string_view function, const Array& x, const Array& y) {
+  Arrays in = promote_and_broadcast(function, {x, y});
+  check_dtype(function, in[0], kOrdered);
+  std::swap(in[0], in[1]);
+  return apply1(the<Comparison<F, kOrdered>>(), in);
+}
 template <class F, DTypes Set = kBits>
 Array bits(const Array& x, const Array& y) {
   return apply1(the<Bitwise<F, Set>>(), promote_and_broadcast(F::kName, {x, y}));
@@ -203,8 +211,8 @@ Array equal(const Array& x, const Array& y) { return compare<EqualTo, kAnyNumber
 Array not_equal(const Array& x, const Array& y) { return compare<NotEqualTo, kAnyNumber>(x, y); }
 Array less(const Array& x, const Array& y) { return compare<Less, kOrdered>(x, y); }
 Array less_equal(const Array& x, const Array& y) { return compare<LessEqual, kOrdered>(x, y); }
-Array greater(const Array& x, const Array& y) { return compare<Less, kOrdered>(y, x); }
-Array greater_equal(const Array& x, const Array& y) { return compare<LessEqual, kOrdered>(y, x); }
+Array greater(const Array& x, const Array& y) { return swapped<Less>("greater", x, y); }
+Array greater_equal(const Array& x, const Array& y) { return swapped<LessEqual>("greater_equal", x, y); }
 
 Array logical_and(const Array& x, const Array& y) { return logic<And>("logical_and", x, y); }
 Array logical_or(const Array& x, const Array& y) { return logic<Or>("logical_or", x, y); }

@@ -2,6 +2,7 @@
 #include <cmath>
 
 #include "core/ops/elementwise_op.h"
+#include "core/status.h"
 
 /// Powers: with a fixed integer exponent, by multiplication; and with an exponent per entry.
 namespace hesse {
@@ -92,9 +93,9 @@ class Pow final : public BinaryOp<Pow, kNumeric> {
   static T value(T x, T y) {
     if constexpr (is_integer(dtype_of<T>)) {
       if (std::cmp_greater_equal(y, 0)) return power(x, static_cast<uint64_t>(y));
-      // 1 / x^-y, truncated; 0 stands for the infinity of 0^-1.
-      if (x == T(1)) return T(1);
-      if (std::cmp_equal(x, -1)) return (y & 1) ? x : T(1);
+      report_failure(Failure::Numerical, "pow",
+                     concat("the integer ", +x, " to the negative power ", +y,
+                            " is a fraction; convert the base with astype"));
       return T(0);
     } else if constexpr (is_complex_v<T>) {
       if (y == T(0)) return T(1);

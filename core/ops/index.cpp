@@ -123,7 +123,10 @@ Plan make_plan(const std::string& function, const Array& x, const std::vector<In
                             plan.part.start.size() + d, " of x of shape ", x.shape());
       for (const Array& a : nonzero(*mask)) add_array(a);
     } else {
-      add_array(checked_indices(function, std::get<Array>(e)));
+      const Array& a = std::get<Array>(e);
+      require<IndexError>(is_integer(a.dtype()), function, ": an index must be integers or bools, got ",
+                          describe(a), "; convert with astype(index, int64)");
+      add_array(checked_indices(function, a));
     }
   }
   if (run == Apart) plan.at = 0;

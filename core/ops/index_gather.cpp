@@ -168,8 +168,8 @@ Params IndexRule::params() const {
 }
 
 Array checked_indices(const std::string& function, const Array& indices) {
-  require<IndexError>(is_integer(indices.dtype()), function, ": indices must be integers, got ",
-                      describe(indices));
+  require<TypeError>(is_integer(indices.dtype()), function, ": indices must be integers, got ",
+                     describe(indices), "; convert with astype(indices, int64)");
   return converted(indices, DType::Int64);
 }
 

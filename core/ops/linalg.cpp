@@ -34,7 +34,7 @@ Array divide_by_upper(const Array& b, const Array& u) {
 }
 
 MaybeArray phase_drift(const Array& v, const Array& dv) {
-  if (!is_complex(v.dtype())) return std::nullopt;
+  if (!is_complex(v.dtype()) || v.dim(-1) == 0) return std::nullopt;
   const Array size = abs(stop_gradient(v));
   const Array leads = greater_equal(size, 0.99 * max(size, Axes{-2}, true));
   const Array leading = argmax(astype(leads, kInt32), -2, true);

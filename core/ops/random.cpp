@@ -364,9 +364,10 @@ Array choice(const Array& key, int64_t n, const Shape& shape, bool replace, cons
 
 Array categorical(const Array& key, const Array& logits, const std::optional<Shape>& shape) {
   const Array scores = inexact("random.categorical", stop_gradient(logits));
-  require(scores.ndim() >= 1 && scores.dim(-1) > 0 && is_floating(scores.dtype()),
-          "random.categorical: logits must be real, with the categories along the last axis, got ",
-          describe(logits));
+  require<TypeError>(is_floating(scores.dtype()), "random.categorical: logits must be real, got ",
+                     describe(logits));
+  require(scores.ndim() >= 1 && scores.dim(-1) > 0,
+          "random.categorical: logits need the categories along the last axis, got ", describe(logits));
   Shape batch = scores.shape();
   batch.pop_back();
   Shape draws = shape.value_or(batch);

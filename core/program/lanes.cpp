@@ -190,6 +190,34 @@ void add_outer_products(const View& a, const View& b, const View& acc) {
     run(TypeTag<double>{});
 }
 
+int64_t checked(int64_t row, int64_t rows, int64_t position) {
+  if (row >= 0 && row < rows) return row;
+  report_failure(Failure::Index, "map",
+                 concat("index ", row, " at position ", position, " is out of range for ", rows, " rows"));
+  return 0;
+}
+int64_t row_of(const Array& index, int64_t i, int64_t rows) {
+  const View v = index.view();
+  return checked(v.as<int64_t>()[i * v.strides[0]], rows, i);
+}
+
+// What the body takes for example i.
+Arrays example(std::span<const Array> operands, const std::vector<Access>& access,
+               std::span<const Array> indices, int64_t i) {
+  Arrays in;
+  for (size_t j = 0; j < access.size(); ++j) {
+    const Array& x = operands[j];
+    if (access[j].kind == Access::Kind::Uniform)
+      in.push_back(x);
+    else if (access[j].kind == Access::Kind::Each)
+      in.push_back(x.viewed(cpu::at(x.view(), 0, i)));
+    else
+      in.push_back(x.viewed(
+          cpu::at(x.view(), 0, row_of(indices[static_cast<size_t>(access[j].index)], i, x.shape()[0]))));
+  }
+  return in;
+}
+
 /// One call of a map.
 class Run {
  public:
@@ -225,10 +253,13 @@ class Run {
       }
       for (int64_t t = group * per_group; t < std::min(tiles, (group + 1) * per_group); ++t) {
         const int64_t begin = t * plan_.lanes;
-        run_tile(begin + plan_.lanes <= n_ ? whole : tail, begin, arena, acc);
+        const Tile& tile = begin + plan_.lanes <= n_ ? whole : tail;
+        run_tile(tile, begin, arena, acc);
+        auto& failure = failures[static_cast<size_t>(group)];
+        if (scope.failed() && !failure)
+          failure = std::make_unique<FailureCopy>(scope, first_failing(begin, tile.lanes));
       }
       partial[static_cast<size_t>(group)] = std::move(acc);
-      if (scope.failed()) failures[static_cast<size_t>(group)] = std::make_unique<FailureCopy>(scope);
     };
     const bool effects = std::any_of(plan_.tile.begin(), plan_.tile.end(), [&](int e) {
       return g_.equations()[static_cast<size_t>(e)].op->has_effect();
@@ -247,10 +278,15 @@ class Run {
 
  private:
   struct FailureCopy {
-    explicit FailureCopy(const FailureScope& s) : failure(s.failure()), message(s.message()) {}
-    void report() const { report_failure(failure, "map", message); }
+    FailureCopy(const FailureScope& s, int64_t example)
+        : failure(s.failure()), message(concat("example ", example, ": ", s.message())), source(s.source()) {}
+    void report() const {
+      report_failure(failure, "map", message);
+      locate_failure(source);
+    }
     Failure failure;
     std::string message;
+    SourceLine source;
   };
 
   // Values that are the same for all examples: once, with the ordinary kernels.
@@ -267,7 +303,18 @@ class Run {
     Arrays in;
     for (int v : eq.in) in.push_back(env[static_cast<size_t>(v)]);
     const Arrays out = eq.op->eval(in);
+    locate_failure(eq.source);
     for (size_t k = 0; k < out.size(); ++k) env[static_cast<size_t>(eq.out[k])] = out[k];
+  }
+
+  // Which of the examples failed, once a tile has: kernels say what, not where.
+  int64_t first_failing(int64_t begin, int64_t lanes) const {
+    for (int64_t i = begin; i < begin + lanes; ++i) {
+      const FailureScope scope;
+      g_.run(example(operands_, access_, indices_, i));
+      if (scope.failed()) return i;
+    }
+    return begin;
   }
 
   void allocate_outputs() {
@@ -302,13 +349,6 @@ class Run {
     }
   }
 
-  static int64_t checked(int64_t row, int64_t rows, int64_t position) {
-    if (row >= 0 && row < rows) return row;
-    report_failure(Failure::Index, "map",
-                   concat("index ", row, " at position ", position, " is out of range for ", rows, " rows"));
-    return 0;
-  }
-
   void run_tile(const Tile& tile, int64_t begin, const Ref<Buffer>& buffer, Arrays& acc) const {
     char* arena = static_cast<char*>(buffer->data());
     load(tile, begin, arena);
@@ -327,6 +367,7 @@ class Run {
       } else {
         lane_by_lane(tile, eq, buffer, out);
       }
+      locate_failure(eq.source);
     }
     for (size_t s = 0; s < acc.size(); ++s) {
       const LanePlan::Sum& sum = plan_.sums[s];
@@ -457,34 +498,17 @@ Arrays run_examples(const Graph& g, int64_t n, std::span<const Array> operands,
     out.push_back(Array::uninitialized(a.shape, a.dtype));
     cpu::set_zero(out.back().view());
   }
-  const auto index_at = [&](int which, int64_t i, int64_t rows) {
-    const View v = indices[static_cast<size_t>(which)].view();
-    const int64_t row = v.as<int64_t>()[i * v.strides[0]];
-    if (row >= 0 && row < rows) return row;
-    report_failure(Failure::Index, "map",
-                   concat("index ", row, " at position ", i, " is out of range for ", rows, " rows"));
-    return int64_t{0};
-  };
   for (int64_t i = 0; i < n; ++i) {
-    Arrays in;
-    for (size_t j = 0; j < access.size(); ++j) {
-      const Array& x = operands[j];
-      if (access[j].kind == Access::Kind::Uniform)
-        in.push_back(x);
-      else if (access[j].kind == Access::Kind::Each)
-        in.push_back(x.viewed(cpu::at(x.view(), 0, i)));
-      else
-        in.push_back(x.viewed(cpu::at(x.view(), 0, index_at(access[j].index, i, x.shape()[0]))));
-    }
-    const Arrays y = g.run(in);
+    const Arrays y = g.run(example(operands, access, indices, i));
     for (size_t k = 0; k < y.size(); ++k) {
       if (results[k].kind == Result::Kind::Each)
         cpu::assign(y[k].view(), cpu::at(out[k].view(), 0, i));
       else if (results[k].kind == Result::Kind::Sum)
         cpu::accumulate(y[k].view(), out[k].view());
       else
-        cpu::accumulate(y[k].view(),
-                        cpu::at(out[k].view(), 0, index_at(results[k].index, i, out[k].shape()[0])));
+        cpu::accumulate(y[k].view(), cpu::at(out[k].view(), 0,
+                                             row_of(indices[static_cast<size_t>(results[k].index)], i,
+                                                    out[k].shape()[0])));
     }
   }
   return out;

@@ -93,6 +93,10 @@ def _refuse(name: str, values: Any) -> None:
 
 def array_ufunc(self: Array, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
     """NumPy calls this when a ufunc is given an Array."""
+    import numpy as np
+
+    if not isinstance(ufunc, np.ufunc) or not isinstance(kwargs.get("out", ()), tuple):
+        raise TypeError(f"__array_ufunc__: expected a NumPy ufunc, got {type(ufunc).__name__}")
     name = _UFUNCS.get(ufunc.__name__, ufunc.__name__)
     function = getattr(_hesse, name, None)
     if method == "__call__" and not kwargs and function is not None:
@@ -105,6 +109,8 @@ def array_ufunc(self: Array, ufunc: Any, method: str, *inputs: Any, **kwargs: An
 
 def array_function(self: Array, func: Any, types: Any, args: Any, kwargs: Any) -> Any:
     """NumPy calls this when one of its other functions is given an Array."""
+    if not callable(func) or not hasattr(func, "__name__") or not isinstance(kwargs, dict):
+        raise TypeError(f"__array_function__: expected a function of NumPy, got {type(func).__name__}")
     name = func.__name__
     kwargs = {k: v for k, v in kwargs.items() if v is not None}
     if (

@@ -147,6 +147,9 @@ def vector_norm(
 
 def matrix_norm(x: Any, /, *, keepdims: bool = False, ord: float | str | None = "fro") -> Array:
     """The norm of matrices: "fro", "nuc", or 1, 2, inf and their negatives."""
+    x = _hesse.asarray(x)
+    if x.ndim < 2:
+        raise _hesse.ArgumentError(f"matrix_norm: expected a matrix or a stack of them, got shape {x.shape}")
     return norm(x, axis=(-2, -1), keepdims=keepdims, ord="fro" if ord is None else ord)
 
 

@@ -119,7 +119,7 @@ TEST(ElementwiseDerivatives, Unary) {
       {"diag", [](const Array& x) { return diag(square(x), -1); }, any},
       {"diagonal", [](const Array& x) { return diagonal(x * expand_dims(x, {1}), 1); }, any},
       {"linspace", [](const Array& x) { return linspace(x, square(x), 4); }, any},
-      {"astype", [](const Array& x) { return astype(x * astype(x, kComplex128), kFloat64); }, any},
+      {"astype", [](const Array& x) { return real(x * astype(x, kComplex128)); }, any},
       {"full", [](const Array& x) { return full({3}, sum(square(x))); }, any},
   };
   for (const Row& row : rows) expect_derivatives(row.name, row.f, row.x);
@@ -184,7 +184,7 @@ TEST(ElementwiseDerivatives, Complex) {
       {"pow", [](const Array& x) { return pow(x, sin(x)); }, z},
       {"pow 3", [](const Array& x) { return pow(x, 3); }, z},
       {"make_complex", [](const Array& x) { return make_complex(real(x) * imag(x), abs(x)); }, z},
-      {"astype", [](const Array& x) { return square(astype(x, kFloat64)); }, z}};
+      {"astype", [](const Array& x) { return square(real(x)); }, z}};
   for (const Row& row : rows) expect_derivatives(row.name, row.f, row.x);
 }
 

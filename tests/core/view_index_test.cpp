@@ -189,7 +189,7 @@ TEST(Index, ArraysStandWhereNumPyPutsThem) {
       },
       "getitem: index 3 at position 1 is out of range for axis 1 of length 3");
   expect_error<IndexError>([&] { getitem(x, {f64({1})}); },
-                           "getitem: indices must be integers, got float64[1]");
+                           "getitem: an index must be integers or bools, got float64[1]");
   expect_error<IndexError>([&] { getitem(x, {mask({1}, {1})}); },
                            "boolean mask of shape (1,) does not fit axis 0");
   expect_equal(pulled_back(
