@@ -3,7 +3,8 @@
 #include "core/ops.h"
 #include "core/ops/control.h"
 #include "core/ops/control_graph.h"
-#include "core/program/lanes.h"
+#include "core/ops/map_split.h"
+#include "core/program/map_program.h"
 
 namespace hesse {
 namespace {
@@ -23,7 +24,11 @@ bool fits(const Shape& given, const Shape& want) {
 class MapOp final : public Op {
  public:
   MapOp(Ref<const Graph> body, int64_t n, std::vector<Access> access, std::vector<Result> results)
-      : body_(std::move(body)), n_(n), access_(std::move(access)), results_(std::move(results)) {}
+      : body_(std::move(body)),
+        n_(n),
+        access_(std::move(access)),
+        results_(std::move(results)),
+        program_(*body_, n_, access_, results_) {}
   std::string_view name() const override { return "map"; }
   Params params() const override {
     Dims access, results;
@@ -76,7 +81,12 @@ class MapOp final : public Op {
   }
 
   Arrays eval(std::span<const Array> x) const override {
-    return run_lanes(*body_, n_, x.first(access_.size()), access_, results_, x.subspan(access_.size()));
+    return program_.run(x.first(access_.size()), x.subspan(access_.size()));
+  }
+  // Inside a tile: its examples are an axis of lanes before those of the tile.
+  bool has_lane_kernel() const override { return program_.nests(); }
+  void kernel(std::span<const View> x, std::span<const View> out, int lane_axes) const override {
+    program_.run_nested(x.first(access_.size()), out, lane_axes);
   }
 
   // The tangent of a map is the map of the body's tangent.
@@ -151,6 +161,7 @@ class MapOp final : public Op {
   int64_t n_;
   std::vector<Access> access_;
   std::vector<Result> results_;
+  MapProgram program_;
 };
 
 // Outputs of a traced body that do not depend on the mapped arguments stay outside.
@@ -168,6 +179,14 @@ Arrays map(const Ref<const Graph>& body, int64_t n, const Arrays& operands, cons
           body->num_inputs(), " inputs");
   require(static_cast<int>(results.size()) == body->num_outputs(), "map: ", results.size(),
           " results for a body of ", body->num_outputs(), " outputs");
+  if (!body->is_dynamic())
+    if (auto out = map_without_shared(*body, n, operands, access, results, indices)) return std::move(*out);
+  return map_inside(body, n, operands, access, results, indices);
+}
+
+Arrays map_inside(const Ref<const Graph>& body, int64_t n, const Arrays& operands,
+                  const std::vector<Access>& access, const std::vector<Result>& results,
+                  const Arrays& indices) {
   Arrays in = operands;
   in.insert(in.end(), indices.begin(), indices.end());
   return hesse::apply(make_op<MapOp>(body, n, access, results), in);

@@ -1,0 +1,25 @@
+#pragma once
+#include "core/ops/control.h"
+
+namespace hesse {
+
+/// A map with what its examples share taken out: equations that read no example's own values run once, before
+/// it, and a sum over examples moves outwards through what is linear,
+///     sum(a + b) = sum(a) + sum(b),  sum(u * a) = u * sum(a) for u the same in all examples,
+/// so that its factors are applied once, after it. Dead operands vanish. What is left inside differs between
+/// examples, and every result does. A sum of outer products stays one: the executor forms it as one product.
+///
+/// nullopt where nothing is to be taken out.
+std::optional<Arrays> map_without_shared(const Graph& body, int64_t n, const Arrays& operands,
+                                         const std::vector<Access>& access,
+                                         const std::vector<Result>& results, const Arrays& indices);
+
+/// The map as one equation.
+Arrays map_inside(const Ref<const Graph>& body, int64_t n, const Arrays& operands,
+                  const std::vector<Access>& access, const std::vector<Result>& results,
+                  const Arrays& indices);
+
+/// Whether an equation is the outer product [m, 1] x [1, n] of two floating vectors.
+bool is_outer_product(const Graph& g, const Graph::Equation& e);
+
+}  // namespace hesse

@@ -1,0 +1,12 @@
+#pragma once
+#include "core/array.h"
+
+/// Sums over the examples of a tile.
+namespace hesse {
+
+/// acc[features...] += sum over the last axis of v, in eight interleaved partial sums.
+void add_lane_sums(const View& v, const View& acc);
+/// acc[m, n] += sum over lanes of a[m, lanes] b[n, lanes]^T. 2 m n lanes flops.
+void add_outer_products(const View& a, const View& b, const View& acc);
+
+}  // namespace hesse

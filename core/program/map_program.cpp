@@ -1,0 +1,378 @@
+#include "core/program/map_program.h"
+
+#include <algorithm>
+
+#include "core/cpu/assign.h"
+#include "core/cpu/gemm.h"
+#include "core/cpu/threads.h"
+#include "core/debug.h"
+#include "core/ops/control_graph.h"
+#include "core/ops/map_split.h"
+#include "core/program/lane_sums.h"
+#include "core/program/tile.h"
+#include "core/status.h"
+
+namespace hesse {
+namespace {
+
+constexpr int64_t kGroups = 64;  // partial sums: fixed by the problem, never by the number of threads
+// The memory of a tile: a constant, so that results do not depend on the machine's caches.
+constexpr int64_t kTileBytes = int64_t{512} << 10;
+constexpr int64_t kMaxLanes = 512, kMinLanes = 16;
+
+size_t at(int v) { return static_cast<size_t>(v); }
+
+Shape with_front(int64_t n, Shape s) {
+  s.insert(0, n);
+  return s;
+}
+
+int64_t checked(int64_t row, int64_t rows, int64_t position) {
+  if (row >= 0 && row < rows) return row;
+  report_failure(Failure::Index, "map",
+                 concat("index ", row, " at position ", position, " is out of range for ", rows, " rows"));
+  return 0;
+}
+int64_t row_of(const Array& index, int64_t i, int64_t rows) {
+  const View v = index.view();
+  return checked(v.as<int64_t>()[i * v.strides[0]], rows, i);
+}
+
+// What the body takes for example i.
+Arrays example(std::span<const Array> operands, const std::vector<Access>& access,
+               std::span<const Array> indices, int64_t i) {
+  Arrays in;
+  for (size_t j = 0; j < access.size(); ++j) {
+    const Array& x = operands[j];
+    if (access[j].kind == Access::Kind::Uniform)
+      in.push_back(x);
+    else if (access[j].kind == Access::Kind::Each)
+      in.push_back(x.viewed(cpu::at(x.view(), 0, i)));
+    else
+      in.push_back(x.viewed(cpu::at(x.view(), 0, row_of(indices[at(access[j].index)], i, x.shape()[0]))));
+  }
+  return in;
+}
+
+}  // namespace
+
+/// The body laid out for tiles of one shape. The body of the tile lacks the outer products that are not
+/// formed; its values are those of the map's body.
+struct MapProgram::Layout {
+  Dims lanes;
+  std::vector<std::optional<Strides>> outside;
+  Tile tile;
+};
+
+MapProgram::MapProgram(const Graph& body, int64_t n, const std::vector<Access>& access,
+                       const std::vector<Result>& results)
+    : body_(body), n_(n), access_(access), results_(results) {
+  std::vector<bool> counted;
+  for (const Access& a : access) {
+    counted.push_back(a.kind != Access::Kind::Uniform);
+    nests_ = nests_ && a.kind != Access::Kind::Gather;
+  }
+  bytes_ = live_bytes(body, counted);
+  for (size_t k = 0; k < results.size(); ++k) {
+    nests_ = nests_ && results[k].kind != Result::Kind::SegmentSum;
+    if (results[k].kind != Result::Kind::Sum) continue;
+    Sum s{k, body.outputs()[k]};
+    const auto used = std::count_if(body.equations().begin(), body.equations().end(), [&](const auto& e) {
+      return std::find(e.in.begin(), e.in.end(), s.value) != e.in.end();
+    });
+    const auto given = std::count(body.outputs().begin(), body.outputs().end(), s.value);
+    for (const Graph::Equation& e : body.equations())
+      if (e.out[0] == s.value && used == 0 && given == 1 && is_outer_product(body, e)) {
+        s.left = e.in[0];
+        s.right = e.in[1];
+      }
+    sums_.push_back(s);
+  }
+  nests_ = nests_ && !body.is_dynamic();
+  for (const Graph::Equation& e : body.equations())
+    nests_ = nests_ && !e.op->has_effect() && (e.op->is_view() || e.op->has_lane_kernel());
+}
+
+std::shared_ptr<const MapProgram::Layout> MapProgram::layout(
+    const Dims& lanes, const std::vector<std::optional<Strides>>& outside) const {
+  const std::lock_guard lock(mutex_);
+  for (const auto& l : layouts_)
+    if (l->lanes == lanes && l->outside == outside) return l;
+  std::vector<int> kept, unformed;
+  for (size_t k = 0; k < results_.size(); ++k)
+    if (results_[k].kind != Result::Kind::Sum) kept.push_back(body_.outputs()[k]);
+  for (const Sum& s : sums_) {
+    if (s.left < 0) {
+      kept.push_back(s.value);
+      continue;
+    }
+    kept.push_back(s.left);
+    kept.push_back(s.right);
+    unformed.push_back(s.value);
+  }
+  auto made =
+      std::make_shared<const Layout>(Layout{lanes, outside, Tile(body_, lanes, outside, kept, unformed)});
+  constexpr size_t kKept = 8;  // a map meets few shapes; strides of operands may vary without end
+  if (layouts_.size() >= kKept) layouts_.erase(layouts_.begin());
+  layouts_.push_back(made);
+  return made;
+}
+
+/// One call on data.
+struct MapProgram::Call {
+  const MapProgram& map;
+  std::span<const Array> operands, indices;
+  int64_t lanes = 1;
+  std::shared_ptr<const Layout> whole, rest;
+  Arrays outputs;
+
+  Call(const MapProgram& m, std::span<const Array> x, std::span<const Array> i)
+      : map(m), operands(x), indices(i) {
+    lanes = kMaxLanes;
+    while (lanes > kMinLanes && lanes * map.bytes_ > kTileBytes) lanes /= 2;
+    lanes = std::min(lanes, std::max<int64_t>(map.n_, 1));
+    whole = layout(lanes);
+    rest = map.n_ % lanes ? layout(map.n_ % lanes) : whole;
+    for (size_t k = 0; k < map.results_.size(); ++k) {
+      const Aval a = map.body_.output_aval(static_cast<int>(k));
+      outputs.push_back(map.results_[k].kind == Result::Kind::Sum
+                            ? Array()
+                            : Array::uninitialized(with_front(map.n_, a.shape), a.dtype));
+    }
+  }
+
+  // Uniform operands are read in place, and scalars that lie side by side, example by example.
+  std::shared_ptr<const Layout> layout(int64_t width) const {
+    std::vector<std::optional<Strides>> outside;
+    for (size_t i = 0; i < operands.size(); ++i) {
+      outside.emplace_back();
+      if (map.is_uniform(i)) {
+        outside[i] = operands[i].strides();
+        outside[i]->push_back(0);
+      } else if (in_place(i)) {
+        outside[i] = operands[i].strides();
+      }
+    }
+    return map.layout({width}, outside);
+  }
+  bool in_place(size_t i) const {
+    return map.is_each(i) && operands[i].ndim() == 1 && operands[i].strides()[0] == 1;
+  }
+
+  Arrays run() {
+    const int64_t tiles = (map.n_ + lanes - 1) / lanes;
+    const int64_t per_group = std::max<int64_t>(1, (tiles + kGroups - 1) / kGroups);
+    const int64_t groups = (tiles + per_group - 1) / per_group;
+    std::vector<Arrays> partial(static_cast<size_t>(groups));
+    std::vector<std::unique_ptr<Failed>> failures(static_cast<size_t>(groups));
+    const auto run_group = [&](int64_t group) {
+      const FailureScope scope;
+      const Ref<Buffer> arena =
+          Buffer::allocate(static_cast<size_t>(std::max<int64_t>(whole->tile.bytes(), 64)));
+      Arrays acc;
+      for (const Sum& s : map.sums_) {
+        const Aval& a = map.body_.values()[at(s.value)];
+        acc.push_back(Array::uninitialized(a.shape, a.dtype));
+        cpu::set_zero(acc.back().view());
+      }
+      for (int64_t t = group * per_group; t < std::min(tiles, (group + 1) * per_group); ++t) {
+        const int64_t begin = t * lanes, width = std::min(lanes, map.n_ - begin);
+        run_tile(width == lanes ? whole->tile : rest->tile, begin, width, static_cast<char*>(arena->data()),
+                 acc);
+        auto& failure = failures[static_cast<size_t>(group)];
+        if (scope.failed() && !failure)
+          failure = std::make_unique<Failed>(scope, first_failing(begin, width));
+      }
+      partial[static_cast<size_t>(group)] = std::move(acc);
+    };
+    const bool effects = std::any_of(map.body_.equations().begin(), map.body_.equations().end(),
+                                     [](const auto& e) { return e.op->has_effect(); });
+    if (effects)  // prints and the like come in the order of the examples
+      for (int64_t group = 0; group < groups; ++group) run_group(group);
+    else
+      parallel_for(groups, run_group);
+    for (const auto& f : failures)
+      if (f) {
+        f->report();
+        break;
+      }
+    return finish(partial);
+  }
+
+ private:
+  struct Failed {
+    Failed(const FailureScope& s, int64_t example)
+        : failure(s.failure()), message(concat("example ", example, ": ", s.message())), source(s.source()) {}
+    void report() const {
+      report_failure(failure, "map", message);
+      locate_failure(source);
+    }
+    Failure failure;
+    std::string message;
+    SourceLine source;
+  };
+
+  // Which of the examples failed, once a tile has: kernels say what, not where.
+  int64_t first_failing(int64_t begin, int64_t width) const {
+    for (int64_t i = begin; i < begin + width; ++i) {
+      const FailureScope scope;
+      map.body_.run(example(operands, map.access_, indices, i));
+      if (scope.failed()) return i;
+    }
+    return begin;
+  }
+
+  void run_tile(const Tile& tile, int64_t begin, int64_t width, char* arena, Arrays& acc) const {
+    std::vector<char*> bases{arena};
+    for (size_t i = 0; i < operands.size(); ++i) {
+      const View x = operands[i].view();
+      bases.push_back(static_cast<char*>(x.data) + (in_place(i) ? begin * itemsize(x.dtype) : 0));
+    }
+    for (const auto& [id, a] : map.body_.constants()) bases.push_back(static_cast<char*>(a.view().data));
+    for (size_t i = 0; i < operands.size(); ++i)
+      if (!map.is_uniform(i) && !in_place(i))
+        load(i, tile.view(static_cast<int>(i), bases.data()), begin, width);
+    tile.run(bases.data());
+    for (size_t s = 0; s < acc.size(); ++s) {
+      const Sum& sum = map.sums_[s];
+      if (sum.left >= 0) {
+        const View a = tile.view(sum.left, bases.data()), b = tile.view(sum.right, bases.data());
+        add_outer_products(cpu::at(a, 1, 0), cpu::at(b, 0, 0), acc[s].view());
+      } else {
+        add_lane_sums(tile.view(sum.value, bases.data()), acc[s].view());
+      }
+    }
+    for (size_t k = 0; k < outputs.size(); ++k) {
+      if (!outputs[k].defined()) continue;
+      const View dst = cpu::range(outputs[k].view(), 0, begin, width);
+      cpu::assign(tile.view(map.body_.outputs()[k], bases.data()), cpu::moved(dst, 0, dst.shape.size() - 1));
+    }
+  }
+
+  void load(size_t i, const View& dst, int64_t begin, int64_t width) const {
+    const View src = operands[i].view();
+    const size_t lane_axis = dst.shape.size() - 1;
+    if (map.is_each(i)) return cpu::assign(cpu::moved(cpu::range(src, 0, begin, width), 0, lane_axis), dst);
+    for (int64_t l = 0; l < width; ++l)
+      cpu::assign(cpu::at(src, 0, row_of(indices[at(map.access_[i].index)], begin + l, src.shape[0])),
+                  cpu::at(dst, lane_axis, l));
+  }
+
+  // Partial sums in the order of their groups.
+  Arrays finish(const std::vector<Arrays>& partial) {
+    for (size_t s = 0; s < map.sums_.size(); ++s) {
+      const Aval& a = map.body_.values()[at(map.sums_[s].value)];
+      Array total = partial.empty() ? Array::uninitialized(a.shape, a.dtype) : partial[0][s];
+      if (partial.empty()) cpu::set_zero(total.view());
+      for (size_t k = 1; k < partial.size(); ++k) cpu::accumulate(partial[k][s].view(), total.view());
+      outputs[map.sums_[s].result] = total;
+    }
+    for (size_t k = 0; k < outputs.size(); ++k)
+      if (map.results_[k].kind == Result::Kind::SegmentSum) outputs[k] = segment_rows(outputs[k], k);
+    return std::move(outputs);
+  }
+
+  // Rows added in order of the example: the same bits for any number of threads.
+  Array segment_rows(const Array& rows, size_t k) const {
+    Shape shape = rows.shape();
+    shape[0] = map.results_[k].num_segments;
+    const Array out = Array::uninitialized(shape, rows.dtype());
+    cpu::set_zero(out.view());
+    const View src = rows.view();
+    for (int64_t i = 0; i < map.n_; ++i) {
+      const int64_t row = row_of(indices[at(map.results_[k].index)], i, shape[0]);
+      if (shape[0] > 0) cpu::accumulate(cpu::at(src, 0, i), cpu::at(out.view(), 0, row));
+    }
+    return out;
+  }
+};
+
+Arrays MapProgram::run(std::span<const Array> operands, std::span<const Array> indices) const {
+  if (body_.is_dynamic() || debug_nans()) return by_example(operands, indices);
+  return Call(*this, operands, indices).run();
+}
+
+Arrays MapProgram::by_example(std::span<const Array> operands, std::span<const Array> indices) const {
+  Arrays out;
+  for (size_t k = 0; k < results_.size(); ++k) {
+    Aval a = body_.output_aval(static_cast<int>(k));
+    if (results_[k].kind == Result::Kind::Each) a.shape.insert(0, n_);
+    if (results_[k].kind == Result::Kind::SegmentSum) a.shape.insert(0, results_[k].num_segments);
+    out.push_back(Array::uninitialized(a.shape, a.dtype));
+    cpu::set_zero(out.back().view());
+  }
+  for (int64_t i = 0; i < n_; ++i) {
+    const Arrays y = body_.run(example(operands, access_, indices, i));
+    for (size_t k = 0; k < y.size(); ++k) {
+      if (results_[k].kind == Result::Kind::Each)
+        cpu::assign(y[k].view(), cpu::at(out[k].view(), 0, i));
+      else if (results_[k].kind == Result::Kind::Sum)
+        cpu::accumulate(y[k].view(), out[k].view());
+      else
+        cpu::accumulate(y[k].view(), cpu::at(out[k].view(), 0,
+                                             row_of(indices[at(results_[k].index)], i, out[k].shape()[0])));
+    }
+  }
+  return out;
+}
+
+// The examples are taken in pieces that fit beside the lanes of the outer tile; sums run over them in order.
+void MapProgram::run_nested(std::span<const View> x, std::span<const View> out, int lane_axes) const {
+  const auto outer = static_cast<size_t>(lane_axes);
+  if (out.empty()) return;
+  Dims lanes;
+  for (size_t d = out[0].shape.size() - outer; d < out[0].shape.size(); ++d) lanes.push_back(out[0].shape[d]);
+  const int64_t outer_lanes = std::max<int64_t>(num_elements(lanes), 1);
+  const int64_t piece = std::clamp<int64_t>(kTileBytes / (bytes_ * outer_lanes), 1, std::max<int64_t>(n_, 1));
+  for (const Sum& s : sums_) {
+    const Array zero = zeros_of({out[s.result].shape, out[s.result].dtype});
+    cpu::assign(zero.view(), out[s.result]);
+  }
+  Ref<Buffer> arena;
+  for (int64_t begin = 0; begin < n_; begin += piece) {
+    const int64_t width = std::min(piece, n_ - begin);
+    Dims all = lanes;
+    all.insert(0, width);
+    // Every operand as [features..., width, lanes...].
+    std::vector<std::optional<Strides>> outside;
+    std::vector<char*> bases{nullptr};
+    for (size_t i = 0; i < x.size(); ++i) {
+      View v = x[i];
+      const size_t features = v.shape.size() - outer;
+      if (is_each(i)) {
+        v = cpu::moved(cpu::range(v, 0, begin, width), 0, features - 1);
+      } else {
+        v.strides.insert(features, 0);
+      }
+      outside.emplace_back(v.strides);
+      bases.push_back(static_cast<char*>(v.data));
+    }
+    for (const auto& [id, a] : body_.constants()) bases.push_back(static_cast<char*>(a.view().data));
+    const auto laid_out = layout(all, outside);
+    const Tile& tile = laid_out->tile;
+    if (!arena) arena = Buffer::allocate(static_cast<size_t>(std::max<int64_t>(tile.bytes(), 64)));
+    bases[0] = static_cast<char*>(arena->data());
+    tile.run(bases.data());
+    for (const Sum& s : sums_) {
+      if (s.left >= 0) {  // [m, 1, width, lanes...] and [1, n, width, lanes...]: a product over width
+        const View a = cpu::at(tile.view(s.left, bases.data()), 1, 0);
+        const View b = cpu::moved(cpu::at(tile.view(s.right, bases.data()), 0, 0), 1, 0);
+        const Array product = Array::uninitialized(out[s.result].shape, out[s.result].dtype);
+        cpu::matmul(a, b, product.view(), lane_axes);
+        cpu::accumulate(product.view(), out[s.result]);
+      } else {
+        const View v = tile.view(s.value, bases.data());
+        const size_t axis = v.shape.size() - outer - 1;
+        for (int64_t i = 0; i < width; ++i) cpu::accumulate(cpu::at(v, axis, i), out[s.result]);
+      }
+    }
+    for (size_t k = 0; k < results_.size(); ++k) {
+      if (results_[k].kind != Result::Kind::Each) continue;
+      const View dst = cpu::range(out[k], 0, begin, width);
+      cpu::assign(tile.view(body_.outputs()[k], bases.data()),
+                  cpu::moved(dst, 0, dst.shape.size() - outer - 1));
+    }
+  }
+}
+
+}  // namespace hesse

@@ -1,0 +1,55 @@
+#pragma once
+#include <memory>
+#include <mutex>
+
+#include "core/ops/control.h"
+
+namespace hesse {
+
+class Tile;
+
+/// Runs the graph of one example on tiles of examples ("lanes"), the lane index innermost: every intermediate
+/// of a tile is [features..., lanes] in one arena per thread. Sums over lanes are accumulated per tile and
+/// combined over fixed groups of tiles in a fixed order, so the result does not depend on threads. Equations
+/// without a lane kernel run lane by lane; graphs with run-time lengths run example by example. Layouts are
+/// kept for the next call.
+class MapProgram {
+ public:
+  MapProgram(const Graph& body, int64_t n, const std::vector<Access>& access,
+             const std::vector<Result>& results);
+  Arrays run(std::span<const Array> operands, std::span<const Array> indices) const;
+
+  /// Whether it also runs inside a tile of an outer map: every equation has a lane kernel, nothing is
+  /// gathered.
+  bool nests() const { return nests_; }
+  /// Operands [n, features..., lanes...] or, uniform, [features..., lanes...]; the examples become an axis of
+  /// lanes before those of the outer tile.
+  void run_nested(std::span<const View> x, std::span<const View> out, int lane_axes) const;
+
+ private:
+  // A result that is summed over examples: a value of the body, or the two vectors whose outer product it is,
+  // which is not formed.
+  struct Sum {
+    size_t result;
+    int value, left = -1, right = -1;
+  };
+  struct Layout;
+  struct Call;
+  std::shared_ptr<const Layout> layout(const Dims& lanes,
+                                       const std::vector<std::optional<Strides>>& outside) const;
+  bool is_each(size_t i) const { return access_[i].kind == Access::Kind::Each; }
+  bool is_uniform(size_t i) const { return access_[i].kind == Access::Kind::Uniform; }
+  Arrays by_example(std::span<const Array> operands, std::span<const Array> indices) const;
+
+  const Graph& body_;
+  int64_t n_;
+  const std::vector<Access>& access_;
+  const std::vector<Result>& results_;
+  bool nests_ = true;
+  std::vector<Sum> sums_;  // by result that is summed
+  int64_t bytes_ = 0;      // alive at once, for one example
+  mutable std::mutex mutex_;
+  mutable std::vector<std::shared_ptr<const Layout>> layouts_;
+};
+
+}  // namespace hesse
