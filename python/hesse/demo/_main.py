@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import math
+import os
 import sys
 from collections.abc import Sequence
 
@@ -13,9 +15,24 @@ __all__ = ["main"]
 
 
 def _positive(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"{value} is not positive")
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a positive integer")
+    return int(text)
+
+
+def _seed(text: str) -> int:
+    if not text.isdecimal() or int(text) >= 2**63:
+        raise argparse.ArgumentTypeError(f"{text!r} is not an integer from 0 to 2**63 - 1")
+    return int(text)
+
+
+def _noise(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0.0 <= value < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 on; 0.01 is one per cent")
     return value
 
 
@@ -23,7 +40,7 @@ def _add_common(parser: argparse.ArgumentParser, folder: str) -> None:
     parser.add_argument(
         "--out", default=folder, metavar="DIR", help="folder for the results (default: %(default)s)"
     )
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help="weights and points (default: 0)")
+    parser.add_argument("--seed", type=_seed, default=0, metavar="N", help="weights and points (default: 0)")
     parser.add_argument(
         "--threads", type=_positive, metavar="N", help="threads to compute with (default: all cores)"
     )
@@ -32,6 +49,7 @@ def _add_common(parser: argparse.ArgumentParser, folder: str) -> None:
     parser.add_argument(
         "--points", type=_positive, metavar="N", help="points where the equation is asked to hold"
     )
+    parser.add_argument("--resume", action="store_true", help="go on where Ctrl-C stopped")
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
 
 
@@ -51,7 +69,6 @@ def _parser() -> argparse.ArgumentParser:
         metavar="FILE",
         help="compare with a stored solution (.h5 or .mat) instead of the exact one",
     )
-    forward.add_argument("--resume", action="store_true", help="go on where Ctrl-C stopped")
     forward.add_argument(
         "--batch", type=_positive, metavar="N", help="points per iteration of Adam (default: all)"
     )
@@ -64,7 +81,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_common(backward, "out/burgers-inverse")
     backward.add_argument(
         "--noise",
-        type=float,
+        type=_noise,
         default=0.0,
         metavar="S",
         help="noise, in standard deviations of u (default: 0)",
@@ -82,10 +99,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.threads is not None:
         _hesse.set_num_threads(options.threads)
     try:
+        try:
+            os.makedirs(options.out, exist_ok=True)
+        except OSError as error:
+            raise _hesse.FileError(
+                f"--out {options.out}: no such folder can be made: {error.strerror}"
+            ) from error
         return int(options.run(options))
     except (_hesse.Error, OSError, ImportError) as error:
         print(f"hesse.demo {options.command}: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt as stop:
-        print(f"\nhesse.demo {options.command}: {stop or 'stopped'}", file=sys.stderr)
+        print(f"\nhesse.demo {options.command}: {str(stop) or 'stopped'}", file=sys.stderr)
         return 130

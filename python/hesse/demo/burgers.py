@@ -60,7 +60,7 @@ class Budget(NamedTuple):
 
 
 FULL = Budget((20, 20, 20), 2000, 500, 8000, 3e-3)
-QUICK = Budget((20, 20, 20), 1000, 300, 1000, 5e-2)
+QUICK = Budget((20, 20, 20), 1000, 300, 1000, 2.5e-2)
 
 
 class Reference(NamedTuple):
@@ -81,19 +81,40 @@ def exact_reference() -> Reference:
 
 def stored_reference(path: str) -> Reference:
     """x, t and u (or usol) from an HDF5 or MATLAB file."""
+
+    def require(ok: Any, what: str) -> None:
+        if not bool(ok):
+            raise hs.ArgumentError(f"--reference {path}: {what}")
+
+    if not os.path.isfile(path):
+        what = "a folder" if os.path.isdir(path) else "there is no such file"
+        raise hs.FileMissingError(f"--reference {path}: {what}; give an .h5 or .mat file with x, t and u")
     arrays = hs.io.load_mat(path) if path.endswith(".mat") else hs.io.load_hdf5(path)
-    names = {"u": "u" if "u" in arrays else "usol", "t": "t", "x": "x"}
-    missing = [name for name in names.values() if name not in arrays]
-    if missing:
-        raise hs.ArgumentError(
-            f"--reference {path}: there is no {missing[0]!r}; it holds {', '.join(sorted(arrays))}"
+    name = "usol" if "usol" in arrays and "u" not in arrays else "u"
+    for needed in ("t", "x", name):
+        require(
+            needed in arrays, f"there is no {needed!r}; it holds {', '.join(sorted(arrays)) or 'nothing'}"
         )
-    t, x, u = (arrays[names[name]] for name in ("t", "x", "u"))
-    t, x = hs.ravel(t), hs.ravel(x)
-    if u.shape != (x.size, t.size):
-        raise hs.ArgumentError(
-            f"--reference {path}: {names['u']} must have the shape (len(x), len(t)) = ({x.size}, {t.size}), got {u.shape}"
+    t, x, u = hs.ravel(arrays["t"]), hs.ravel(arrays["x"]), arrays[name]
+    for label, a in (("t", t), ("x", x), (name, u)):
+        require(
+            a.size > 0 and hs.isdtype(a.dtype, "real floating"),
+            f"{label} must hold real numbers, got {a.dtype}{list(a.shape)}",
         )
+        require(hs.all(hs.isfinite(a)), f"{label} holds NaN or infinity")
+    require(
+        u.shape == (x.size, t.size),
+        f"{name} must have the shape (len(x), len(t)) = ({x.size}, {t.size}), got {u.shape}",
+    )
+    for label, z, low, high in (("t", t, 0.0, 1.0), ("x", x, -1.0, 1.0)):
+        least, most = float(hs.min(z)), float(hs.max(z))
+        require(
+            low <= least and most <= high,
+            f"{label} must lie in [{low:g}, {high:g}], got {least:g} to {most:g}",
+        )
+    if float(t[0]) == 0.0:
+        start = float(hs.max(hs.abs(u[:, 0] + hs.sin(hs.pi * x))))
+        require(start < 1e-2, f"u(0, x) differs from -sin(pi x) by {start:.3g}: another problem's solution?")
     return Reference(t, x, u, os.path.basename(path))
 
 
@@ -112,12 +133,12 @@ def run(options: argparse.Namespace) -> int:
         lbfgs=options.lbfgs or budget.lbfgs,
     )
     reference = exact_reference() if options.reference is None else stored_reference(options.reference)
-    os.makedirs(options.out, exist_ok=True)
     checkpoint = os.path.join(options.out, "checkpoint.safetensors")
 
     weights_key, points_key = hs.unstack(hs.random.split(hs.random.key(options.seed)))
     problem = make_problem(budget.points)
     sizes = [2, *budget.hidden, 1]
+    shape = "-".join(map(str, sizes))
     net = hs.nn.MLP(sizes, hs.tanh, key=weights_key)
     stages = [
         physics.Adam(budget.adam, batch=options.batch, resample=options.resample),
@@ -125,7 +146,7 @@ def run(options: argparse.Namespace) -> int:
     ]
     coarse = reference.u[::4, ::4]
     print(
-        f"Burgers' equation, seed {options.seed}: network {'-'.join(map(str, sizes))} (tanh, float64), "
+        f"Burgers' equation, seed {options.seed}: network {shape} (tanh, float64), "
         f"{budget.points} points, {budget.adam} iterations of Adam and {budget.lbfgs} of L-BFGS"
     )
     begin = time.perf_counter()
@@ -139,7 +160,7 @@ def run(options: argparse.Namespace) -> int:
             progress=not options.quiet,
             checkpoint=checkpoint,
             resume=options.resume,
-            tag=f"burgers {sizes} {stages} points={budget.points} seed={options.seed}",
+            tag=f"problem=burgers network={shape} points={budget.points} seed={options.seed}",
         )
     except KeyboardInterrupt as stop:
         raise KeyboardInterrupt(f"{stop}\nto go on: the same command with --resume") from None

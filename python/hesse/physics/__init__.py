@@ -3,7 +3,7 @@
 from .._hesse import physics as _p
 from ._domains import Box, Domain, Interval, TimeBox
 from ._pinn import PINN, Boundary, Data, Initial, Residual
-from ._training import Adam, Lbfgs, Record, Training, train
+from ._training import Adam, Lbfgs, Record, Stage, Training, train
 
 __all__ = [
     "PINN",
@@ -17,6 +17,7 @@ __all__ = [
     "Lbfgs",
     "Record",
     "Residual",
+    "Stage",
     "TimeBox",
     "Training",
     "burgers_exact",

@@ -8,7 +8,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from types import FrameType, TracebackType
 from typing import Any, NamedTuple
 
@@ -21,11 +21,18 @@ from ..random import key_data
 from ._pinn import PINN
 from ._progress import Progress
 
-__all__ = ["Adam", "Lbfgs", "Record", "Training", "train"]
+__all__ = ["Adam", "Lbfgs", "Record", "Stage", "Training", "train"]
+
+
+class Stage:
+    """A part of a training: `Adam` or `Lbfgs`."""
+
+    iterations: int
+    resample: int | None
 
 
 @dataclass(frozen=True)
-class Adam:
+class Adam(Stage):
     """A stage of Adam.
 
     Parameters
@@ -49,7 +56,7 @@ class Adam:
 
 
 @dataclass(frozen=True)
-class Lbfgs:
+class Lbfgs(Stage):
     """A stage of L-BFGS on all points.
 
     Parameters
@@ -68,7 +75,6 @@ class Lbfgs:
     value_tolerance: float = 0.0
 
 
-Stage = Adam | Lbfgs
 Points = Sequence[Sequence[Array]]
 
 
@@ -97,6 +103,10 @@ class Training:
     """
 
     def __init__(self, problem: PINN, model: Any, stages: Sequence[Stage], key: Any, tag: str = "") -> None:
+        if not isinstance(problem, PINN):
+            raise _hesse.ArgumentTypeError(f"train: the problem must be a PINN, got {type(problem).__name__}")
+        if not isinstance(stages, (tuple, list)):
+            raise _hesse.ArgumentTypeError(f"train: stages must be a list, got {type(stages).__name__}")
         for stage in stages:
             _check(stage)
         self.problem, self.model, self.stages, self.tag = problem, model, tuple(stages), tag
@@ -143,7 +153,7 @@ class Training:
                 self._engine.function_changed()
         if isinstance(stage, Adam):
             self._adam(stage)
-        else:
+        elif isinstance(stage, Lbfgs):
             self._lbfgs(stage)
         self._done += 1
         self.iteration += 1
@@ -207,7 +217,12 @@ class Training:
     def _lbfgs(self, stage: Lbfgs) -> None:
         if self._engine is None:
             self._engine = self._new_engine(stage, None)
-        self._engine.step()
+        try:
+            self._engine.step()
+        except _hesse.NumericalError as error:
+            raise _hesse.NumericalError(
+                f"train: at iteration {self.iteration}, in L-BFGS: {error}"
+            ) from error
         self.loss, self.model = self._engine.value, self._engine.params
 
     def _new_engine(self, stage: Lbfgs, state: dict[str, Array] | None) -> optim.Lbfgs:
@@ -240,7 +255,12 @@ class Training:
             tree["adam"] = self._state
         if self._engine is not None:
             tree["lbfgs"] = self._engine.state
-        metadata = {"format": "hesse training 1", "tag": self.tag, "notes": "\n".join(self.notes)}
+        metadata = {
+            "format": _FORMAT,
+            "stages": _settings(self.stages),
+            "tag": self.tag,
+            "notes": "\n".join(self.notes),
+        }
         save_safetensors(path, tree, metadata)
 
     def load(self, path: str | os.PathLike[str]) -> None:
@@ -252,47 +272,105 @@ class Training:
             Where the file is malformed or belongs to another training; the message says what differs.
         """
         name = os.fspath(path)
-        tensors, metadata = load_safetensors(path), read_metadata(path)
-        if metadata.get("format") != "hesse training 1":
-            raise _hesse.FormatError(f"resume: {name} is not a checkpoint of a training")
-        if metadata.get("tag") != self.tag:
-            raise _hesse.ArgumentError(
-                f"resume: {name} was written with the options {metadata.get('tag')!r}, these are {self.tag!r}"
-            )
-        counters = [int(v) for v in _entry(tensors, "counters", name)]
-        if bytes(memoryview(_entry(tensors, "key", name))) != bytes(memoryview(key_data(self._key))):
-            raise _hesse.ArgumentError(f"resume: {name} was written with another seed")
-        if len(counters) != 4 or not 0 <= counters[0] <= len(self.stages) or min(counters) < 0:
+        try:
+            tensors, metadata = load_safetensors(path), read_metadata(path)
+        except _hesse.FileMissingError:
+            raise _hesse.FileMissingError(
+                f"resume: there is no checkpoint {name}; begin without resuming"
+            ) from None
+        except _hesse.FormatError as error:
             raise _hesse.FormatError(
-                f"resume: {name}: the counters {counters} do not fit {len(self.stages)} stages"
+                f"resume: the checkpoint is damaged; begin without resuming ({error})"
+            ) from error
+        if metadata.get("format") != _FORMAT:
+            raise _hesse.FormatError(f"resume: {name} is not a checkpoint of a training")
+        for ours, what in ((_settings(self.stages), "stages"), (self.tag, "tag")):
+            _compare(metadata.get(what, ""), ours, name)
+        key = key_data(self._key)
+        if not bool(_hesse.all(_entry(tensors, "key", name, key.shape) == key)):
+            raise _hesse.ArgumentError(f"resume: {name} was written with another key (seed)")
+        counters = [int(v) for v in _entry(tensors, "counters", name, (4,))]
+        stage, done, draw, iteration = counters
+        most = self.stages[stage].iterations if 0 <= stage < len(self.stages) else 0
+        if not (
+            0 <= stage <= len(self.stages) and 0 <= done <= most and 0 <= draw <= iteration <= self.total
+        ):
+            raise _hesse.FormatError(
+                f"resume: {name}: the counters {counters} do not fit {_settings(self.stages)}"
             )
         self.model = _restore(tensors, "model", self.model, name)
-        self._stage, self._done, draw, self.iteration = counters
-        self._draw = draw - 1
+        self._stage, self._done, self._draw, self.iteration = stage, done, draw - 1, iteration
         self._resample()
-        self.loss = float(_entry(tensors, "loss", name)[0])
-        self.records = [Record(int(i), float(a), float(b)) for i, a, b in _entry(tensors, "records", name)]
+        self.loss = float(_entry(tensors, "loss", name, (1,))[0])
+        self.records = [
+            Record(int(i), float(a), float(b)) for i, a, b in _entry(tensors, "records", name, (None, 3))
+        ]
         self.notes = [line for line in metadata.get("notes", "").split("\n") if line]
         self._state = self._engine = None
         if isinstance(self.stage, Adam) and self._done:
             self._state = _restore(tensors, "adam", _optimiser(self.stage).init(self.model), name)
         elif isinstance(self.stage, Lbfgs) and self._done:
             parts = ("x", "gradient", "value", "steps", "changes", "counts")
-            self._engine = self._new_engine(
-                self.stage, {part: _entry(tensors, f"lbfgs.{part}", name) for part in parts}
+            state = {part: _entry(tensors, f"lbfgs.{part}", name) for part in parts}
+            try:
+                self._engine = self._new_engine(self.stage, state)
+            except _hesse.ArgumentError as error:
+                raise _hesse.FormatError(f"resume: {name}: {error}") from error
+
+
+_FORMAT = "hesse training 1"
+
+
+def _settings(stages: Sequence[Stage]) -> str:
+    """What must be the same to go on, as words; of a schedule only that it is one."""
+    words = []
+    for k, stage in enumerate(stages):
+        for field in fields(stage):
+            value = getattr(stage, field.name)
+            words.append(
+                f"stage{k}.{type(stage).__name__}.{field.name}={'schedule' if callable(value) else value}"
             )
+    return " ".join(words)
+
+
+def _compare(theirs: str, ours: str, path: str) -> None:
+    """Refuses a checkpoint of other settings, and says in which words they differ."""
+    if theirs != ours:
+        then, now = theirs.split(), ours.split()
+        raise _hesse.ArgumentError(
+            f"resume: {path} was written with {' '.join(w for w in then if w not in now) or 'less'}, "
+            f"this is {' '.join(w for w in now if w not in then) or 'less'}; give the options it was written with, "
+            "or begin without resuming"
+        )
 
 
 def _check(stage: Stage) -> None:
+    """Refuses what would fail after hours, in a later stage."""
     kind = type(stage).__name__
+
+    def require(ok: bool, what: str, value: Any) -> None:
+        if not ok:
+            raise _hesse.ArgumentError(f"{kind}: {what}, got {value}")
+
+    def count(name: str, least: int) -> None:
+        value = getattr(stage, name)
+        what = "must be a positive integer" if least else "must be an integer from 0 on"
+        require(type(value) is int and value >= least, f"{name} {what}", value)
+
     if not isinstance(stage, (Adam, Lbfgs)):
         raise _hesse.ArgumentTypeError(f"train: a stage must be Adam or Lbfgs, got {kind}")
-    if stage.iterations < 0:
-        raise _hesse.ArgumentError(f"{kind}: iterations must not be negative, got {stage.iterations}")
-    if stage.resample is not None and stage.resample < 1:
-        raise _hesse.ArgumentError(f"{kind}: resample must be positive, got {stage.resample}")
-    if isinstance(stage, Adam) and stage.batch is not None and stage.batch < 1:
-        raise _hesse.ArgumentError(f"{kind}: batch must be positive, got {stage.batch}")
+    count("iterations", 0)
+    if stage.resample is not None:
+        count("resample", 1)
+    if isinstance(stage, Lbfgs):
+        count("history", 1)
+        require(stage.value_tolerance >= 0.0, "value_tolerance must not be negative", stage.value_tolerance)
+        return
+    if stage.batch is not None:
+        count("batch", 1)
+    require(stage.clip is None or stage.clip > 0.0, "clip must be positive", stage.clip)
+    rate = stage.learning_rate
+    require(callable(rate) or rate >= 0.0, "learning_rate must not be negative", rate)
 
 
 def _optimiser(stage: Adam) -> optim.Adam:
@@ -300,9 +378,17 @@ def _optimiser(stage: Adam) -> optim.Adam:
     return optim.adam(rate if callable(rate) else optim.cosine_decay(rate, max(stage.iterations, 1)))
 
 
-def _entry(tensors: dict[str, Array], name: str, path: str) -> Any:
+def _entry(
+    tensors: dict[str, Array], name: str, path: str, shape: tuple[int | None, ...] | None = None
+) -> Array:
+    """An array of a file; None in its shape stands for any length."""
     if name not in tensors:
         raise _hesse.FormatError(f"resume: {path} has no entry {name!r}")
+    got = tensors[name].shape
+    if shape is not None and (
+        len(got) != len(shape) or any(n not in (None, m) for n, m in zip(shape, got, strict=True))
+    ):
+        raise _hesse.FormatError(f"resume: {path}: {name!r} has the shape {got}, expected {shape}")
     return tensors[name]
 
 
@@ -378,7 +464,8 @@ def train(
     resume : bool
         Go on from `checkpoint`: the result is that of an uninterrupted training, bit for bit.
     tag : str
-        Kept in the checkpoint; resuming with another one is refused.
+        Words such as "points=2000" that are kept in the checkpoint; resuming with others is refused, as it is with
+        other stages or another key.
 
     Returns
     -------
@@ -392,6 +479,8 @@ def train(
     FloatingPointError
         Where the loss is NaN or infinite.
     """
+    if every < 1:
+        raise _hesse.ArgumentError(f"train: every must be positive, got {every}")
     training = Training(problem, model, stages, key, tag)
     if resume:
         if checkpoint is None:
