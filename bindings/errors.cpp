@@ -1,5 +1,6 @@
 #include "bindings/errors.h"
 
+#include <cstring>
 #include <new>
 
 #include "core/error.h"
@@ -23,6 +24,15 @@ PyObject* define(py::module_& m, const char* name, const char* doc, std::initial
   return type;
 }
 
+// A message may quote bytes of a file or of a path, which need not be UTF-8.
+void set_error(PyObject* type, const char* message) noexcept {
+  PyObject* text =
+      PyUnicode_DecodeUTF8(message, static_cast<Py_ssize_t>(std::strlen(message)), "backslashreplace");
+  if (!text) return;
+  PyErr_SetObject(type, text);
+  Py_DECREF(text);
+}
+
 }  // namespace
 
 void set_python_error() noexcept {
@@ -31,31 +41,31 @@ void set_python_error() noexcept {
   } catch (py::error_already_set& e) {
     e.restore();
   } catch (const FormatError& e) {
-    PyErr_SetString(format_error, e.what());
+    set_error(format_error, e.what());
   } catch (const ValueError& e) {
-    PyErr_SetString(argument_error, e.what());
+    set_error(argument_error, e.what());
   } catch (const TypeError& e) {
-    PyErr_SetString(dtype_error, e.what());
+    set_error(dtype_error, e.what());
   } catch (const IndexError& e) {
-    PyErr_SetString(index_error, e.what());
+    set_error(index_error, e.what());
   } catch (const NumericalError& e) {
-    PyErr_SetString(numerical_error, e.what());
+    set_error(numerical_error, e.what());
   } catch (const TraceError& e) {
-    PyErr_SetString(trace_error, e.what());
+    set_error(trace_error, e.what());
   } catch (const FileNotFound& e) {
-    PyErr_SetString(file_missing_error, e.what());
+    set_error(file_missing_error, e.what());
   } catch (const FileError& e) {
-    PyErr_SetString(file_error, e.what());
+    set_error(file_error, e.what());
   } catch (const Interrupted&) {
     PyErr_SetNone(PyExc_KeyboardInterrupt);
   } catch (const Error& e) {
-    PyErr_SetString(error, e.what());
+    set_error(error, e.what());
   } catch (const py::builtin_exception& e) {
     e.set_error();
   } catch (const std::bad_alloc&) {
     PyErr_SetString(PyExc_MemoryError, "hesse: not enough memory for the result");
   } catch (const std::exception& e) {
-    PyErr_SetString(PyExc_RuntimeError, e.what());
+    set_error(PyExc_RuntimeError, e.what());
   } catch (...) {
     PyErr_SetString(PyExc_RuntimeError, "hesse: unknown C++ exception");
   }

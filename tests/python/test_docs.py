@@ -12,7 +12,7 @@ import hesse as hs
 
 ROOT = Path(__file__).parents[2]
 FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE | doctest.IGNORE_EXCEPTION_DETAIL
-MODULES = ["", "debug", "fft", "linalg", "nn", "random"]
+MODULES = ["", "debug", "fft", "io", "linalg", "nn", "nn.init", "optim", "physics", "random"]
 
 
 def documented_objects():

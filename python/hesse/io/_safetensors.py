@@ -79,7 +79,21 @@ def save_safetensors(path: Path, tree: Any, metadata: dict[str, str] | None = No
     """
     leaves, treedef = tree_flatten(tree)
     tensors = [(name, _hesse.asarray(leaf)) for name, leaf in zip(_names(treedef), leaves, strict=True)]
-    _io.save_safetensors(path, tensors, metadata or {})
+    about = dict(metadata or {})
+    for text in (*(name for name, _ in tensors), *about.keys(), *about.values()):
+        _check_text(text)
+    _io.save_safetensors(path, tensors, about)
+
+
+def _check_text(text: Any) -> None:
+    if not isinstance(text, str):
+        raise _hesse.ArgumentTypeError(
+            f"save_safetensors: metadata maps strings to strings, got {text!r}; str() makes one of it"
+        )
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise _hesse.ArgumentError(f"save_safetensors: {text!r} cannot be written as UTF-8") from error
 
 
 def load_safetensors(path: Path, like: Any = None) -> Any:

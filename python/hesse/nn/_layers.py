@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, SupportsIndex
 
 from .. import _hesse
 from .._hesse import Array
@@ -15,6 +16,13 @@ __all__ = ["MLP", "Linear"]
 
 Initialiser = Callable[..., Array]
 Activation = Callable[[Any], Any]
+
+
+def _check_sizes(layer: str, what: str, sizes: Sequence[int]) -> None:
+    if not all(isinstance(n, SupportsIndex) for n in sizes):
+        raise _hesse.ArgumentTypeError(f"{layer}: {what} must be integers, got {list(sizes)!r}")
+    if not all(operator.index(n) >= 1 for n in sizes):
+        raise _hesse.ArgumentError(f"{layer}: {what} must be positive, got {list(sizes)!r}")
 
 
 class Linear(Module):
@@ -62,10 +70,7 @@ class Linear(Module):
         init: Initialiser = _nn.init.glorot_uniform,
         dtype: Any = None,
     ) -> None:
-        if in_features < 1 or out_features < 1:
-            raise _hesse.ArgumentError(
-                f"Linear: the numbers of features must be positive, got {in_features} and {out_features}"
-            )
+        _check_sizes("Linear", "the numbers of features", (in_features, out_features))
         self.weight = init(next_key() if key is None else key, (out_features, in_features), dtype=dtype)
         self.bias = _hesse.zeros(out_features, dtype=dtype) if bias else None
 
@@ -110,6 +115,11 @@ class MLP(Module):
         if len(sizes) < 2:
             raise _hesse.ArgumentError(
                 f"MLP: sizes needs at least an input and an output, got {list(sizes)!r}"
+            )
+        _check_sizes("MLP", "sizes", sizes)
+        if not callable(activation):
+            raise _hesse.ArgumentTypeError(
+                f"MLP: the activation must be a function such as hs.tanh, got {activation!r}"
             )
         keys = _hesse.unstack(_hesse.random.split(next_key() if key is None else key, num=len(sizes) - 1))
         self.layers = [

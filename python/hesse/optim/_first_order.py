@@ -2,42 +2,88 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple, SupportsFloat
 
 from .. import _hesse
 from .._dtypes import isdtype
-from .._hesse import Array, TreeDef, tree_flatten
+from .._hesse import Array, tree_flatten
 from .._hesse import optim as _o
 from ._schedules import Schedule
 
 __all__ = ["Adam", "AdamState", "Sgd", "SgdState", "adam", "clip_by_global_norm", "global_norm", "sgd"]
 
 
-def _check_rate(function: str, rate: float | Schedule) -> None:
-    if not callable(rate) and not isinstance(rate, Array) and not rate >= 0.0:
-        raise _hesse.ArgumentError(f"{function}: the learning rate must not be negative, got {rate}")
+def _check_options(function: str, rate: Any, weight_decay: float) -> None:
+    if not callable(rate) and not isinstance(rate, Array):
+        if isinstance(rate, (str, bytes)) or not isinstance(rate, SupportsFloat):
+            raise _hesse.ArgumentTypeError(
+                f"{function}: the learning rate must be a number or a schedule, got {type(rate).__name__}"
+            )
+        if not float(rate) >= 0.0:
+            raise _hesse.ArgumentError(f"{function}: the learning rate must not be negative, got {rate}")
+    if not weight_decay >= 0.0:
+        raise _hesse.ArgumentError(f"{function}: weight_decay must not be negative, got {weight_decay}")
 
 
-def _rate(rate: float | Schedule, step: Array) -> Any:
-    return rate(step) if callable(rate) else rate
+def _rate(rate: float | Array | Schedule, step: Array, function: str) -> Array:
+    now = _hesse.asarray(rate(step) if callable(rate) else rate)
+    if now.ndim != 0:
+        raise _hesse.ArgumentError(
+            f"{function}: the learning rate must be a scalar, got the shape {now.shape}"
+        )
+    return now
 
 
-def _parameters(params: Any) -> tuple[list[Array], TreeDef]:
-    leaves, treedef = tree_flatten(params)
-    return [_hesse.asarray(leaf) for leaf in leaves], treedef
+class _Parameters:
+    """The leaves of a tree that an optimiser moves: floating and complex ones that are no buffers."""
+
+    def __init__(self, params: Any, function: str) -> None:
+        self._leaves, self._treedef = tree_flatten(params)
+        self._moved = _hesse._inexact_positions(self._leaves, self._treedef)
+        self._function = function
+        self.arrays = [_hesse.asarray(self._leaves[k]) for k in self._moved]
+
+    def state(self, values: Sequence[Array]) -> Any:
+        """A tree with these at the places of what is moved, and None at the others."""
+        tree: list[Any] = [None] * len(self._leaves)
+        for k, value in zip(self._moved, values, strict=True):
+            tree[k] = value
+        return self._treedef.unflatten(tree)
+
+    def updated(self, values: Sequence[Array]) -> Any:
+        """The parameters with these in place of what is moved."""
+        leaves = list(self._leaves)
+        for k, value in zip(self._moved, values, strict=True):
+            leaves[k] = value
+        return self._treedef.unflatten(leaves)
+
+    def of(self, tree: Any) -> list[Array | None]:
+        """What a tree of gradients or of a state holds at those places."""
+        found = self._treedef.flatten_up_to(tree, self._function)
+        return [None if found[k] is None else _hesse.asarray(found[k]) for k in self._moved]
+
+    def all_of(self, tree: Any) -> list[Array]:
+        """The same for a state, which must be complete."""
+        found = [a for a in self.of(tree) if a is not None]
+        if len(found) != len(self._moved):
+            raise _hesse.ArgumentError(
+                f"{self._function}: the state has {len(found)} arrays for {len(self._moved)} parameters; "
+                "make it with init(params)"
+            )
+        return found
 
 
-def _gradients(grads: Any, treedef: TreeDef, function: str) -> list[Any]:
-    """A gradient or None for every parameter."""
-    return [None if g is None else _hesse.asarray(g) for g in treedef.flatten_up_to(grads, function)]
-
-
-def _like(treedef: TreeDef, tree: Any, function: str) -> list[Array]:
-    return [_hesse.asarray(x) for x in treedef.flatten_up_to(tree, function)]
+def _check_state(state: Any, kind: type, function: str) -> None:
+    if not isinstance(state, kind):
+        raise _hesse.ArgumentTypeError(
+            f"{function}: the state must be what init(params) returned, got {type(state).__name__}"
+        )
 
 
 class SgdState(NamedTuple):
-    """The number of steps done, and the velocity in the structure of the parameters (None without momentum)."""
+    """The number of steps done, and the velocity in the structure of the parameters (None without
+    momentum), with None where nothing moves."""
 
     step: Array
     velocity: Any
@@ -47,38 +93,37 @@ class Sgd:
     """See `sgd`."""
 
     def __init__(
-        self, learning_rate: float | Schedule, momentum: float, nesterov: bool, weight_decay: float
+        self, learning_rate: float | Array | Schedule, momentum: float, nesterov: bool, weight_decay: float
     ) -> None:
-        _check_rate("sgd", learning_rate)
+        _check_options("sgd", learning_rate, weight_decay)
         _o.sgd([], [], [], 0.0, momentum, nesterov, weight_decay)  # checks the options
         self.learning_rate = learning_rate
         self._options = (momentum, nesterov, weight_decay)
 
     def init(self, params: Any) -> SgdState:
         """The state before the first step."""
-        velocity = None
-        if self._options[0] > 0.0:
-            leaves, treedef = _parameters(params)
-            velocity = treedef.unflatten([_hesse.zeros_like(p) for p in leaves])
-        return SgdState(_hesse.asarray(0), velocity)
+        if self._options[0] == 0.0:
+            return SgdState(_hesse.asarray(0), None)
+        moved = _Parameters(params, "sgd")
+        return SgdState(_hesse.asarray(0), moved.state([_hesse.zeros_like(p) for p in moved.arrays]))
 
     def update(self, grads: Any, state: SgdState, params: Any) -> tuple[Any, SgdState]:
         """One step: the new parameters and the new state."""
-        leaves, treedef = _parameters(params)
-        velocity = [] if state.velocity is None else _like(treedef, state.velocity, "sgd")
+        _check_state(state, SgdState, "sgd")
+        moved = _Parameters(params, "sgd")
+        has_velocity = self._options[0] > 0.0
         new, velocity = _o.sgd(
-            leaves,
-            _gradients(grads, treedef, "sgd"),
-            velocity,
-            _rate(self.learning_rate, state.step),
+            moved.arrays,
+            moved.of(grads),
+            moved.all_of(state.velocity) if has_velocity and state.velocity is not None else [],
+            _rate(self.learning_rate, state.step, "sgd"),
             *self._options,
         )
-        moved = None if state.velocity is None else treedef.unflatten(velocity)
-        return treedef.unflatten(new), SgdState(state.step + 1, moved)
+        return moved.updated(new), SgdState(state.step + 1, moved.state(velocity) if has_velocity else None)
 
 
 def sgd(
-    learning_rate: float | Schedule,
+    learning_rate: float | Array | Schedule,
     momentum: float = 0.0,
     nesterov: bool = False,
     weight_decay: float = 0.0,
@@ -110,7 +155,8 @@ def sgd(
 
 
 class AdamState(NamedTuple):
-    """The number of steps done, and both moments in the structure of the parameters."""
+    """The number of steps done, and both moments in the structure of the parameters, with None where nothing
+    moves."""
 
     step: Array
     first: Any
@@ -122,42 +168,42 @@ class Adam:
 
     def __init__(
         self,
-        learning_rate: float | Schedule,
+        learning_rate: float | Array | Schedule,
         beta1: float,
         beta2: float,
         epsilon: float,
         weight_decay: float,
     ) -> None:
-        _check_rate("adam", learning_rate)
+        _check_options("adam", learning_rate, weight_decay)
         _o.adam([], [], [], [], 0, 0.0, beta1, beta2, epsilon, weight_decay)  # checks the options
         self.learning_rate = learning_rate
         self._options = (beta1, beta2, epsilon, weight_decay)
 
     def init(self, params: Any) -> AdamState:
         """The state before the first step: zero moments (the second is real for complex parameters)."""
-        leaves, treedef = _parameters(params)
-        first = [_hesse.zeros_like(p) for p in leaves]
+        moved = _Parameters(params, "adam")
+        first = [_hesse.zeros_like(p) for p in moved.arrays]
         second = [_hesse.real(m) if isdtype(m.dtype, "complex floating") else m for m in first]
-        return AdamState(_hesse.asarray(0), treedef.unflatten(first), treedef.unflatten(second))
+        return AdamState(_hesse.asarray(0), moved.state(first), moved.state(second))
 
     def update(self, grads: Any, state: AdamState, params: Any) -> tuple[Any, AdamState]:
         """One step: the new parameters and the new state."""
-        leaves, treedef = _parameters(params)
+        _check_state(state, AdamState, "adam")
+        moved = _Parameters(params, "adam")
         new, first, second = _o.adam(
-            leaves,
-            _gradients(grads, treedef, "adam"),
-            _like(treedef, state.first, "adam"),
-            _like(treedef, state.second, "adam"),
+            moved.arrays,
+            moved.of(grads),
+            moved.all_of(state.first),
+            moved.all_of(state.second),
             state.step,
-            _rate(self.learning_rate, state.step),
+            _rate(self.learning_rate, state.step, "adam"),
             *self._options,
         )
-        moments = treedef.unflatten(first), treedef.unflatten(second)
-        return treedef.unflatten(new), AdamState(state.step + 1, *moments)
+        return moved.updated(new), AdamState(state.step + 1, moved.state(first), moved.state(second))
 
 
 def adam(
-    learning_rate: float | Schedule = 1e-3,
+    learning_rate: float | Array | Schedule = 1e-3,
     beta1: float = 0.9,
     beta2: float = 0.999,
     epsilon: float = 1e-8,

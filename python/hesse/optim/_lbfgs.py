@@ -7,6 +7,7 @@ from typing import Any
 
 from .. import _hesse
 from .._dtypes import isdtype
+from .._flat import check_callable
 from .._hesse import Array, tree_flatten
 from .._hesse import optim as _o
 
@@ -30,16 +31,22 @@ class Lbfgs:
         state: Any,
         options: tuple[Any, ...],
     ) -> None:
+        check_callable(value_and_grad, "lbfgs")
         self.value_and_grad = value_and_grad
-        leaves, self._treedef = tree_flatten(params)
-        if not leaves:
-            raise _hesse.ArgumentError("lbfgs: the parameters hold no arrays")
-        self._like = [_hesse.asarray(leaf) for leaf in leaves]
-        for path, p in zip(self._treedef.paths(), self._like, strict=True):
+        self._leaves, self._treedef = tree_flatten(params)
+        self._moved = _hesse._inexact_positions(self._leaves, self._treedef)
+        self._like = [_hesse.asarray(self._leaves[k]) for k in self._moved]
+        if not self._like:
+            raise _hesse.ArgumentError(
+                f"lbfgs: the parameters hold no floating arrays; they are {self._treedef}"
+            )
+        paths = self._treedef.paths()
+        self._paths = [paths[k] for k in self._moved]
+        for path, p in zip(self._paths, self._like, strict=True):
             if not isdtype(p.dtype, "real floating"):
                 raise _hesse.ArgumentTypeError(
-                    f"lbfgs: params{path} is {p.dtype}; only real floating parameters can be minimised over "
-                    "(hs.trainable selects them)"
+                    f"lbfgs: params{path} is {p.dtype}; only real parameters can be minimised over: "
+                    "take its real and imaginary parts"
                 )
         self.status = "running"
         self._engine = _o.Lbfgs(_o.ravel(self._like) if state is None else state, *options)
@@ -49,13 +56,31 @@ class Lbfgs:
             )
 
     def _tree(self, x: Array) -> Any:
-        return self._treedef.unflatten(_o.unravel(x, self._like))
+        leaves = list(self._leaves)
+        for k, value in zip(self._moved, _o.unravel(x, self._like), strict=True):
+            leaves[k] = value
+        return self._treedef.unflatten(leaves)
 
     def _evaluate(self, x: Array) -> tuple[Any, Any]:
-        value, grads = self.value_and_grad(self._tree(x))
-        gs = self._treedef.flatten_up_to(grads, "lbfgs")
-        filled = [_hesse.zeros_like(p) if g is None else g for p, g in zip(self._like, gs, strict=True)]
-        return value, _o.ravel([_hesse.asarray(g) for g in filled])
+        result = self.value_and_grad(self._tree(x))
+        if not isinstance(result, (tuple, list)) or len(result) != 2:
+            raise _hesse.ArgumentTypeError(
+                f"lbfgs: the function must return (value, gradient), got {type(result).__name__}; "
+                "hs.value_and_grad(loss) does"
+            )
+        value, found = result[0], self._treedef.flatten_up_to(result[1], "lbfgs")
+        value = _hesse.asarray(value)
+        if value.ndim != 0:
+            raise _hesse.ArgumentError(f"lbfgs: the value must be a scalar, got the shape {value.shape}")
+        grads = []
+        for k, path, p in zip(self._moved, self._paths, self._like, strict=True):
+            g = _hesse.zeros_like(p) if found[k] is None else _hesse.asarray(found[k])
+            if g.shape != p.shape:
+                raise _hesse.ArgumentError(
+                    f"lbfgs: params{path} has the shape {p.shape} but its gradient {g.shape}"
+                )
+            grads.append(g)
+        return value, _o.ravel(grads)
 
     def step(self) -> bool:
         """One iteration: a direction, a line search and an update of the history.
@@ -131,8 +156,8 @@ def lbfgs(
     ----------
     value_and_grad : callable
         From the parameters to a scalar and its gradient, such as ``hs.compile(hs.value_and_grad(loss))``.
-    params : tree of floating arrays
-        Where to start.
+    params : tree
+        Where to start. Its floating arrays move; integers, keys and buffers stay as they are.
     history : int
         How many pairs of steps and gradient changes are kept.
     max_evaluations : int

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from .. import _hesse
 from .._hesse import Array
 from .._hesse import optim as _o
 
@@ -65,4 +66,14 @@ def warmup(steps: int, after: Schedule | float) -> Schedule:
     >>> round(float(schedule(4)), 6), round(float(schedule(100)), 6)
     (0.05, 0.1)
     """
-    return _o.warmup(steps, after if callable(after) else _o.constant(after))
+    if not callable(after):
+        return _o.warmup(steps, _o.constant(after))
+    rising, follow = _o.warmup(steps, _o.constant(1.0)), after
+
+    def schedule(step: Any) -> Array:
+        step = _hesse.asarray(step)
+        return _hesse.where(
+            step < steps, follow(_hesse.asarray(0)) * rising(step), follow(_hesse.maximum(step - steps, 0))
+        )
+
+    return schedule

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import abc
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -40,7 +41,7 @@ class Domain(abc.ABC):
 
     def grid(self, *counts: int) -> Points:
         """The points of a regular grid that includes the faces, each coordinate an array of shape `counts`."""
-        if len(counts) != self.dimensions or min(counts) < 1:
+        if len(counts) != self.dimensions or not all(type(n) is int and n >= 1 for n in counts):
             raise _hesse.ArgumentError(
                 f"grid: one positive count for each of {', '.join(self.names)} is needed, got {counts}"
             )
@@ -66,9 +67,19 @@ class Domain(abc.ABC):
                 f"{kind}: {len(names)} names, {len(lower)} lower and {len(upper)} upper bounds; "
                 "they must be as many, and at least one"
             )
+        if len(set(names)) != len(names):
+            raise _hesse.ArgumentError(
+                f"{kind}: the coordinates need different names, got {', '.join(names)}"
+            )
         for name, a, b in zip(names, lower, upper, strict=True):
-            if not a < b:
-                raise _hesse.ArgumentError(f"{kind}: the bounds of {name} must increase, got {a} and {b}")
+            if isinstance(a, str) or isinstance(b, str):
+                raise _hesse.ArgumentTypeError(
+                    f"{kind}: the bounds of {name} must be numbers, got {a!r} and {b!r}"
+                )
+            if not (a < b and math.isfinite(a) and math.isfinite(b)):
+                raise _hesse.ArgumentError(
+                    f"{kind}: the bounds of {name} must be finite and increase, got {a} and {b}"
+                )
         self.names, self.lower, self.upper = tuple(names), tuple(map(float, lower)), tuple(map(float, upper))
 
     def __repr__(self) -> str:
@@ -157,6 +168,8 @@ class TimeBox(Domain):
     """
 
     def __init__(self, space: Box, start: float, end: float, name: str = "t") -> None:
+        if not isinstance(space, Box):
+            raise _hesse.ArgumentTypeError(f"TimeBox: space must be a Box, got {type(space).__name__}")
         self.space = space
         self._set((name, *space.names), (start, *space.lower), (end, *space.upper))
 

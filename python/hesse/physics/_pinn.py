@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import inspect
+import operator
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, SupportsIndex
 
 from .. import _hesse
 from .._compile import compile
+from .._flat import check_callable
 from .._hesse import Array
 from .._vmap import vmap
 from ._domains import Domain, Points, TimeBox
@@ -22,9 +24,9 @@ class Term:
     """A part of the loss: weight * mean(residual(u, *point)**2) over its points."""
 
     def __init__(self, n: int, points: Sampler | None, weight: float, name: str) -> None:
-        if n < 1:
+        if not isinstance(n, SupportsIndex) or operator.index(n) < 1:
             raise _hesse.ArgumentError(
-                f"{type(self).__name__}: the number of points must be positive, got {n}"
+                f"{type(self).__name__}: the number of points must be a positive integer, got {n}"
             )
         if not weight > 0.0:
             raise _hesse.ArgumentError(f"{type(self).__name__}: weight must be positive, got {weight}")
@@ -71,6 +73,7 @@ class Residual(Term):
         weight: float = 1.0,
         name: str = "residual",
     ) -> None:
+        check_callable(equation, "Residual")
         super().__init__(n, points, weight, name)
         self.equation = equation
 
@@ -126,6 +129,10 @@ class Data(Term):
     def __init__(
         self, points: Sequence[Any], values: Any, *, weight: float = 1.0, name: str = "data"
     ) -> None:
+        if not isinstance(points, (tuple, list)):
+            raise _hesse.ArgumentTypeError(
+                f"Data: points must be a tuple with an array per coordinate, got {type(points).__name__}"
+            )
         given, observed = tuple(_hesse.asarray(z) for z in points), _hesse.asarray(values)
         shapes = {z.shape for z in given}
         if len(shapes) != 1 or len(given[0].shape) != 1 or observed.shape[:1] != given[0].shape:
@@ -182,6 +189,12 @@ class PINN:
         transform: Callable[..., Any] | None = None,
         network: Callable[[Any], Callable[[Any], Any]] | None = None,
     ) -> None:
+        if not isinstance(domain, Domain):
+            raise _hesse.ArgumentTypeError(f"PINN: the domain must be a Domain, got {type(domain).__name__}")
+        if not isinstance(terms, (tuple, list)) or not all(isinstance(term, Term) for term in terms):
+            raise _hesse.ArgumentTypeError(
+                f"PINN: terms must be a list of Residual, Initial, Boundary and Data, got {terms!r}"
+            )
         if not terms:
             raise _hesse.ArgumentError("PINN: at least one term is needed")
         self.domain = domain
@@ -197,6 +210,10 @@ class PINN:
         """The solution as a function of scalar coordinates; a network with one output gives a scalar."""
 
         def u(*point: Any) -> Any:
+            if len(point) != self.domain.dimensions:
+                raise _hesse.ArgumentError(
+                    f"u takes the coordinates {', '.join(self.domain.names)}, got {len(point)} of them"
+                )
             net = model if self.network is None else self.network(model)
             values = net(_hesse.stack(self.domain.normalised(*point)))
             value = values[0] if values.shape == (1,) else values
@@ -213,11 +230,20 @@ class PINN:
 
     def losses(self, model: Any, points: Sequence[Sequence[Array]]) -> list[Array]:
         """The weighted mean squares of the terms."""
+        if len(points) != len(self.terms):
+            raise _hesse.ArgumentError(
+                f"loss: {len(self.terms)} terms need as many sets of points, got {len(points)}; sample(key) draws them"
+            )
         u = self.solution(model)
         result = []
         for term, z in zip(self.terms, points, strict=True):
             values = vmap(lambda *point, term=term: term.residual(u, *point))(*z)
             parts = values if isinstance(values, (tuple, list)) else (values,)
+            if not parts or any(part is None for part in parts):
+                raise _hesse.ArgumentTypeError(
+                    f"loss: the term {term.name!r} returned {values!r}; it must return what should vanish, "
+                    "an array or a tuple of arrays"
+                )
             total = _hesse.mean(_hesse.square(parts[0]))
             for part in parts[1:]:
                 total = total + _hesse.mean(_hesse.square(part))
