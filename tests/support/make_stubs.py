@@ -132,13 +132,23 @@ WORDS = [
     (r"\bobject\b", "Any"),
     (r"\btuple\b(?!\[)", "tuple[Any, ...]"),
     (r"\blist\b(?!\[)", "list[Any]"),
+    (r"\bdict\b(?!\[)", "dict[str, Any]"),
     (r"\bCallable\b(?!\[)", "Callable[..., Any]"),
     (r"\*args\b", "*args: Any"),
     (r"typing_extensions\.CapsuleType", "Any"),
 ]
 
 
+# What the docstrings of pybind11 cannot say.
+RESULTS = {"find": "_Program | None"}
+# Classes that the package shows as something else.
+ALIASES = ("Schedule",)
+
+
 def typed(signature):
+    # Array arguments are converted from whatever hesse.asarray takes.
+    parameters, arrow, result = signature.rpartition(" -> ")
+    signature = re.sub(r"(?<![.\w])Array\b", "ArrayLike", parameters) + arrow + result
     for pattern, replacement in WORDS:
         signature = re.sub(pattern, replacement, signature)
     signature = re.sub(r" = (?:'[^']*'|\(\)|[-\w.]+)", " = ...", signature)
@@ -159,16 +169,28 @@ def function(name, f, indent="", method=False):
     if "::" in signature:
         signature = "(self) -> Any" if method else "(*args: Any) -> Any"
     if method:
-        signature = re.sub(r"^\(self: \w+", "(self", signature)
+        signature = re.sub(r"^\(self: [\w.]+", "(self", signature)
+        if name in RESULTS:
+            signature = signature.rpartition("-> ")[0] + f"-> {RESULTS[name]}"
     ignore = "  # type: ignore[override]" if name in ("__eq__", "__ne__") else ""
     return [f"{indent}def {name}{signature}: ...{ignore}"]
+
+
+def constructor(f):
+    """The stub of __init__, for classes that Python code constructs."""
+    doc = f.__doc__ or ""
+    if "Overloaded function" in doc:
+        return ["    def __init__(self, *args: Any) -> None: ..."]
+    return function("__init__", f, "    ", method=True)
 
 
 def klass(c):
     lines = [f"class {c.__name__}:"]
     for name, value in vars(c).items():
+        if name == "__init__":
+            lines += constructor(value)
+            continue
         if name in (
-            "__init__",
             "__doc__",
             "__module__",
             "_pybind11_conduit_v1_",
@@ -191,9 +213,12 @@ def klass(c):
 
 def namespace(name, module):
     lines = [f"class {name}:"]
-    for member in sorted(vars(module)):
-        stub = function(member, getattr(module, member), "    ")
-        if stub:
+    for member, value in sorted(vars(module).items()):
+        if inspect.ismodule(value):
+            lines += ["    " + line for line in namespace(member, value)]
+        elif inspect.isclass(value):
+            lines += ["    " + line for line in klass(value) if member not in ALIASES]
+        elif stub := function(member, value, "    "):
             lines += ["    @staticmethod", *stub]
     return lines
 

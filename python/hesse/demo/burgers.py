@@ -14,6 +14,7 @@ import argparse
 import os
 import sys
 import time
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -191,17 +192,17 @@ def write_results(
         {name: str(value) for name, value in about.items()},
     )
     t, x, exact, field = (np.asarray(a) for a in (reference.t, reference.x, reference.u, u))
-    for write, missing in (
-        (lambda: _write_field(folder, t, x, field, exact, reference.source, about), "field.h5"),
-        (
-            lambda: save_figure(os.path.join(folder, "burgers.png"), t, x, field, exact, trained.records),
-            "burgers.png",
+    writers: dict[str, Callable[[], None]] = {
+        "field.h5": lambda: _write_field(folder, t, x, field, exact, reference.source, about),
+        "burgers.png": lambda: save_figure(
+            os.path.join(folder, "burgers.png"), t, x, field, exact, trained.records
         ),
-    ):
+    }
+    for name, write in writers.items():
         try:
             write()
         except ImportError as error:
-            print(f"not written: {missing}: {error}", file=sys.stderr)
+            print(f"not written: {name}: {error}", file=sys.stderr)
 
 
 def _write_field(folder: str, t: Any, x: Any, u: Any, exact: Any, source: str, about: dict[str, Any]) -> None:

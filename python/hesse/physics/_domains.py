@@ -5,7 +5,7 @@ from __future__ import annotations
 import abc
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, SupportsFloat
 
 from .. import _hesse
 from .._hesse import Array
@@ -72,7 +72,7 @@ class Domain(abc.ABC):
                 f"{kind}: the coordinates need different names, got {', '.join(names)}"
             )
         for name, a, b in zip(names, lower, upper, strict=True):
-            if isinstance(a, str) or isinstance(b, str):
+            if not all(isinstance(bound, SupportsFloat) for bound in (a, b)):
                 raise _hesse.ArgumentTypeError(
                     f"{kind}: the bounds of {name} must be numbers, got {a!r} and {b!r}"
                 )

@@ -8,7 +8,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from types import FrameType, TracebackType
 from typing import Any, NamedTuple
 
@@ -325,11 +325,9 @@ def _settings(stages: Sequence[Stage]) -> str:
     """What must be the same to go on, as words; of a schedule only that it is one."""
     words = []
     for k, stage in enumerate(stages):
-        for field in fields(stage):
-            value = getattr(stage, field.name)
-            words.append(
-                f"stage{k}.{type(stage).__name__}.{field.name}={'schedule' if callable(value) else value}"
-            )
+        for name, value in vars(stage).items():
+            text = "schedule" if callable(value) else value
+            words.append(f"stage{k}.{type(stage).__name__}.{name}={text}")
     return " ".join(words)
 
 
