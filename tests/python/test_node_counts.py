@@ -145,3 +145,29 @@ def test_partials_share_their_work():
     )
     assert graph.count("tanh") == 2, graph
     assert graph.count("matmul") <= 8, graph
+
+
+def test_the_laplacian_is_a_forward_laplacian():
+    """Directions carry first derivatives only; one more stream carries the sum of the second ones, whatever the dimension."""
+    d, widths = 6, (8, 8)
+    sizes = [d, *widths, 1]
+    ws = [hs.asarray(RNG.standard_normal((n, m))) for m, n in zip(sizes[:-1], sizes[1:], strict=True)]
+
+    def net(x):
+        h = x
+        for k, w in enumerate(ws):
+            h = w @ h
+            if k < len(ws) - 1:
+                h = hs.tanh(h)
+        return h[0]
+
+    def laplacian(x):
+        return hs.laplacian(net, x)[1]
+
+    graph = hs.make_graph(lambda xs: hs.vmap(laplacian)(xs), hs.ones((5, d)))
+    hidden = len(widths)
+    # value; first derivatives, inside the map over directions; second ones, from the second layer on
+    assert graph.count("matmul") == hidden + hidden + (len(ws) - 1), graph
+    x = RNG.standard_normal(d)
+    expected = np.trace(np.asarray(hs.hessian(net)(hs.asarray(x))))
+    assert float(laplacian(hs.asarray(x))) == pytest.approx(expected, rel=1e-12)
