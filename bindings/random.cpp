@@ -36,6 +36,10 @@ void init_random(py::module_& m) {
       r, "normal", [](const Array& key, const Shape& s, OptDType t) { return random::normal(key, s, t); },
       "key"_a, py::pos_only(), shape, py::kw_only(), dtype, "Numbers from the standard normal distribution.");
   define(
+      r, "gumbel", [](const Array& key, const Shape& s, OptDType t) { return random::gumbel(key, s, t); },
+      "key"_a, py::pos_only(), shape, py::kw_only(), dtype,
+      "Numbers from the standard Gumbel distribution, -log(-log(u)) for uniform u.");
+  define(
       r, "integers",
       [](const Array& key, int64_t lo, int64_t hi, const Shape& s, OptDType t) {
         return random::integers(key, lo, hi, s, t.value_or(kInt64));

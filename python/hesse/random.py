@@ -19,6 +19,7 @@ __all__ = [
     "categorical",
     "choice",
     "fold_in",
+    "gumbel",
     "integers",
     "key",
     "key_data",
@@ -36,6 +37,7 @@ fold_in = _r.fold_in
 bits = _r.bits
 uniform = _r.uniform
 normal = _r.normal
+gumbel = _r.gumbel
 integers = _r.integers
 categorical = _r.categorical
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import numpy as np
 from op_entry import Entry, S, refuse
 from sampling import F, hermitian, nonzero, spd, spread_spectrum, well_conditioned
+from scipy import special
 
 
 def herm(xp, a):
@@ -235,6 +236,15 @@ def normal_check(ys, xs, sample):
         assert abs(y.std() - 1) < 0.1
 
 
+def gumbel_check(ys, xs, sample):
+    """Both distributions are quantiles of one p: -log(-log(p)), and that of the normal distribution."""
+    import hesse as hs
+
+    y = np.asarray(ys[0])
+    p = special.ndtr(np.asarray(hs.random.normal(hs.random.key(7), *sample.args, dtype=y.dtype), dtype=float))
+    np.testing.assert_allclose(y, -np.log(-np.log(p)), rtol=1e-9 if y.dtype == np.float64 else 1e-5)
+
+
 def permutation_check(ys, xs, sample):
     np.testing.assert_array_equal(np.sort(np.asarray(ys[0])), np.arange(sample.args[0]))
 
@@ -265,6 +275,8 @@ RANDOM = [
           refusals=(refuse(lambda hs: hs.random.uniform(hs.random.key(0), (-1,)), ValueError, "uniform", "-1"), refuse(lambda hs: hs.random.uniform(hs.ones((2,)), (3,)), TypeError, "uniform", "key"))),
     draws("normal", *(S(s, dtype="DT") for s in SHAPES), check=normal_check, out="dtype", dtypes=F2,
           refusals=(refuse(lambda hs: hs.random.normal(hs.random.key(0), (-1,)), ValueError, "normal", "-1"),)),
+    draws("gumbel", *(S(s, dtype="DT") for s in SHAPES), check=gumbel_check, out="dtype", dtypes=F2,
+          refusals=(refuse(lambda hs: hs.random.gumbel(hs.random.key(0), (-1,)), ValueError, "gumbel", "-1"), refuse(lambda hs: hs.random.gumbel(hs.random.key(0), (2,), dtype="int64"), TypeError, "gumbel", "int64"))),
     draws("bits", *(S(s, dtype="DT") for s in SHAPES), check=lambda ys, xs, s: None, out="dtype", dtypes=("uint8", "uint16", "uint32", "uint64"),
           refusals=(refuse(lambda hs: hs.random.bits(hs.random.key(0), (2,), dtype=hs.float32), TypeError, "bits", "float32"),)),
     Entry("random.integers", None, tuple(S(s) for s in SHAPES), check=in_range(-3, 11), out="int64", diff="", vmap=False, dtypes=("int64",), call=lambda hs, s: hs.random.integers(hs.random.key(3), -3, 11, s),
@@ -272,7 +284,7 @@ RANDOM = [
     draws("permutation", S(7), S(0), S(300), check=permutation_check, out="int64", dtypes=("int64",), refusals=(refuse(lambda hs: hs.random.permutation(hs.random.key(0), -1), ValueError, "permutation", "-1"),)),
     Entry("random.choice", None, tuple(S(s) for s in SHAPES), check=in_range(0, 9), out="int64", diff="", vmap=False, dtypes=("int64",), call=lambda hs, s: hs.random.choice(hs.random.key(3), 9, s),
           refusals=(refuse(lambda hs: hs.random.choice(hs.random.key(0), 3, (5,), replace=False), ValueError, "choice", "5", "3"), refuse(lambda hs: hs.random.choice(hs.random.key(0), 0, (2,)), ValueError, "choice", "0"))),
-    Entry("random.categorical", None, cpp=("categorical", "gumbel"), samples=(S(F(4, diff=False)), S(F(3, 4, diff=False))), takes="f", diff="", out="int64", check=lambda ys, xs, s: np.testing.assert_equal(((np.asarray(ys[0]) >= 0) & (np.asarray(ys[0]) < 4)).all() and ys[0].shape == xs[0].shape[:-1], True),
+    Entry("random.categorical", None, samples=(S(F(4, diff=False)), S(F(3, 4, diff=False))), takes="f", diff="", out="int64", check=lambda ys, xs, s: np.testing.assert_equal(((np.asarray(ys[0]) >= 0) & (np.asarray(ys[0]) < 4)).all() and ys[0].shape == xs[0].shape[:-1], True),
           call=lambda hs, x: hs.random.categorical(hs.random.key(1), x), refusals=(refuse(lambda hs: hs.random.categorical(hs.random.key(0), hs.zeros((3, 0))), ValueError, "categorical", "(3, 0)"),)),
     Entry("random.key", None, (S(),), check=lambda ys, xs, s: None, call=lambda hs: hs.random.bits(hs.random.key(42), (2,)), dtypes=("uint32",), out="uint32", diff="", vmap=False, refusals=(refuse(lambda hs: hs.random.key(1.5), TypeError),)),
     Entry("random.split", None, (S(),), check=lambda ys, xs, s: np.testing.assert_equal(len(np.unique(np.asarray(ys[0]))), 6), call=lambda hs: hs.stack([hs.random.bits(k, (2,)) for k in hs.random.split(hs.random.key(42), 3)]), dtypes=("uint32",), out="uint32", diff="", vmap=False,
