@@ -2,4 +2,12 @@
 #pragma once
 
 #include "autodiff/autodiff.h"
+#include "autodiff/trees.h"
+#include "core/io/safetensors.h"
+#include "core/nn/init.h"
+#include "core/nn/layers.h"
+#include "core/nn/tree_optim.h"
 #include "core/ops.h"
+#include "physics/burgers.h"
+#include "physics/metrics.h"
+#include "physics/sampling.h"

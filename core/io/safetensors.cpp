@@ -307,4 +307,56 @@ void save_safetensors(const std::filesystem::path& path, const Safetensors& cont
   file.commit();
 }
 
+namespace detail {
+namespace {
+
+void name_single(std::vector<std::string>& names) {
+  if (names.size() == 1 && names[0].empty()) names[0] = "array";
+}
+
+std::string quoted(const std::set<std::string>& names) {
+  std::string text;
+  size_t k = 0;
+  for (const std::string& name : names) {
+    if (k == 5) return text + " ...";
+    text += concat(k++ == 0 ? "" : ", ", "\"", name, "\"");
+  }
+  return text;
+}
+
+}  // namespace
+
+void save_named(const std::filesystem::path& path, std::vector<std::string> names, const Arrays& arrays,
+                std::map<std::string, std::string> metadata) {
+  name_single(names);
+  Safetensors contents;
+  contents.metadata = std::move(metadata);
+  for (size_t k = 0; k < arrays.size(); ++k) contents.tensors.emplace_back(std::move(names[k]), arrays[k]);
+  save_safetensors(path, contents);
+}
+
+Arrays load_named(const std::filesystem::path& path, std::vector<std::string> names, const Arrays& like) {
+  name_single(names);
+  std::map<std::string, Array> found;
+  std::set<std::string> missing(names.begin(), names.end()), unexpected;
+  for (auto& [name, value] : load_safetensors(path).tensors) {
+    if (missing.erase(name) == 0) unexpected.insert(name);
+    found.emplace(name, std::move(value));
+  }
+  require(missing.empty() && unexpected.empty(), "load_safetensors: ", path.string(),
+          missing.empty() ? "" : " lacks ", quoted(missing),
+          missing.empty() || unexpected.empty() ? "" : " and", unexpected.empty() ? "" : " has besides ",
+          quoted(unexpected));
+  Arrays result;
+  for (size_t k = 0; k < like.size(); ++k) {
+    const Array& value = found.at(names[k]);
+    require(value.shape() == like[k].shape() && value.dtype() == like[k].dtype(),
+            "load_safetensors: ", path.string(), ": \"", names[k], "\" is ", describe(value),
+            " in the file but ", describe(like[k]), " in the model");
+    result.push_back(value);
+  }
+  return result;
+}
+
+}  // namespace detail
 }  // namespace hesse::io

@@ -5,7 +5,7 @@
 #include <utility>
 #include <vector>
 
-#include "core/array.h"
+#include "core/tree.h"
 
 /// Arrays by name in the safetensors layout: 8 bytes with the length of a JSON header (little-endian), the
 /// header
@@ -28,5 +28,24 @@ Safetensors load_safetensors(const std::filesystem::path& path);
 /// aligned. Throws ValueError for a name that occurs twice, is no UTF-8 or is "__metadata__"; TypeError for
 /// dtypes that the layout lacks (complex128, keys); TraceError for symbols.
 void save_safetensors(const std::filesystem::path& path, const Safetensors& contents);
+
+namespace detail {
+void save_named(const std::filesystem::path& path, std::vector<std::string> names, const Arrays& arrays,
+                std::map<std::string, std::string> metadata);
+Arrays load_named(const std::filesystem::path& path, std::vector<std::string> names, const Arrays& like);
+}  // namespace detail
+
+/// The arrays of a tree (core/tree.h) by their names: "layers.0.weight"; "array" for a tree that is one.
+template <class Tree>
+void save_safetensors(const std::filesystem::path& path, const Tree& tree,
+                      std::map<std::string, std::string> metadata = {}) {
+  detail::save_named(path, leaf_names(tree), leaves(tree), std::move(metadata));
+}
+/// `like` with the arrays of a file. Throws ValueError where the file does not hold the same names, shapes
+/// and dtypes, besides what load_safetensors(path) throws.
+template <class Tree>
+Tree load_safetensors(const std::filesystem::path& path, const Tree& like) {
+  return with_leaves(like, detail::load_named(path, leaf_names(like), leaves(like)));
+}
 
 }  // namespace hesse::io

@@ -43,7 +43,7 @@ TEST(Layers, MlpIsATreeAndDifferentiable) {
   const Array hidden = tanh(net.layers[0](x));
   EXPECT_EQ(net(x).to_vector<double>(), net.layers[1](hidden).to_vector<double>());
   const auto loss = [&](const nn::MLP& m) { return sum(square(m(x))); };
-  const auto [l, g] = value_and_grad(loss, net);
+  const auto [l, g] = value_and_grad(loss)(net);
   nn::MLP moved = net;
   const double h = 1e-6;
   moved.layers[0].weight = net.layers[0].weight + h;

@@ -196,5 +196,48 @@ TEST_F(SafetensorsTest, AFailedWriteLeavesTheOldFile) {
   EXPECT_EQ(load_safetensors(path()).tensors.at(0).second.to_vector<double>(), std::vector<double>{1.0});
 }
 
+struct Layer {
+  Array weight;
+  std::optional<Array> bias;
+  auto fields() { return hesse::fields("weight", weight, "bias", bias); }
+};
+
+TEST_F(SafetensorsTest, TreesByTheirNames) {
+  const std::vector<Layer> saved{{arange(0.0, 6.0, 1.0, kFloat64), ones({2}, kFloat32)}, {ones({1}), {}}};
+  save_safetensors(path(), saved, {{"epoch", "7"}});
+  EXPECT_EQ(load_safetensors(path()).metadata.at("epoch"), "7");
+  std::vector<Layer> like{{zeros({6}), zeros({2}, kFloat32)}, {zeros({1}), {}}};
+  const std::vector<Layer> read = load_safetensors(path(), like);
+  EXPECT_EQ(read[0].weight.to_vector<double>(), saved[0].weight.to_vector<double>());
+  EXPECT_EQ(read[0].bias->to_vector<float>(), (std::vector<float>{1, 1}));
+  EXPECT_FALSE(read[1].bias);
+
+  const auto refusal_of = [&](const std::vector<Layer>& tree) -> std::string {
+    try {
+      (void)load_safetensors(path(), tree);
+    } catch (const ValueError& e) {
+      return e.what();
+    }
+    return "no ValueError";
+  };
+  const auto expect_part = [&](const std::string& part) {
+    EXPECT_NE(refusal_of(like).find(part), std::string::npos) << refusal_of(like);
+  };
+  like[1].bias = zeros({1});
+  expect_part("lacks \"1.bias\"");
+  like[1].bias.reset();
+  like[0].bias.reset();
+  expect_part("has besides \"0.bias\"");
+  like[1].bias = zeros({1});
+  expect_part("lacks \"1.bias\" and has besides \"0.bias\"");
+  like = saved;
+  like[0].bias = zeros({2}, kFloat64);
+  expect_part("\"0.bias\" is float32[2] in the file but float64[2] in the model");
+
+  save_safetensors(path(), ones({3}));
+  EXPECT_EQ(load_safetensors(path()).tensors.at(0).first, "array");
+  EXPECT_EQ(load_safetensors(path(), zeros({3})).to_vector<double>(), (std::vector<double>{1, 1, 1}));
+}
+
 }  // namespace
 }  // namespace hesse::io

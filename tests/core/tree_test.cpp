@@ -2,7 +2,6 @@
 
 #include <gtest/gtest.h>
 
-#include "autodiff/trees.h"
 #include "core/ops.h"
 
 namespace hesse {
@@ -49,17 +48,6 @@ TEST(Tree, WithLeavesReplacesArraysAndKeepsTheRest) {
   EXPECT_EQ(m.ends.second.item<double>(), 7.0) << "the original is untouched";
   fresh.pop_back();
   EXPECT_THROW((void)with_leaves(m, fresh), ValueError);
-}
-
-TEST(Tree, ValueAndGrad) {
-  const auto loss = [](const Model& m) {
-    return m.layers[0].w * *m.layers[0].b * m.extra.at("a") + square(m.ends.first);
-  };
-  const auto [value, gradient] = value_and_grad(loss, sample());
-  EXPECT_EQ(value.item<double>(), 8.0 + 36.0);
-  std::vector<double> g;
-  for (const Array& a : leaves(gradient)) g.push_back(a.item<double>());
-  EXPECT_EQ(g, (std::vector<double>{8, 4, 0, 2, 0, 12, 0}));
 }
 
 }  // namespace
