@@ -247,9 +247,9 @@ def main(group, seed, count, log):
         except ALLOWED:
             pass
         except Exception as error:
-            inner = isinstance(error, AttributeError) and (
-                "nothing" in str(error) or in_adapter(error)
-            )  # from the fuzzed function itself
+            inner = (isinstance(error, AttributeError) and "nothing" in str(error)) or (
+                isinstance(error, (AttributeError, KeyError)) and in_adapter(error)
+            )  # from the fuzzed function itself; KeyError: x[-1] of a dict
             if not inner:
                 print(f"{text[:400]} -> {type(error).__name__}: {str(error)[:200]!r}", flush=True)
         finally:
