@@ -7,6 +7,17 @@
 #include "core/ops/view_loops.h"
 
 namespace hesse {
+
+std::optional<Op::Row> entrywise_on_row(const Op& op, std::span<const Array> x,
+                                        const std::vector<bool>& is_row) {
+  for (const bool row : is_row)
+    if (!row) return std::nullopt;
+  return Op::Row{apply1(OpRef(&op), Arrays(x.begin(), x.end()))};
+}
+std::optional<Op::Row> Elementwise::on_row(std::span<const Array> x, const std::vector<bool>& is_row,
+                                           int64_t) const {
+  return entrywise_on_row(*this, x, is_row);
+}
 namespace {
 
 bool same(const Param& a, const Param& b) {

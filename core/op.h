@@ -26,6 +26,17 @@ using Param =
     std::variant<bool, int64_t, double, std::string, Dims, DType, Ref<const Graph>, std::vector<std::string>>;
 using Params = std::vector<std::pair<std::string_view, Param>>;
 
+/// The vector kernel of an op that works entry by entry, for one dtype: what programs chain over short runs
+/// of entries, without views. The types are those of core/cpu/simd_kernels.h.
+struct EntryKernel {
+  enum class Kind : uint8_t { None, Unary, Binary, Compare, Select, Ternary };
+  /// What lets a product and a sum be one fused operation.
+  enum class Role : uint8_t { Plain, Add, Subtract, Multiply };
+  Kind kind = Kind::None;
+  Role role = Role::Plain;
+  void (*f)() = nullptr;  ///< to be cast to the type of `kind`
+};
+
 /// One operation: everything the library knows about it. Immutable. Derive from one of the three kinds below.
 class Op : public RefCounted<Op> {
  public:
@@ -75,6 +86,22 @@ class Op : public RefCounted<Op> {
   virtual bool reads_input(int i) const { return (void)i, true; }
   virtual bool reads_output(int i) const { return (void)i, true; }
 
+  /// The kernel for entries of `dtype` (of the last operand); none: only `kernel` runs it.
+  virtual EntryKernel entry_kernel(DType dtype) const { return (void)dtype, EntryKernel{}; }
+
+  /// The result of one row of the batch.
+  struct Row {
+    Array value;
+    bool summed = false;  ///< the output is the sum of these over rows, and not their stack
+  };
+  /// Where the op acts on every row (slice of axis 0) of the operands marked alone: its result for one row,
+  /// written with other ops. `x` are the operands, those marked without their axis 0 of `rows` entries.
+  /// nullopt where rows meet. This is how programs written for a batch become maps.
+  virtual std::optional<Row> on_row(std::span<const Array> x, const std::vector<bool>& is_row,
+                                    int64_t rows) const {
+    return (void)x, (void)is_row, (void)rows, std::nullopt;
+  }
+
   /// Whether op(a, b) and op(b, a) are the same bits: equal equations are merged in either order.
   virtual bool is_commutative() const { return false; }
   /// Whether running it does something beyond its outputs (a print): never merged, never dropped.
@@ -93,6 +120,10 @@ using OpRef = Ref<const Op>;
 /// nodes.
 Arrays apply(const OpRef& op, Arrays inputs);
 Array apply1(const OpRef& op, Arrays inputs);
+
+/// `on_row` of an op that works entry by entry: itself, if every operand is a row.
+std::optional<Op::Row> entrywise_on_row(const Op& op, std::span<const Array> x,
+                                        const std::vector<bool>& is_row);
 
 /// The one instance of a parameterless op.
 template <class T>
@@ -117,6 +148,8 @@ class Elementwise : public Op {
                                  std::span<const MaybeArray> ct, const std::vector<bool>& wanted) const final;
   bool is_linear_in(const std::vector<bool>&) const override { return false; }
   bool has_lane_kernel() const override { return true; }
+  std::optional<Row> on_row(std::span<const Array> x, const std::vector<bool>& is_row,
+                            int64_t rows) const override;
 };
 
 /// Kind 2. Linear in all inexact inputs together (sum, reshape, add), or in each of them with the others

@@ -174,6 +174,58 @@ void Binary(const T* x, int64_t x_step, const T* y, int64_t y_step, T* out, int6
     BinaryRun<F, true, true>(x, y, out, n);
 }
 
+struct MultiplyAddF {
+  template <class V>
+  HWY_INLINE V operator()(V x, V y, V z) const {
+    return hn::MulAdd(x, y, z);
+  }
+};
+struct MultiplySubtractF {
+  template <class V>
+  HWY_INLINE V operator()(V x, V y, V z) const {
+    return hn::MulSub(x, y, z);
+  }
+};
+struct SubtractProductF {
+  template <class V>
+  HWY_INLINE V operator()(V x, V y, V z) const {
+    return hn::NegMulAdd(x, y, z);
+  }
+};
+template <class F, bool UniformX, bool UniformY, bool UniformZ, class T>
+HWY_INLINE void TernaryRun(const T* x, const T* y, const T* z, T* out, int64_t n) {
+  const hn::ScalableTag<T> d;
+  using D = decltype(d);
+  const Operand<hn::ScalableTag<T>, UniformX> a{x};
+  const Operand<hn::ScalableTag<T>, UniformY> b{y};
+  const Operand<hn::ScalableTag<T>, UniformZ> c{z};
+  const auto lanes = static_cast<int64_t>(hn::Lanes(d));
+  int64_t i = 0;
+  for (; i + lanes <= n; i += lanes) hn::StoreU(F()(a.load(d, i), b.load(d, i), c.load(d, i)), d, out + i);
+  if (i >= n) return;
+  HWY_ALIGN T buffer[hn::MaxLanes(D())];
+  hn::Store(F()(a.load_some(d, i, n - i), b.load_some(d, i, n - i), c.load_some(d, i, n - i)), d, buffer);
+  CopySome(buffer, out + i, n - i);
+}
+template <class F, class T>
+void Ternary(const T* x, int64_t x_step, const T* y, int64_t y_step, const T* z, int64_t z_step, T* out,
+             int64_t n) {
+  const auto with = [&]<bool X, bool Y>() HWY_ATTR {
+    if (z_step != 0)
+      TernaryRun<F, X, Y, false>(x, y, z, out, n);
+    else
+      TernaryRun<F, X, Y, true>(x, y, z, out, n);
+  };
+  if (x_step != 0 && y_step != 0)
+    with.template operator()<false, false>();
+  else if (x_step != 0)
+    with.template operator()<false, true>();
+  else if (y_step != 0)
+    with.template operator()<true, false>();
+  else
+    with.template operator()<true, true>();
+}
+
 /// A mask as one byte, 0 or 1, per lane.
 template <class D, class M>
 HWY_INLINE void StoreBools(D, M mask, uint8_t* out) {
@@ -293,6 +345,9 @@ const SimdKernels<T>& Kernels() {
       .less = Compare<LessF, T>,
       .less_equal = Compare<LessEqualF, T>,
       .where = Select<T>,
+      .multiply_add = Ternary<MultiplyAddF, T>,
+      .multiply_subtract = Ternary<MultiplySubtractF, T>,
+      .subtract_product = Ternary<SubtractProductF, T>,
   };
   return kKernels;
 }

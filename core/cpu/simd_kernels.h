@@ -17,11 +17,15 @@ struct SimdKernels {
   using Compare = void (*)(const T* x, int64_t x_step, const T* y, int64_t y_step, bool* out, int64_t n);
   using Select = void (*)(const bool* c, int64_t c_step, const T* x, int64_t x_step, const T* y,
                           int64_t y_step, T* out, int64_t n);
+  /// x * y + z, x * y - z, z - x * y, rounded once where the machine has fused multiply-add.
+  using Ternary = void (*)(const T* x, int64_t x_step, const T* y, int64_t y_step, const T* z, int64_t z_step,
+                           T* out, int64_t n);
   Unary negative, abs, sign, square, reciprocal, sqrt, rsqrt, floor, ceil, trunc, round;
   Unary exp, expm1, log, log1p, sin, cos, tanh, sigmoid, softplus;
   Binary add, subtract, multiply, divide, maximum, minimum;
   Compare equal, not_equal, less, less_equal;
   Select where;
+  Ternary multiply_add, multiply_subtract, subtract_product;
 };
 
 /// The set for an instruction set, which must not exceed detected_isa().

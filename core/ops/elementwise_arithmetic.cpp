@@ -23,6 +23,7 @@ const Array* negated(const Array& x);
 class Add final : public BinaryOp<Add, kAnyNumber, Linear> {
  public:
   std::string_view name() const override { return "add"; }
+  static constexpr EntryKernel::Role kRole = EntryKernel::Role::Add;
   HESSE_SIMD(add)
   template <class T>
   static T value(T x, T y) {
@@ -52,6 +53,7 @@ class Add final : public BinaryOp<Add, kAnyNumber, Linear> {
 class Subtract final : public BinaryOp<Subtract, kNumeric, Linear> {
  public:
   std::string_view name() const override { return "subtract"; }
+  static constexpr EntryKernel::Role kRole = EntryKernel::Role::Subtract;
   HESSE_SIMD(subtract)
   template <class T>
   static T value(T x, T y) {
@@ -105,6 +107,7 @@ class Multiply final : public BinaryOp<Multiply, kAnyNumber, Linear> {
  public:
   Multiply() : BinaryOp(In::Each) {}
   std::string_view name() const override { return "multiply"; }
+  static constexpr EntryKernel::Role kRole = EntryKernel::Role::Multiply;
   HESSE_SIMD(multiply)
   template <class T>
   static T value(T x, T y) {
@@ -277,6 +280,13 @@ class Where final : public Entrywise<Linear> {
       else
         cpu::map3<bool, T, T, T>(x[0], x[1], x[2], out[0], [](bool c, T v, T w) { return c ? v : w; });
     });
+  }
+  EntryKernel entry_kernel(DType dtype) const override {
+    EntryKernel out;
+    visit_in<kFloating>(dtype, [&](auto tag) {
+      out = entry_kernel_of(cpu::simd_kernels<typename decltype(tag)::type>().where);
+    });
+    return out;
   }
   MaybeArrays jvp(std::span<const Array> x, std::span<const Array>,
                   std::span<const MaybeArray> dx) const override {

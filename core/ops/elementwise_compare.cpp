@@ -26,6 +26,7 @@ class Comparison final : public Entrywise<NonDifferentiable> {
         cpu::map2<T, T, bool>(x[0], x[1], out[0], [](T v, T w) { return F::value(v, w); });
     });
   }
+  EntryKernel entry_kernel(DType dtype) const override { return entry_kernel_for<F>(dtype); }
 };
 /// A bool from one operand.
 template <class F, DTypes Set>

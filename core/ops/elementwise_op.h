@@ -55,7 +55,38 @@ class Entrywise : public Kind {
   using Kind::Kind;
   Arrays eval(std::span<const Array> x) const override { return eval_entrywise(*this, x); }
   bool has_lane_kernel() const override { return true; }
+  std::optional<Op::Row> on_row(std::span<const Array> x, const std::vector<bool>& is_row,
+                                int64_t) const override {
+    return entrywise_on_row(*this, x, is_row);
+  }
 };
+
+/// The kernel `f` of simd_kernels.h as programs call it.
+template <class F>
+EntryKernel entry_kernel_of(F f, EntryKernel::Role role = EntryKernel::Role::Plain) {
+  using K = EntryKernel::Kind;
+  using D = cpu::SimdKernels<double>;
+  using S = cpu::SimdKernels<float>;
+  constexpr K kind = std::is_same_v<F, D::Unary> || std::is_same_v<F, S::Unary>       ? K::Unary
+                     : std::is_same_v<F, D::Binary> || std::is_same_v<F, S::Binary>   ? K::Binary
+                     : std::is_same_v<F, D::Compare> || std::is_same_v<F, S::Compare> ? K::Compare
+                                                                                      : K::Select;
+  return {kind, role, reinterpret_cast<void (*)()>(f)};
+}
+/// That of an op with HESSE_SIMD, for a dtype that has one.
+template <class Derived>
+EntryKernel entry_kernel_for(DType dtype) {
+  EntryKernel out;
+  visit_in<kFloating>(dtype, [&](auto tag) {
+    using T = typename decltype(tag)::type;
+    if constexpr (requires { Derived::template simd<T>(); }) {
+      EntryKernel::Role role = EntryKernel::Role::Plain;
+      if constexpr (requires { Derived::kRole; }) role = Derived::kRole;
+      out = entry_kernel_of(Derived::template simd<T>(), role);
+    }
+  });
+  return out;
+}
 
 /// Names the vector kernel of an op on floats beside its plain `value`: HESSE_SIMD(tanh) is
 /// simd_kernels<T>().tanh for T float and double.
@@ -87,6 +118,7 @@ class UnaryOp : public Entrywise<Kind> {
         cpu::map1<T, T>(x[0], out[0], [](T v) { return Derived::value(v); });
     });
   }
+  EntryKernel entry_kernel(DType dtype) const override { return entry_kernel_for<Derived>(dtype); }
 };
 
 /// Two operands of one dtype in Set, the output of the same dtype: Derived::value(v, w).
@@ -107,6 +139,7 @@ class BinaryOp : public Entrywise<Kind> {
         cpu::map2<T, T, T>(x[0], x[1], out[0], [](T v, T w) { return Derived::value(v, w); });
     });
   }
+  EntryKernel entry_kernel(DType dtype) const override { return entry_kernel_for<Derived>(dtype); }
 };
 
 /// Applies Derived to operands promoted to a common dtype.

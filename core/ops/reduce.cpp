@@ -101,6 +101,16 @@ void ReduceSum::kernel(std::span<const View> x, std::span<const View> out, int) 
 }
 
 // <ct, sum(t)> = <spread(ct), t>
+std::optional<Op::Row> ReduceSum::on_row(std::span<const Array> x, const std::vector<bool>&, int64_t) const {
+  Axes rest;
+  for (const int64_t axis : p_.axes)
+    if (axis > 0) rest.push_back(axis - 1);
+  const bool summed = p_.axes[0] == 0;
+  Array value = x[0];
+  if (!rest.empty()) value = apply1(make_op<ReduceSum>(rest, p_.keepdims), {value});
+  if (summed && p_.keepdims) value = expand_dims(value, {0});
+  return Row{value, summed};
+}
 MaybeArray ReduceSum::transpose(std::span<const Array> x, const Array& ct, int) const {
   return p_.spread(ct, x[0].shape());
 }

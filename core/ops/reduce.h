@@ -27,6 +27,8 @@ class ReduceSum final : public Linear {
   void kernel(std::span<const View> x, std::span<const View> out, int lane_axes) const override;
   bool has_lane_kernel() const override { return true; }
   MaybeArray transpose(std::span<const Array> x, const Array& ct, int i) const override;
+  std::optional<Row> on_row(std::span<const Array> x, const std::vector<bool>& is_row,
+                            int64_t rows) const override;
 
  private:
   ReduceParams p_;

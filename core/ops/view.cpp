@@ -28,6 +28,12 @@ Dims with_lanes(Dims d, const Dims& of, int lane_axes) {
   return d;
 }
 
+Shape without_first(const Shape& s) {
+  Shape out = s;
+  out.erase(0);
+  return out;
+}
+
 /// y[..., i, ...] = x[..., 0 or i, ...]; stored as strides of zero.
 class BroadcastTo final : public Linear {
  public:
@@ -49,6 +55,10 @@ class BroadcastTo final : public Linear {
       if (from[i] == to[extra + i]) strides[extra + i] = x.strides[i];
     return View{x.data, x.dtype, with_lanes(to, x.shape, lane_axes),
                 with_lanes(strides, x.strides, lane_axes)};
+  }
+  std::optional<Row> on_row(std::span<const Array> x, const std::vector<bool>&, int64_t rows) const override {
+    if (x[0].ndim() + 1 != shape_.size() || shape_[0] != rows) return std::nullopt;
+    return Row{broadcast_to(x[0], without_first(shape_))};
   }
   // <ct, broadcast(dx)> = <sum of ct over the broadcast axes, dx>
   MaybeArray transpose(std::span<const Array> x, const Array& ct, int) const override {
@@ -107,6 +117,11 @@ class Reshape final : public Linear {
     return View{x.data, x.dtype, with_lanes(to, x.shape, lane_axes),
                 with_lanes(*strides, x.strides, lane_axes)};
   }
+  std::optional<Row> on_row(std::span<const Array> x, const std::vector<bool>&, int64_t rows) const override {
+    if (shape_.empty() || shape_[0] != rows || num_elements(without_first(shape_)) != x[0].size())
+      return std::nullopt;
+    return Row{reshape(x[0], without_first(shape_))};
+  }
   MaybeArray transpose(std::span<const Array> x, const Array& ct, int) const override {
     return reshape(ct, x[0].shape());
   }
@@ -144,6 +159,12 @@ class Permute final : public Linear {
   }
   std::optional<View> alias(const View& x, int lane_axes) const override {
     return View{x.data, x.dtype, permuted(x.shape, lane_axes), permuted(x.strides, lane_axes)};
+  }
+  std::optional<Row> on_row(std::span<const Array> x, const std::vector<bool>&, int64_t) const override {
+    if (axes_[0] != 0) return std::nullopt;
+    Axes rest;
+    for (size_t i = 1; i < axes_.size(); ++i) rest.push_back(axes_[i] - 1);
+    return Row{hesse::transpose(x[0], rest)};
   }
   MaybeArray transpose(std::span<const Array>, const Array& ct, int) const override {
     Axes inverse(axes_.size(), 0);

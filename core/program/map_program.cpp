@@ -17,7 +17,7 @@ namespace {
 
 constexpr int64_t kGroups = 64;  // partial sums: fixed by the problem, never by the number of threads
 // The memory of a tile: a constant, so that results do not depend on the machine's caches.
-constexpr int64_t kTileBytes = int64_t{512} << 10;
+constexpr int64_t kTileBytes = int64_t{768} << 10;
 constexpr int64_t kMaxLanes = 512, kMinLanes = 16;
 
 size_t at(int v) { return static_cast<size_t>(v); }
@@ -67,12 +67,7 @@ struct MapProgram::Layout {
 MapProgram::MapProgram(const Graph& body, int64_t n, const std::vector<Access>& access,
                        const std::vector<Result>& results)
     : body_(body), n_(n), access_(access), results_(results) {
-  std::vector<bool> counted;
-  for (const Access& a : access) {
-    counted.push_back(a.kind != Access::Kind::Uniform);
-    nests_ = nests_ && a.kind != Access::Kind::Gather;
-  }
-  bytes_ = live_bytes(body, counted);
+  for (const Access& a : access) nests_ = nests_ && a.kind != Access::Kind::Gather;
   for (size_t k = 0; k < results.size(); ++k) {
     nests_ = nests_ && results[k].kind != Result::Kind::SegmentSum;
     if (results[k].kind != Result::Kind::Sum) continue;
@@ -89,6 +84,17 @@ MapProgram::MapProgram(const Graph& body, int64_t n, const std::vector<Access>& 
     sums_.push_back(s);
   }
   nests_ = nests_ && !body.is_dynamic();
+  for (size_t k = 0; k < results.size(); ++k)
+    if (results[k].kind != Result::Kind::Sum) kept_.push_back(body.outputs()[k]);
+  for (const Sum& s : sums_) {
+    if (s.left < 0) {
+      kept_.push_back(s.value);
+      continue;
+    }
+    kept_.push_back(s.left);
+    kept_.push_back(s.right);
+    unformed_.push_back(s.value);
+  }
   for (const Graph::Equation& e : body.equations())
     nests_ = nests_ && !e.op->has_effect() && (e.op->is_view() || e.op->has_lane_kernel());
 }
@@ -98,24 +104,23 @@ std::shared_ptr<const MapProgram::Layout> MapProgram::layout(
   const std::lock_guard lock(mutex_);
   for (const auto& l : layouts_)
     if (l->lanes == lanes && l->outside == outside) return l;
-  std::vector<int> kept, unformed;
-  for (size_t k = 0; k < results_.size(); ++k)
-    if (results_[k].kind != Result::Kind::Sum) kept.push_back(body_.outputs()[k]);
-  for (const Sum& s : sums_) {
-    if (s.left < 0) {
-      kept.push_back(s.value);
-      continue;
-    }
-    kept.push_back(s.left);
-    kept.push_back(s.right);
-    unformed.push_back(s.value);
-  }
   auto made =
-      std::make_shared<const Layout>(Layout{lanes, outside, Tile(body_, lanes, outside, kept, unformed)});
+      std::make_shared<const Layout>(Layout{lanes, outside, Tile(body_, lanes, outside, kept_, unformed_)});
   constexpr size_t kKept = 8;  // a map meets few shapes; strides of operands may vary without end
   if (layouts_.size() >= kKept) layouts_.erase(layouts_.begin());
   layouts_.push_back(made);
   return made;
+}
+
+int64_t MapProgram::bytes_per_example() const {
+  std::call_once(measured_, [this] {
+    constexpr int64_t kProbe = 64;  // slots are multiples of 64 bytes
+    std::vector<std::optional<Strides>> outside(access_.size());
+    for (size_t i = 0; i < access_.size(); ++i)
+      if (is_uniform(i)) outside[i] = Strides(body_.input_aval(static_cast<int>(i)).shape.size() + 1, 0);
+    bytes_ = std::max<int64_t>(Tile(body_, {kProbe}, outside, kept_, unformed_).bytes() / kProbe, 1);
+  });
+  return bytes_;
 }
 
 /// One call on data.
@@ -129,7 +134,7 @@ struct MapProgram::Call {
   Call(const MapProgram& m, std::span<const Array> x, std::span<const Array> i)
       : map(m), operands(x), indices(i) {
     lanes = kMaxLanes;
-    while (lanes > kMinLanes && lanes * map.bytes_ > kTileBytes) lanes /= 2;
+    while (lanes > kMinLanes && lanes * map.bytes_per_example() > kTileBytes) lanes /= 2;
     lanes = std::min(lanes, std::max<int64_t>(map.n_, 1));
     whole = layout(lanes);
     rest = map.n_ % lanes ? layout(map.n_ % lanes) : whole;
@@ -323,7 +328,8 @@ void MapProgram::run_nested(std::span<const View> x, std::span<const View> out, 
   Dims lanes;
   for (size_t d = out[0].shape.size() - outer; d < out[0].shape.size(); ++d) lanes.push_back(out[0].shape[d]);
   const int64_t outer_lanes = std::max<int64_t>(num_elements(lanes), 1);
-  const int64_t piece = std::clamp<int64_t>(kTileBytes / (bytes_ * outer_lanes), 1, std::max<int64_t>(n_, 1));
+  const int64_t piece =
+      std::clamp<int64_t>(kTileBytes / (bytes_per_example() * outer_lanes), 1, std::max<int64_t>(n_, 1));
   for (const Sum& s : sums_) {
     const Array zero = zeros_of({out[s.result].shape, out[s.result].dtype});
     cpu::assign(zero.view(), out[s.result]);

@@ -37,6 +37,8 @@ class MapProgram {
   struct Call;
   std::shared_ptr<const Layout> layout(const Dims& lanes,
                                        const std::vector<std::optional<Strides>>& outside) const;
+  // The memory of a tile is this times its lanes.
+  int64_t bytes_per_example() const;
   bool is_each(size_t i) const { return access_[i].kind == Access::Kind::Each; }
   bool is_uniform(size_t i) const { return access_[i].kind == Access::Kind::Uniform; }
   Arrays by_example(std::span<const Array> operands, std::span<const Array> indices) const;
@@ -46,8 +48,10 @@ class MapProgram {
   const std::vector<Access>& access_;
   const std::vector<Result>& results_;
   bool nests_ = true;
-  std::vector<Sum> sums_;  // by result that is summed
-  int64_t bytes_ = 0;      // alive at once, for one example
+  std::vector<Sum> sums_;             // by result that is summed
+  std::vector<int> kept_, unformed_;  // values that outlive a tile's equations, and that are left out
+  mutable std::once_flag measured_;
+  mutable int64_t bytes_ = 0;  // see bytes_per_example
   mutable std::mutex mutex_;
   mutable std::vector<std::shared_ptr<const Layout>> layouts_;
 };

@@ -4,6 +4,7 @@
 #include <map>
 
 #include "core/cpu/assign.h"
+#include "core/cpu/simd_kernels.h"
 #include "core/status.h"
 
 namespace hesse {
@@ -50,22 +51,71 @@ std::optional<View> alias_of(const Op& op, View x, int lane_axes) {
 Tile::Tile(const Graph& g, const Dims& lanes, const std::vector<std::optional<Strides>>& outside,
            const std::vector<int>& kept, const std::vector<int>& unformed)
     : graph_(g), lanes_(lanes) {
-  for (const Graph::Equation& eq : g.equations())
-    skipped_.push_back(std::find(unformed.begin(), unformed.end(), eq.out[0]) != unformed.end());
-  lay_out(outside, kept);
+  select(unformed);
+  const std::vector<int> owner = place_views(outside);
+  fuse_products(kept);
+  place_slots(outside, kept, owner);
+  prepare();
 }
 
-void Tile::lay_out(const std::vector<std::optional<Strides>>& outside, const std::vector<int>& kept) {
+void Tile::select(const std::vector<int>& unformed) {
+  for (const Graph::Equation& eq : graph_.equations()) {
+    if (std::find(unformed.begin(), unformed.end(), eq.out[0]) != unformed.end()) continue;
+    const bool entries = !eq.in.empty() && eq.out.size() == 1;
+    works_.push_back(
+        {&eq, entries ? eq.op->entry_kernel(graph_.values()[at(eq.in.back())].dtype) : EntryKernel{}, eq.in});
+  }
+}
+
+// x * y + z, x * y - z and z - x * y, where nothing else reads the product: one kernel, rounded once.
+void Tile::fuse_products(const std::vector<int>& kept) {
+  using Role = EntryKernel::Role;
   const auto& values = graph_.values();
-  const auto& equations = graph_.equations();
+  std::vector<int> uses(values.size(), 0), maker(values.size(), -1);
+  for (size_t w = 0; w < works_.size(); ++w) {
+    for (int v : works_[w].in) ++uses[at(v)];
+    if (works_[w].kernel.role == Role::Multiply) maker[at(works_[w].equation->out[0])] = static_cast<int>(w);
+  }
+  for (int v : kept) ++uses[at(v)];
+  std::vector<bool> gone(works_.size(), false);
+  for (Work& sum : works_) {
+    const Role role = sum.kernel.role;
+    if (role != Role::Add && role != Role::Subtract) continue;
+    for (size_t i = 0; i < 2; ++i) {
+      const int v = sum.in[i], other = sum.in[1 - i], m = maker[at(v)];
+      if (m < 0 || uses[at(v)] != 1 || gone[at(m)]) continue;
+      const std::vector<int> in{works_[at(m)].in[0], works_[at(m)].in[1], other};
+      const Place* const operands[] = {&places_[at(in[0])], &places_[at(in[1])], &places_[at(other)]};
+      if (!Chain::takes(operands, places_[at(sum.equation->out[0])])) continue;
+      visit_dtype(values[at(v)].dtype, [&](auto tag) {
+        using T = typename decltype(tag)::type;
+        if constexpr (std::is_same_v<T, float> || std::is_same_v<T, double>) {
+          const auto& k = cpu::simd_kernels<T>();
+          const auto f = role == Role::Add ? k.multiply_add
+                         : i == 0          ? k.multiply_subtract
+                                           : k.subtract_product;
+          sum.kernel = {EntryKernel::Kind::Ternary, Role::Plain, reinterpret_cast<void (*)()>(f)};
+          sum.in = in;
+          gone[at(m)] = true;
+        }
+      });
+      break;
+    }
+  }
+  std::vector<Work> rest;
+  for (size_t w = 0; w < works_.size(); ++w)
+    if (!gone[w]) rest.push_back(std::move(works_[w]));
+  works_ = std::move(rest);
+}
+
+// Strides, and what lies outside or is a view; slots come after.
+std::vector<int> Tile::place_views(const std::vector<std::optional<Strides>>& outside) {
+  const auto& values = graph_.values();
   places_.resize(values.size());
-  std::vector<int64_t> size(values.size());  // of the slot
-  std::vector<int> owner(values.size());     // the value whose slot it lies in
+  std::vector<int> owner(values.size());  // the value whose slot it lies in
   for (size_t v = 0; v < values.size(); ++v) {
-    Place& p = places_[v];
     const Shape shape = with_lanes(values[v].shape, lanes_);
-    p.view = {nullptr, values[v].dtype, shape, contiguous_strides(shape)};
-    size[v] = (num_elements(shape) * itemsize(values[v].dtype) + 63) / 64 * 64;
+    places_[v].view = {nullptr, values[v].dtype, shape, contiguous_strides(shape)};
     owner[v] = static_cast<int>(v);
   }
   for (size_t i = 0; i < outside.size(); ++i)
@@ -81,55 +131,131 @@ void Tile::lay_out(const std::vector<std::optional<Strides>>& outside, const std
     places_[at(id)].view.strides = strides;
     places_[at(id)].base = static_cast<int>(outside.size() + c) + 1;
   }
-  // Views first: they hold the slot of what they look at.
-  std::vector<int> last(values.size(), -1);
-  std::vector<bool> aliased(equations.size(), false);
-  for (size_t e = 0; e < equations.size(); ++e) {
-    const Graph::Equation& eq = equations[e];
-    if (skipped_[e]) continue;
-    if (eq.op->is_view() && eq.in.size() == 1)
-      if (const auto v = alias_of(*eq.op, places_[at(eq.in[0])].view, static_cast<int>(lanes_.size()))) {
-        skipped_[e] = aliased[e] = true;
-        Place& p = places_[at(eq.out[0])];
-        p.view = *v;
-        p.offset = places_[at(eq.in[0])].offset + static_cast<int64_t>(reinterpret_cast<intptr_t>(v->data));
-        p.base = places_[at(eq.in[0])].base;
-        owner[at(eq.out[0])] = owner[at(eq.in[0])];
-      }
-    for (int v : eq.in) last[at(owner[at(v)])] = static_cast<int>(e);
-    for (int v : eq.out) last[at(owner[at(v)])] = static_cast<int>(e);
+  for (Work& work : works_) {
+    const Graph::Equation& eq = *work.equation;
+    if (!eq.op->is_view() || eq.in.size() != 1) continue;
+    const Place& from = places_[at(eq.in[0])];
+    const auto v = alias_of(*eq.op, from.view, static_cast<int>(lanes_.size()));
+    if (!v) continue;
+    work.aliased = true;
+    Place& p = places_[at(eq.out[0])];
+    p = {*v, from.base, from.offset + static_cast<int64_t>(reinterpret_cast<intptr_t>(v->data))};
+    p.view.data = nullptr;
+    owner[at(eq.out[0])] = owner[at(eq.in[0])];
   }
-  for (int v : kept) last[at(owner[at(v)])] = static_cast<int>(equations.size());
-  // Then slots, in order; a view moves with its owner.
+  return owner;
+}
+
+// A slot is free again after the last equation that reads its value or a view of it.
+void Tile::place_slots(const std::vector<std::optional<Strides>>& outside, const std::vector<int>& kept,
+                       const std::vector<int>& owner) {
+  const auto size = [&](int v) {
+    const View& view = places_[at(v)].view;
+    return (num_elements(view.shape) * itemsize(view.dtype) + 63) / 64 * 64;
+  };
+  std::vector<int> last(places_.size(), -1);
+  for (size_t w = 0; w < works_.size(); ++w) {
+    for (int v : works_[w].in) last[at(owner[at(v)])] = static_cast<int>(w);
+    for (int v : works_[w].equation->out) last[at(owner[at(v)])] = static_cast<int>(w);
+  }
+  for (int v : kept) last[at(owner[at(v)])] = static_cast<int>(works_.size());
   Slots slots;
-  std::vector<int64_t> slot(values.size(), 0);
+  std::vector<int64_t> slot(places_.size(), 0);
   for (size_t i = 0; i < outside.size(); ++i)
-    if (!outside[i]) slot[i] = slots.take(size[i]);
-  for (size_t e = 0; e < equations.size(); ++e) {
-    const Graph::Equation& eq = equations[e];
-    if (skipped_[e] && !aliased[e]) continue;
-    if (!aliased[e])
-      for (int v : eq.out) slot[at(v)] = slots.take(size[at(v)]);
-    std::vector<int> dead(eq.in);
-    dead.insert(dead.end(), eq.out.begin(), eq.out.end());
+    if (!outside[i]) slot[i] = slots.take(size(static_cast<int>(i)));
+  for (size_t w = 0; w < works_.size(); ++w) {
+    const Work& work = works_[w];
+    std::vector<int> dead(work.in);
+    for (int v : work.equation->out) {
+      if (!work.aliased) slot[at(v)] = slots.take(size(v));
+      dead.push_back(v);
+    }
     for (int& v : dead) v = owner[at(v)];
     std::sort(dead.begin(), dead.end());
     dead.erase(std::unique(dead.begin(), dead.end()), dead.end());
     for (int v : dead)
-      if (places_[at(v)].base == 0 && last[at(v)] == static_cast<int>(e))
-        slots.release(slot[at(v)], size[at(v)]);
+      if (places_[at(v)].base == 0 && last[at(v)] == static_cast<int>(w)) slots.release(slot[at(v)], size(v));
   }
-  for (size_t v = 0; v < values.size(); ++v)
+  for (size_t v = 0; v < places_.size(); ++v)
     if (places_[v].base == 0) places_[v].offset += slot[at(owner[v])];
   bytes_ = slots.bytes;
 }
 
+void Tile::prepare() {
+  for (const Work& work : works_) {
+    const Graph::Equation& eq = *work.equation;
+    if (work.aliased) continue;
+    if (work.kernel.kind != EntryKernel::Kind::None) {
+      std::vector<const Place*> in;
+      for (int v : work.in) in.push_back(&places_[at(v)]);
+      const Place& out = places_[at(eq.out[0])];
+      const DType dtype = graph_.values()[at(work.in.back())].dtype;
+      Chain* last = steps_.empty() ? nullptr : std::get_if<Chain>(&steps_.back());
+      if (last && last->add(work.kernel, dtype, in, out)) continue;
+      Chain chain;
+      if (chain.add(work.kernel, dtype, in, out)) {
+        steps_.emplace_back(std::move(chain));
+        continue;
+      }
+    }
+    if (const auto p = product(eq))
+      steps_.emplace_back(*p);
+    else
+      steps_.emplace_back(&eq);
+  }
+}
+
+std::optional<Tile::Product> Tile::product(const Graph::Equation& eq) const {
+  if (eq.op->name() != "matmul" || lanes_.size() != 1) return std::nullopt;
+  const Place &a = places_[at(eq.in[0])], &x = places_[at(eq.in[1])], &out = places_[at(eq.out[0])];
+  const DType t = out.view.dtype;
+  if (out.view.shape.size() != 3 || (t != kFloat32 && t != kFloat64)) return std::nullopt;
+  const int64_t lanes = lanes_[0];
+  const auto lane = [&](const Place& p) { return p.view.strides[2]; };
+  if (lanes < 2 || lane(out) != 1 || lane(a) > 1 || lane(x) > 1 || lane(a) + lane(x) == 0)
+    return std::nullopt;
+  Product p{t,  a.view.shape[0],       x.view.shape[1], a.view.shape[1], lanes, &a, &x, &out,
+            {}, lane(a) + lane(x) == 2};
+  const auto strides = [&](int i, const Place& q, bool flipped) {
+    p.strides[2 * i] = q.view.strides[flipped ? 1 : 0];
+    p.strides[2 * i + 1] = q.view.strides[flipped ? 0 : 1];
+  };
+  const bool flipped = lane(x) == 0;  // (x^T a^T)^T: the uniform matrix stands on the left
+  if (flipped) {
+    std::swap(p.m, p.n);
+    std::swap(p.a, p.x);
+  }
+  strides(0, *p.a, flipped);
+  strides(1, *p.x, flipped);
+  strides(2, *p.out, flipped);
+  return p;
+}
+
+void Tile::run_product(const Product& p, char* const* bases) const {
+  const auto run = [&]<class T>(TypeTag<T>) {
+    const auto data = [&](const Place* q) { return reinterpret_cast<T*>(bases[q->base] + q->offset); };
+    const auto& kernels = cpu::lane_kernels<T>();
+    (p.varying ? kernels.varying : kernels.uniform)(
+        p.m, p.n, p.k, p.lanes, {data(p.a), p.strides[0], p.strides[1]},
+        {data(p.x), p.strides[2], p.strides[3]}, {data(p.out), p.strides[4], p.strides[5]});
+  };
+  if (p.dtype == kFloat32)
+    run(TypeTag<float>{});
+  else
+    run(TypeTag<double>{});
+}
+
 void Tile::run(char* const* bases) const {
-  const auto& equations = graph_.equations();
-  for (size_t e = 0; e < equations.size(); ++e) {
-    if (skipped_[e]) continue;
-    run_equation(equations[e], bases);
-    locate_failure(equations[e].source);
+  for (const Step& step : steps_) {
+    if (const auto* chain = std::get_if<Chain>(&step)) {
+      chain->run(bases);
+    } else if (const auto* p = std::get_if<Product>(&step)) {
+      run_product(*p, bases);
+    } else {
+      const Graph::Equation& eq = *std::get<const Graph::Equation*>(step);
+      run_equation(eq, bases);
+      locate_failure(eq.source);
+    }
   }
 }
 
@@ -180,34 +306,6 @@ void Tile::lane_by_lane(const Graph::Equation& eq, char* const* bases) const {
       cpu::assign(y[k].view(), cpu::at(all, all.shape.size() - 1, l));
     }
   }
-}
-
-int64_t live_bytes(const Graph& g, const std::vector<bool>& counted) {
-  const auto bytes = [&](int v) {
-    return num_elements(g.values()[at(v)].shape) * itemsize(g.values()[at(v)].dtype);
-  };
-  std::vector<int> last(g.values().size(), -1);
-  for (size_t e = 0; e < g.equations().size(); ++e) {
-    for (int v : g.equations()[e].in) last[at(v)] = static_cast<int>(e);
-    for (int v : g.equations()[e].out) last[at(v)] = static_cast<int>(e);
-  }
-  for (int v : g.outputs()) last[at(v)] = static_cast<int>(g.equations().size());
-  int64_t live = 0;
-  for (int v = 0; v < g.num_inputs(); ++v)
-    if (counted[at(v)]) live += bytes(v);
-  int64_t most = std::max<int64_t>(live, 1);
-  for (size_t e = 0; e < g.equations().size(); ++e) {
-    const Graph::Equation& eq = g.equations()[e];
-    if (!eq.op->is_view())
-      for (int v : eq.out) live += bytes(v);
-    most = std::max(most, live);
-    for (int v : eq.in)
-      if (last[at(v)] == static_cast<int>(e) && (v >= g.num_inputs() || counted[at(v)])) {
-        live -= bytes(v);
-        last[at(v)] = -1;
-      }
-  }
-  return most;
 }
 
 }  // namespace hesse

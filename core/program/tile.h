@@ -1,20 +1,19 @@
 #pragma once
+#include <variant>
+
+#include "core/cpu/lane_gemm.h"
 #include "core/graph.h"
+#include "core/program/chain.h"
 
 namespace hesse {
 
 /// A graph laid out for one tile of examples: every value is [features..., lanes...], the innermost lane
 /// axis contiguous. Results of equations lie in one block of memory (an arena) in slots that are reused when
-/// their value is dead; inputs lie there too, or outside, as they are. Immutable: any number of threads run
-/// it, each with its own memory.
+/// their value is dead; inputs lie there too, or outside, as they are. Equations become steps that are
+/// prepared once: chains of entry-by-entry ones, products with the lane kernels, and the others with their
+/// own kernel. Immutable: any number of threads run it, each with its own memory.
 class Tile {
  public:
-  /// Where a value lies: in the arena (base 0) or in input base - 1, so many bytes behind its beginning.
-  struct Place {
-    View view;  ///< without its data
-    int base = 0;
-    int64_t offset = 0;
-  };
   /// Lays out `g` for tiles of shape `lanes`. outside[i]: strides of input i and its lanes where it is read
   /// in place; nullopt where it has a slot that is filled for every tile. `kept` values outlive all
   /// equations; equations of `unformed` values are left out.
@@ -34,18 +33,40 @@ class Tile {
   void run(char* const* bases) const;
 
  private:
-  void lay_out(const std::vector<std::optional<Strides>>& outside, const std::vector<int>& kept);
+  /// An equation to run, or two that became one: a product that is only added to something.
+  struct Work {
+    const Graph::Equation* equation;
+    EntryKernel kernel;
+    std::vector<int> in;
+    bool aliased = false;  // its result is a view of its operand's memory
+  };
+  /// out[m, n] = a[m, k] x[k, n] on one axis of lanes, of float or double.
+  struct Product {
+    DType dtype;
+    int64_t m, n, k, lanes;
+    const Place *a, *x, *out;
+    int64_t strides[6];  // rows and columns of a, x and out
+    bool varying;
+  };
+  using Step = std::variant<Chain, Product, const Graph::Equation*>;
+
+  void select(const std::vector<int>& unformed);
+  std::vector<int> place_views(const std::vector<std::optional<Strides>>& outside);
+  void fuse_products(const std::vector<int>& kept);
+  void place_slots(const std::vector<std::optional<Strides>>& outside, const std::vector<int>& kept,
+                   const std::vector<int>& owner);
+  void prepare();
+  std::optional<Product> product(const Graph::Equation& eq) const;
+  void run_product(const Product& p, char* const* bases) const;
   void run_equation(const Graph::Equation& eq, char* const* bases) const;
   void lane_by_lane(const Graph::Equation& eq, char* const* bases) const;
 
   const Graph& graph_;
   Dims lanes_;
   std::vector<Place> places_;  // by value
-  std::vector<bool> skipped_;  // by equation: its result is a view of its operand's memory, or not formed
+  std::vector<Work> works_;
+  std::vector<Step> steps_;
   int64_t bytes_ = 0;
 };
-
-/// The bytes of the values of `g` that are alive at once, for one example; of the inputs only those counted.
-int64_t live_bytes(const Graph& g, const std::vector<bool>& counted);
 
 }  // namespace hesse
