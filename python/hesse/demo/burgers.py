@@ -61,7 +61,7 @@ class Budget(NamedTuple):
 
 
 FULL = Budget((20, 20, 20), 2000, 500, 8000, 3e-3)
-QUICK = Budget((20, 20, 20), 1000, 300, 1000, 2.5e-2)
+QUICK = Budget((20, 20, 20), 1000, 300, 1500, 2.5e-2)
 
 
 class Reference(NamedTuple):
