@@ -93,6 +93,7 @@ void init_compile(py::module_& m) {
           "The structure of what was captured.");
   py::class_<Program, std::shared_ptr<Program>>(m, "_Program")
       .def_property_readonly("graph", [](const Program& p) { return GraphObject{p.compiled.graph}; })
+      .def_property_readonly("program", [](const Program& p) { return GraphObject{p.compiled.program()}; })
       .def_property_readonly("num_captures", [](const Program& p) { return p.compiled.captures.size(); })
       .def(
           "__call__", [](const Program& p, const Call& c) { return p(c.arrays); }, "call"_a, py::pos_only());

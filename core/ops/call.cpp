@@ -1,6 +1,9 @@
+#include <mutex>
+
 #include "core/ops.h"
 #include "core/ops/control.h"
 #include "core/ops/control_graph.h"
+#include "core/program/fuse.h"
 
 namespace hesse {
 namespace {
@@ -21,7 +24,10 @@ class CallOp final : public Op {
     }
     return body_->output_avals();
   }
-  Arrays eval(std::span<const Array> x) const override { return body_->run(x); }
+  Arrays eval(std::span<const Array> x) const override {
+    std::call_once(prepared_, [this] { program_ = fused(body_); });
+    return program_->run(x);
+  }
   MaybeArrays jvp(std::span<const Array> x, std::span<const Array> y,
                   std::span<const MaybeArray> dx) const override {
     std::vector<bool> marked;
@@ -56,6 +62,8 @@ class CallOp final : public Op {
     return out;
   }
   Ref<const Graph> body_;
+  mutable std::once_flag prepared_;
+  mutable Ref<const Graph> program_;
 };
 
 /// Foreign code on data.
@@ -111,13 +119,15 @@ Arrays callback(const Fn& fn, const Avals& outputs, const Arrays& args, const st
 
 Compiled compile(const Fn& f, const Avals& args) {
   const Traced t = trace(f, args, true);
-  return {t.graph, t.captures};
+  return {t.graph, t.captures, make_op<CallOp>(t.graph)};
 }
+
+Ref<const Graph> Compiled::program() const { return fused(graph); }
 
 Arrays Compiled::operator()(std::span<const Array> args) const {
   Arrays in(args.begin(), args.end());
   in.insert(in.end(), captures.begin(), captures.end());
-  return hesse::apply(make_op<CallOp>(graph), in);
+  return hesse::apply(op, in);
 }
 
 }  // namespace hesse

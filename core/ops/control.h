@@ -82,6 +82,9 @@ Arrays callback(const Fn& fn, const Avals& outputs, const Arrays& args, const st
 struct Compiled {
   Ref<const Graph> graph;
   Arrays captures;
+  OpRef op;  ///< the call, prepared when first run
+  /// The graph as it is run: maps over the same examples joined (core/program/fuse.h).
+  Ref<const Graph> program() const;
   Arrays operator()(std::span<const Array> args) const;
 };
 Compiled compile(const Fn& f, const Avals& args);

@@ -24,91 +24,89 @@ bool fits(const Shape& given, const Shape& want) {
 class MapOp final : public Op {
  public:
   MapOp(Ref<const Graph> body, int64_t n, std::vector<Access> access, std::vector<Result> results)
-      : body_(std::move(body)),
-        n_(n),
-        access_(std::move(access)),
-        results_(std::move(results)),
-        program_(*body_, n_, access_, results_) {}
+      : parts_{std::move(body), n, std::move(access), std::move(results)},
+        program_(*parts_.body, parts_.n, parts_.access, parts_.results) {}
   std::string_view name() const override { return "map"; }
   Params params() const override {
     Dims access, results;
-    for (const Access& a : access_) {
+    for (const Access& a : parts_.access) {
       access.push_back(static_cast<int64_t>(a.kind));
       access.push_back(a.index);
     }
-    for (const Result& r : results_) {
+    for (const Result& r : parts_.results) {
       results.push_back(static_cast<int64_t>(r.kind));
       results.push_back(r.index);
       results.push_back(r.num_segments);
     }
-    return {{"n", n_}, {"access", access}, {"results", results}, {"body", body_}};
+    return {{"n", parts_.n}, {"access", access}, {"results", results}, {"body", parts_.body}};
   }
 
   Avals infer(std::span<const Aval> x) const override {
-    const size_t m = access_.size();
+    const size_t m = parts_.access.size();
     const auto num_indices = static_cast<int>(x.size() - m);
     for (size_t i = 0; i < m; ++i) {
-      const Aval& want = body_->input_aval(static_cast<int>(i));
+      const Aval& want = parts_.body->input_aval(static_cast<int>(i));
       Shape shape = x[i].shape;
-      if (access_[i].kind != K::Uniform) {
+      if (parts_.access[i].kind != K::Uniform) {
         require(!shape.empty(), "map: operand ", i,
                 " is a scalar; it needs an axis 0 to be mapped, or uniform access");
-        require(access_[i].kind == K::Gather || shape[0] == n_, "map: operand ", i, " has ", shape[0],
-                " rows on axis 0, expected one per example, ", n_);
+        require(parts_.access[i].kind == K::Gather || shape[0] == parts_.n, "map: operand ", i, " has ",
+                shape[0], " rows on axis 0, expected one per example, ", parts_.n);
         shape.erase(0);
       }
-      require(access_[i].kind != K::Gather || (access_[i].index >= 0 && access_[i].index < num_indices),
-              "map: operand ", i, " gathers by index array ", access_[i].index, " of ", num_indices);
+      require(parts_.access[i].kind != K::Gather ||
+                  (parts_.access[i].index >= 0 && parts_.access[i].index < num_indices),
+              "map: operand ", i, " gathers by index array ", parts_.access[i].index, " of ", num_indices);
       require(fits(shape, want.shape) && x[i].dtype == want.dtype, "map: operand ", i, " gives ",
               describe(shape, x[i].dtype), " to each example, the body expects ",
               describe(want.shape, want.dtype));
     }
     for (size_t i = m; i < x.size(); ++i)
-      require(x[i].shape == Shape{n_} && x[i].dtype == kInt64, "map: index array ", i - m, " is ",
-              describe(x[i].shape, x[i].dtype), ", expected ", describe(Shape{n_}, kInt64));
+      require(x[i].shape == Shape{parts_.n} && x[i].dtype == kInt64, "map: index array ", i - m, " is ",
+              describe(x[i].shape, x[i].dtype), ", expected ", describe(Shape{parts_.n}, kInt64));
     Avals out;
-    for (size_t k = 0; k < results_.size(); ++k) {
-      Aval a = body_->output_aval(static_cast<int>(k));
+    for (size_t k = 0; k < parts_.results.size(); ++k) {
+      Aval a = parts_.body->output_aval(static_cast<int>(k));
       require(a.shape.empty() || a.shape.front() != kDynamic, "map: output ", k, " has a run-time length");
-      require(
-          results_[k].kind != R::SegmentSum || (results_[k].index >= 0 && results_[k].index < num_indices),
-          "map: output ", k, " is summed by index array ", results_[k].index, " of ", num_indices);
-      if (results_[k].kind == R::Each) a.shape.insert(0, n_);
-      if (results_[k].kind == R::SegmentSum) a.shape.insert(0, results_[k].num_segments);
+      require(parts_.results[k].kind != R::SegmentSum ||
+                  (parts_.results[k].index >= 0 && parts_.results[k].index < num_indices),
+              "map: output ", k, " is summed by index array ", parts_.results[k].index, " of ", num_indices);
+      if (parts_.results[k].kind == R::Each) a.shape.insert(0, parts_.n);
+      if (parts_.results[k].kind == R::SegmentSum) a.shape.insert(0, parts_.results[k].num_segments);
       out.push_back(a);
     }
     return out;
   }
 
   Arrays eval(std::span<const Array> x) const override {
-    return program_.run(x.first(access_.size()), x.subspan(access_.size()));
+    return program_.run(x.first(parts_.access.size()), x.subspan(parts_.access.size()));
   }
   // Inside a tile: its examples are an axis of lanes before those of the tile.
   bool has_lane_kernel() const override { return program_.nests(); }
   void kernel(std::span<const View> x, std::span<const View> out, int lane_axes) const override {
-    program_.run_nested(x.first(access_.size()), out, lane_axes);
+    program_.run_nested(x.first(parts_.access.size()), out, lane_axes);
   }
 
   // The tangent of a map is the map of the body's tangent.
   MaybeArrays jvp(std::span<const Array> x, std::span<const Array> y,
                   std::span<const MaybeArray> dx) const override {
-    const size_t m = access_.size();
+    const size_t m = parts_.access.size();
     std::vector<bool> marked;
     for (size_t i = 0; i < m; ++i) marked.push_back(dx[i].has_value());
-    const DerivedGraph d = derivatives().jvp(*body_, marked, {}, false);
+    const DerivedGraph d = derivatives().jvp(*parts_.body, marked, {}, false);
     Arrays operands(x.begin(), x.begin() + static_cast<int64_t>(m));
-    std::vector<Access> access = access_;
+    std::vector<Access> access = parts_.access;
     std::vector<Result> results;
     for (size_t i = 0; i < m; ++i)
       if (marked[i]) {
         operands.push_back(*dx[i]);
-        access.push_back(access_[i]);
+        access.push_back(parts_.access[i]);
       }
     for (size_t k = 0; k < y.size(); ++k)
-      if (d.present[k]) results.push_back(results_[k]);
+      if (d.present[k]) results.push_back(parts_.results[k]);
     MaybeArrays out(y.size());
     if (results.empty()) return out;
-    const Arrays dy = map(d.graph, n_, operands, access, results, indices(x));
+    const Arrays dy = map(d.graph, parts_.n, operands, access, results, indices(x));
     for (size_t k = 0, j = 0; k < y.size(); ++k)
       if (d.present[k]) out[k] = dy[j++];
     return out;
@@ -119,48 +117,47 @@ class MapOp final : public Op {
   std::optional<MaybeArrays> vjp(std::span<const Array> x, std::span<const Array> y,
                                  std::span<const MaybeArray> ct,
                                  const std::vector<bool>& wanted) const override {
-    const size_t m = access_.size();
+    const size_t m = parts_.access.size();
     std::vector<bool> marked, want;
     for (size_t k = 0; k < y.size(); ++k) marked.push_back(ct[k].has_value());
     for (size_t i = 0; i < m; ++i) want.push_back(wanted[i]);
-    const DerivedGraph d = derivatives().vjp(*body_, marked, want, {});
+    const DerivedGraph d = derivatives().vjp(*parts_.body, marked, want, {});
     Arrays operands(x.begin(), x.begin() + static_cast<int64_t>(m));
-    std::vector<Access> access = access_;
+    std::vector<Access> access = parts_.access;
     for (size_t k = 0; k < y.size(); ++k)
       if (marked[k]) {
         operands.push_back(*ct[k]);
-        access.push_back(results_[k].kind == R::Each  ? Access::each()
-                         : results_[k].kind == R::Sum ? Access::uniform()
-                                                      : Access::gather(results_[k].index));
+        access.push_back(parts_.results[k].kind == R::Each  ? Access::each()
+                         : parts_.results[k].kind == R::Sum ? Access::uniform()
+                                                            : Access::gather(parts_.results[k].index));
       }
     std::vector<Result> results;
     for (size_t i = 0; i < m; ++i)
       if (d.present[i])
-        results.push_back(access_[i].kind == K::Each ? Result::each()
-                          : access_[i].kind == K::Uniform
+        results.push_back(parts_.access[i].kind == K::Each ? Result::each()
+                          : parts_.access[i].kind == K::Uniform
                               ? Result::sum()
-                              : Result::segment_sum(access_[i].index, x[i].shape()[0]));
+                              : Result::segment_sum(parts_.access[i].index, x[i].shape()[0]));
     MaybeArrays out(x.size());
     if (results.empty()) return out;
-    const Arrays dx = map(d.graph, n_, operands, access, results, indices(x));
+    const Arrays dx = map(d.graph, parts_.n, operands, access, results, indices(x));
     for (size_t i = 0, j = 0; i < m; ++i)
       if (d.present[i]) out[i] = dx[j++];
     return out;
   }
 
   bool is_linear_in(const std::vector<bool>& marked) const override {
-    return body_->is_linear_in({marked.begin(), marked.begin() + static_cast<int64_t>(access_.size())});
+    return parts_.body->is_linear_in(
+        {marked.begin(), marked.begin() + static_cast<int64_t>(parts_.access.size())});
   }
   bool reads_output(int) const override { return false; }
+  const MapParts& parts() const { return parts_; }
 
  private:
   Arrays indices(std::span<const Array> x) const {
-    return {x.begin() + static_cast<int64_t>(access_.size()), x.end()};
+    return {x.begin() + static_cast<int64_t>(parts_.access.size()), x.end()};
   }
-  Ref<const Graph> body_;
-  int64_t n_;
-  std::vector<Access> access_;
-  std::vector<Result> results_;
+  MapParts parts_;
   MapProgram program_;
 };
 
@@ -170,6 +167,11 @@ bool made_in(const Array& a, const Ref<Trace>& trace) {
 }
 
 }  // namespace
+
+const MapParts* map_parts(const Op& op) {
+  const auto* map = dynamic_cast<const MapOp*>(&op);
+  return map ? &map->parts() : nullptr;
+}
 
 Arrays map(const Ref<const Graph>& body, int64_t n, const Arrays& operands, const std::vector<Access>& access,
            const std::vector<Result>& results, const Arrays& indices) {

@@ -19,6 +19,15 @@ Arrays map_inside(const Ref<const Graph>& body, int64_t n, const Arrays& operand
                   const std::vector<Access>& access, const std::vector<Result>& results,
                   const Arrays& indices);
 
+/// What a map equation is made of; null for other ops.
+struct MapParts {
+  Ref<const Graph> body;
+  int64_t n;
+  std::vector<Access> access;
+  std::vector<Result> results;
+};
+const MapParts* map_parts(const Op& op);
+
 /// Whether an equation is the outer product [m, 1] x [1, n] of two floating vectors.
 bool is_outer_product(const Graph& g, const Graph::Equation& e);
 

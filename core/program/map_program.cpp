@@ -17,7 +17,7 @@ namespace {
 
 constexpr int64_t kGroups = 64;  // partial sums: fixed by the problem, never by the number of threads
 // The memory of a tile: a constant, so that results do not depend on the machine's caches.
-constexpr int64_t kTileBytes = int64_t{768} << 10;
+constexpr int64_t kTileBytes = int64_t{1} << 20;
 constexpr int64_t kMaxLanes = 512, kMinLanes = 16;
 
 size_t at(int v) { return static_cast<size_t>(v); }
@@ -71,7 +71,7 @@ MapProgram::MapProgram(const Graph& body, int64_t n, const std::vector<Access>& 
   for (size_t k = 0; k < results.size(); ++k) {
     nests_ = nests_ && results[k].kind != Result::Kind::SegmentSum;
     if (results[k].kind != Result::Kind::Sum) continue;
-    Sum s{k, body.outputs()[k]};
+    TileSum s{body.outputs()[k]};
     const auto used = std::count_if(body.equations().begin(), body.equations().end(), [&](const auto& e) {
       return std::find(e.in.begin(), e.in.end(), s.value) != e.in.end();
     });
@@ -82,30 +82,32 @@ MapProgram::MapProgram(const Graph& body, int64_t n, const std::vector<Access>& 
         s.right = e.in[1];
       }
     sums_.push_back(s);
+    sum_results_.push_back(k);
   }
   nests_ = nests_ && !body.is_dynamic();
   for (size_t k = 0; k < results.size(); ++k)
     if (results[k].kind != Result::Kind::Sum) kept_.push_back(body.outputs()[k]);
-  for (const Sum& s : sums_) {
-    if (s.left < 0) {
-      kept_.push_back(s.value);
-      continue;
-    }
-    kept_.push_back(s.left);
-    kept_.push_back(s.right);
-    unformed_.push_back(s.value);
-  }
+  for (const TileSum& s : sums_)
+    if (s.left >= 0) unformed_.push_back(s.value);
   for (const Graph::Equation& e : body.equations())
     nests_ = nests_ && !e.op->has_effect() && (e.op->is_view() || e.op->has_lane_kernel());
 }
 
 std::shared_ptr<const MapProgram::Layout> MapProgram::layout(
-    const Dims& lanes, const std::vector<std::optional<Strides>>& outside) const {
+    const Dims& lanes, const std::vector<std::optional<Strides>>& outside, bool nested) const {
   const std::lock_guard lock(mutex_);
   for (const auto& l : layouts_)
     if (l->lanes == lanes && l->outside == outside) return l;
-  auto made =
-      std::make_shared<const Layout>(Layout{lanes, outside, Tile(body_, lanes, outside, kept_, unformed_)});
+  std::vector<int> kept = kept_;
+  if (nested)
+    for (const TileSum& s : sums_) {
+      if (s.left < 0)
+        kept.push_back(s.value);
+      else
+        kept.insert(kept.end(), {s.left, s.right});
+    }
+  auto made = std::make_shared<const Layout>(Layout{
+      lanes, outside, Tile(body_, lanes, outside, kept, unformed_, nested ? std::vector<TileSum>{} : sums_)});
   constexpr size_t kKept = 8;  // a map meets few shapes; strides of operands may vary without end
   if (layouts_.size() >= kKept) layouts_.erase(layouts_.begin());
   layouts_.push_back(made);
@@ -118,7 +120,7 @@ int64_t MapProgram::bytes_per_example() const {
     std::vector<std::optional<Strides>> outside(access_.size());
     for (size_t i = 0; i < access_.size(); ++i)
       if (is_uniform(i)) outside[i] = Strides(body_.input_aval(static_cast<int>(i)).shape.size() + 1, 0);
-    bytes_ = std::max<int64_t>(Tile(body_, {kProbe}, outside, kept_, unformed_).bytes() / kProbe, 1);
+    bytes_ = std::max<int64_t>(Tile(body_, {kProbe}, outside, kept_, unformed_, sums_).bytes() / kProbe, 1);
   });
   return bytes_;
 }
@@ -158,7 +160,7 @@ struct MapProgram::Call {
         outside[i] = operands[i].strides();
       }
     }
-    return map.layout({width}, outside);
+    return map.layout({width}, outside, false);
   }
   bool in_place(size_t i) const {
     return map.is_each(i) && operands[i].ndim() == 1 && operands[i].strides()[0] == 1;
@@ -175,7 +177,7 @@ struct MapProgram::Call {
       const Ref<Buffer> arena =
           Buffer::allocate(static_cast<size_t>(std::max<int64_t>(whole->tile.bytes(), 64)));
       Arrays acc;
-      for (const Sum& s : map.sums_) {
+      for (const TileSum& s : map.sums_) {
         const Aval& a = map.body_.values()[at(s.value)];
         acc.push_back(Array::uninitialized(a.shape, a.dtype));
         cpu::set_zero(acc.back().view());
@@ -237,16 +239,8 @@ struct MapProgram::Call {
     for (size_t i = 0; i < operands.size(); ++i)
       if (!map.is_uniform(i) && !in_place(i))
         load(i, tile.view(static_cast<int>(i), bases.data()), begin, width);
+    for (const Array& a : acc) bases.push_back(static_cast<char*>(a.view().data));
     tile.run(bases.data());
-    for (size_t s = 0; s < acc.size(); ++s) {
-      const Sum& sum = map.sums_[s];
-      if (sum.left >= 0) {
-        const View a = tile.view(sum.left, bases.data()), b = tile.view(sum.right, bases.data());
-        add_outer_products(cpu::at(a, 1, 0), cpu::at(b, 0, 0), acc[s].view());
-      } else {
-        add_lane_sums(tile.view(sum.value, bases.data()), acc[s].view());
-      }
-    }
     for (size_t k = 0; k < outputs.size(); ++k) {
       if (!outputs[k].defined()) continue;
       const View dst = cpu::range(outputs[k].view(), 0, begin, width);
@@ -270,7 +264,7 @@ struct MapProgram::Call {
       Array total = partial.empty() ? Array::uninitialized(a.shape, a.dtype) : partial[0][s];
       if (partial.empty()) cpu::set_zero(total.view());
       for (size_t k = 1; k < partial.size(); ++k) cpu::accumulate(partial[k][s].view(), total.view());
-      outputs[map.sums_[s].result] = total;
+      outputs[map.sum_results_[s]] = total;
     }
     for (size_t k = 0; k < outputs.size(); ++k)
       if (map.results_[k].kind == Result::Kind::SegmentSum) outputs[k] = segment_rows(outputs[k], k);
@@ -330,9 +324,9 @@ void MapProgram::run_nested(std::span<const View> x, std::span<const View> out, 
   const int64_t outer_lanes = std::max<int64_t>(num_elements(lanes), 1);
   const int64_t piece =
       std::clamp<int64_t>(kTileBytes / (bytes_per_example() * outer_lanes), 1, std::max<int64_t>(n_, 1));
-  for (const Sum& s : sums_) {
-    const Array zero = zeros_of({out[s.result].shape, out[s.result].dtype});
-    cpu::assign(zero.view(), out[s.result]);
+  for (size_t result : sum_results_) {
+    const Array zero = zeros_of({out[result].shape, out[result].dtype});
+    cpu::assign(zero.view(), out[result]);
   }
   Ref<Buffer> arena;
   for (int64_t begin = 0; begin < n_; begin += piece) {
@@ -354,22 +348,24 @@ void MapProgram::run_nested(std::span<const View> x, std::span<const View> out, 
       bases.push_back(static_cast<char*>(v.data));
     }
     for (const auto& [id, a] : body_.constants()) bases.push_back(static_cast<char*>(a.view().data));
-    const auto laid_out = layout(all, outside);
+    const auto laid_out = layout(all, outside, true);
     const Tile& tile = laid_out->tile;
     if (!arena) arena = Buffer::allocate(static_cast<size_t>(std::max<int64_t>(tile.bytes(), 64)));
     bases[0] = static_cast<char*>(arena->data());
     tile.run(bases.data());
-    for (const Sum& s : sums_) {
+    for (size_t i = 0; i < sums_.size(); ++i) {
+      const TileSum& s = sums_[i];
+      const View& into = out[sum_results_[i]];
       if (s.left >= 0) {  // [m, 1, width, lanes...] and [1, n, width, lanes...]: a product over width
         const View a = cpu::at(tile.view(s.left, bases.data()), 1, 0);
         const View b = cpu::moved(cpu::at(tile.view(s.right, bases.data()), 0, 0), 1, 0);
-        const Array product = Array::uninitialized(out[s.result].shape, out[s.result].dtype);
+        const Array product = Array::uninitialized(into.shape, into.dtype);
         cpu::matmul(a, b, product.view(), lane_axes);
-        cpu::accumulate(product.view(), out[s.result]);
+        cpu::accumulate(product.view(), into);
       } else {
         const View v = tile.view(s.value, bases.data());
         const size_t axis = v.shape.size() - outer - 1;
-        for (int64_t i = 0; i < width; ++i) cpu::accumulate(cpu::at(v, axis, i), out[s.result]);
+        for (int64_t l = 0; l < width; ++l) cpu::accumulate(cpu::at(v, axis, l), into);
       }
     }
     for (size_t k = 0; k < results_.size(); ++k) {

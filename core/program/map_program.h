@@ -3,10 +3,9 @@
 #include <mutex>
 
 #include "core/ops/control.h"
+#include "core/program/tile.h"
 
 namespace hesse {
-
-class Tile;
 
 /// Runs the graph of one example on tiles of examples ("lanes"), the lane index innermost: every intermediate
 /// of a tile is [features..., lanes] in one arena per thread. Sums over lanes are accumulated per tile and
@@ -27,16 +26,11 @@ class MapProgram {
   void run_nested(std::span<const View> x, std::span<const View> out, int lane_axes) const;
 
  private:
-  // A result that is summed over examples: a value of the body, or the two vectors whose outer product it is,
-  // which is not formed.
-  struct Sum {
-    size_t result;
-    int value, left = -1, right = -1;
-  };
   struct Layout;
   struct Call;
-  std::shared_ptr<const Layout> layout(const Dims& lanes,
-                                       const std::vector<std::optional<Strides>>& outside) const;
+  // `nested`: sums are the caller's, their values are kept.
+  std::shared_ptr<const Layout> layout(const Dims& lanes, const std::vector<std::optional<Strides>>& outside,
+                                       bool nested) const;
   // The memory of a tile is this times its lanes.
   int64_t bytes_per_example() const;
   bool is_each(size_t i) const { return access_[i].kind == Access::Kind::Each; }
@@ -48,7 +42,8 @@ class MapProgram {
   const std::vector<Access>& access_;
   const std::vector<Result>& results_;
   bool nests_ = true;
-  std::vector<Sum> sums_;             // by result that is summed
+  std::vector<TileSum> sums_;         // by result that is summed
+  std::vector<size_t> sum_results_;   // which result that is
   std::vector<int> kept_, unformed_;  // values that outlive a tile's equations, and that are left out
   mutable std::once_flag measured_;
   mutable int64_t bytes_ = 0;  // see bytes_per_example

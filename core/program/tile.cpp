@@ -5,6 +5,7 @@
 
 #include "core/cpu/assign.h"
 #include "core/cpu/simd_kernels.h"
+#include "core/program/lane_sums.h"
 #include "core/status.h"
 
 namespace hesse {
@@ -49,21 +50,38 @@ std::optional<View> alias_of(const Op& op, View x, int lane_axes) {
 }  // namespace
 
 Tile::Tile(const Graph& g, const Dims& lanes, const std::vector<std::optional<Strides>>& outside,
-           const std::vector<int>& kept, const std::vector<int>& unformed)
+           const std::vector<int>& kept, const std::vector<int>& unformed, const std::vector<TileSum>& sums)
     : graph_(g), lanes_(lanes) {
-  select(unformed);
+  select(unformed, sums);
   const std::vector<int> owner = place_views(outside);
   fuse_products(kept);
   place_slots(outside, kept, owner);
-  prepare();
+  prepare(sums, outside.size());
 }
 
-void Tile::select(const std::vector<int>& unformed) {
+// The equations to run, and each sum after the last that makes what it adds.
+void Tile::select(const std::vector<int>& unformed, const std::vector<TileSum>& sums) {
+  std::vector<bool> known(graph_.values().size(), true), added(sums.size(), false);
+  for (const Graph::Equation& eq : graph_.equations())
+    for (int v : eq.out) known[at(v)] = false;
+  const auto add_sums = [&] {
+    for (size_t s = 0; s < sums.size(); ++s) {
+      const std::vector<int> in =
+          sums[s].left < 0 ? std::vector{sums[s].value} : std::vector{sums[s].left, sums[s].right};
+      if (added[s] || !std::all_of(in.begin(), in.end(), [&](int v) { return known[at(v)]; })) continue;
+      added[s] = true;
+      works_.push_back({nullptr, {}, in, {}, static_cast<int>(s)});
+    }
+  };
+  add_sums();
   for (const Graph::Equation& eq : graph_.equations()) {
     if (std::find(unformed.begin(), unformed.end(), eq.out[0]) != unformed.end()) continue;
     const bool entries = !eq.in.empty() && eq.out.size() == 1;
-    works_.push_back(
-        {&eq, entries ? eq.op->entry_kernel(graph_.values()[at(eq.in.back())].dtype) : EntryKernel{}, eq.in});
+    works_.push_back({&eq,
+                      entries ? eq.op->entry_kernel(graph_.values()[at(eq.in.back())].dtype) : EntryKernel{},
+                      eq.in, eq.out});
+    for (int v : eq.out) known[at(v)] = true;
+    add_sums();
   }
 }
 
@@ -74,7 +92,7 @@ void Tile::fuse_products(const std::vector<int>& kept) {
   std::vector<int> uses(values.size(), 0), maker(values.size(), -1);
   for (size_t w = 0; w < works_.size(); ++w) {
     for (int v : works_[w].in) ++uses[at(v)];
-    if (works_[w].kernel.role == Role::Multiply) maker[at(works_[w].equation->out[0])] = static_cast<int>(w);
+    if (works_[w].kernel.role == Role::Multiply) maker[at(works_[w].out[0])] = static_cast<int>(w);
   }
   for (int v : kept) ++uses[at(v)];
   std::vector<bool> gone(works_.size(), false);
@@ -86,7 +104,7 @@ void Tile::fuse_products(const std::vector<int>& kept) {
       if (m < 0 || uses[at(v)] != 1 || gone[at(m)]) continue;
       const std::vector<int> in{works_[at(m)].in[0], works_[at(m)].in[1], other};
       const Place* const operands[] = {&places_[at(in[0])], &places_[at(in[1])], &places_[at(other)]};
-      if (!Chain::takes(operands, places_[at(sum.equation->out[0])])) continue;
+      if (!Chain::takes(operands, places_[at(sum.out[0])])) continue;
       visit_dtype(values[at(v)].dtype, [&](auto tag) {
         using T = typename decltype(tag)::type;
         if constexpr (std::is_same_v<T, float> || std::is_same_v<T, double>) {
@@ -132,6 +150,7 @@ std::vector<int> Tile::place_views(const std::vector<std::optional<Strides>>& ou
     places_[at(id)].base = static_cast<int>(outside.size() + c) + 1;
   }
   for (Work& work : works_) {
+    if (!work.equation) continue;
     const Graph::Equation& eq = *work.equation;
     if (!eq.op->is_view() || eq.in.size() != 1) continue;
     const Place& from = places_[at(eq.in[0])];
@@ -156,7 +175,7 @@ void Tile::place_slots(const std::vector<std::optional<Strides>>& outside, const
   std::vector<int> last(places_.size(), -1);
   for (size_t w = 0; w < works_.size(); ++w) {
     for (int v : works_[w].in) last[at(owner[at(v)])] = static_cast<int>(w);
-    for (int v : works_[w].equation->out) last[at(owner[at(v)])] = static_cast<int>(w);
+    for (int v : works_[w].out) last[at(owner[at(v)])] = static_cast<int>(w);
   }
   for (int v : kept) last[at(owner[at(v)])] = static_cast<int>(works_.size());
   Slots slots;
@@ -166,7 +185,7 @@ void Tile::place_slots(const std::vector<std::optional<Strides>>& outside, const
   for (size_t w = 0; w < works_.size(); ++w) {
     const Work& work = works_[w];
     std::vector<int> dead(work.in);
-    for (int v : work.equation->out) {
+    for (int v : work.out) {
       if (!work.aliased) slot[at(v)] = slots.take(size(v));
       dead.push_back(v);
     }
@@ -181,10 +200,18 @@ void Tile::place_slots(const std::vector<std::optional<Strides>>& outside, const
   bytes_ = slots.bytes;
 }
 
-void Tile::prepare() {
+void Tile::prepare(const std::vector<TileSum>& sums, size_t num_inputs) {
   for (const Work& work : works_) {
-    const Graph::Equation& eq = *work.equation;
     if (work.aliased) continue;
+    if (!work.equation) {
+      const Aval& a = graph_.values()[at(sums[at(work.sum)].value)];
+      const View into{nullptr, a.dtype, a.shape, contiguous_strides(a.shape)};
+      const size_t base = 1 + num_inputs + graph_.constants().size() + at(work.sum);
+      steps_.emplace_back(
+          Accumulate{work.in[0], work.in.size() == 2 ? work.in[1] : -1, into, static_cast<int>(base)});
+      continue;
+    }
+    const Graph::Equation& eq = *work.equation;
     if (work.kernel.kind != EntryKernel::Kind::None) {
       std::vector<const Place*> in;
       for (int v : work.in) in.push_back(&places_[at(v)]);
@@ -245,12 +272,21 @@ void Tile::run_product(const Product& p, char* const* bases) const {
     run(TypeTag<double>{});
 }
 
+void Tile::accumulate(const Accumulate& sum, char* const* bases) const {
+  View into = sum.into;
+  into.data = bases[sum.base];
+  if (sum.right < 0) return add_lane_sums(view(sum.left, bases), into);
+  add_outer_products(cpu::at(view(sum.left, bases), 1, 0), cpu::at(view(sum.right, bases), 0, 0), into);
+}
+
 void Tile::run(char* const* bases) const {
   for (const Step& step : steps_) {
     if (const auto* chain = std::get_if<Chain>(&step)) {
       chain->run(bases);
     } else if (const auto* p = std::get_if<Product>(&step)) {
       run_product(*p, bases);
+    } else if (const auto* sum = std::get_if<Accumulate>(&step)) {
+      accumulate(*sum, bases);
     } else {
       const Graph::Equation& eq = *std::get<const Graph::Equation*>(step);
       run_equation(eq, bases);

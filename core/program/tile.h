@@ -7,6 +7,13 @@
 
 namespace hesse {
 
+/// What a tile adds to an accumulator: the sum over lanes of a value, or of the outer products of two
+/// vectors.
+struct TileSum {
+  int value = -1;             ///< of the graph; what it is the sum of
+  int left = -1, right = -1;  ///< value = left right^T, which is not formed
+};
+
 /// A graph laid out for one tile of examples: every value is [features..., lanes...], the innermost lane
 /// axis contiguous. Results of equations lie in one block of memory (an arena) in slots that are reused when
 /// their value is dead; inputs lie there too, or outside, as they are. Equations become steps that are
@@ -16,9 +23,10 @@ class Tile {
  public:
   /// Lays out `g` for tiles of shape `lanes`. outside[i]: strides of input i and its lanes where it is read
   /// in place; nullopt where it has a slot that is filled for every tile. `kept` values outlive all
-  /// equations; equations of `unformed` values are left out.
+  /// equations. `sums` are added to their accumulators as soon as their values are known; those are bases
+  /// behind the inputs and constants. Equations of `unformed` values are left out.
   Tile(const Graph& g, const Dims& lanes, const std::vector<std::optional<Strides>>& outside,
-       const std::vector<int>& kept, const std::vector<int>& unformed);
+       const std::vector<int>& kept, const std::vector<int>& unformed, const std::vector<TileSum>& sums);
 
   /// The memory it needs.
   int64_t bytes() const { return bytes_; }
@@ -35,10 +43,17 @@ class Tile {
  private:
   /// An equation to run, or two that became one: a product that is only added to something.
   struct Work {
-    const Graph::Equation* equation;
+    const Graph::Equation* equation;  // null: a sum
     EntryKernel kernel;
     std::vector<int> in;
+    std::vector<int> out;
+    int sum = -1;
     bool aliased = false;  // its result is a view of its operand's memory
+  };
+  struct Accumulate {
+    int left, right;  // right < 0: the sum of left
+    View into;        // without its data
+    int base;
   };
   /// out[m, n] = a[m, k] x[k, n] on one axis of lanes, of float or double.
   struct Product {
@@ -48,16 +63,17 @@ class Tile {
     int64_t strides[6];  // rows and columns of a, x and out
     bool varying;
   };
-  using Step = std::variant<Chain, Product, const Graph::Equation*>;
+  using Step = std::variant<Chain, Product, Accumulate, const Graph::Equation*>;
 
-  void select(const std::vector<int>& unformed);
+  void select(const std::vector<int>& unformed, const std::vector<TileSum>& sums);
   std::vector<int> place_views(const std::vector<std::optional<Strides>>& outside);
   void fuse_products(const std::vector<int>& kept);
   void place_slots(const std::vector<std::optional<Strides>>& outside, const std::vector<int>& kept,
                    const std::vector<int>& owner);
-  void prepare();
+  void prepare(const std::vector<TileSum>& sums, size_t num_inputs);
   std::optional<Product> product(const Graph::Equation& eq) const;
   void run_product(const Product& p, char* const* bases) const;
+  void accumulate(const Accumulate& sum, char* const* bases) const;
   void run_equation(const Graph::Equation& eq, char* const* bases) const;
   void lane_by_lane(const Graph::Equation& eq, char* const* bases) const;
 

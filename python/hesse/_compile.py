@@ -164,14 +164,21 @@ class CompiledFunction:
         """The equations that a call with these arguments runs; they also list the constants it holds."""
         return self._program(args, kwargs)[0].graph
 
+    def program(self, *args: Any, **kwargs: Any) -> Graph:
+        """The equations as they are run: maps over the same examples, and what lies row by row between, are joined."""
+        return self._program(args, kwargs)[0].program
+
     def explain(self, *args: Any, **kwargs: Any) -> str:
-        """What a call with these arguments runs, as text, and the arrays it took as constants."""
-        graph = self.graph(*args, **kwargs)
-        constants = [f"{c.dtype}{list(c.shape)}" for c in graph.constants if c.size > 1]
-        lines = [f"{name_of(self._fun)}: {graph.count()} equations, {self.cache_size} version(s)"]
+        """What a call with these arguments runs, as text: what was joined, and the arrays taken as constants."""
+        graph, program = self.graph(*args, **kwargs), self.program(*args, **kwargs)
+        constants = [f"{c.dtype}{list(c.shape)}" for c in program.constants if c.size > 1]
+        lines = [
+            f"{name_of(self._fun)}: {program.count()} equations in {program.count('map')} map(s), recorded as "
+            f"{graph.count()} in {graph.count('map')}, {self.cache_size} version(s)"
+        ]
         if constants:
             lines.append("constants, by reference: " + ", ".join(constants))
-        return "\n".join([*lines, str(graph)])
+        return "\n".join([*lines, str(program)])
 
     @property
     def cache_size(self) -> int:

@@ -1,0 +1,145 @@
+"""Compiled programs join maps over the same examples: same results, one pass."""
+
+import numpy as np
+import pytest
+
+import hesse as hs
+
+RNG = np.random.default_rng(0)
+N = 37
+W = [hs.asarray(RNG.normal(size=(5, 3))), hs.asarray(RNG.normal(size=(1, 5)))]
+X = hs.asarray(RNG.normal(size=(N, 3)))
+Y = hs.asarray(RNG.normal(size=N))
+
+
+def net(w, x):
+    return (w[1] @ hs.tanh(w[0] @ x))[0]
+
+
+def values(w):
+    return hs.vmap(net, (None, 0))(w, X)
+
+
+def mean_square(w):
+    return hs.mean((values(w) - Y) ** 2)
+
+
+def root(w):
+    return hs.sqrt(mean_square(w))
+
+
+def normalised(w):
+    """A mean and a deviation over all points stand between two maps."""
+    f = values(w)
+    z = (f - hs.mean(f)) / hs.std(f)
+    return hs.sum(hs.vmap(lambda z, x: hs.sin(z) * hs.sum(x))(z, X) * Y)
+
+
+def softmax(w):
+    f = values(w)
+    return -hs.sum(hs.log(hs.exp(f - hs.logsumexp(f))) * Y)
+
+
+def batched_between(w):
+    f, g = hs.vmap(lambda w, x: (net(w, x), w[0] @ x), (None, 0))(w, X)
+    h = hs.sum(g * f[:, None], axis=0)
+    k = hs.sum(g, axis=1) * f
+    return hs.sum(h) + hs.sum(k * hs.where(f > 0, f, -2.0 * f))
+
+
+def rows_meet(w):
+    """Sorting and cumulative sums need all rows."""
+    f = values(w)
+    return hs.sum(hs.sort(f) * Y) + hs.sum(hs.cumulative_sum(f) * f)
+
+
+def two_sizes(w):
+    return mean_square(w) + hs.mean(hs.vmap(net, (None, 0))(w, X[:11]) ** 2) * hs.mean(values(w))
+
+
+def gathered(w):
+    """A table read by index, and rows summed by index."""
+    index = hs.asarray(np.arange(N) % 7)
+    table = hs.tanh(X[:7] @ hs.transpose(w[0]))
+    sums = hs.map(
+        lambda row, x: hs.sum(row) * x, N, [table, X], [("gather", 0), "each"], ("segment_sum", 0, 7), [index]
+    )
+    return hs.sum(sums**2) + mean_square(w)
+
+
+LOSSES = [mean_square, root, normalised, softmax, batched_between, rows_meet, two_sizes, gathered]
+
+
+def close(a, b):
+    for x, y in zip(hs.tree_flatten(a)[0], hs.tree_flatten(b)[0], strict=True):
+        np.testing.assert_allclose(np.asarray(x), np.asarray(y), rtol=1e-10, atol=1e-11)
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_joined_maps_give_the_same(loss):
+    close(hs.compile(loss)(W), loss(W))
+    close(hs.compile(hs.value_and_grad(loss))(W), hs.value_and_grad(loss)(W))
+
+
+@pytest.mark.parametrize("loss", [mean_square, normalised, batched_between])
+def test_second_derivatives_of_joined_maps(loss):
+    def f(w):
+        return sum(hs.sum(g**2) for g in hs.grad(loss)(w))
+
+    close(hs.compile(hs.grad(f))(W), hs.grad(f)(W))
+    direction = [hs.cos(w) for w in W]
+    close(
+        hs.compile(lambda w: hs.jvp(hs.grad(loss), (w,), (direction,)))(W),
+        hs.jvp(hs.grad(loss), (W,), (direction,)),
+    )
+
+
+def test_compiled_functions_are_still_differentiable_and_mappable():
+    loss = hs.compile(mean_square)
+    close(hs.grad(loss)(W), hs.grad(mean_square)(W))
+    stacked = [hs.stack([w, 2.0 * w, -w]) for w in W]
+    close(hs.vmap(loss)(stacked), hs.vmap(mean_square)(stacked))
+    close(hs.vmap(hs.grad(loss))(stacked), hs.vmap(hs.grad(mean_square))(stacked))
+
+
+def test_value_and_gradient_of_a_mean_are_one_map():
+    program = hs.compile(hs.value_and_grad(mean_square)).program(W)
+    assert program.count("map") == 1, program
+    assert program.count("tanh") == 1  # the forward pass is shared
+    assert hs.compile(hs.value_and_grad(mean_square)).graph(W).count("map") > 1
+
+
+def test_a_reduction_in_the_middle_splits():
+    """What depends on a sum over all points runs in a second map."""
+    assert hs.compile(hs.value_and_grad(root)).program(W).count("map") == 2
+    assert hs.compile(normalised).program(W).count("map") == 2
+
+
+def test_memory_does_not_grow_with_the_number_of_points():
+    """No array with a row for each point but the points themselves and what is asked for."""
+    xs = hs.asarray(RNG.normal(size=(5000, 3)))
+
+    def loss(w, x):
+        return hs.mean(hs.vmap(net, (None, 0))(w, x) ** 2)
+
+    program = hs.compile(hs.value_and_grad(loss)).program(W, xs)
+    inside = [
+        line for line in str(program).splitlines() if line.startswith("  %") and "5000" in line.split("=")[0]
+    ]
+    assert not inside, program
+
+
+@pytest.mark.parametrize("threads", [1, 2, 7])
+def test_bits_do_not_depend_on_threads(threads):
+    xs = hs.asarray(np.random.default_rng(1).normal(size=(5000, 3)))
+    step = hs.compile(hs.value_and_grad(lambda w: hs.mean(hs.vmap(net, (None, 0))(w, xs) ** 2)))
+    before = hs.get_num_threads()
+    try:
+        hs.set_num_threads(1)
+        expected = step(W)
+        hs.set_num_threads(threads)
+        given = step(W)
+    finally:
+        hs.set_num_threads(before)
+    for a, b in zip(hs.tree_flatten(expected)[0], hs.tree_flatten(given)[0], strict=True):
+        assert np.asarray(a).tobytes() == np.asarray(b).tobytes()
