@@ -68,6 +68,11 @@ function(hesse_add_isa_units folder)
       target_compile_definitions(hesse_${folder} PRIVATE HESSE_HAVE_X86_ISA_UNITS)
     endif()
   endif()
+  if(HESSE_SANITIZE MATCHES "undefined")
+    # Eigen loads pairs of floats as doubles, whatever their alignment; and this is slow to compile. Options of
+    # sources come last: those of targets stand before the ones they inherit.
+    set_source_files_properties(${ARGN} PROPERTIES COMPILE_OPTIONS -fno-sanitize=undefined)
+  endif()
   foreach(isa IN LISTS isas)
     set(target hesse_${folder}_${isa})
     add_library(${target} OBJECT ${ARGN})
@@ -75,9 +80,6 @@ function(hesse_add_isa_units folder)
     # -O2 in every build type: unoptimised Eigen is too slow to test with, and leaves templates behind.
     target_compile_options(${target} PRIVATE ${flags_${isa}} -O2 $<$<CXX_COMPILER_ID:GNU>:-Wno-uninitialized>)
     target_link_libraries(${target} PRIVATE hesse_flags hesse_dependencies Eigen3::Eigen)
-    if(HESSE_SANITIZE MATCHES "undefined")
-      target_compile_options(${target} PRIVATE -fno-sanitize=undefined)  # Eigen's own, and slow to compile
-    endif()
     set(HESSE_ISA_TARGETS ${HESSE_ISA_TARGETS} ${target} CACHE INTERNAL "")
   endforeach()
 endfunction()
