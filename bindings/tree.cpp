@@ -248,14 +248,24 @@ py::object TreeDef::unflatten(const std::vector<py::object>& leaves) const {
   return build(leaves, next);
 }
 
+namespace {
+bool same_value(py::handle a, py::handle b) {
+  if (a.is(b)) return true;
+  if (Py_TYPE(a.ptr()) != Py_TYPE(b.ptr())) return false;
+  const auto same = py::reinterpret_steal<py::object>(PyObject_RichCompare(a.ptr(), b.ptr(), Py_EQ));
+  if (!same) throw py::error_already_set();
+  return PyObject_IsTrue(same.ptr()) == 1;
+}
+}  // namespace
+
 bool TreeDef::match(py::handle h, std::vector<py::object>& out) const {
   const size_t n = children_.size();
   switch (kind_) {
     case Kind::Leaf:
       out.push_back(py::reinterpret_borrow<py::object>(h));
       return true;
-    case Kind::Static:
-      return true;
+    case Kind::Static:  // None where a gradient leaves out what has none
+      return h.is_none() || same_value(value_, h);
     case Kind::None:
       return h.is_none();
     case Kind::List:
@@ -379,11 +389,7 @@ bool TreeDef::operator==(const TreeDef& o) const {
     return false;
   if (type_.ptr() != o.type_.ptr()) return false;
   if (kind_ == Kind::Static) {
-    if (value_.is(o.value_)) return true;
-    const py::object same =
-        py::reinterpret_steal<py::object>(PyObject_RichCompare(value_.ptr(), o.value_.ptr(), Py_EQ));
-    if (!same) throw py::error_already_set();
-    return Py_TYPE(value_.ptr()) == Py_TYPE(o.value_.ptr()) && PyObject_IsTrue(same.ptr()) == 1;
+    return same_value(value_, o.value_);
   }
   if (names_ && !names_.is(o.names_) && !names_.equal(o.names_)) return false;
   return children_ == o.children_;

@@ -659,3 +659,13 @@ def test_seed():
     assert a.tolist() == hs.random.normal(hs.random.next_key(), (3,)).tolist() != b.tolist()
     with pytest.raises(hs.TraceError, match="key"):
         hs.compile(lambda x: x + hs.random.normal(hs.random.next_key()))(1.0)
+
+
+def test_trees_with_other_static_fields_do_not_match():
+    def linear(activation):
+        return hs.nn.MLP([2, 3, 1], activation, key=hs.random.key(0))
+
+    with pytest.raises(ValueError, match="tree_map: the trees do not match"):
+        hs.tree_map(lambda p, q: p + q, linear(hs.tanh), linear(hs.sin))
+    same = hs.tree_map(lambda p, q: p - q, linear(hs.tanh), linear(hs.tanh))
+    assert all(float(hs.sum(abs(leaf))) == 0.0 for leaf in hs.tree_flatten(same)[0])
