@@ -199,26 +199,31 @@ HWY_INLINE void add_four_sums(V a, V b, V c, V d, T* to) {
   for (int i = 0; i < 4; ++i) to[i] += sums[i];
 }
 
-/// acc[Rows, Columns] += sum over lanes of a b^T.
+/// acc[Rows, Columns] += sum over terms and lanes of a b^T, from row `i` of a and `j` of b.
 template <class T, int Rows, int Columns>
-void outer_block(int64_t lanes, const T* a, int64_t a_row, const T* b, int64_t b_row, T* acc,
+void outer_block(int64_t i, int64_t j, int64_t lanes, const OuterTerm<T>* terms, int64_t count, T* acc,
                  int64_t acc_row) {
   const hn::ScalableTag<T> d;
   using V = hn::Vec<decltype(d)>;
   const auto width = static_cast<int64_t>(hn::Lanes(d));
   V sum[Rows][Columns];
   repeat<Rows>([&](auto r) HWY_ATTR { repeat<Columns>([&](auto c) HWY_ATTR { sum[r][c] = hn::Zero(d); }); });
-  int64_t l = 0;
-  for (; l + width <= lanes; l += width)
-    outer_step<Rows, Columns>(sum, a + l, a_row, b + l, b_row,
-                              [d](const T* p) HWY_ATTR { return hn::LoadU(d, p); });
-  if (l < lanes) {
-    const auto mask = hn::FirstN(d, static_cast<size_t>(lanes - l));
-    outer_step<Rows, Columns>(sum, a + l, a_row, b + l, b_row,
-                              [d, mask](const T* p) HWY_ATTR { return hn::MaskedLoad(mask, d, p); });
+  for (int64_t t = 0; t < count; ++t) {
+    const OuterTerm<T>& term = terms[t];
+    const T* const a = term.a + i * term.a_row;
+    const T* const b = term.b + j * term.b_row;
+    int64_t l = 0;
+    for (; l + width <= lanes; l += width)
+      outer_step<Rows, Columns>(sum, a + l, term.a_row, b + l, term.b_row,
+                                [d](const T* p) HWY_ATTR { return hn::LoadU(d, p); });
+    if (l < lanes) {
+      const auto mask = hn::FirstN(d, static_cast<size_t>(lanes - l));
+      outer_step<Rows, Columns>(sum, a + l, term.a_row, b + l, term.b_row,
+                                [d, mask](const T* p) HWY_ATTR { return hn::MaskedLoad(mask, d, p); });
+    }
   }
   repeat<Rows>([&](auto r) HWY_ATTR {
-    T* to = acc + static_cast<int64_t>(r) * acc_row;
+    T* to = acc + (i + static_cast<int64_t>(r)) * acc_row + j;
     if constexpr (Columns == 4) {
       add_four_sums<T>(sum[r][0], sum[r][1], sum[r][2], sum[r][3], to);
     } else {
@@ -228,37 +233,53 @@ void outer_block(int64_t lanes, const T* a, int64_t a_row, const T* b, int64_t b
 }
 
 template <class T, int Rows, int Columns>
-void outer_panel(int64_t n, int64_t lanes, const T* a, int64_t a_row, const T* b, int64_t b_row, T* acc,
-                 int64_t acc_row) {
-  for (; n >= Columns; n -= Columns) {
-    outer_block<T, Rows, Columns>(lanes, a, a_row, b, b_row, acc, acc_row);
-    b += Columns * b_row;
-    acc += Columns;
-  }
+void outer_panel(int64_t i, int64_t j, int64_t n, int64_t lanes, const OuterTerm<T>* terms, int64_t count,
+                 T* acc, int64_t acc_row) {
+  for (; j + Columns <= n; j += Columns)
+    outer_block<T, Rows, Columns>(i, j, lanes, terms, count, acc, acc_row);
   if constexpr (Columns > 1)
-    if (n > 0) outer_panel<T, Rows, Columns - 1>(n, lanes, a, a_row, b, b_row, acc, acc_row);
+    if (j < n) outer_panel<T, Rows, Columns - 1>(i, j, n, lanes, terms, count, acc, acc_row);
 }
 
 template <class T, int Rows>
-void outer_accumulate(int64_t m, int64_t n, int64_t lanes, const T* a, int64_t a_row, const T* b,
-                      int64_t b_row, T* acc, int64_t acc_row) {
-  for (; m >= Rows; m -= Rows) {
-    outer_panel<T, Rows, kColumns>(n, lanes, a, a_row, b, b_row, acc, acc_row);
-    a += Rows * a_row;
-    acc += Rows * acc_row;
-  }
+void outer_rows(int64_t i, int64_t m, int64_t n, int64_t lanes, const OuterTerm<T>* terms, int64_t count,
+                T* acc, int64_t acc_row) {
+  for (; i + Rows <= m; i += Rows) outer_panel<T, Rows, kColumns>(i, 0, n, lanes, terms, count, acc, acc_row);
   if constexpr (Rows > 1)
-    if (m > 0) outer_accumulate<T, Rows - 1>(m, n, lanes, a, a_row, b, b_row, acc, acc_row);
+    if (i < m) outer_rows<T, Rows - 1>(i, m, n, lanes, terms, count, acc, acc_row);
+}
+template <class T>
+void outer_accumulate(int64_t m, int64_t n, int64_t lanes, const OuterTerm<T>* terms, int64_t count, T* acc,
+                      int64_t acc_row) {
+  outer_rows<T, 4>(0, m, n, lanes, terms, count, acc, acc_row);
+}
+
+template <class T>
+void row_sums(int64_t rows, int64_t lanes, const T* x, T* acc) {
+  const hn::ScalableTag<T> d;
+  const auto width = static_cast<int64_t>(hn::Lanes(d));
+  for (int64_t r = 0; r < rows; ++r, x += lanes) {
+    auto even = hn::Zero(d), odd = hn::Zero(d);
+    int64_t l = 0;
+    for (; l + 2 * width <= lanes; l += 2 * width) {
+      even = hn::Add(even, hn::LoadU(d, x + l));
+      odd = hn::Add(odd, hn::LoadU(d, x + l + width));
+    }
+    for (; l + width <= lanes; l += width) even = hn::Add(even, hn::LoadU(d, x + l));
+    if (l < lanes)
+      odd = hn::Add(odd, hn::MaskedLoad(hn::FirstN(d, static_cast<size_t>(lanes - l)), d, x + l));
+    acc[r] += hn::GetLane(hn::SumOfLanes(d, hn::Add(even, odd)));
+  }
 }
 
 const LaneKernels<float>& Float32LaneKernels() {
   static constexpr LaneKernels<float> kernels{gemm_uniform<float>, gemm_varying<float>,
-                                              outer_accumulate<float, 4>};
+                                              outer_accumulate<float>, row_sums<float>};
   return kernels;
 }
 const LaneKernels<double>& Float64LaneKernels() {
   static constexpr LaneKernels<double> kernels{gemm_uniform<double>, gemm_varying<double>,
-                                               outer_accumulate<double, 4>};
+                                               outer_accumulate<double>, row_sums<double>};
   return kernels;
 }
 

@@ -16,6 +16,15 @@ struct LaneMatrix {
   int64_t row, col;
 };
 
+/// Two matrices of lanes whose outer products are summed: a[m, lanes] and b[n, lanes], rows so far apart.
+template <class T>
+struct OuterTerm {
+  const T* a;
+  int64_t a_row;
+  const T* b;
+  int64_t b_row;
+};
+
 /// The kernels of one instruction set. Strides in elements; `lanes` may be any number.
 template <class T>
 struct LaneKernels {
@@ -26,10 +35,12 @@ struct LaneKernels {
   /// y[m, n, lanes] = a[m, k, lanes] x[k, n, lanes], both varying.
   void (*varying)(int64_t m, int64_t n, int64_t k, int64_t lanes, LaneMatrix<const T> a,
                   LaneMatrix<const T> x, LaneMatrix<T> y);
-  /// acc[m, n] += sum over lanes of a[m, lanes] b[n, lanes]^T: the gradient of a matrix. Rows of a, b and acc
-  /// are a_row, b_row and acc_row apart. The bits depend on `lanes` and on the width of a vector.
-  void (*outer_accumulate)(int64_t m, int64_t n, int64_t lanes, const T* a, int64_t a_row, const T* b,
-                           int64_t b_row, T* acc, int64_t acc_row);
+  /// acc[m, n] += sum over terms and lanes of a[m, lanes] b[n, lanes]^T: the gradient of a matrix. Rows of
+  /// acc are acc_row apart. The bits depend on `lanes` and on the width of a vector.
+  void (*outer_accumulate)(int64_t m, int64_t n, int64_t lanes, const OuterTerm<T>* terms, int64_t count,
+                           T* acc, int64_t acc_row);
+  /// acc[rows] += sum over lanes of x[rows, lanes].
+  void (*row_sums)(int64_t rows, int64_t lanes, const T* x, T* acc);
 };
 /// For float and double.
 template <class T>
@@ -42,12 +53,6 @@ template <class T>
 const LaneKernels<T>& lane_kernels() {
   static const LaneKernels<T>& kernels = lane_kernels<T>(active_isa());
   return kernels;
-}
-
-template <class T>
-void lane_outer_accumulate(int64_t m, int64_t n, int64_t lanes, const T* a, int64_t a_row, const T* b,
-                           int64_t b_row, T* acc, int64_t acc_row) {
-  lane_kernels<T>().outer_accumulate(m, n, lanes, a, a_row, b, b_row, acc, acc_row);
 }
 
 }  // namespace hesse::cpu

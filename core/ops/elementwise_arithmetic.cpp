@@ -125,6 +125,9 @@ class Multiply final : public BinaryOp<Multiply, kAnyNumber, Linear> {
   MaybeArray simplify(std::span<const Array> x) const override {
     if (is_literal(x[0], 1.0)) return x[1];
     if (is_literal(x[1], 1.0)) return x[0];
+    // Signs go outwards, where they meet a sum or another sign: -x y is -(x y), bit for bit.
+    if (const Array* z = negated(x[0])) return negative(multiply(*z, x[1]));
+    if (const Array* z = negated(x[1])) return negative(multiply(x[0], *z));
     return std::nullopt;
   }
 };

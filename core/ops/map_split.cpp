@@ -36,16 +36,13 @@ struct Split {
     varies = g.depends_on(marked);
     needed.assign(varies.size(), false);
     after.assign(varies.size(), false);
-    std::vector<int> uses(varies.size(), 0), producer(varies.size(), -1);
+    const auto [producer, uses] = producers_and_uses(g);
     for (size_t e = 0; e < equations.size(); ++e) {
       const bool shared =
           std::none_of(equations[e].in.begin(), equations[e].in.end(), [&](int v) { return varies[at(v)]; });
       phase.push_back(shared ? kBefore : kInside);
       trivial = trivial && phase[e] == kInside;
-      for (int v : equations[e].in) ++uses[at(v)];
-      for (int v : equations[e].out) producer[at(v)] = static_cast<int>(e);
     }
-    for (int v : g.outputs()) ++uses[at(v)];
     for (size_t k = 0; k < results.size(); ++k) {
       const int v = g.outputs()[k];
       trivial = trivial && (varies[at(v)] || results[k].kind == R::SegmentSum);
@@ -74,7 +71,8 @@ struct Split {
       if (after[at(v)]) continue;
       after[at(v)] = true;
       if (!varies[at(v)]) continue;  // n times the value
-      if (e >= 0 && uses[at(v)] == 1 && moves(g, g.equations()[at(e)])) {
+      if (e >= 0 && uses[at(v)] == 1 && moves(g, g.equations()[at(e)]) &&
+          !outer_sum(g, v, varies, producer, uses)) {
         phase[at(e)] = kAfter;
         trivial = false;
         for (int w : g.equations()[at(e)].in)
@@ -108,10 +106,38 @@ struct Split {
 
 }  // namespace
 
-bool is_outer_product(const Graph& g, const Graph::Equation& e) {
-  if (e.op->name() != "matmul") return false;
-  const Aval &a = g.values()[at(e.in[0])], &b = g.values()[at(e.in[1])];
-  return a.shape.size() == 2 && b.shape.size() == 2 && a.shape[1] == 1 && is_floating(a.dtype);
+std::pair<std::vector<int>, std::vector<int>> producers_and_uses(const Graph& g) {
+  std::vector<int> producer(g.values().size(), -1), uses(g.values().size(), 0);
+  for (size_t e = 0; e < g.equations().size(); ++e) {
+    for (int v : g.equations()[e].in) ++uses[at(v)];
+    for (int v : g.equations()[e].out) producer[at(v)] = static_cast<int>(e);
+  }
+  for (int v : g.outputs()) ++uses[at(v)];
+  return {producer, uses};
+}
+
+std::optional<OuterSum> outer_sum(const Graph& g, int value, const std::vector<bool>& varies,
+                                  const std::vector<int>& producer, const std::vector<int>& uses) {
+  OuterSum out;
+  std::vector<int> open{value};
+  for (size_t i = 0; i < open.size(); ++i) {
+    const int v = open[i], e = producer[at(v)];
+    if (e < 0 || uses[at(v)] != 1) return std::nullopt;
+    const Graph::Equation& eq = g.equations()[at(e)];
+    out.unformed.push_back(v);
+    if (eq.op->name() == "add") {
+      open.insert(open.end(), eq.in.begin(), eq.in.end());
+    } else if (eq.op->name() == "matmul") {
+      const Aval &a = g.values()[at(eq.in[0])], &b = g.values()[at(eq.in[1])];
+      if (a.shape.size() != 2 || b.shape.size() != 2 || a.shape[1] != 1 || !is_floating(a.dtype) ||
+          !varies[at(eq.in[0])] || !varies[at(eq.in[1])])
+        return std::nullopt;
+      out.terms.emplace_back(eq.in[0], eq.in[1]);
+    } else {
+      return std::nullopt;
+    }
+  }
+  return out;
 }
 
 std::optional<Arrays> map_without_shared(const Graph& body, int64_t n, const Arrays& operands,

@@ -28,7 +28,17 @@ struct MapParts {
 };
 const MapParts* map_parts(const Op& op);
 
-/// Whether an equation is the outer product [m, 1] x [1, n] of two floating vectors.
-bool is_outer_product(const Graph& g, const Graph::Equation& e);
+/// A value that is a sum of outer products [m, 1] x [1, n] of floating vectors, with nothing else reading its
+/// parts: weight gradients. Summed over examples it is one product over them, and is not formed.
+struct OuterSum {
+  std::vector<std::pair<int, int>> terms;  ///< the vectors
+  std::vector<int> unformed;               ///< the products and their sums
+};
+/// `varies`: whether a value differs between examples, as both vectors must; `producer`: the equation of
+/// every value or -1; `uses`: how often it is read or given out.
+std::optional<OuterSum> outer_sum(const Graph& g, int value, const std::vector<bool>& varies,
+                                  const std::vector<int>& producer, const std::vector<int>& uses);
+/// For every value the equation that makes it, or -1; and how often it is read or given out.
+std::pair<std::vector<int>, std::vector<int>> producers_and_uses(const Graph& g);
 
 }  // namespace hesse

@@ -8,6 +8,10 @@ void add_lane_sums(const View& v, const View& acc) {
   const size_t lane_axis = v.shape.size() - 1;
   visit_dtype(v.dtype, [&](auto tag) {
     using T = typename decltype(tag)::type;
+    if constexpr (std::is_same_v<T, float> || std::is_same_v<T, double>)
+      if (is_contiguous(v.shape, v.strides))
+        return cpu::lane_kernels<T>().row_sums(num_elements(acc.shape), v.shape[lane_axis], v.as<const T>(),
+                                               acc.as<T>());
     if constexpr (std::is_same_v<T, Key>) {
       throw TypeError("map: keys cannot be summed over examples");
     } else {
@@ -39,10 +43,14 @@ void add_lane_sums(const View& v, const View& acc) {
   });
 }
 
-void add_outer_products(const View& a, const View& b, const View& acc) {
+void add_outer_products(std::span<const std::pair<View, View>> terms, const View& acc) {
   const auto run = [&]<class T>(TypeTag<T>) {
-    cpu::lane_outer_accumulate(a.shape[0], b.shape[0], a.shape[1], a.as<const T>(), a.strides[0],
-                               b.as<const T>(), b.strides[0], acc.as<T>(), b.shape[0]);
+    std::vector<cpu::OuterTerm<T>> all;
+    for (const std::pair<View, View>& t : terms)
+      all.push_back({t.first.as<const T>(), t.first.strides[0], t.second.as<const T>(), t.second.strides[0]});
+    const Shape& a = terms[0].first.shape;
+    cpu::lane_kernels<T>().outer_accumulate(a[0], terms[0].second.shape[0], a[1], all.data(),
+                                            static_cast<int64_t>(all.size()), acc.as<T>(), acc.shape[1]);
   };
   if (acc.dtype == kFloat32)
     run(TypeTag<float>{});

@@ -6,7 +6,7 @@ namespace hesse {
 
 /// acc[features...] += sum over the last axis of v, in eight interleaved partial sums.
 void add_lane_sums(const View& v, const View& acc);
-/// acc[m, n] += sum over lanes of a[m, lanes] b[n, lanes]^T. 2 m n lanes flops.
-void add_outer_products(const View& a, const View& b, const View& acc);
+/// acc[m, n] += sum over lanes and terms of a[m, lanes] b[n, lanes]^T. 2 m n lanes flops a term.
+void add_outer_products(std::span<const std::pair<View, View>> terms, const View& acc);
 
 }  // namespace hesse

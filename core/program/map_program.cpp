@@ -68,27 +68,24 @@ MapProgram::MapProgram(const Graph& body, int64_t n, const std::vector<Access>& 
                        const std::vector<Result>& results)
     : body_(body), n_(n), access_(access), results_(results) {
   for (const Access& a : access) nests_ = nests_ && a.kind != Access::Kind::Gather;
+  const auto [producer, uses] = producers_and_uses(body);
+  std::vector<bool> marked;
+  for (const Access& a : access) marked.push_back(a.kind != Access::Kind::Uniform);
+  const std::vector<bool> varies = body.depends_on(marked);
   for (size_t k = 0; k < results.size(); ++k) {
     nests_ = nests_ && results[k].kind != Result::Kind::SegmentSum;
     if (results[k].kind != Result::Kind::Sum) continue;
-    TileSum s{body.outputs()[k]};
-    const auto used = std::count_if(body.equations().begin(), body.equations().end(), [&](const auto& e) {
-      return std::find(e.in.begin(), e.in.end(), s.value) != e.in.end();
-    });
-    const auto given = std::count(body.outputs().begin(), body.outputs().end(), s.value);
-    for (const Graph::Equation& e : body.equations())
-      if (e.out[0] == s.value && used == 0 && given == 1 && is_outer_product(body, e)) {
-        s.left = e.in[0];
-        s.right = e.in[1];
-      }
+    TileSum s{body.outputs()[k], {}};
+    if (const auto outer = outer_sum(body, s.value, varies, producer, uses)) {
+      s.outer = outer->terms;
+      unformed_.insert(unformed_.end(), outer->unformed.begin(), outer->unformed.end());
+    }
     sums_.push_back(s);
     sum_results_.push_back(k);
   }
   nests_ = nests_ && !body.is_dynamic();
   for (size_t k = 0; k < results.size(); ++k)
     if (results[k].kind != Result::Kind::Sum) kept_.push_back(body.outputs()[k]);
-  for (const TileSum& s : sums_)
-    if (s.left >= 0) unformed_.push_back(s.value);
   for (const Graph::Equation& e : body.equations())
     nests_ = nests_ && !e.op->has_effect() && (e.op->is_view() || e.op->has_lane_kernel());
 }
@@ -101,10 +98,8 @@ std::shared_ptr<const MapProgram::Layout> MapProgram::layout(
   std::vector<int> kept = kept_;
   if (nested)
     for (const TileSum& s : sums_) {
-      if (s.left < 0)
-        kept.push_back(s.value);
-      else
-        kept.insert(kept.end(), {s.left, s.right});
+      if (s.outer.empty()) kept.push_back(s.value);
+      for (const auto& [left, right] : s.outer) kept.insert(kept.end(), {left, right});
     }
   auto made = std::make_shared<const Layout>(Layout{
       lanes, outside, Tile(body_, lanes, outside, kept, unformed_, nested ? std::vector<TileSum>{} : sums_)});
@@ -356,13 +351,15 @@ void MapProgram::run_nested(std::span<const View> x, std::span<const View> out, 
     for (size_t i = 0; i < sums_.size(); ++i) {
       const TileSum& s = sums_[i];
       const View& into = out[sum_results_[i]];
-      if (s.left >= 0) {  // [m, 1, width, lanes...] and [1, n, width, lanes...]: a product over width
-        const View a = cpu::at(tile.view(s.left, bases.data()), 1, 0);
-        const View b = cpu::moved(cpu::at(tile.view(s.right, bases.data()), 0, 0), 1, 0);
+      for (const auto& [left, right] : s.outer) {
+        // [m, 1, width, lanes...] and [1, n, width, lanes...]: a product over width
+        const View a = cpu::at(tile.view(left, bases.data()), 1, 0);
+        const View b = cpu::moved(cpu::at(tile.view(right, bases.data()), 0, 0), 1, 0);
         const Array product = Array::uninitialized(into.shape, into.dtype);
         cpu::matmul(a, b, product.view(), lane_axes);
         cpu::accumulate(product.view(), into);
-      } else {
+      }
+      if (s.outer.empty()) {
         const View v = tile.view(s.value, bases.data());
         const size_t axis = v.shape.size() - outer - 1;
         for (int64_t l = 0; l < width; ++l) cpu::accumulate(cpu::at(v, axis, l), into);

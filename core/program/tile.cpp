@@ -66,8 +66,9 @@ void Tile::select(const std::vector<int>& unformed, const std::vector<TileSum>& 
     for (int v : eq.out) known[at(v)] = false;
   const auto add_sums = [&] {
     for (size_t s = 0; s < sums.size(); ++s) {
-      const std::vector<int> in =
-          sums[s].left < 0 ? std::vector{sums[s].value} : std::vector{sums[s].left, sums[s].right};
+      std::vector<int> in;
+      if (sums[s].outer.empty()) in.push_back(sums[s].value);
+      for (const auto& [left, right] : sums[s].outer) in.insert(in.end(), {left, right});
       if (added[s] || !std::all_of(in.begin(), in.end(), [&](int v) { return known[at(v)]; })) continue;
       added[s] = true;
       works_.push_back({nullptr, {}, in, {}, static_cast<int>(s)});
@@ -204,11 +205,11 @@ void Tile::prepare(const std::vector<TileSum>& sums, size_t num_inputs) {
   for (const Work& work : works_) {
     if (work.aliased) continue;
     if (!work.equation) {
-      const Aval& a = graph_.values()[at(sums[at(work.sum)].value)];
+      const TileSum& sum = sums[at(work.sum)];
+      const Aval& a = graph_.values()[at(sum.value)];
       const View into{nullptr, a.dtype, a.shape, contiguous_strides(a.shape)};
       const size_t base = 1 + num_inputs + graph_.constants().size() + at(work.sum);
-      steps_.emplace_back(
-          Accumulate{work.in[0], work.in.size() == 2 ? work.in[1] : -1, into, static_cast<int>(base)});
+      steps_.emplace_back(Accumulate{sum.value, sum.outer, into, static_cast<int>(base)});
       continue;
     }
     const Graph::Equation& eq = *work.equation;
@@ -275,8 +276,11 @@ void Tile::run_product(const Product& p, char* const* bases) const {
 void Tile::accumulate(const Accumulate& sum, char* const* bases) const {
   View into = sum.into;
   into.data = bases[sum.base];
-  if (sum.right < 0) return add_lane_sums(view(sum.left, bases), into);
-  add_outer_products(cpu::at(view(sum.left, bases), 1, 0), cpu::at(view(sum.right, bases), 0, 0), into);
+  if (sum.outer.empty()) return add_lane_sums(view(sum.value, bases), into);
+  std::vector<std::pair<View, View>> terms;
+  for (const auto& [left, right] : sum.outer)
+    terms.emplace_back(cpu::at(view(left, bases), 1, 0), cpu::at(view(right, bases), 0, 0));
+  add_outer_products(terms, into);
 }
 
 void Tile::run(char* const* bases) const {

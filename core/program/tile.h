@@ -7,11 +7,10 @@
 
 namespace hesse {
 
-/// What a tile adds to an accumulator: the sum over lanes of a value, or of the outer products of two
-/// vectors.
+/// What a tile adds to an accumulator: the sum over lanes of a value, or of outer products.
 struct TileSum {
-  int value = -1;             ///< of the graph; what it is the sum of
-  int left = -1, right = -1;  ///< value = left right^T, which is not formed
+  int value = -1;                          ///< of the graph; what it is the sum of
+  std::vector<std::pair<int, int>> outer;  ///< value = sum of left right^T, which is not formed
 };
 
 /// A graph laid out for one tile of examples: every value is [features..., lanes...], the innermost lane
@@ -51,8 +50,9 @@ class Tile {
     bool aliased = false;  // its result is a view of its operand's memory
   };
   struct Accumulate {
-    int left, right;  // right < 0: the sum of left
-    View into;        // without its data
+    int value;  // where there are no outer products
+    std::vector<std::pair<int, int>> outer;
+    View into;  // without its data
     int base;
   };
   /// out[m, n] = a[m, k] x[k, n] on one axis of lanes, of float or double.

@@ -198,10 +198,12 @@ void outer_products_accumulate() {
       for (const int64_t lanes : {0, 1, 5, 16, 37}) {
         const Array a = wavy<T>({m, lanes}), b = wavy<T>({n, lanes}, 1);
         std::vector<T> acc(static_cast<size_t>(m * (n + 1)), T(2));
-        cpu::lane_outer_accumulate(m, n, lanes, a.view().as<const T>(), lanes, b.view().as<const T>(), lanes,
-                                   acc.data(), n + 1);
+        const Array c = wavy<T>({m, lanes}, 2);
+        const cpu::OuterTerm<T> terms[] = {{a.view().as<const T>(), lanes, b.view().as<const T>(), lanes},
+                                           {c.view().as<const T>(), lanes, b.view().as<const T>(), lanes}};
+        cpu::lane_kernels<T>().outer_accumulate(m, n, lanes, terms, 2, acc.data(), n + 1);
         const auto expected = lanes == 0 ? std::vector<T>(static_cast<size_t>(m * n), T(0))
-                                         : matmul(a, transpose(b)).template to_vector<T>();
+                                         : matmul(a + c, transpose(b)).template to_vector<T>();
         for (int64_t i = 0; i < m; ++i) {
           for (int64_t j = 0; j < n; ++j)
             EXPECT_NEAR(acc[static_cast<size_t>(i * (n + 1) + j)],
@@ -210,6 +212,21 @@ void outer_products_accumulate() {
         }
       }
 }
+template <class T>
+void row_sums_accumulate() {
+  for (const int64_t lanes : {0, 1, 5, 16, 37, 128}) {
+    const Array x = wavy<T>({3, lanes});
+    std::vector<T> acc(3, T(2));
+    cpu::lane_kernels<T>().row_sums(3, lanes, x.view().as<const T>(), acc.data());
+    const auto expected = sum(x, Axes{1}).template to_vector<T>();
+    for (size_t i = 0; i < 3; ++i) EXPECT_NEAR(acc[i], 2 + expected[i], sizeof(T) == 4 ? 1e-5 : 1e-13);
+  }
+}
+TEST(LaneGemm, RowSums) {
+  row_sums_accumulate<double>();
+  row_sums_accumulate<float>();
+}
+
 TEST(LaneGemm, OuterFloat64) { outer_products_accumulate<double>(); }
 TEST(LaneGemm, OuterFloat32) { outer_products_accumulate<float>(); }
 

@@ -143,3 +143,25 @@ def test_bits_do_not_depend_on_threads(threads):
         hs.set_num_threads(before)
     for a, b in zip(hs.tree_flatten(expected)[0], hs.tree_flatten(given)[0], strict=True):
         assert np.asarray(a).tobytes() == np.asarray(b).tobytes()
+
+
+def test_sums_of_outer_products_with_a_factor_that_all_points_share():
+    """Only products of vectors that both differ between points are formed as one product over them."""
+    u = hs.asarray(RNG.normal(size=4))
+
+    def outer(a, b):
+        return hs.expand_dims(a, axis=1) @ hs.expand_dims(b, axis=0)
+
+    def f(w, u):
+        shared = hs.vmap(lambda x: outer(u, x))(X)
+        both = hs.vmap(lambda x: outer(hs.tanh(w[0] @ x)[:4], x))(X)
+        mixed = hs.vmap(lambda x: outer(hs.sin(w[0] @ x)[:4], x) + outer(u, x) + outer(u, hs.cos(x)))(X)
+        return hs.sum(shared, axis=0), hs.sum(both, axis=0), hs.sum(mixed, axis=0)
+
+    close(hs.compile(f)(W, u), f(W, u))
+    loss = lambda w, u: sum(hs.sum(y**2) for y in f(w, u))
+    close(hs.compile(hs.grad(loss, argnums=(0, 1)))(W, u), hs.grad(loss, argnums=(0, 1))(W, u))
+    points, weights = np.asarray(X), np.asarray(W[0])
+    expected = sum(np.outer(np.tanh(weights @ x)[:4], x) for x in points)
+    np.testing.assert_allclose(np.asarray(f(W, u)[1]), expected, rtol=1e-12)
+    np.testing.assert_allclose(np.asarray(f(W, u)[0]), np.outer(np.asarray(u), points.sum(0)), rtol=1e-12)
