@@ -70,7 +70,10 @@ struct Split {
       const int v = open[i], e = producer[at(v)];
       if (after[at(v)]) continue;
       after[at(v)] = true;
-      if (!varies[at(v)]) continue;  // n times the value
+      if (!varies[at(v)]) {  // n times the value
+        needed[at(v)] = true;
+        continue;
+      }
       if (e >= 0 && uses[at(v)] == 1 && moves(g, g.equations()[at(e)]) &&
           !outer_sum(g, v, varies, producer, uses)) {
         phase[at(e)] = kAfter;

@@ -145,6 +145,17 @@ def test_bits_do_not_depend_on_threads(threads):
         assert np.asarray(a).tobytes() == np.asarray(b).tobytes()
 
 
+def test_the_sum_of_a_value_that_all_examples_share():
+    """n times the value, whatever makes it: everything moves out of the map."""
+    x = hs.asarray([1.0, 2.0, 3.0])
+
+    def f(x):
+        return hs.map(lambda v: hs.sum(hs.sin(v) * v), 5, [x], ["uniform"], "sum")
+
+    close(f(x), 5.0 * hs.sum(hs.sin(x) * x))
+    close(hs.compile(hs.grad(f))(x), 5.0 * (hs.cos(x) * x + hs.sin(x)))
+
+
 def test_sums_of_outer_products_with_a_factor_that_all_points_share():
     """Only products of vectors that both differ between points are formed as one product over them."""
     u = hs.asarray(RNG.normal(size=4))
