@@ -1,3 +1,4 @@
+#include <map>
 #include <mutex>
 
 #include "core/ops.h"
@@ -36,8 +37,9 @@ class CallOp final : public Op {
       marked.push_back(t.has_value());
       if (t) in.push_back(*t);
     }
-    const DerivedGraph d = derivatives().jvp(*body_, marked, {}, false);
-    return spread(hesse::apply(make_op<CallOp>(d.graph), in), d.present, y.size());
+    const Derived& d = derived(
+        {marked, {}}, [&] { return derivatives().jvp(*body_, marked, {}, false); }, jvps_);
+    return spread(hesse::apply(d.op, in), d.present, y.size());
   }
   std::optional<MaybeArrays> vjp(std::span<const Array> x, std::span<const Array>,
                                  std::span<const MaybeArray> ct,
@@ -48,8 +50,9 @@ class CallOp final : public Op {
       marked.push_back(t.has_value());
       if (t) in.push_back(*t);
     }
-    const DerivedGraph d = derivatives().vjp(*body_, marked, wanted, {});
-    return spread(hesse::apply(make_op<CallOp>(d.graph), in), d.present, x.size());
+    const Derived& d = derived(
+        {marked, wanted}, [&] { return derivatives().vjp(*body_, marked, wanted, {}); }, vjps_);
+    return spread(hesse::apply(d.op, in), d.present, x.size());
   }
   bool is_linear_in(const std::vector<bool>& marked) const override { return body_->is_linear_in(marked); }
   bool reads_output(int) const override { return false; }
@@ -61,9 +64,30 @@ class CallOp final : public Op {
       if (present[k]) out[k] = values[j++];
     return out;
   }
+  /// A derivative of the call, as a call: made once for what is differentiated.
+  struct Derived {
+    OpRef op;
+    std::vector<bool> present;
+  };
+  using Marks = std::pair<std::vector<bool>, std::vector<bool>>;
+  using Known = std::map<Marks, Derived>;
+  template <class Make>
+  const Derived& derived(const Marks& marks, Make make, Known& known) const {
+    {
+      const std::lock_guard lock(mutex_);
+      if (const auto it = known.find(marks); it != known.end()) return it->second;
+    }
+    DerivedGraph d = make();  // unlocked: a rule of the user's may wait for another thread
+    const OpRef op = make_op<CallOp>(d.graph);
+    const std::lock_guard lock(mutex_);
+    return known.emplace(marks, Derived{op, std::move(d.present)}).first->second;
+  }
+
   Ref<const Graph> body_;
   mutable std::once_flag prepared_;
   mutable Ref<const Graph> program_;
+  mutable std::mutex mutex_;
+  mutable Known jvps_, vjps_;
 };
 
 /// Foreign code on data.
