@@ -9,7 +9,6 @@
 #include "core/ops/control_graph.h"
 #include "core/ops/map_split.h"
 #include "core/program/lane_sums.h"
-#include "core/program/tile.h"
 #include "core/status.h"
 
 namespace hesse {
@@ -25,6 +24,10 @@ size_t at(int v) { return static_cast<size_t>(v); }
 Shape with_front(int64_t n, Shape s) {
   s.insert(0, n);
   return s;
+}
+
+Ref<Buffer> arena_for(int64_t bytes) {
+  return Buffer::allocate(static_cast<size_t>(std::max<int64_t>(bytes, 64)));
 }
 
 int64_t checked(int64_t row, int64_t rows, int64_t position) {
@@ -56,8 +59,7 @@ Arrays example(std::span<const Array> operands, const std::vector<Access>& acces
 
 }  // namespace
 
-/// The body laid out for tiles of one shape. The body of the tile lacks the outer products that are not
-/// formed; its values are those of the map's body.
+/// The body laid out for tiles of one shape.
 struct MapProgram::Layout {
   Dims lanes;
   std::vector<std::optional<Strides>> outside;
@@ -169,8 +171,8 @@ struct MapProgram::Call {
     std::vector<std::unique_ptr<Failed>> failures(static_cast<size_t>(groups));
     const auto run_group = [&](int64_t group) {
       const FailureScope scope;
-      const Ref<Buffer> arena =
-          Buffer::allocate(static_cast<size_t>(std::max<int64_t>(whole->tile.bytes(), 64)));
+      // A narrower tile may need more: values that shared a slot may differ in size once rounded.
+      const Ref<Buffer> arena = arena_for(std::max(whole->tile.bytes(), rest->tile.bytes()));
       Arrays acc;
       for (const TileSum& s : map.sums_) {
         const Aval& a = map.body_.values()[at(s.value)];
@@ -345,7 +347,7 @@ void MapProgram::run_nested(std::span<const View> x, std::span<const View> out, 
     for (const auto& [id, a] : body_.constants()) bases.push_back(static_cast<char*>(a.view().data));
     const auto laid_out = layout(all, outside, true);
     const Tile& tile = laid_out->tile;
-    if (!arena) arena = Buffer::allocate(static_cast<size_t>(std::max<int64_t>(tile.bytes(), 64)));
+    if (!arena || static_cast<int64_t>(arena->bytes()) < tile.bytes()) arena = arena_for(tile.bytes());
     bases[0] = static_cast<char*>(arena->data());
     tile.run(bases.data());
     for (size_t i = 0; i < sums_.size(); ++i) {
