@@ -2,6 +2,7 @@
 #include "autodiff/autodiff.h"
 #include "autodiff/walk.h"
 #include "core/ops.h"
+#include "core/ops/control_graph.h"
 
 /// jvp, vjp, linearise and the derivatives of graphs: each opens a tape, runs, and walks it.
 namespace hesse {
@@ -18,8 +19,6 @@ void check_tangent(std::string_view function, std::string_view what, size_t i, c
   require<TypeError>(t.dtype() == a.dtype, function, ": ", what, " ", i, " has dtype ", t.dtype(),
                      ", expected ", a.dtype);
 }
-
-Array zeros_of(const Aval& a) { return broadcast_to(astype(Array(0.0), a.dtype), a.shape); }
 
 /// What a pull-back or a linear function holds: the tape and its ends.
 struct History {

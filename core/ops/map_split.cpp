@@ -1,7 +1,6 @@
 #include "core/ops/map_split.h"
 
 #include <algorithm>
-#include <map>
 
 #include "core/ops.h"
 #include "core/ops/control_graph.h"
