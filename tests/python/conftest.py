@@ -21,7 +21,21 @@ def pytest_addoption(parser):
 
 
 def pytest_configure(config):
-    config.stash[op_coverage.KEY] = op_coverage.Coverage()
+    coverage = op_coverage.Coverage()
+    config.stash[op_coverage.KEY] = coverage
+    config.pluginmanager.register(CoverageRecorder(coverage))
+
+
+class CoverageRecorder:
+    """Collects where results arrive: in the process that prints the summary, however many run the tests."""
+
+    def __init__(self, coverage):
+        self._coverage = coverage
+
+    def pytest_runtest_logreport(self, report):
+        for name, cell in report.user_properties:
+            if name == "op_coverage" and report.when == "call":
+                self._coverage.record(*cell, report.outcome)
 
 
 def pytest_collection_modifyitems(items):
@@ -34,9 +48,8 @@ def pytest_collection_modifyitems(items):
 def pytest_runtest_makereport(item, call):
     outcome = yield
     if call.when == "call":
-        coverage = item.config.stash[op_coverage.KEY]
-        for op, column in getattr(item, "op_coverage", ()):
-            coverage.record(op, column, outcome.get_result().outcome)
+        cells = [("op_coverage", list(cell)) for cell in getattr(item, "op_coverage", ())]
+        outcome.get_result().user_properties.extend(cells)
 
 
 def pytest_terminal_summary(terminalreporter, config):
