@@ -5,6 +5,7 @@
 #include "bindings/function.h"
 #include "core/cpu/threads.h"
 #include "core/ops/control.h"
+#include "core/program/explain.h"
 
 /// Recorded programs.
 namespace hesse::python {
@@ -52,6 +53,17 @@ void init_graph(py::module_& m) {
              const py::gil_scoped_release unlocked;
              return g.graph->call(xs);
            })
+      .def_property_readonly(
+          "tilings",
+          [](const GraphObject& g) {
+            py::list out;
+            for (const Tiling& t : tilings(*g.graph))
+              out.append(py::make_tuple(t.examples, t.lanes, t.bytes_per_example));
+            return out;
+          },
+          "For every map in it: the number of examples, how many run at a time (the lanes of a tile), and "
+          "the "
+          "bytes that each of these needs.")
       .def("__str__", [](const GraphObject& g) { return g.graph->to_string(); })
       .def("__repr__", [](const GraphObject& g) { return g.graph->to_string(); });
   m.def("_trace", [](const Fn& f, const Arrays& like, bool staged) {
@@ -65,6 +77,8 @@ void init_graph(py::module_& m) {
   m.def("set_num_threads", &set_num_threads, "n"_a, py::pos_only(),
         "How many threads an operation may use. Results do not depend on it.");
   m.def("get_num_threads", &num_threads, "How many threads an operation may use.");
+  m.def("allocated_bytes", &Buffer::total_bytes,
+        "How many bytes have been asked for so far: for tests of what is done in place.");
   m.def("live_buffers", &Buffer::live_count, "How many blocks of memory are alive: for tests of leaks.");
   m.def("live_bytes", &Buffer::live_bytes, "How many bytes are alive: for tests of leaks.");
 }

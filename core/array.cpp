@@ -8,7 +8,7 @@
 
 namespace hesse {
 namespace {
-std::atomic<int64_t> g_live_count{0}, g_live_bytes{0};
+std::atomic<int64_t> g_live_count{0}, g_live_bytes{0}, g_total_bytes{0};
 
 template <class T>
 Array scalar(T v) {
@@ -40,6 +40,7 @@ Buffer::Buffer(void* data, size_t bytes, std::function<void()> release)
     : data_(data), bytes_(bytes), release_(std::move(release)) {
   g_live_count.fetch_add(1, std::memory_order_relaxed);
   g_live_bytes.fetch_add(static_cast<int64_t>(bytes), std::memory_order_relaxed);
+  g_total_bytes.fetch_add(static_cast<int64_t>(bytes), std::memory_order_relaxed);
 }
 Buffer::~Buffer() {
   g_live_count.fetch_sub(1, std::memory_order_relaxed);
@@ -58,6 +59,7 @@ Ref<Buffer> Buffer::wrap(void* data, size_t bytes, std::function<void()> release
 }
 int64_t Buffer::live_count() { return g_live_count.load(); }
 int64_t Buffer::live_bytes() { return g_live_bytes.load(); }
+int64_t Buffer::total_bytes() { return g_total_bytes.load(); }
 
 bool is_contiguous(const Shape& shape, const Strides& strides) {
   int64_t step = 1;

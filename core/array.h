@@ -32,6 +32,8 @@ class Buffer : public RefCounted<Buffer> {
   /// How many buffers are alive in the process, and their bytes: for tests of leaks.
   static int64_t live_count();
   static int64_t live_bytes();
+  /// All that was ever asked for: tests count what a program allocates.
+  static int64_t total_bytes();
 
  private:
   Buffer(void* data, size_t bytes, std::function<void()> release);
@@ -101,6 +103,10 @@ class Array {
   int64_t offset() const { return impl_->offset; }
   const Ref<Buffer>& buffer() const { return impl_->buffer; }
   bool contiguous() const;
+  /// Whether nobody else can see this array's data: it may be overwritten.
+  bool is_sole_owner() const {
+    return impl_->has_data && !impl_->node && impl_->use_count() == 1 && impl_->buffer->use_count() == 1;
+  }
   /// Row-major data of type T; copies only when it must. Throws TypeError for another dtype.
   template <class T>
   std::vector<T> to_vector() const;

@@ -106,29 +106,61 @@ struct GraphBuilder {
       g->equations_.push_back(std::move(e));
     }
     for (const Array& y : outputs) g->outputs_.push_back(id_of(y));
-    finish();
+    g->finish();
     return {Ref<const Graph>(g.get()), captures};
   }
-
-  void finish() {
-    std::vector<int> last(g->values_.size(), -1);
-    for (size_t e = 0; e < g->equations_.size(); ++e) {
-      for (int v : g->equations_[e].in) last[static_cast<size_t>(v)] = static_cast<int>(e);
-      for (int v : g->equations_[e].out) last[static_cast<size_t>(v)] = static_cast<int>(e);
-    }
-    for (int v : g->outputs_) last[static_cast<size_t>(v)] = -1;
-    g->last_use_.resize(g->equations_.size());
-    for (size_t v = 0; v < last.size(); ++v)
-      if (last[v] >= 0) g->last_use_[static_cast<size_t>(last[v])].push_back(static_cast<int>(v));
-    size_t h = mix(static_cast<size_t>(g->num_inputs_), g->values_.size());
-    for (const auto& e : g->equations_) {
-      h = mix(h, e.op->hash());
-      for (int v : e.in) h = mix(h, static_cast<size_t>(v));
-    }
-    for (int v : g->outputs_) h = mix(h, static_cast<size_t>(v));
-    g->hash_ = h;
-  }
 };
+
+void Graph::finish() {
+  std::vector<int> last(values_.size(), -1);
+  for (size_t e = 0; e < equations_.size(); ++e) {
+    for (int v : equations_[e].in) last[static_cast<size_t>(v)] = static_cast<int>(e);
+    for (int v : equations_[e].out) last[static_cast<size_t>(v)] = static_cast<int>(e);
+  }
+  for (int v : outputs_) last[static_cast<size_t>(v)] = -1;
+  last_use_.resize(equations_.size());
+  for (size_t v = 0; v < last.size(); ++v)
+    if (last[v] >= 0) last_use_[static_cast<size_t>(last[v])].push_back(static_cast<int>(v));
+  size_t h = mix(static_cast<size_t>(num_inputs_), values_.size());
+  for (const auto& e : equations_) {
+    h = mix(h, e.op->hash());
+    for (int v : e.in) h = mix(h, static_cast<size_t>(v));
+  }
+  for (int v : outputs_) h = mix(h, static_cast<size_t>(v));
+  hash_ = h;
+}
+
+Ref<const Graph> Graph::assemble(int num_inputs, std::vector<Aval> values,
+                                 std::vector<std::pair<int, Array>> constants,
+                                 std::vector<Equation> equations, std::vector<int> outputs) {
+  std::vector<bool> known(values.size(), false);
+  const auto check = [&](int v, bool want, std::string_view what) {
+    require(v >= 0 && static_cast<size_t>(v) < known.size() && known[static_cast<size_t>(v)] == want,
+            "graph: ", what, " ", v,
+            want ? " is not made before it is read" : " is made twice or is no value");
+  };
+  const auto make = [&](int v, std::string_view what) {
+    check(v, false, what);
+    known[static_cast<size_t>(v)] = true;
+  };
+  for (int v = 0; v < num_inputs; ++v) make(v, "input");
+  for (const auto& [v, a] : constants) make(v, "constant");
+  for (const Equation& eq : equations) {
+    for (int v : eq.in) check(v, true, "operand");
+    for (int v : eq.out) make(v, "result");
+  }
+  for (int v : outputs) check(v, true, "output");
+  auto g = make_ref<Graph>();
+  g->num_inputs_ = num_inputs;
+  g->values_ = std::move(values);
+  g->constants_ = std::move(constants);
+  g->equations_ = std::move(equations);
+  g->outputs_ = std::move(outputs);
+  for (const Aval& a : g->values_)
+    g->dynamic_ = g->dynamic_ || (!a.shape.empty() && a.shape.front() == kDynamic);
+  g->finish();
+  return Ref<const Graph>(g.get());
+}
 
 namespace {
 struct TraceCloser {
@@ -189,20 +221,24 @@ Arrays Graph::call(std::span<const Array> inputs) const {
   return out;
 }
 
-Arrays Graph::run(std::span<const Array> inputs) const {
-  Arrays env(values_.size());
-  std::copy(inputs.begin(), inputs.end(), env.begin());
+// An operand that is read for the last time is handed over: its memory may be used again.
+Arrays Graph::run_owned(Arrays inputs) const {
+  Arrays env = std::move(inputs);
+  env.resize(values_.size());
   for (const auto& [id, a] : constants_) env[static_cast<size_t>(id)] = a;
   Arrays in;
+  const bool debugging = debug_nans();
   for (size_t e = 0; e < equations_.size(); ++e) {
     const Equation& eq = equations_[e];
     in.clear();
     for (int v : eq.in) in.push_back(env[static_cast<size_t>(v)]);
-    Arrays out = eq.op->eval(in);
-    locate_failure(eq.source);
-    check_nans(*eq.op, in, out, eq.source);
-    for (size_t k = 0; k < out.size(); ++k) env[static_cast<size_t>(eq.out[k])] = std::move(out[k]);
     for (int v : last_use_[e]) env[static_cast<size_t>(v)] = Array();
+    Arrays out = debugging ? eq.op->eval(in) : eq.op->eval_owned(in);
+    locate_failure(eq.source);
+    if (debugging) check_nans(*eq.op, in, out, eq.source);
+    for (size_t k = 0; k < out.size(); ++k) env[static_cast<size_t>(eq.out[k])] = std::move(out[k]);
+    for (int v : last_use_[e])  // results that nobody reads
+      if (std::find(eq.out.begin(), eq.out.end(), v) != eq.out.end()) env[static_cast<size_t>(v)] = Array();
   }
   Arrays out;
   for (int v : outputs_) out.push_back(env[static_cast<size_t>(v)].detached());

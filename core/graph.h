@@ -33,11 +33,19 @@ class Graph : public RefCounted<Graph> {
   /// Whether some value has a run-time length.
   bool is_dynamic() const { return dynamic_; }
 
+  /// A graph from its parts: inputs are the values 0 .. num_inputs-1. The order of equations is as given;
+  /// every operand is made before it is read. Throws ValueError otherwise.
+  static Ref<const Graph> assemble(int num_inputs, std::vector<Aval> values,
+                                   std::vector<std::pair<int, Array>> constants,
+                                   std::vector<Equation> equations, std::vector<int> outputs);
+
   /// Re-applies every equation to `inputs` in the caller's context: they are recorded, differentiated, or
   /// evaluated as those inputs demand.
   Arrays call(std::span<const Array> inputs) const;
   /// Evaluates on data, releasing every value after its last use.
-  Arrays run(std::span<const Array> inputs) const;
+  Arrays run(std::span<const Array> inputs) const { return run_owned({inputs.begin(), inputs.end()}); }
+  /// As run; inputs that nobody else holds may be overwritten.
+  Arrays run_owned(Arrays inputs) const;
 
   /// Whether the outputs are linear in the inputs marked, jointly, with the others fixed.
   bool is_linear_in(const std::vector<bool>& marked) const;
@@ -56,6 +64,7 @@ class Graph : public RefCounted<Graph> {
 
  private:
   friend struct GraphBuilder;
+  void finish();  // what follows from the equations
   int num_inputs_ = 0;
   std::vector<Aval> values_;
   std::vector<std::pair<int, Array>> constants_;

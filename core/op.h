@@ -30,8 +30,9 @@ using Params = std::vector<std::pair<std::string_view, Param>>;
 /// of entries, without views. The types are those of core/cpu/simd_kernels.h.
 struct EntryKernel {
   enum class Kind : uint8_t { None, Unary, Binary, Compare, Select, Ternary };
-  /// What lets a product and a sum be one fused operation.
-  enum class Role : uint8_t { Plain, Add, Subtract, Multiply };
+  /// All but Plain take one instruction: such values may be made again rather than kept. The last four let a
+  /// product and a sum be one fused operation.
+  enum class Role : uint8_t { Plain, Single, Square, Add, Subtract, Multiply };
   Kind kind = Kind::None;
   Role role = Role::Plain;
   void (*f)() = nullptr;  ///< to be cast to the type of `kind`
@@ -51,6 +52,9 @@ class Op : public RefCounted<Op> {
   /// Evaluates on data. The default allocates row-major outputs by `infer` and calls `kernel`; ops that alias
   /// their operand, or whose output shape depends on data, override it.
   virtual Arrays eval(std::span<const Array> x) const;
+  /// As eval, where an operand that nobody else holds (Array::is_sole_owner) may be overwritten: what
+  /// programs call. Takes what it wants of x.
+  virtual Arrays eval_owned(Arrays& x) const { return eval(x); }
   /// The plain kernel on strided operands, and the specification. `out` is row-major over its shape. On a
   /// tile every operand and output has `lane_axes` further, innermost axes; an operand's lane stride is 0
   /// where it is uniform. Called with lane_axes > 0 only if `has_lane_kernel()`. Never throws on data: writes

@@ -26,8 +26,12 @@ class CallOp final : public Op {
     return body_->output_avals();
   }
   Arrays eval(std::span<const Array> x) const override {
+    Arrays in(x.begin(), x.end());
+    return eval_owned(in);
+  }
+  Arrays eval_owned(Arrays& x) const override {
     std::call_once(prepared_, [this] { program_ = fused(body_); });
-    return program_->run(x);
+    return program_->run_owned(std::move(x));
   }
   MaybeArrays jvp(std::span<const Array> x, std::span<const Array> y,
                   std::span<const MaybeArray> dx) const override {

@@ -34,9 +34,14 @@ class CondOp final : public Op {
     return first;
   }
   Arrays eval(std::span<const Array> x) const override {
+    Arrays in(x.begin(), x.end());
+    return eval_owned(in);
+  }
+  Arrays eval_owned(Arrays& x) const override {
     const int64_t i =
         std::clamp<int64_t>(x[0].item<int64_t>(), 0, static_cast<int64_t>(branches_.size()) - 1);
-    return branches_[static_cast<size_t>(i)]->run(x.subspan(1));
+    return branches_[static_cast<size_t>(i)]->run_owned(
+        {std::make_move_iterator(x.begin() + 1), std::make_move_iterator(x.end())});
   }
 
   // The tangents present in any branch are given by all.

@@ -81,6 +81,7 @@ class Subtract final : public BinaryOp<Subtract, kNumeric, Linear> {
 class Negative final : public UnaryOp<Negative, kNumeric, Linear> {
  public:
   std::string_view name() const override { return "negative"; }
+  static constexpr EntryKernel::Role kRole = EntryKernel::Role::Single;
   HESSE_SIMD(negative)
   template <class T>
   static T value(T x) {
@@ -171,6 +172,7 @@ class Reciprocal final : public UnaryOp<Reciprocal, kInexact> {
 class Square final : public UnaryOp<Square, kNumeric> {
  public:
   std::string_view name() const override { return "square"; }
+  static constexpr EntryKernel::Role kRole = EntryKernel::Role::Square;
   HESSE_SIMD(square)
   template <class T>
   static T value(T x) {
@@ -184,6 +186,7 @@ class Square final : public UnaryOp<Square, kNumeric> {
 class Abs final : public UnaryOp<Abs, kReal> {
  public:
   std::string_view name() const override { return "abs"; }
+  static constexpr EntryKernel::Role kRole = EntryKernel::Role::Single;
   HESSE_SIMD(abs)
   template <class T>
   static T value(T x) {
@@ -243,6 +246,7 @@ template <bool Larger>
 class Extremum final : public BinaryOp<Extremum<Larger>, kReal | kBoolOnly> {
  public:
   std::string_view name() const override { return Larger ? "maximum" : "minimum"; }
+  static constexpr EntryKernel::Role kRole = EntryKernel::Role::Single;
   template <class T>
   static auto simd() {
     return Larger ? cpu::simd_kernels<T>().maximum : cpu::simd_kernels<T>().minimum;
@@ -287,7 +291,8 @@ class Where final : public Entrywise<Linear> {
   EntryKernel entry_kernel(DType dtype) const override {
     EntryKernel out;
     visit_in<kFloating>(dtype, [&](auto tag) {
-      out = entry_kernel_of(cpu::simd_kernels<typename decltype(tag)::type>().where);
+      out =
+          entry_kernel_of(cpu::simd_kernels<typename decltype(tag)::type>().where, EntryKernel::Role::Single);
     });
     return out;
   }

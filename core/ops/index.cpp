@@ -189,10 +189,11 @@ Array fitting(const std::string& function, const Array& y, const Shape& shape) {
   return broadcast_to(y, shape);
 }
 
-/// A table of ones whose rows hold the products of the given rows of equal index. The rows are sorted by
-/// index; then a segmented prefix product in log2(K) doubling steps leaves each segment's product in its last
-/// row. All of it is made of differentiable ops, so zeros among the factors are no special case.
-Array product_rows(const Array& rows, const Rows& to) {
+/// The table with its rows multiplied by the given rows of equal index. The rows are sorted by index; then a
+/// segmented prefix product in log2(K) doubling steps leaves each segment's product in its last row, which is
+/// the one that `Set` keeps. All of it is made of differentiable ops, so zeros among the factors are no
+/// special case; rows that no index names are not touched.
+Array multiplied_rows(const Array& rows, const Rows& to) {
   const auto axis = static_cast<size_t>(to.rule.axis);
   const int64_t length = to.table.shape()[axis], count = to.index.size();
   // Checked, and negative ones counted from the end.
@@ -210,12 +211,11 @@ Array product_rows(const Array& rows, const Rows& to) {
     const Array same = reshape(equal(from(sorted), until(sorted)), mask);
     v = concatenate({getitem(v, {Slice{{}, d, {}}}), where(same, multiply(from(v), until(v)), from(v))}, 0);
   }
-  Shape shape = v.shape();
-  shape[0] = length;
   IndexRule rule = to.rule;
   rule.axis = 0;
-  rule.shown_axis = to.rule.shown_axis;
-  return moveaxis(update_rows(ones(shape, v.dtype()), sorted, v, Combine::Set, rule), {0}, {to.rule.axis});
+  const Array table = moveaxis(to.table, {to.rule.axis}, {0});
+  const Array products = multiply(gather_rows(table, sorted, rule), v);
+  return moveaxis(update_rows(table, sorted, products, Combine::Set, rule), {0}, {to.rule.axis});
 }
 
 std::string update_name(Update how) {
@@ -257,7 +257,7 @@ Array updated(const Rows& to, const Array& y, Update how) {
     case Update::Add:
       return update_rows(to.table, to.index, y, Combine::Add, to.rule);
     case Update::Multiply:
-      return multiply(to.table, product_rows(y, to));
+      return multiplied_rows(y, to);
     case Update::Min:
       return update_rows(to.table, to.index, y, Combine::Min, to.rule);
     case Update::Max:

@@ -31,6 +31,18 @@ Array is_last(const Array& index, int64_t length, const IndexRule& rule) {
   return equal(gather_rows(last, index, flat), position);
 }
 
+/// The update where x lies, if nobody else holds x; else on a copy. Writing 10^5 entries of an array of 10^5
+/// in a loop so takes linear time.
+template <class Update>
+Arrays in_place_or_copied(const Op& op, Arrays& x, Update update) {
+  if (!x[0].is_sole_owner() || !x[0].contiguous()) return op.eval(x);
+  Avals in;
+  for (const Array& a : x) in.push_back(aval(a));
+  (void)op.infer(in);  // refuses bad arguments
+  update(x[0].view(), x[1].view(), x[2].view());
+  return {std::move(x[0])};
+}
+
 /// y = x; y[index] = rows (Set: the last of equal indices stays) or y[index] += rows (Add). Inputs x, index,
 /// rows.
 class UpdateRows final : public Linear {
@@ -44,22 +56,14 @@ class UpdateRows final : public Linear {
                        ": keys cannot be added");
     return {x[0]};
   }
+  Arrays eval_owned(Arrays& x) const override {
+    return in_place_or_copied(*this, x, [this](const View& out, const View& index, const View& rows) {
+      update(out, index, rows, 0);
+    });
+  }
   void kernel(std::span<const View> x, std::span<const View> out, int lane_axes) const override {
     copy_elements(x[0], out[0]);
-    if (how_ == Combine::Set) {
-      visit_itemsize(x[0].dtype, [&](auto tag) {
-        using T = typename decltype(tag)::type;
-        combine_rows<T>(out[0], x[1], x[2], rule_, lane_axes, [](T& t, const T& r) { t = r; });
-      });
-      return;
-    }
-    visit_dtype(x[0].dtype, [&](auto tag) {
-      using T = typename decltype(tag)::type;
-      if constexpr (std::is_same_v<T, bool>)
-        combine_rows<T>(out[0], x[1], x[2], rule_, lane_axes, [](T& t, T r) { t = t || r; });
-      else if constexpr (!std::is_same_v<T, Key>)
-        combine_rows<T>(out[0], x[1], x[2], rule_, lane_axes, [](T& t, T r) { t = static_cast<T>(t + r); });
-    });
+    update(out[0], x[1], x[2], lane_axes);
   }
   bool has_lane_kernel() const override { return true; }
   bool reads_input(int i) const override { return i == 1; }
@@ -76,6 +80,22 @@ class UpdateRows final : public Linear {
   }
 
  private:
+  void update(const View& out, const View& index, const View& rows, int lane_axes) const {
+    if (how_ == Combine::Set) {
+      visit_itemsize(out.dtype, [&](auto tag) {
+        using T = typename decltype(tag)::type;
+        combine_rows<T>(out, index, rows, rule_, lane_axes, [](T& t, const T& r) { t = r; });
+      });
+      return;
+    }
+    visit_dtype(out.dtype, [&](auto tag) {
+      using T = typename decltype(tag)::type;
+      if constexpr (std::is_same_v<T, bool>)
+        combine_rows<T>(out, index, rows, rule_, lane_axes, [](T& t, T r) { t = t || r; });
+      else if constexpr (!std::is_same_v<T, Key>)
+        combine_rows<T>(out, index, rows, rule_, lane_axes, [](T& t, T r) { t = static_cast<T>(t + r); });
+    });
+  }
   Combine how_;
   IndexRule rule_;
 };
@@ -92,19 +112,14 @@ class ExtremeRows final : public General {
                        " values have no order");
     return {x[0]};
   }
+  Arrays eval_owned(Arrays& x) const override {
+    return in_place_or_copied(*this, x, [this](const View& out, const View& index, const View& rows) {
+      update(out, index, rows, 0);
+    });
+  }
   void kernel(std::span<const View> x, std::span<const View> out, int lane_axes) const override {
     copy_elements(x[0], out[0]);
-    visit_dtype(x[0].dtype, [&](auto tag) {
-      using T = typename decltype(tag)::type;
-      if constexpr (std::is_arithmetic_v<T>) {
-        if (how_ == Combine::Max)
-          combine_rows<T>(out[0], x[1], x[2], rule_, lane_axes,
-                          [](T& t, T r) { t = t >= r || t != t ? t : r; });
-        else
-          combine_rows<T>(out[0], x[1], x[2], rule_, lane_axes,
-                          [](T& t, T r) { t = t <= r || t != t ? t : r; });
-      }
-    });
+    update(out[0], x[1], x[2], lane_axes);
   }
   bool has_lane_kernel() const override { return true; }
   // dy = sum of the tangents of those that attain y, divided by their number.
@@ -128,6 +143,19 @@ class ExtremeRows final : public General {
   }
 
  private:
+  void update(const View& out, const View& index, const View& rows, int lane_axes) const {
+    visit_dtype(out.dtype, [&](auto tag) {
+      using T = typename decltype(tag)::type;
+      if constexpr (std::is_arithmetic_v<T>) {
+        if (how_ == Combine::Max)
+          combine_rows<T>(out, index, rows, rule_, lane_axes,
+                          [](T& t, T r) { t = t >= r || t != t ? t : r; });
+        else
+          combine_rows<T>(out, index, rows, rule_, lane_axes,
+                          [](T& t, T r) { t = t <= r || t != t ? t : r; });
+      }
+    });
+  }
   Combine how_;
   IndexRule rule_;
 };

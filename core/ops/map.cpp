@@ -152,6 +152,7 @@ class MapOp final : public Op {
   }
   bool reads_output(int) const override { return false; }
   const MapParts& parts() const { return parts_; }
+  const MapProgram& program() const { return program_; }
 
  private:
   Arrays indices(std::span<const Array> x) const {
@@ -171,6 +172,11 @@ bool made_in(const Array& a, const Ref<Trace>& trace) {
 const MapParts* map_parts(const Op& op) {
   const auto* map = dynamic_cast<const MapOp*>(&op);
   return map ? &map->parts() : nullptr;
+}
+
+const MapProgram* map_program(const Op& op) {
+  const auto* map = dynamic_cast<const MapOp*>(&op);
+  return map ? &map->program() : nullptr;
 }
 
 Arrays map(const Ref<const Graph>& body, int64_t n, const Arrays& operands, const std::vector<Access>& access,

@@ -27,6 +27,9 @@ struct MapParts {
   std::vector<Result> results;
 };
 const MapParts* map_parts(const Op& op);
+/// What runs it; null for other ops.
+class MapProgram;
+const MapProgram* map_program(const Op& op);
 
 /// A value that is a sum of outer products [m, 1] x [1, n] of floating vectors, with nothing else reading its
 /// parts: weight gradients. Summed over examples it is one product over them, and is not formed.

@@ -55,23 +55,29 @@ class ScanOp final : public Op {
   }
 
   Arrays eval(std::span<const Array> x) const override {
+    Arrays in(x.begin(), x.end());
+    return eval_owned(in);
+  }
+  Arrays eval_owned(Arrays& x) const override {
     Avals avals;
     for (const Array& a : x) avals.push_back(aval(a));
     const Avals shapes = infer(avals);
     const int64_t n = steps(avals);
-    Arrays carry(x.begin(), x.begin() + static_cast<int64_t>(nc_)), stacked;
+    const auto carries = static_cast<int64_t>(nc_);
+    Arrays carry(std::make_move_iterator(x.begin()), std::make_move_iterator(x.begin() + carries)), stacked;
     for (size_t k = nc_; k < shapes.size(); ++k)
       stacked.push_back(Array::uninitialized(shapes[k].shape, shapes[k].dtype));
     const size_t ny = static_cast<size_t>(body_->num_outputs()) - nc_;
-    Arrays in(x.begin(), x.end());
     for (int64_t s = 0; s < n; ++s) {
       if (s % 64 == 0) poll_interrupt();
       const int64_t t = reverse_ ? n - 1 - s : s;
-      std::copy(carry.begin(), carry.end(), in.begin());
-      for (size_t i = nc_; i < nc_ + nx_; ++i) in[i] = x[i].viewed(cpu::at(x[i].view(), 0, t));
       if (save_)
         for (size_t i = 0; i < nc_; ++i) cpu::assign(carry[i].view(), cpu::at(stacked[ny + i].view(), 0, t));
-      Arrays out = body_->run(in);
+      Arrays in = std::move(carry);  // the step may write where the last one did
+      in.reserve(x.size());
+      for (size_t i = nc_; i < nc_ + nx_; ++i) in.push_back(x[i].viewed(cpu::at(x[i].view(), 0, t)));
+      in.insert(in.end(), x.begin() + static_cast<int64_t>(nc_ + nx_), x.end());
+      Arrays out = body_->run_owned(std::move(in));
       for (size_t k = 0; k < ny; ++k) cpu::assign(out[nc_ + k].view(), cpu::at(stacked[k].view(), 0, t));
       out.resize(nc_);
       carry = std::move(out);

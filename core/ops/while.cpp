@@ -85,22 +85,29 @@ class WhileOp final : public Op {
   }
 
   Arrays eval(std::span<const Array> x) const override {
-    Arrays in_cond(x.begin(), x.begin() + static_cast<int64_t>(nc_ + nk_));
-    Arrays in_body(x.begin(), x.begin() + static_cast<int64_t>(nc_));
-    in_body.insert(in_body.end(), x.begin() + static_cast<int64_t>(nc_ + nk_), x.end());
+    Arrays in(x.begin(), x.end());
+    return eval_owned(in);
+  }
+  Arrays eval_owned(Arrays& x) const override {
+    const auto carries = static_cast<int64_t>(nc_), consts = static_cast<int64_t>(nc_ + nk_);
+    Arrays carry(std::make_move_iterator(x.begin()), std::make_move_iterator(x.begin() + carries));
     std::vector<Stack> stacks;
     if (save_)
-      for (size_t i = 0; i < nc_; ++i) stacks.emplace_back(x[i]);
-    for (int64_t step = 0; cond_->run(in_cond)[0].item<bool>(); ++step) {
+      for (const Array& c : carry) stacks.emplace_back(c);
+    const auto goes_on = [&] {
+      Arrays in = carry;
+      in.insert(in.end(), x.begin() + carries, x.begin() + consts);
+      return cond_->run_owned(std::move(in))[0].item<bool>();
+    };
+    for (int64_t step = 0; goes_on(); ++step) {
       if (step % 64 == 0) poll_interrupt();
-      for (size_t i = 0; i < stacks.size(); ++i) stacks[i].push(in_body[i]);
-      const Arrays out = body_->run(in_body);
-      std::copy(out.begin(), out.end(), in_cond.begin());
-      std::copy(out.begin(), out.end(), in_body.begin());
+      for (size_t i = 0; i < stacks.size(); ++i) stacks[i].push(carry[i]);
+      Arrays in = std::move(carry);  // the step may write where the last one did
+      in.insert(in.end(), x.begin() + consts, x.end());
+      carry = body_->run_owned(std::move(in));
     }
-    Arrays y(in_body.begin(), in_body.begin() + static_cast<int64_t>(nc_));
-    for (const Stack& s : stacks) y.push_back(s.take());
-    return y;
+    for (const Stack& s : stacks) carry.push_back(s.take());
+    return carry;
   }
 
   MaybeArrays jvp(std::span<const Array> x, std::span<const Array> y,

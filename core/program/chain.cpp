@@ -9,32 +9,32 @@ namespace {
 
 constexpr int64_t kBlockBytes = 4096;  // of one operand: several of them fit the first-level cache
 
+}  // namespace
+
 template <class T>
-void call_typed(const EntryKernel& kernel, char* const* at, const int64_t* step, int64_t n) {
+void Chain::call(const Step& s, char* const* at, int64_t n) {
   using S = cpu::SimdKernels<T>;
   const auto in = [&](int i) { return reinterpret_cast<const T*>(at[i]); };
-  switch (kernel.kind) {
+  switch (s.kernel.kind) {
     case EntryKernel::Kind::Unary:
-      return reinterpret_cast<typename S::Unary>(kernel.f)(in(0), reinterpret_cast<T*>(at[1]), n);
+      return reinterpret_cast<typename S::Unary>(s.kernel.f)(in(0), reinterpret_cast<T*>(at[1]), n);
     case EntryKernel::Kind::Binary:
-      return reinterpret_cast<typename S::Binary>(kernel.f)(in(0), step[0], in(1), step[1],
-                                                            reinterpret_cast<T*>(at[2]), n);
+      return reinterpret_cast<typename S::Binary>(s.kernel.f)(in(0), s.in[0].step, in(1), s.in[1].step,
+                                                              reinterpret_cast<T*>(at[2]), n);
     case EntryKernel::Kind::Compare:
-      return reinterpret_cast<typename S::Compare>(kernel.f)(in(0), step[0], in(1), step[1],
-                                                             reinterpret_cast<bool*>(at[2]), n);
+      return reinterpret_cast<typename S::Compare>(s.kernel.f)(in(0), s.in[0].step, in(1), s.in[1].step,
+                                                               reinterpret_cast<bool*>(at[2]), n);
     case EntryKernel::Kind::Select:
-      return reinterpret_cast<typename S::Select>(kernel.f)(reinterpret_cast<const bool*>(at[0]), step[0],
-                                                            in(1), step[1], in(2), step[2],
-                                                            reinterpret_cast<T*>(at[3]), n);
+      return reinterpret_cast<typename S::Select>(s.kernel.f)(reinterpret_cast<const bool*>(at[0]),
+                                                              s.in[0].step, in(1), s.in[1].step, in(2),
+                                                              s.in[2].step, reinterpret_cast<T*>(at[3]), n);
     case EntryKernel::Kind::Ternary:
-      return reinterpret_cast<typename S::Ternary>(kernel.f)(in(0), step[0], in(1), step[1], in(2), step[2],
-                                                             reinterpret_cast<T*>(at[3]), n);
+      return reinterpret_cast<typename S::Ternary>(s.kernel.f)(
+          in(0), s.in[0].step, in(1), s.in[1].step, in(2), s.in[2].step, reinterpret_cast<T*>(at[3]), n);
     case EntryKernel::Kind::None:
       break;
   }
 }
-
-}  // namespace
 
 // Rows of a result: all its axes but the last, the first of them apart where there are several.
 std::optional<Chain::Geometry> Chain::geometry(const Place& out) {
@@ -77,7 +77,8 @@ bool Chain::takes(std::span<const Place* const> in, const Place& out) {
 bool Chain::add(const EntryKernel& kernel, DType dtype, std::span<const Place* const> in, const Place& out) {
   const std::optional<Geometry> g = geometry(out);
   if (!g || in.size() > 3 || (!empty() && !(*g == geometry_))) return false;
-  Step s{kernel, dtype, {}, {}, static_cast<int>(in.size()), false};
+  Step s{kernel, dtype == kFloat32 ? &call<float> : &call<double>, {}, {}, static_cast<int>(in.size()),
+         false};
   s.out = *operand(out, *g);
   for (size_t i = 0; i < in.size(); ++i) {
     const auto o = operand(*in[i], *g);
@@ -113,15 +114,6 @@ bool Chain::add(const EntryKernel& kernel, DType dtype, std::span<const Place* c
   return true;
 }
 
-void Chain::call(const Step& s, char* const* at, int64_t n) {
-  int64_t step[3];
-  for (int i = 0; i < s.count; ++i) step[i] = s.in[i].step;
-  if (s.dtype == kFloat32)
-    call_typed<float>(s.kernel, at, step, n);
-  else
-    call_typed<double>(s.kernel, at, step, n);
-}
-
 void Chain::run(char* const* bases) const {
   const Geometry& g = geometry_;
   if (g.run == 0) return;
@@ -142,11 +134,11 @@ void Chain::run(char* const* bases) const {
         };
         if (s.whole) {
           point(begin);
-          call(s, at, (end - begin) * g.run);
+          s.call(s, at, (end - begin) * g.run);
         } else {
           for (int64_t row = begin; row < end; ++row) {
             point(row);
-            call(s, at, g.run);
+            s.call(s, at, g.run);
           }
         }
       }

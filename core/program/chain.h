@@ -35,7 +35,7 @@ class Chain {
   };
   struct Step {
     EntryKernel kernel;
-    DType dtype;
+    void (*call)(const Step&, char* const* at, int64_t n) = nullptr;  // the kernel, by its type
     Operand in[3], out;
     int count = 0;
     bool whole = false;  // rows follow each other in all operands: a block is one run
@@ -46,6 +46,7 @@ class Chain {
   };
   static std::optional<Geometry> geometry(const Place& out);
   static std::optional<Operand> operand(const Place& p, const Geometry& g);
+  template <class T>
   static void call(const Step& s, char* const* at, int64_t n);
 
   Geometry geometry_;

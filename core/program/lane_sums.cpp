@@ -1,17 +1,11 @@
 #include "core/program/lane_sums.h"
 
-#include "core/cpu/lane_gemm.h"
-
 namespace hesse {
 
 void add_lane_sums(const View& v, const View& acc) {
   const size_t lane_axis = v.shape.size() - 1;
   visit_dtype(v.dtype, [&](auto tag) {
     using T = typename decltype(tag)::type;
-    if constexpr (std::is_same_v<T, float> || std::is_same_v<T, double>)
-      if (is_contiguous(v.shape, v.strides))
-        return cpu::lane_kernels<T>().row_sums(num_elements(acc.shape), v.shape[lane_axis], v.as<const T>(),
-                                               acc.as<T>());
     if constexpr (std::is_same_v<T, Key>) {
       throw TypeError("map: keys cannot be summed over examples");
     } else {
@@ -41,21 +35,6 @@ void add_lane_sums(const View& v, const View& acc) {
       }
     }
   });
-}
-
-void add_outer_products(std::span<const std::pair<View, View>> terms, const View& acc) {
-  const auto run = [&]<class T>(TypeTag<T>) {
-    std::vector<cpu::OuterTerm<T>> all;
-    for (const std::pair<View, View>& t : terms)
-      all.push_back({t.first.as<const T>(), t.first.strides[0], t.second.as<const T>(), t.second.strides[0]});
-    const Shape& a = terms[0].first.shape;
-    cpu::lane_kernels<T>().outer_accumulate(a[0], terms[0].second.shape[0], a[1], all.data(),
-                                            static_cast<int64_t>(all.size()), acc.as<T>(), acc.shape[1]);
-  };
-  if (acc.dtype == kFloat32)
-    run(TypeTag<float>{});
-  else
-    run(TypeTag<double>{});
 }
 
 }  // namespace hesse

@@ -66,75 +66,103 @@ struct MapProgram::Layout {
   Tile tile;
 };
 
+/// What runs on a tile, the same for all its shapes.
+struct MapProgram::Plan {
+  Schedule schedule;
+  std::vector<int> outputs;       // by result; -1 where it is summed
+  int64_t bytes_per_example = 1;  // the memory of a tile is this times its lanes
+};
+
 MapProgram::MapProgram(const Graph& body, int64_t n, const std::vector<Access>& access,
                        const std::vector<Result>& results)
     : body_(body), n_(n), access_(access), results_(results) {
+  nests_ = !body.is_dynamic();
   for (const Access& a : access) nests_ = nests_ && a.kind != Access::Kind::Gather;
-  const auto [producer, uses] = producers_and_uses(body);
-  std::vector<bool> marked;
-  for (const Access& a : access) marked.push_back(a.kind != Access::Kind::Uniform);
-  const std::vector<bool> varies = body.depends_on(marked);
-  for (size_t k = 0; k < results.size(); ++k) {
-    nests_ = nests_ && results[k].kind != Result::Kind::SegmentSum;
-    if (results[k].kind != Result::Kind::Sum) continue;
-    TileSum s{body.outputs()[k], {}};
-    if (const auto outer = outer_sum(body, s.value, varies, producer, uses)) {
-      s.outer = outer->terms;
-      unformed_.insert(unformed_.end(), outer->unformed.begin(), outer->unformed.end());
-    }
-    sums_.push_back(s);
-    sum_results_.push_back(k);
-  }
-  nests_ = nests_ && !body.is_dynamic();
-  for (size_t k = 0; k < results.size(); ++k)
-    if (results[k].kind != Result::Kind::Sum) kept_.push_back(body.outputs()[k]);
+  for (const Result& r : results) nests_ = nests_ && r.kind != Result::Kind::SegmentSum;
   for (const Graph::Equation& e : body.equations())
     nests_ = nests_ && !e.op->has_effect() && (e.op->is_view() || e.op->has_lane_kernel());
+  for (size_t k = 0; k < results.size(); ++k)
+    if (results[k].kind == Result::Kind::Sum) sum_results_.push_back(k);
+}
+MapProgram::~MapProgram() = default;
+
+// Of the orders that are tried, the one whose tile needs the least memory: more lanes then fit the cache.
+const MapProgram::Plan& MapProgram::plan() const {
+  std::call_once(planned_, [this] {
+    const auto [producer, uses] = producers_and_uses(body_);
+    std::vector<bool> marked;
+    for (const Access& a : access_) marked.push_back(a.kind != Access::Kind::Uniform);
+    const std::vector<bool> varies = body_.depends_on(marked);
+    std::vector<int> kept, unformed, outputs;
+    std::vector<TileSum> sums;
+    for (size_t k = 0; k < results_.size(); ++k) {
+      const int v = body_.outputs()[k];
+      outputs.push_back(results_[k].kind == Result::Kind::Sum ? -1 : v);
+      if (outputs[k] >= 0) {
+        kept.push_back(v);
+        continue;
+      }
+      TileSum s{v, {}, body_.values()[at(v)]};
+      if (const auto outer = outer_sum(body_, v, varies, producer, uses)) {
+        s.value = -1;
+        s.outer = outer->terms;
+        unformed.insert(unformed.end(), outer->unformed.begin(), outer->unformed.end());
+      }
+      sums.push_back(std::move(s));
+    }
+    constexpr int64_t kProbe = 64;  // slots are multiples of 64 bytes
+    std::vector<std::optional<Strides>> outside(access_.size());
+    for (size_t i = 0; i < access_.size(); ++i)
+      if (is_uniform(i)) outside[i] = Strides(body_.input_aval(static_cast<int>(i)).shape.size() + 1, 0);
+    const auto plan_for = [&](Schedule s) {
+      const int64_t bytes = Tile(s, {kProbe}, outside, false).bytes() / kProbe;
+      return std::make_unique<const Plan>(Plan{std::move(s), outputs, std::max<int64_t>(bytes, 1)});
+    };
+    const Schedule recorded = as_recorded(body_, kept, unformed, std::move(sums));
+    plan_ = plan_for(with_recomputation(recorded));
+    auto other = plan_for(with_recomputation(by_levels(recorded)));
+    if (other->bytes_per_example <= plan_->bytes_per_example) plan_ = std::move(other);
+  });
+  return *plan_;
+}
+
+int64_t MapProgram::lanes() const {
+  int64_t out = kMaxLanes;
+  while (out > kMinLanes && out * plan().bytes_per_example > kTileBytes) out /= 2;
+  return std::min(out, std::max<int64_t>(n_, 1));
+}
+
+Tiling MapProgram::tiling() const {
+  if (body_.is_dynamic()) return {n_, 1, 0};
+  return {n_, lanes(), plan().bytes_per_example};
 }
 
 std::shared_ptr<const MapProgram::Layout> MapProgram::layout(
     const Dims& lanes, const std::vector<std::optional<Strides>>& outside, bool nested) const {
+  const Plan& p = plan();
   const std::lock_guard lock(mutex_);
   for (const auto& l : layouts_)
     if (l->lanes == lanes && l->outside == outside) return l;
-  std::vector<int> kept = kept_;
-  if (nested)
-    for (const TileSum& s : sums_) {
-      if (s.outer.empty()) kept.push_back(s.value);
-      for (const auto& [left, right] : s.outer) kept.insert(kept.end(), {left, right});
-    }
-  auto made = std::make_shared<const Layout>(Layout{
-      lanes, outside, Tile(body_, lanes, outside, kept, unformed_, nested ? std::vector<TileSum>{} : sums_)});
+  auto made =
+      std::make_shared<const Layout>(Layout{lanes, outside, Tile(p.schedule, lanes, outside, nested)});
   constexpr size_t kKept = 8;  // a map meets few shapes; strides of operands may vary without end
   if (layouts_.size() >= kKept) layouts_.erase(layouts_.begin());
   layouts_.push_back(made);
   return made;
 }
 
-int64_t MapProgram::bytes_per_example() const {
-  std::call_once(measured_, [this] {
-    constexpr int64_t kProbe = 64;  // slots are multiples of 64 bytes
-    std::vector<std::optional<Strides>> outside(access_.size());
-    for (size_t i = 0; i < access_.size(); ++i)
-      if (is_uniform(i)) outside[i] = Strides(body_.input_aval(static_cast<int>(i)).shape.size() + 1, 0);
-    bytes_ = std::max<int64_t>(Tile(body_, {kProbe}, outside, kept_, unformed_, sums_).bytes() / kProbe, 1);
-  });
-  return bytes_;
-}
-
 /// One call on data.
 struct MapProgram::Call {
   const MapProgram& map;
+  const Plan& plan;
   std::span<const Array> operands, indices;
   int64_t lanes = 1;
   std::shared_ptr<const Layout> whole, rest;
   Arrays outputs;
 
   Call(const MapProgram& m, std::span<const Array> x, std::span<const Array> i)
-      : map(m), operands(x), indices(i) {
-    lanes = kMaxLanes;
-    while (lanes > kMinLanes && lanes * map.bytes_per_example() > kTileBytes) lanes /= 2;
-    lanes = std::min(lanes, std::max<int64_t>(map.n_, 1));
+      : map(m), plan(m.plan()), operands(x), indices(i) {
+    lanes = map.lanes();
     whole = layout(lanes);
     rest = map.n_ % lanes ? layout(map.n_ % lanes) : whole;
     for (size_t k = 0; k < map.results_.size(); ++k) {
@@ -174,15 +202,14 @@ struct MapProgram::Call {
       // A narrower tile may need more: values that shared a slot may differ in size once rounded.
       const Ref<Buffer> arena = arena_for(std::max(whole->tile.bytes(), rest->tile.bytes()));
       Arrays acc;
-      for (const TileSum& s : map.sums_) {
-        const Aval& a = map.body_.values()[at(s.value)];
-        acc.push_back(Array::uninitialized(a.shape, a.dtype));
+      for (const TileSum& s : plan.schedule.sums) {
+        acc.push_back(Array::uninitialized(s.of.shape, s.of.dtype));
         cpu::set_zero(acc.back().view());
       }
+      std::vector<char*> bases = bases_of(static_cast<char*>(arena->data()), acc);
       for (int64_t t = group * per_group; t < std::min(tiles, (group + 1) * per_group); ++t) {
         const int64_t begin = t * lanes, width = std::min(lanes, map.n_ - begin);
-        run_tile(width == lanes ? whole->tile : rest->tile, begin, width, static_cast<char*>(arena->data()),
-                 acc);
+        run_tile(width == lanes ? whole->tile : rest->tile, begin, width, bases);
         auto& failure = failures[static_cast<size_t>(group)];
         if (scope.failed() && !failure)
           failure = std::make_unique<Failed>(scope, first_failing(begin, width));
@@ -226,22 +253,28 @@ struct MapProgram::Call {
     return begin;
   }
 
-  void run_tile(const Tile& tile, int64_t begin, int64_t width, char* arena, Arrays& acc) const {
+  // What a tile finds where: its arena, the operands, constants and accumulators.
+  std::vector<char*> bases_of(char* arena, const Arrays& acc) const {
     std::vector<char*> bases{arena};
-    for (size_t i = 0; i < operands.size(); ++i) {
-      const View x = operands[i].view();
-      bases.push_back(static_cast<char*>(x.data) + (in_place(i) ? begin * itemsize(x.dtype) : 0));
-    }
+    for (const Array& x : operands) bases.push_back(static_cast<char*>(x.view().data));
     for (const auto& [id, a] : map.body_.constants()) bases.push_back(static_cast<char*>(a.view().data));
-    for (size_t i = 0; i < operands.size(); ++i)
-      if (!map.is_uniform(i) && !in_place(i))
-        load(i, tile.view(static_cast<int>(i), bases.data()), begin, width);
     for (const Array& a : acc) bases.push_back(static_cast<char*>(a.view().data));
+    return bases;
+  }
+
+  void run_tile(const Tile& tile, int64_t begin, int64_t width, std::vector<char*>& bases) const {
+    for (size_t i = 0; i < operands.size(); ++i) {
+      if (map.is_uniform(i)) continue;
+      if (in_place(i))
+        bases[1 + i] = static_cast<char*>(operands[i].view().data) + begin * itemsize(operands[i].dtype());
+      else
+        load(i, tile.view(static_cast<int>(i), bases.data()), begin, width);
+    }
     tile.run(bases.data());
     for (size_t k = 0; k < outputs.size(); ++k) {
       if (!outputs[k].defined()) continue;
       const View dst = cpu::range(outputs[k].view(), 0, begin, width);
-      cpu::assign(tile.view(map.body_.outputs()[k], bases.data()), cpu::moved(dst, 0, dst.shape.size() - 1));
+      cpu::assign(tile.view(plan.outputs[k], bases.data()), cpu::moved(dst, 0, dst.shape.size() - 1));
     }
   }
 
@@ -256,8 +289,8 @@ struct MapProgram::Call {
 
   // Partial sums in the order of their groups.
   Arrays finish(const std::vector<Arrays>& partial) {
-    for (size_t s = 0; s < map.sums_.size(); ++s) {
-      const Aval& a = map.body_.values()[at(map.sums_[s].value)];
+    for (size_t s = 0; s < plan.schedule.sums.size(); ++s) {
+      const Aval& a = plan.schedule.sums[s].of;
       Array total = partial.empty() ? Array::uninitialized(a.shape, a.dtype) : partial[0][s];
       if (partial.empty()) cpu::set_zero(total.view());
       for (size_t k = 1; k < partial.size(); ++k) cpu::accumulate(partial[k][s].view(), total.view());
@@ -316,11 +349,12 @@ Arrays MapProgram::by_example(std::span<const Array> operands, std::span<const A
 void MapProgram::run_nested(std::span<const View> x, std::span<const View> out, int lane_axes) const {
   const auto outer = static_cast<size_t>(lane_axes);
   if (out.empty()) return;
+  const Plan& p = plan();
   Dims lanes;
   for (size_t d = out[0].shape.size() - outer; d < out[0].shape.size(); ++d) lanes.push_back(out[0].shape[d]);
   const int64_t outer_lanes = std::max<int64_t>(num_elements(lanes), 1);
   const int64_t piece =
-      std::clamp<int64_t>(kTileBytes / (bytes_per_example() * outer_lanes), 1, std::max<int64_t>(n_, 1));
+      std::clamp<int64_t>(kTileBytes / (p.bytes_per_example * outer_lanes), 1, std::max<int64_t>(n_, 1));
   for (size_t result : sum_results_) {
     const Array zero = zeros_of({out[result].shape, out[result].dtype});
     cpu::assign(zero.view(), out[result]);
@@ -350,8 +384,8 @@ void MapProgram::run_nested(std::span<const View> x, std::span<const View> out, 
     if (!arena || static_cast<int64_t>(arena->bytes()) < tile.bytes()) arena = arena_for(tile.bytes());
     bases[0] = static_cast<char*>(arena->data());
     tile.run(bases.data());
-    for (size_t i = 0; i < sums_.size(); ++i) {
-      const TileSum& s = sums_[i];
+    for (size_t i = 0; i < p.schedule.sums.size(); ++i) {
+      const TileSum& s = p.schedule.sums[i];
       const View& into = out[sum_results_[i]];
       for (const auto& [left, right] : s.outer) {
         // [m, 1, width, lanes...] and [1, n, width, lanes...]: a product over width
@@ -370,8 +404,7 @@ void MapProgram::run_nested(std::span<const View> x, std::span<const View> out, 
     for (size_t k = 0; k < results_.size(); ++k) {
       if (results_[k].kind != Result::Kind::Each) continue;
       const View dst = cpu::range(out[k], 0, begin, width);
-      cpu::assign(tile.view(body_.outputs()[k], bases.data()),
-                  cpu::moved(dst, 0, dst.shape.size() - outer - 1));
+      cpu::assign(tile.view(p.outputs[k], bases.data()), cpu::moved(dst, 0, dst.shape.size() - outer - 1));
     }
   }
 }

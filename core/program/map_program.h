@@ -3,6 +3,7 @@
 #include <mutex>
 
 #include "core/ops/control.h"
+#include "core/program/explain.h"
 #include "core/program/tile.h"
 
 namespace hesse {
@@ -16,7 +17,11 @@ class MapProgram {
  public:
   MapProgram(const Graph& body, int64_t n, const std::vector<Access>& access,
              const std::vector<Result>& results);
+  ~MapProgram();
   Arrays run(std::span<const Array> operands, std::span<const Array> indices) const;
+
+  /// How many examples run at a time, and the memory of each.
+  Tiling tiling() const;
 
   /// Whether it also runs inside a tile of an outer map: every equation has a lane kernel, nothing is
   /// gathered.
@@ -28,11 +33,12 @@ class MapProgram {
  private:
   struct Layout;
   struct Call;
+  struct Plan;
   // `nested`: sums are the caller's, their values are kept.
   std::shared_ptr<const Layout> layout(const Dims& lanes, const std::vector<std::optional<Strides>>& outside,
                                        bool nested) const;
-  // The memory of a tile is this times its lanes.
-  int64_t bytes_per_example() const;
+  const Plan& plan() const;  // made at the first call
+  int64_t lanes() const;     // of a tile
   bool is_each(size_t i) const { return access_[i].kind == Access::Kind::Each; }
   bool is_uniform(size_t i) const { return access_[i].kind == Access::Kind::Uniform; }
   Arrays by_example(std::span<const Array> operands, std::span<const Array> indices) const;
@@ -42,11 +48,9 @@ class MapProgram {
   const std::vector<Access>& access_;
   const std::vector<Result>& results_;
   bool nests_ = true;
-  std::vector<TileSum> sums_;         // by result that is summed
-  std::vector<size_t> sum_results_;   // which result that is
-  std::vector<int> kept_, unformed_;  // values that outlive a tile's equations, and that are left out
-  mutable std::once_flag measured_;
-  mutable int64_t bytes_ = 0;  // see bytes_per_example
+  std::vector<size_t> sum_results_;  // results that are summed
+  mutable std::once_flag planned_;
+  mutable std::unique_ptr<const Plan> plan_;
   mutable std::mutex mutex_;
   mutable std::vector<std::shared_ptr<const Layout>> layouts_;
 };

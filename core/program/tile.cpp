@@ -49,10 +49,17 @@ std::optional<View> alias_of(const Op& op, View x, int lane_axes) {
 
 }  // namespace
 
-Tile::Tile(const Graph& g, const Dims& lanes, const std::vector<std::optional<Strides>>& outside,
-           const std::vector<int>& kept, const std::vector<int>& unformed, const std::vector<TileSum>& sums)
-    : graph_(g), lanes_(lanes) {
-  select(unformed, sums);
+Tile::Tile(const Schedule& s, const Dims& lanes, const std::vector<std::optional<Strides>>& outside,
+           bool sums_outside)
+    : graph_(*s.graph), lanes_(lanes) {
+  std::vector<int> kept = graph_.outputs();
+  if (sums_outside)
+    for (const TileSum& sum : s.sums) {
+      if (sum.outer.empty()) kept.push_back(sum.value);
+      for (const auto& [left, right] : sum.outer) kept.insert(kept.end(), {left, right});
+    }
+  const std::vector<TileSum> none, &sums = sums_outside ? none : s.sums;
+  select(sums);
   const std::vector<int> owner = place_views(outside);
   fuse_products(kept);
   place_slots(outside, kept, owner);
@@ -60,7 +67,7 @@ Tile::Tile(const Graph& g, const Dims& lanes, const std::vector<std::optional<St
 }
 
 // The equations to run, and each sum after the last that makes what it adds.
-void Tile::select(const std::vector<int>& unformed, const std::vector<TileSum>& sums) {
+void Tile::select(const std::vector<TileSum>& sums) {
   std::vector<bool> known(graph_.values().size(), true), added(sums.size(), false);
   for (const Graph::Equation& eq : graph_.equations())
     for (int v : eq.out) known[at(v)] = false;
@@ -76,7 +83,6 @@ void Tile::select(const std::vector<int>& unformed, const std::vector<TileSum>& 
   };
   add_sums();
   for (const Graph::Equation& eq : graph_.equations()) {
-    if (std::find(unformed.begin(), unformed.end(), eq.out[0]) != unformed.end()) continue;
     const bool entries = !eq.in.empty() && eq.out.size() == 1;
     works_.push_back({&eq,
                       entries ? eq.op->entry_kernel(graph_.values()[at(eq.in.back())].dtype) : EntryKernel{},
@@ -93,7 +99,8 @@ void Tile::fuse_products(const std::vector<int>& kept) {
   std::vector<int> uses(values.size(), 0), maker(values.size(), -1);
   for (size_t w = 0; w < works_.size(); ++w) {
     for (int v : works_[w].in) ++uses[at(v)];
-    if (works_[w].kernel.role == Role::Multiply) maker[at(works_[w].out[0])] = static_cast<int>(w);
+    if (works_[w].kernel.role == Role::Multiply || works_[w].kernel.role == Role::Square)
+      maker[at(works_[w].out[0])] = static_cast<int>(w);
   }
   for (int v : kept) ++uses[at(v)];
   std::vector<bool> gone(works_.size(), false);
@@ -103,7 +110,7 @@ void Tile::fuse_products(const std::vector<int>& kept) {
     for (size_t i = 0; i < 2; ++i) {
       const int v = sum.in[i], other = sum.in[1 - i], m = maker[at(v)];
       if (m < 0 || uses[at(v)] != 1 || gone[at(m)]) continue;
-      const std::vector<int> in{works_[at(m)].in[0], works_[at(m)].in[1], other};
+      const std::vector<int> in{works_[at(m)].in.front(), works_[at(m)].in.back(), other};
       const Place* const operands[] = {&places_[at(in[0])], &places_[at(in[1])], &places_[at(other)]};
       if (!Chain::takes(operands, places_[at(sum.out[0])])) continue;
       visit_dtype(values[at(v)].dtype, [&](auto tag) {
@@ -205,11 +212,8 @@ void Tile::prepare(const std::vector<TileSum>& sums, size_t num_inputs) {
   for (const Work& work : works_) {
     if (work.aliased) continue;
     if (!work.equation) {
-      const TileSum& sum = sums[at(work.sum)];
-      const Aval& a = graph_.values()[at(sum.value)];
-      const View into{nullptr, a.dtype, a.shape, contiguous_strides(a.shape)};
       const size_t base = 1 + num_inputs + graph_.constants().size() + at(work.sum);
-      steps_.emplace_back(Accumulate{sum.value, sum.outer, into, static_cast<int>(base)});
+      steps_.emplace_back(accumulation(sums[at(work.sum)], base));
       continue;
     }
     const Graph::Equation& eq = *work.equation;
@@ -273,14 +277,51 @@ void Tile::run_product(const Product& p, char* const* bases) const {
     run(TypeTag<double>{});
 }
 
+Tile::Accumulate Tile::accumulation(const TileSum& sum, size_t base) const {
+  Accumulate out;
+  out.into = {nullptr, sum.of.dtype, sum.of.shape, contiguous_strides(sum.of.shape)};
+  out.base = static_cast<int>(base);
+  out.lanes = lanes_.back();
+  if (sum.outer.empty()) {
+    out.value = &places_[at(sum.value)];
+    out.packed = (sum.of.dtype == kFloat32 || sum.of.dtype == kFloat64) &&
+                 is_contiguous(out.value->view.shape, out.value->view.strides);
+  }
+  for (const auto& [left, right] : sum.outer) {
+    const Place &a = places_[at(left)], &b = places_[at(right)];
+    out.outer.push_back({{&a, a.view.shape[0], a.view.strides[0]}, {&b, b.view.shape[1], b.view.strides[1]}});
+  }
+  return out;
+}
+
 void Tile::accumulate(const Accumulate& sum, char* const* bases) const {
-  View into = sum.into;
-  into.data = bases[sum.base];
-  if (sum.outer.empty()) return add_lane_sums(view(sum.value, bases), into);
-  std::vector<std::pair<View, View>> terms;
-  for (const auto& [left, right] : sum.outer)
-    terms.emplace_back(cpu::at(view(left, bases), 1, 0), cpu::at(view(right, bases), 0, 0));
-  add_outer_products(terms, into);
+  const auto run = [&]<class T>(TypeTag<T>) {
+    const auto data = [&](const Place* p) { return reinterpret_cast<const T*>(bases[p->base] + p->offset); };
+    const auto& kernels = cpu::lane_kernels<T>();
+    T* const acc = reinterpret_cast<T*>(bases[sum.base]);
+    if (sum.value) return kernels.row_sums(num_elements(sum.into.shape), sum.lanes, data(sum.value), acc);
+    constexpr size_t kAtOnce = 16;
+    cpu::OuterTerm<T> terms[kAtOnce];
+    for (size_t begin = 0; begin < sum.outer.size(); begin += kAtOnce) {
+      const size_t n = std::min(kAtOnce, sum.outer.size() - begin);
+      for (size_t i = 0; i < n; ++i) {
+        const auto& [a, b] = sum.outer[begin + i];
+        terms[i] = {data(a.place), a.row, data(b.place), b.row};
+      }
+      kernels.outer_accumulate(sum.outer[0].first.count, sum.outer[0].second.count, sum.lanes, terms,
+                               static_cast<int64_t>(n), acc, sum.into.shape[1]);
+    }
+  };
+  if (sum.value && !sum.packed) {
+    View value = sum.value->view, into = sum.into;
+    value.data = bases[sum.value->base] + sum.value->offset;
+    into.data = bases[sum.base];
+    add_lane_sums(value, into);
+  } else if (sum.into.dtype == kFloat32) {
+    run(TypeTag<float>{});
+  } else {
+    run(TypeTag<double>{});
+  }
 }
 
 void Tile::run(char* const* bases) const {

@@ -2,16 +2,10 @@
 #include <variant>
 
 #include "core/cpu/lane_gemm.h"
-#include "core/graph.h"
 #include "core/program/chain.h"
+#include "core/program/schedule.h"
 
 namespace hesse {
-
-/// What a tile adds to an accumulator: the sum over lanes of a value, or of outer products.
-struct TileSum {
-  int value = -1;                          ///< of the graph; what it is the sum of
-  std::vector<std::pair<int, int>> outer;  ///< value = sum of left right^T, which is not formed
-};
 
 /// A graph laid out for one tile of examples: every value is [features..., lanes...], the innermost lane
 /// axis contiguous. Results of equations lie in one block of memory (an arena) in slots that are reused when
@@ -20,12 +14,13 @@ struct TileSum {
 /// own kernel. Immutable: any number of threads run it, each with its own memory.
 class Tile {
  public:
-  /// Lays out `g` for tiles of shape `lanes`. outside[i]: strides of input i and its lanes where it is read
-  /// in place; nullopt where it has a slot that is filled for every tile. `kept` values outlive all
-  /// equations. `sums` are added to their accumulators as soon as their values are known; those are bases
-  /// behind the inputs and constants. Equations of `unformed` values are left out.
-  Tile(const Graph& g, const Dims& lanes, const std::vector<std::optional<Strides>>& outside,
-       const std::vector<int>& kept, const std::vector<int>& unformed, const std::vector<TileSum>& sums);
+  /// Lays out a schedule, which must outlive the tile, for tiles of shape `lanes`. outside[i]: strides of
+  /// input i and its lanes where it is read in place; nullopt where it has a slot that is filled for every
+  /// tile. What the schedule's graph gives out outlives all equations. Sums are added to their accumulators
+  /// as soon as their values are known; those are bases behind the inputs and constants. `sums_outside`: sums
+  /// are not added, but what they read is kept.
+  Tile(const Schedule& s, const Dims& lanes, const std::vector<std::optional<Strides>>& outside,
+       bool sums_outside);
 
   /// The memory it needs.
   int64_t bytes() const { return bytes_; }
@@ -49,11 +44,18 @@ class Tile {
     int sum = -1;
     bool aliased = false;  // its result is a view of its operand's memory
   };
+  /// into += the sum over lanes of a value, or of the outer products of rows of vectors.
   struct Accumulate {
-    int value;  // where there are no outer products
-    std::vector<std::pair<int, int>> outer;
+    struct Vectors {
+      const Place* place;
+      int64_t count, row;
+    };
+    const Place* value = nullptr;  // null where they are outer products
+    std::vector<std::pair<Vectors, Vectors>> outer;
     View into;  // without its data
-    int base;
+    int base = 0;
+    int64_t lanes = 0;
+    bool packed = false;  // floats, one row of lanes after the other
   };
   /// out[m, n] = a[m, k] x[k, n] on one axis of lanes, of float or double.
   struct Product {
@@ -65,7 +67,7 @@ class Tile {
   };
   using Step = std::variant<Chain, Product, Accumulate, const Graph::Equation*>;
 
-  void select(const std::vector<int>& unformed, const std::vector<TileSum>& sums);
+  void select(const std::vector<TileSum>& sums);
   std::vector<int> place_views(const std::vector<std::optional<Strides>>& outside);
   void fuse_products(const std::vector<int>& kept);
   void place_slots(const std::vector<std::optional<Strides>>& outside, const std::vector<int>& kept,
@@ -74,6 +76,7 @@ class Tile {
   std::optional<Product> product(const Graph::Equation& eq) const;
   void run_product(const Product& p, char* const* bases) const;
   void accumulate(const Accumulate& sum, char* const* bases) const;
+  Accumulate accumulation(const TileSum& sum, size_t base) const;
   void run_equation(const Graph::Equation& eq, char* const* bases) const;
   void lane_by_lane(const Graph::Equation& eq, char* const* bases) const;
 
