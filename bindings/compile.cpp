@@ -1,3 +1,5 @@
+#include <algorithm>
+#include <set>
 #include <unordered_map>
 
 #include "bindings/bindings.h"
@@ -76,8 +78,63 @@ struct Program {
   }
 };
 
-struct Programs {
-  std::unordered_map<Signature, std::shared_ptr<const Program>, HashOf> known;
+/// Programs by signature. Beyond `most`, the one that was used longest ago goes.
+class Programs {
+ public:
+  explicit Programs(size_t most) : most_(most) {}
+  std::shared_ptr<const Program> find(const Signature& s) {
+    const auto found = known_.find(s);
+    if (found == known_.end()) return nullptr;
+    found->second.used = ++clock_;
+    return found->second.program;
+  }
+  void add(const Signature& s, std::shared_ptr<const Program> program) {
+    known_.insert_or_assign(s, Entry{std::move(program), ++clock_});
+    last_ = s;
+    if (known_.size() <= most_) return;
+    known_.erase(std::min_element(known_.begin(), known_.end(), [](const auto& a, const auto& b) {
+      return a.second.used < b.second.used;
+    }));
+  }
+  void clear() { known_.clear(); }
+  size_t distinct() const {
+    std::set<const Program*> programs;
+    for (const auto& [signature, entry] : known_) programs.insert(entry.program.get());
+    return programs.size();
+  }
+  /// What is not as at the last recording.
+  std::string difference(const Signature& s) const {
+    if (!last_) return "nothing was recorded before";
+    if (!(s.args == last_->args))
+      return "the structure of the arguments, or a value that is not an array, changed";
+    if (!(s.captured == last_->captured)) return "what the function captured changed";
+    if (!(s.fixed.is(last_->fixed) || s.fixed.equal(last_->fixed))) return "a static argument changed";
+    if (s.dtype != last_->dtype) return "the default dtype changed";
+    const std::vector<std::string> paths = s.args.paths();
+    for (size_t i = 0; i < s.avals.size(); ++i) {
+      const Aval &now = s.avals[i], &was = last_->avals[i];
+      if (now == was && s.weak[i] == last_->weak[i]) continue;
+      // The tree is (args, kwargs).
+      const std::string what = i >= paths.size() ? "a captured array"
+                                                 : concat(paths[i].starts_with("[0]") ? "args" : "kwargs",
+                                                          std::string_view(paths[i]).substr(3));
+      if (now == was)
+        return concat(what,
+                      s.weak[i] ? " is a Python number, was an array" : " is an array, was a Python number");
+      return concat(what, " is ", describe(now.shape, now.dtype), ", was ", describe(was.shape, was.dtype));
+    }
+    return "it was recorded before and forgotten since";
+  }
+
+ private:
+  struct Entry {
+    std::shared_ptr<const Program> program;
+    uint64_t used = 0;
+  };
+  std::unordered_map<Signature, Entry, HashOf> known_;
+  std::optional<Signature> last_;
+  size_t most_;
+  uint64_t clock_ = 0;
 };
 
 }  // namespace
@@ -109,38 +166,34 @@ void init_compile(py::module_& m) {
       "f"_a, "call"_a, "structure"_a, py::pos_only(),
       "Records f; structure() is asked for that of its output afterwards.");
   py::class_<Programs>(m, "_Programs")
-      .def(py::init<>())
+      .def(py::init<size_t>(), "most"_a, py::pos_only())
       .def(
           "run",
-          [](const Programs& p, py::handle args, py::handle captured, py::handle fixed) -> py::object {
+          [](Programs& p, py::handle args, py::handle captured, py::handle fixed) -> py::object {
             const Call call(args, captured, fixed);
-            const auto found = p.known.find(call.signature);
-            if (found == p.known.end()) return py::ellipsis();
-            const auto program = found->second;  // kept while it runs: another thread may clear the table
-            return (*program)(call.arrays);
+            const auto program =
+                p.find(call.signature);  // kept while it runs: another thread may clear the table
+            return program ? (*program)(call.arrays) : py::ellipsis();
           },
           "args"_a, "captured"_a, "fixed"_a, py::pos_only(),
           "The result, or ... when there is no program for this call.")
       .def(
           "find",
-          [](const Programs& p, const Call& call) -> std::shared_ptr<Program> {
-            const auto found = p.known.find(call.signature);
-            return found == p.known.end() ? nullptr : std::const_pointer_cast<Program>(found->second);
+          [](Programs& p, const Call& call) {
+            return std::const_pointer_cast<Program>(p.find(call.signature));
           },
           "call"_a, py::pos_only())
       .def(
           "add",
           [](Programs& p, const Call& call, const std::shared_ptr<Program>& program) {
-            p.known.insert_or_assign(call.signature, program);
+            p.add(call.signature, program);
           },
           "call"_a, "program"_a, py::pos_only())
-      .def("clear", [](Programs& p) { p.known.clear(); })
-      .def("__len__", [](const Programs& p) {
-        std::vector<const Program*> distinct;
-        for (const auto& [signature, program] : p.known) distinct.push_back(program.get());
-        std::sort(distinct.begin(), distinct.end());
-        return std::unique(distinct.begin(), distinct.end()) - distinct.begin();
-      });
+      .def(
+          "difference", [](const Programs& p, const Call& call) { return p.difference(call.signature); },
+          "call"_a, py::pos_only(), "In what the call differs from the one recorded last.")
+      .def("clear", &Programs::clear)
+      .def("__len__", &Programs::distinct);
 }
 
 }  // namespace hesse::python

@@ -11,7 +11,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from . import _hesse
-from ._compile import compile, make_graph
+from ._compile import RecompilationWarning, compile, make_graph
 from ._control import ShapeDtype, callback, cond, fori_loop, map, scan, switch, while_loop
 from ._custom import custom_jvp, custom_vjp
 from ._derivatives import grad, jvp, linear_transpose, linearise, linearize, value_and_grad, vjp
@@ -305,7 +305,7 @@ def __dir__() -> list[str]:
 # fmt: off
 __all__ = [  # noqa: RUF022
     "ArgumentError", "ArgumentTypeError", "Array", "DType", "Error", "FileError", "FileMissingError", "FormatError",
-    "Graph", "NumericalError", "OutOfRangeError", "ShapeDtype", "TraceError", "TreeDef",
+    "Graph", "NumericalError", "OutOfRangeError", "RecompilationWarning", "ShapeDtype", "TraceError", "TreeDef",
     "__array_api_version__", "__array_namespace_info__", "__version__", "abs", "absolute", "acos",
     "acosh", "add", "all", "allclose", "angle", "any", "arange", "arccos", "arccosh", "arcsin", "arcsinh",
     "arctan", "arctan2", "arctanh", "argmax", "argmin", "argsort", "array", "array_equal", "asarray",

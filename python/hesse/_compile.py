@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import types
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -11,7 +12,14 @@ from . import _hesse
 from ._flat import check_callable, name_of
 from ._hesse import Graph, TreeDef, _flatten_arrays, tree_flatten
 
-__all__ = ["compile", "make_graph"]
+__all__ = ["RecompilationWarning", "compile", "make_graph"]
+
+
+class RecompilationWarning(UserWarning):
+    """A compiled function is recorded again and again: its arguments change their shapes, dtypes or structure."""
+
+
+_WARN_AT = 8  # versions; then at every doubling
 
 
 class _Closure(NamedTuple):
@@ -79,13 +87,19 @@ class CompiledFunction:
     """A function that is recorded when first called with certain shapes, and then run from the record."""
 
     def __init__(
-        self, fun: Callable[..., Any], static_argnums: Sequence[int], static_argnames: Sequence[str]
+        self,
+        fun: Callable[..., Any],
+        static_argnums: Sequence[int],
+        static_argnames: Sequence[str],
+        maxsize: int,
     ) -> None:
         functools.update_wrapper(self, fun, updated=())
         self._fun = fun
         self._static_argnums = frozenset(static_argnums)
         self._static_argnames = frozenset(static_argnames)
-        self._programs = _hesse._Programs()
+        self._maxsize = maxsize
+        self._programs = _hesse._Programs(maxsize)
+        self._recorded, self._warn_at = 0, _WARN_AT
         self._plain = isinstance(fun, types.FunctionType) and fun.__closure__ is None
 
     def __get__(self, instance: Any, owner: type | None = None) -> Any:
@@ -95,7 +109,7 @@ class CompiledFunction:
         return (self._fun,)
 
     def __hesse_with_parts__(self, fun: Callable[..., Any]) -> CompiledFunction:
-        return CompiledFunction(fun, tuple(self._static_argnums), tuple(self._static_argnames))
+        return CompiledFunction(fun, tuple(self._static_argnums), tuple(self._static_argnames), self._maxsize)
 
     def _static(
         self, args: tuple[Any, ...], kwargs: dict[str, Any]
@@ -143,6 +157,7 @@ class CompiledFunction:
         call = _hesse._Call((rest, named), captured, static)
         program = self._programs.find(call)
         if program is None:
+            self._count(call)
             program = self._record(call, captured, static)
             # Live values that were not passed belong to this call alone. Recording may have changed what the
             # closure holds (a counter): the program is right for that too.
@@ -151,6 +166,20 @@ class CompiledFunction:
                 if not self._plain:
                     self._programs.add(_hesse._Call((rest, named), _open(self._fun), static), program)
         return program, call
+
+    def _count(self, call: _hesse._Call) -> None:
+        """Counts recordings, and says when there are many, and why."""
+        self._recorded += 1
+        if self._recorded < self._warn_at:
+            return
+        self._warn_at *= 2
+        warnings.warn(
+            f"compile: {name_of(self._fun)} has been recorded {self._recorded} times, now because "
+            f"{self._programs.difference(call)}. Recording costs as much as many calls: pad arrays to a few "
+            "shapes, pass numbers as arrays, and make static only what takes few values",
+            RecompilationWarning,
+            stacklevel=4,
+        )
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         static, rest, named = self._static(args, kwargs)
@@ -176,6 +205,8 @@ class CompiledFunction:
             f"{name_of(self._fun)}: {program.count()} equations in {program.count('map')} map(s), recorded as "
             f"{graph.count()} in {graph.count('map')}, {self.cache_size} version(s)"
         ]
+        for examples, lanes, size in program.tilings:
+            lines.append(f"map over {examples} examples: tiles of {lanes}, {size} bytes an example")
         if constants:
             lines.append("constants, by reference: " + ", ".join(constants))
         return "\n".join([*lines, str(program)])
@@ -195,6 +226,7 @@ def compile(
     *,
     static_argnums: int | Sequence[int] = (),
     static_argnames: str | Sequence[str] = (),
+    maxsize: int = 64,
 ) -> Any:
     """A function that is recorded once per shapes of its arguments and then runs without Python.
 
@@ -205,6 +237,18 @@ def compile(
         `cond` and static arguments.
     static_argnums, static_argnames : optional
         Arguments that are not arrays but choices (a number of layers, a flag): one record per value.
+    maxsize : int, optional
+        How many versions are kept; beyond it the one that was used longest ago is forgotten.
+
+    Raises
+    ------
+    ValueError
+        If maxsize is less than 1.
+
+    Warns
+    -----
+    RecompilationWarning
+        When a function is recorded for the 8th time, and at every doubling: what changed, and what to do.
 
     Notes
     -----
@@ -225,10 +269,12 @@ def compile(
     """
     nums = (static_argnums,) if isinstance(static_argnums, int) else tuple(static_argnums)
     names = (static_argnames,) if isinstance(static_argnames, str) else tuple(static_argnames)
+    if maxsize < 1:
+        raise _hesse.ArgumentError(f"compile: maxsize is {maxsize}; keep at least one version")
     if fun is None:
-        return lambda f: compile(f, static_argnums=nums, static_argnames=names)
+        return lambda f: compile(f, static_argnums=nums, static_argnames=names, maxsize=maxsize)
     check_callable(fun, "compile")
-    return CompiledFunction(fun, nums, names)
+    return CompiledFunction(fun, nums, names, maxsize)
 
 
 def make_graph(fun: Callable[..., Any], *args: Any) -> Graph:
