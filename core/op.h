@@ -55,6 +55,8 @@ class Op : public RefCounted<Op> {
   /// As eval, where an operand that nobody else holds (Array::is_sole_owner) may be overwritten: what
   /// programs call. Takes what it wants of x.
   virtual Arrays eval_owned(Arrays& x) const { return eval(x); }
+  /// Whether eval_owned writes into its first operand where it can: programs leave that operand where it is.
+  virtual bool may_overwrite() const { return false; }
   /// The plain kernel on strided operands, and the specification. `out` is row-major over its shape. On a
   /// tile every operand and output has `lane_axes` further, innermost axes; an operand's lane stride is 0
   /// where it is uniform. Called with lane_axes > 0 only if `has_lane_kernel()`. Never throws on data: writes

@@ -4,6 +4,7 @@
 #include "core/ops.h"
 #include "core/ops/control.h"
 #include "core/ops/control_graph.h"
+#include "core/program/block.h"
 #include "core/program/fuse.h"
 
 namespace hesse {
@@ -30,7 +31,7 @@ class CallOp final : public Op {
     return eval_owned(in);
   }
   Arrays eval_owned(Arrays& x) const override {
-    std::call_once(prepared_, [this] { program_ = fused(body_); });
+    std::call_once(prepared_, [this] { program_ = blocked(fused(body_)); });
     return program_->run_owned(std::move(x));
   }
   MaybeArrays jvp(std::span<const Array> x, std::span<const Array> y,

@@ -56,6 +56,7 @@ class UpdateRows final : public Linear {
                        ": keys cannot be added");
     return {x[0]};
   }
+  bool may_overwrite() const override { return true; }
   Arrays eval_owned(Arrays& x) const override {
     return in_place_or_copied(*this, x, [this](const View& out, const View& index, const View& rows) {
       update(out, index, rows, 0);
@@ -112,6 +113,7 @@ class ExtremeRows final : public General {
                        " values have no order");
     return {x[0]};
   }
+  bool may_overwrite() const override { return true; }
   Arrays eval_owned(Arrays& x) const override {
     return in_place_or_copied(*this, x, [this](const View& out, const View& index, const View& rows) {
       update(out, index, rows, 0);

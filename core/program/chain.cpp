@@ -39,9 +39,9 @@ void Chain::call(const Step& s, char* const* at, int64_t n) {
 // Rows of a result: all its axes but the last, the first of them apart where there are several.
 std::optional<Chain::Geometry> Chain::geometry(const Place& out) {
   const Shape& shape = out.view.shape;
-  if (out.base != 0 || shape.empty() || !is_contiguous(shape, out.view.strides)) return std::nullopt;
+  if (!is_contiguous(shape, out.view.strides)) return std::nullopt;
   Geometry g;
-  g.run = shape.back();
+  if (!shape.empty()) g.run = shape.back();
   if (shape.size() >= 2) g.rows[1] = shape[shape.size() - 2];
   for (size_t d = 0; d + 2 < shape.size(); ++d) g.rows[0] *= shape[d];
   return g;
@@ -91,7 +91,7 @@ bool Chain::add(const EntryKernel& kernel, DType dtype, std::span<const Place* c
       return o.offset + o.rows[0] * (g->rows[0] - 1) + o.rows[1] * (g->rows[1] - 1) +
              (o.step * (g->run - 1) + 1) * o.item;
     };
-    return a.base == 0 && b.base == 0 && a.offset < end(b) && b.offset < end(a);
+    return a.base == b.base && a.offset < end(b) && b.offset < end(a);
   };
   const auto clash = [&](const Operand& a, const Operand& b) { return overlaps(a, b) && !(a == b); };
   for (const Step& before : steps_) {

@@ -115,7 +115,7 @@ const MapProgram::Plan& MapProgram::plan() const {
     for (size_t i = 0; i < access_.size(); ++i)
       if (is_uniform(i)) outside[i] = Strides(body_.input_aval(static_cast<int>(i)).shape.size() + 1, 0);
     const auto plan_for = [&](Schedule s) {
-      const int64_t bytes = Tile(s, {kProbe}, outside, false).bytes() / kProbe;
+      const int64_t bytes = Tile(s, {kProbe}, outside, Tile::Results::Sums).bytes() / kProbe;
       return std::make_unique<const Plan>(Plan{std::move(s), outputs, std::max<int64_t>(bytes, 1)});
     };
     const Schedule recorded = as_recorded(body_, kept, unformed, std::move(sums));
@@ -143,8 +143,8 @@ std::shared_ptr<const MapProgram::Layout> MapProgram::layout(
   const std::lock_guard lock(mutex_);
   for (const auto& l : layouts_)
     if (l->lanes == lanes && l->outside == outside) return l;
-  auto made =
-      std::make_shared<const Layout>(Layout{lanes, outside, Tile(p.schedule, lanes, outside, nested)});
+  auto made = std::make_shared<const Layout>(Layout{
+      lanes, outside, Tile(p.schedule, lanes, outside, nested ? Tile::Results::Kept : Tile::Results::Sums)});
   constexpr size_t kKept = 8;  // a map meets few shapes; strides of operands may vary without end
   if (layouts_.size() >= kKept) layouts_.erase(layouts_.begin());
   layouts_.push_back(made);

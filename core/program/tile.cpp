@@ -50,17 +50,17 @@ std::optional<View> alias_of(const Op& op, View x, int lane_axes) {
 }  // namespace
 
 Tile::Tile(const Schedule& s, const Dims& lanes, const std::vector<std::optional<Strides>>& outside,
-           bool sums_outside)
+           Results results)
     : graph_(*s.graph), lanes_(lanes) {
   std::vector<int> kept = graph_.outputs();
-  if (sums_outside)
+  if (results == Results::Kept)
     for (const TileSum& sum : s.sums) {
       if (sum.outer.empty()) kept.push_back(sum.value);
       for (const auto& [left, right] : sum.outer) kept.insert(kept.end(), {left, right});
     }
-  const std::vector<TileSum> none, &sums = sums_outside ? none : s.sums;
+  const std::vector<TileSum> none, &sums = results == Results::Sums ? s.sums : none;
   select(sums);
-  const std::vector<int> owner = place_views(outside);
+  const std::vector<int> owner = place_views(outside, results);
   fuse_products(kept);
   place_slots(outside, kept, owner);
   prepare(sums, outside.size());
@@ -135,7 +135,7 @@ void Tile::fuse_products(const std::vector<int>& kept) {
 }
 
 // Strides, and what lies outside or is a view; slots come after.
-std::vector<int> Tile::place_views(const std::vector<std::optional<Strides>>& outside) {
+std::vector<int> Tile::place_views(const std::vector<std::optional<Strides>>& outside, Results results) {
   const auto& values = graph_.values();
   places_.resize(values.size());
   std::vector<int> owner(values.size());  // the value whose slot it lies in
@@ -156,6 +156,18 @@ std::vector<int> Tile::place_views(const std::vector<std::optional<Strides>>& ou
     for (size_t d = 0; d < lanes_.size(); ++d) strides.push_back(0);
     places_[at(id)].view.strides = strides;
     places_[at(id)].base = static_cast<int>(outside.size() + c) + 1;
+  }
+  if (results == Results::Outside) {  // views follow where their operands lie
+    std::vector<bool> computed(values.size(), false);
+    for (const Work& work : works_)
+      for (int v : work.out) computed[at(v)] = !work.equation->op->is_view();
+    for (size_t k = 0; k < graph_.outputs().size(); ++k) {
+      const int v = graph_.outputs()[k];
+      if (computed[at(v)] && places_[at(v)].base == 0)
+        places_[at(v)].base = static_cast<int>(1 + outside.size() + graph_.constants().size() + k);
+      else
+        to_copy_.push_back(k);
+    }
   }
   for (Work& work : works_) {
     if (!work.equation) continue;
@@ -194,7 +206,7 @@ void Tile::place_slots(const std::vector<std::optional<Strides>>& outside, const
     const Work& work = works_[w];
     std::vector<int> dead(work.in);
     for (int v : work.out) {
-      if (!work.aliased) slot[at(v)] = slots.take(size(v));
+      if (!work.aliased && places_[at(v)].base == 0) slot[at(v)] = slots.take(size(v));
       dead.push_back(v);
     }
     for (int& v : dead) v = owner[at(v)];
@@ -281,7 +293,7 @@ Tile::Accumulate Tile::accumulation(const TileSum& sum, size_t base) const {
   Accumulate out;
   out.into = {nullptr, sum.of.dtype, sum.of.shape, contiguous_strides(sum.of.shape)};
   out.base = static_cast<int>(base);
-  out.lanes = lanes_.back();
+  out.lanes = lanes_.empty() ? 1 : lanes_.back();
   if (sum.outer.empty()) {
     out.value = &places_[at(sum.value)];
     out.packed = (sum.of.dtype == kFloat32 || sum.of.dtype == kFloat64) &&

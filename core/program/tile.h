@@ -14,13 +14,17 @@ namespace hesse {
 /// own kernel. Immutable: any number of threads run it, each with its own memory.
 class Tile {
  public:
+  /// Where results go. Sums: they are added to their accumulators as soon as their values are known; those
+  /// are bases behind the inputs and constants. Kept: sums are not added, but what they read outlives all
+  /// equations. Outside: there are no sums, and outputs are written to memory of their own, row-major, whose
+  /// beginnings are the bases behind the inputs and constants.
+  enum class Results { Sums, Kept, Outside };
+
   /// Lays out a schedule, which must outlive the tile, for tiles of shape `lanes`. outside[i]: strides of
   /// input i and its lanes where it is read in place; nullopt where it has a slot that is filled for every
-  /// tile. What the schedule's graph gives out outlives all equations. Sums are added to their accumulators
-  /// as soon as their values are known; those are bases behind the inputs and constants. `sums_outside`: sums
-  /// are not added, but what they read is kept.
+  /// tile. What the schedule's graph gives out outlives all equations.
   Tile(const Schedule& s, const Dims& lanes, const std::vector<std::optional<Strides>>& outside,
-       bool sums_outside);
+       Results results);
 
   /// The memory it needs.
   int64_t bytes() const { return bytes_; }
@@ -31,6 +35,9 @@ class Tile {
     out.data = bases[p.base] + p.offset;
     return out;
   }
+  /// Of the outputs that are wanted outside, those that lie elsewhere: views of others, inputs, repeated
+  /// ones.
+  const std::vector<size_t>& outputs_to_copy() const { return to_copy_; }
   /// Runs all equations.
   void run(char* const* bases) const;
 
@@ -68,7 +75,7 @@ class Tile {
   using Step = std::variant<Chain, Product, Accumulate, const Graph::Equation*>;
 
   void select(const std::vector<TileSum>& sums);
-  std::vector<int> place_views(const std::vector<std::optional<Strides>>& outside);
+  std::vector<int> place_views(const std::vector<std::optional<Strides>>& outside, Results results);
   void fuse_products(const std::vector<int>& kept);
   void place_slots(const std::vector<std::optional<Strides>>& outside, const std::vector<int>& kept,
                    const std::vector<int>& owner);
@@ -85,6 +92,7 @@ class Tile {
   std::vector<Place> places_;  // by value
   std::vector<Work> works_;
   std::vector<Step> steps_;
+  std::vector<size_t> to_copy_;
   int64_t bytes_ = 0;
 };
 

@@ -1,0 +1,201 @@
+#include "core/program/block.h"
+
+#include <algorithm>
+#include <map>
+#include <mutex>
+#include <set>
+
+#include "core/cpu/assign.h"
+#include "core/debug.h"
+#include "core/program/tile.h"
+
+namespace hesse {
+namespace {
+
+size_t at(int v) { return static_cast<size_t>(v); }
+
+// Entries of the largest array in a block: larger ones are worth a call of their own, on all cores.
+constexpr int64_t kMostEntries = 16384;  // of an equation that works entry by entry, or makes a view
+constexpr int64_t kMostOthers = 4096;    // of others: a product of matrices costs more than its entries
+
+/// Runs a graph as one tile without lanes. Only within programs: it is never differentiated.
+class BlockOp final : public Op {
+ public:
+  explicit BlockOp(Ref<const Graph> body)
+      : body_(std::move(body)),
+        schedule_(with_recomputation(by_levels(as_recorded(*body_, body_->outputs(), {}, {})))) {}
+  std::string_view name() const override { return "block"; }
+  Params params() const override { return {{"body", body_}}; }
+  Avals infer(std::span<const Aval>) const override { return body_->output_avals(); }
+  Arrays eval(std::span<const Array> x) const override {
+    if (debug_nans()) return body_->run(x);
+    const std::shared_ptr<const Layout> layout = layout_for(x);
+    const Tile& tile = layout->tile;
+    const Ref<Buffer> arena = Buffer::allocate(static_cast<size_t>(std::max<int64_t>(tile.bytes(), 64)));
+    std::vector<char*> bases{static_cast<char*>(arena->data())};
+    bases.reserve(1 + x.size() + body_->constants().size() + body_->outputs().size());
+    const auto data = [](const Array& a) {
+      return static_cast<char*>(a.buffer()->data()) + a.offset() * itemsize(a.dtype());
+    };
+    for (const Array& a : x) bases.push_back(data(a));
+    for (const auto& [id, a] : body_->constants()) bases.push_back(data(a));
+    Arrays out;
+    out.reserve(body_->outputs().size());
+    for (int v : body_->outputs()) {
+      const Aval& a = body_->values()[at(v)];
+      out.push_back(Array::uninitialized(a.shape, a.dtype));
+      bases.push_back(data(out.back()));
+    }
+    tile.run(bases.data());
+    for (const size_t k : tile.outputs_to_copy())
+      cpu::assign(tile.view(body_->outputs()[k], bases.data()), out[k].view());
+    return out;
+  }
+  MaybeArrays jvp(std::span<const Array>, std::span<const Array>,
+                  std::span<const MaybeArray>) const override {
+    throw Error("block: belongs to a program that is run; differentiate the graph it was made from");
+  }
+  bool is_linear_in(const std::vector<bool>&) const override { return false; }
+
+ private:
+  struct Layout {
+    std::vector<Strides> strides;
+    Tile tile;
+  };
+  std::shared_ptr<const Layout> layout_for(std::span<const Array> x) const {
+    const std::lock_guard lock(mutex_);
+    const auto fits = [&](const Layout& l) {
+      for (size_t i = 0; i < x.size(); ++i)
+        if (!(l.strides[i] == x[i].strides())) return false;
+      return true;
+    };
+    for (const auto& l : layouts_)
+      if (fits(*l)) return l;
+    std::vector<Strides> strides;
+    for (const Array& a : x) strides.push_back(a.strides());
+    const std::vector<std::optional<Strides>> outside(strides.begin(), strides.end());
+    auto made = std::make_shared<const Layout>(
+        Layout{std::move(strides), Tile(schedule_, {}, outside, Tile::Results::Outside)});
+    constexpr size_t kKept = 8;
+    if (layouts_.size() >= kKept) layouts_.erase(layouts_.begin());
+    layouts_.push_back(made);
+    return made;
+  }
+
+  Ref<const Graph> body_;
+  Schedule schedule_;
+  mutable std::mutex mutex_;
+  mutable std::vector<std::shared_ptr<const Layout>> layouts_;
+};
+
+bool is_small(const Graph& g, const Graph::Equation& eq) {
+  if (eq.in.empty() || eq.op->may_overwrite()) return false;
+  for (const auto& [key, p] : eq.op->params())
+    if (std::holds_alternative<Ref<const Graph>>(p)) return false;
+  const auto most = [&](int64_t entries) {
+    const auto within = [&](int v) { return num_elements(g.values()[at(v)].shape) <= entries; };
+    return std::all_of(eq.in.begin(), eq.in.end(), within) &&
+           std::all_of(eq.out.begin(), eq.out.end(), within);
+  };
+  if (eq.op->is_view() && eq.in.size() == 1) return most(kMostEntries);
+  if (!eq.op->has_lane_kernel()) return false;
+  const bool entries = eq.out.size() == 1 && eq.op->entry_kernel(g.values()[at(eq.in.back())].dtype).kind !=
+                                                 EntryKernel::Kind::None;
+  return most(entries ? kMostEntries : kMostOthers);
+}
+
+/// What gathers the equations of a graph.
+class Blocks {
+ public:
+  explicit Blocks(const Graph& g) : g_(g) {
+    std::vector<int> level(g.values().size(), 0);
+    for (const Graph::Equation& eq : g.equations()) {
+      int l = 0;
+      for (int v : eq.in) l = std::max(l, level[at(v)]);
+      const bool small = is_small(g, eq);
+      for (int v : eq.out) level[at(v)] = l + (small ? 0 : 1);
+      if (small_.size() <= static_cast<size_t>(l)) {
+        small_.resize(static_cast<size_t>(l) + 1);
+        others_.resize(static_cast<size_t>(l) + 1);
+      }
+      (small ? small_ : others_)[static_cast<size_t>(l)].push_back(&eq);
+    }
+  }
+
+  Ref<const Graph> result() {
+    constexpr size_t kFew = 3;  // below, a call of each costs as much
+    std::vector<Graph::Equation> out;
+    for (size_t l = 0; l < small_.size(); ++l) {
+      if (small_[l].size() >= kFew)
+        add_block(small_[l], out);
+      else
+        for (const auto* eq : small_[l]) out.push_back(*eq);
+      for (const auto* eq : others_[l]) out.push_back(*eq);
+    }
+    return Graph::assemble(g_.num_inputs(), g_.values(), g_.constants(), std::move(out), g_.outputs());
+  }
+
+ private:
+  void add_block(const std::vector<const Graph::Equation*>& members,
+                 std::vector<Graph::Equation>& out) const {
+    std::vector<bool> made(g_.values().size(), false), read(g_.values().size(), false);
+    for (const auto* eq : members)
+      for (int v : eq->out) made[at(v)] = true;
+    for (int v : g_.outputs()) read[at(v)] = true;
+    const std::set<const Graph::Equation*> here(members.begin(), members.end());
+    for (const Graph::Equation& eq : g_.equations())
+      if (!here.count(&eq))
+        for (int v : eq.in) read[at(v)] = true;
+    std::map<int, Array> constants;
+    for (const auto& [v, a] : g_.constants()) constants.emplace(v, a);
+    // Inputs, then constants, then results, as in any graph.
+    std::map<int, int> id;
+    std::vector<Aval> values;
+    std::vector<std::pair<int, Array>> of_block;
+    std::vector<int> inputs, results;
+    const auto add = [&](int v) {
+      if (!id.emplace(v, static_cast<int>(values.size())).second) return false;
+      values.push_back(g_.values()[at(v)]);
+      return true;
+    };
+    for (const auto* eq : members)
+      for (int v : eq->in)
+        if (!made[at(v)] && !constants.count(v) && add(v)) inputs.push_back(v);
+    for (const auto* eq : members)
+      for (int v : eq->in)
+        if (const auto c = constants.find(v); c != constants.end() && add(v))
+          of_block.emplace_back(id.at(v), c->second);
+    std::vector<Graph::Equation> body;
+    std::vector<int> outputs;
+    for (const auto* eq : members) {
+      Graph::Equation copy = *eq;
+      for (int& v : copy.in) v = id.at(v);
+      for (size_t k = 0; k < eq->out.size(); ++k) {
+        add(eq->out[k]);
+        copy.out[k] = id.at(eq->out[k]);
+        if (!read[at(eq->out[k])]) continue;
+        results.push_back(eq->out[k]);
+        outputs.push_back(copy.out[k]);
+      }
+      body.push_back(std::move(copy));
+    }
+    const auto n = static_cast<int>(inputs.size());
+    out.push_back({make_op<BlockOp>(Graph::assemble(n, std::move(values), std::move(of_block),
+                                                    std::move(body), std::move(outputs))),
+                   std::move(inputs), std::move(results), members.front()->source});
+  }
+
+  const Graph& g_;
+  std::vector<std::vector<const Graph::Equation*>> small_, others_;  // by level
+};
+
+}  // namespace
+
+Ref<const Graph> blocked(const Ref<const Graph>& g) {
+  const bool effects = std::any_of(g->equations().begin(), g->equations().end(),
+                                   [](const Graph::Equation& eq) { return eq.op->has_effect(); });
+  if (effects || g->is_dynamic()) return g;
+  return Blocks(*g).result();
+}
+
+}  // namespace hesse
