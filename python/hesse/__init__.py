@@ -22,7 +22,9 @@ from ._functions import (
     cumulative_prod,
     cumulative_sum,
     isclose,
+    repeat,
     tensordot,
+    unique,
     unique_all,
     unique_counts,
     unique_inverse,
@@ -186,7 +188,6 @@ from ._hesse import (
     real,
     reciprocal,
     remainder,
-    repeat,
     reshape,
     roll,
     round,
@@ -336,7 +337,7 @@ __all__ = [  # noqa: RUF022
     "switch", "take", "take_along_axis", "tan", "tanh", "taylor", "tensordot", "tile", "topk", "trace",
     "trainable", "transpose", "tree_flatten", "tree_leaves", "tree_map", "tree_structure",
     "tree_unflatten", "tril", "triu", "true_divide", "trunc", "uint16", "uint32", "uint64", "uint8",
-    "unique_all", "unique_counts", "unique_inverse", "unique_values", "unstack", "value_and_grad", "var",
+    "unique", "unique_all", "unique_counts", "unique_inverse", "unique_values", "unstack", "value_and_grad", "var",
     "vecdot", "vjp", "vmap", "where", "while_loop", "zeros", "zeros_like",
 ]
 # fmt: on

@@ -14,7 +14,9 @@ __all__ = [
     "cumulative_prod",
     "cumulative_sum",
     "isclose",
+    "repeat",
     "tensordot",
+    "unique",
     "unique_all",
     "unique_counts",
     "unique_inverse",
@@ -79,6 +81,70 @@ def tensordot(x1: Any, x2: Any, /, *, axes: int | Sequence[Sequence[int]] = 2) -
     return _hesse._tensordot(x1, x2, first, second)
 
 
+def repeat(
+    x: Any, repeats: Any, /, *, axis: int | None = None, total_repeat_length: int | None = None
+) -> Array:
+    """Every entry repeated, along an axis or, without one, of the flattened array.
+
+    Parameters
+    ----------
+    x : array
+    repeats : int or array of int
+        How often; an array has one number per entry along the axis.
+    axis : int, optional
+    total_repeat_length : int, optional
+        The length of the result along the axis, which a traced function needs where `repeats` is an array: what is
+        longer is cut, what is shorter is filled with the last entry.
+
+    Examples
+    --------
+    >>> import hesse as hs
+    >>> hs.repeat(hs.array([1, 2]), 2)
+    Array([1, 1, 2, 2], dtype=int64)
+    >>> hs.repeat(hs.array([1, 2]), hs.array([1, 3]))
+    Array([1, 2, 2, 2], dtype=int64)
+    """
+    if isinstance(repeats, int) and total_repeat_length is None:
+        return _hesse.repeat(x, repeats, axis=axis)
+    counts = _hesse.asarray(repeats)
+    if counts.dtype.kind not in "iu" or counts.ndim > 1:
+        raise _hesse.ArgumentTypeError(
+            f"repeat: repeats is {counts.dtype}{list(counts.shape)}; expected an integer or a vector of integers"
+        )
+    if counts.ndim == 0 and not counts.is_symbol and total_repeat_length is None:
+        return _hesse.repeat(x, int(counts), axis=axis)
+    x = _hesse.asarray(x)
+    if axis is None:
+        x, axis = _hesse.flatten(x), 0
+    if not -x.ndim <= axis < x.ndim:
+        raise _hesse.OutOfRangeError(f"repeat: axis {axis} is out of range for {x.ndim} dimension(s)")
+    n = x.shape[axis]
+    if counts.size == 1:
+        counts = _hesse.broadcast_to(_hesse.reshape(counts, (1,)), (n,))
+    if counts.shape != (n,):
+        raise _hesse.ArgumentError(
+            f"repeat: repeats has shape {counts.shape}; expected (), or ({n},) with a number per entry along axis {axis}"
+        )
+    if total_repeat_length is None:
+        if counts.is_symbol:
+            raise _hesse.TraceError(
+                f"repeat: repeats is a symbol, {counts.dtype}{list(counts.shape)}, and the shape of the result would "
+                "depend on its values; give total_repeat_length"
+            )
+        if bool(_hesse.any(counts < 0)):
+            raise _hesse.ArgumentError(f"repeat: repeats holds {int(_hesse.min(counts))}; expected 0 or more")
+        total_repeat_length = int(_hesse.sum(_hesse.astype(counts, _hesse.int64)))
+    if total_repeat_length < 0 or (n == 0 and total_repeat_length > 0):
+        raise _hesse.ArgumentError(
+            f"repeat: total_repeat_length is {total_repeat_length} for an axis of length {n}; expected 0 or more, and 0 "
+            "for an empty axis"
+        )
+    rows = _hesse.searchsorted(
+        _hesse.cumsum(_hesse.astype(counts, _hesse.int64)), _hesse.arange(total_repeat_length), side="right"
+    )
+    return _hesse.take(x, _hesse.minimum(rows, n - 1), axis=axis)
+
+
 class UniqueAllResult(NamedTuple):
     """Distinct values, the index of the first of each, the index of the value of each entry, and counts."""
 
@@ -102,6 +168,50 @@ class UniqueInverseResult(NamedTuple):
     inverse_indices: Array
 
 
+def _distinct(function: str, x: Any) -> UniqueAllResult:
+    x = _hesse.asarray(x)
+    if x.is_symbol:
+        raise _hesse.TraceError(
+            f"{function}: x is a symbol, {x.dtype}{list(x.shape)}, and the shape of the result would depend on its values; "
+            "call it outside the traced function, or use sort"
+        )
+    values, indices, inverse, counts = _hesse._unique(x)
+    return UniqueAllResult(values, indices, _hesse.reshape(inverse, x.shape), counts)
+
+
+def unique(
+    x: Any,
+    /,
+    *,
+    return_index: bool = False,
+    return_inverse: bool = False,
+    return_counts: bool = False,
+) -> Any:
+    """Distinct values in ascending order. Not under a trace.
+
+    Parameters
+    ----------
+    x : array
+    return_index, return_inverse, return_counts : bool
+        Whether to return also, in this order, the index of the first of each value in the flattened array, the index of
+        the value of each entry, in the shape of x, and how often each value occurs.
+
+    Returns
+    -------
+    array, or tuple of arrays where more than the values was asked for
+
+    Examples
+    --------
+    >>> import hesse as hs
+    >>> hs.unique(hs.array([3, 1, 3]))
+    Array([1, 3], dtype=int64)
+    """
+    found = _distinct("unique", x)
+    wanted = (True, return_index, return_inverse, return_counts)
+    chosen = tuple(part for part, want in zip(found, wanted, strict=True) if want)
+    return chosen if len(chosen) > 1 else chosen[0]
+
+
 def unique_all(x: Any, /) -> UniqueAllResult:
     """Distinct values in ascending order, with indices, inverse and counts. Not under a trace.
 
@@ -111,26 +221,24 @@ def unique_all(x: Any, /) -> UniqueAllResult:
     >>> hs.unique_all(hs.array([3, 1, 3])).counts
     Array([1, 2], dtype=int64)
     """
-    x = _hesse.asarray(x)
-    values, indices, inverse, counts = _hesse._unique(x)
-    return UniqueAllResult(values, indices, _hesse.reshape(inverse, x.shape), counts)
+    return _distinct("unique_all", x)
 
 
 def unique_counts(x: Any, /) -> UniqueCountsResult:
     """Distinct values in ascending order and how often each occurs. Not under a trace."""
-    values, _, _, counts = unique_all(x)
+    values, _, _, counts = _distinct("unique_counts", x)
     return UniqueCountsResult(values, counts)
 
 
 def unique_inverse(x: Any, /) -> UniqueInverseResult:
     """Distinct values in ascending order and, for each entry, the index of its value. Not under a trace."""
-    values, _, inverse, _ = unique_all(x)
+    values, _, inverse, _ = _distinct("unique_inverse", x)
     return UniqueInverseResult(values, inverse)
 
 
 def unique_values(x: Any, /) -> Array:
     """Distinct values in ascending order. Not under a trace."""
-    return unique_all(x).values
+    return _distinct("unique_values", x).values
 
 
 def isclose(x1: Any, x2: Any, /, *, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False) -> Array:

@@ -83,7 +83,6 @@ STANDARD = {
 }
 NOTES = {
     "Array.__setitem__": "by design: arrays are immutable; `x.at[i].set(y)` gives a new one",
-    "repeat": "`repeats` is an integer, not an array",
 }
 
 
