@@ -33,6 +33,11 @@ def print(fmt: str, *args: Any, **kwargs: Any) -> None:
     >>> y = f(hs.array(2.0))
     x is 2.0
     """
+    if not isinstance(fmt, str):
+        raise _hesse.ArgumentTypeError(
+            f"debug.print: fmt is of type {type(fmt).__name__}; expected a format string first, as in "
+            'debug.print("x is {}", x)'
+        )
     leaves, treedef = tree_flatten((args, kwargs))
     positions = _hesse._array_positions(leaves)
 

@@ -49,13 +49,23 @@ def save_hdf5(
     >>> hs.io.load_hdf5(path)
     {'x': Array([0. , 0.5, 1. ], dtype=float64)}
     """
+    if not isinstance(datasets, Mapping):
+        raise _hesse.ArgumentTypeError(
+            f"save_hdf5: datasets is of type {type(datasets).__name__}; expected a dict of arrays by name"
+        )
+    arrays = {name: np.asarray(value) for name, value in datasets.items()}
+    for name, array in arrays.items():
+        if not isinstance(name, str) or not name.strip("/") or array.dtype.kind not in "biufc":
+            raise _hesse.ArgumentTypeError(
+                f"save_hdf5: dataset {name!r} is of dtype {array.dtype}; expected a name and an array of numbers"
+            )
     h5py = require("h5py", "io", "save_hdf5")
     path = os.fspath(path)
     temporary = f"{path}.{os.getpid()}.tmp"
     try:
         with h5py.File(temporary, "w") as file:
-            for name, value in datasets.items():
-                file.create_dataset(name, data=np.asarray(value))
+            for name, array in arrays.items():
+                file.create_dataset(name, data=array)
             file.attrs.update(dict(attributes or {}))
             for name, some in (dataset_attributes or {}).items():
                 if name not in file:
@@ -66,9 +76,12 @@ def save_hdf5(
         with open(temporary, "rb+") as written:
             os.fsync(written.fileno())
         os.replace(temporary, path)
-    except BaseException:
+    except BaseException as error:
         with contextlib.suppress(OSError):
             os.unlink(temporary)
+        if isinstance(error, OSError):
+            reason = error.strerror or "the folder is missing or cannot be written to"
+            raise _hesse.FileError(f"save_hdf5: {path} cannot be written: {reason}") from error
         raise
 
 
@@ -87,6 +100,11 @@ def load_hdf5(path: Path) -> dict[str, Array]:
     path = os.fspath(path)
     if not os.path.exists(path):
         raise _hesse.FileMissingError(f"load_hdf5: there is no file {path}")
+    try:
+        with open(path, "rb"):
+            pass
+    except OSError as error:  # a folder, or no permission
+        raise _hesse.FileError(f"load_hdf5: {path} cannot be read: {error.strerror}") from error
     found: dict[str, Array] = {}
 
     def visit(name: str, item: Any) -> None:
@@ -97,5 +115,7 @@ def load_hdf5(path: Path) -> dict[str, Array]:
         with h5py.File(path, "r") as file:
             file.visititems(visit)
     except OSError as error:
-        raise _hesse.FormatError(f"load_hdf5: {path} cannot be read as HDF5: {error}") from error
+        raise _hesse.FormatError(
+            f"load_hdf5: {path} cannot be read as HDF5: it is no such file, or is truncated"
+        ) from error
     return found
