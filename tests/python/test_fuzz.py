@@ -30,13 +30,15 @@ def fuzz(group, seed, count, tmp_path):
     )
 
 
-@pytest.mark.parametrize("group,count", [("functions", 6000), ("methods", 3000), ("table", 6000)])
+@pytest.mark.parametrize(
+    "group,count", [("functions", 6000), ("methods", 3000), ("table", 6000), ("modules", 4000)]
+)
 def test_random_calls(group, count, tmp_path):
     fuzz(group, 1, count, tmp_path)
 
 
 @pytest.mark.full
 @pytest.mark.parametrize("seed", range(2, 22))
-@pytest.mark.parametrize("group", ["functions", "methods", "table"])
+@pytest.mark.parametrize("group", ["functions", "methods", "table", "modules"])
 def test_many_random_calls(group, seed, tmp_path):
     fuzz(group, seed, 40_000, tmp_path)

@@ -8,11 +8,15 @@ the documented ones are printed, one line each; the last line is "done N".
 
 from __future__ import annotations
 
+import atexit
 import inspect
+import io
 import os
 import resource
+import shutil
 import signal
 import sys
+import tempfile
 import traceback
 from pathlib import Path
 
@@ -48,6 +52,7 @@ SKIP = {
     "live_bytes",
     "compile",
     "callback",
+    "train",
 }
 SHAPES = [
     (),
@@ -67,6 +72,7 @@ SHAPES = [
     (1, 2, 5),
     (17,),
     (4, 9),
+    (20000,),  # above the size from which computations let go of the interpreter lock
 ]
 INTS = [0, 1, -1, 2, 3, -2, 5, 7, -7, 100, -100, 2**31, -(2**31) - 1, 2**40, 2**62, 2**63, -(2**63), 2**64]
 FLOATS = [0.0, -0.0, 1.0, -1.5, 0.5, float("nan"), float("inf"), -float("inf"), 1e308, 1e-308, 3.0]
@@ -167,7 +173,7 @@ class Values:
 
 def describe(v) -> str:
     if isinstance(v, (hs.Array, np.ndarray)):
-        data = repr(np.asarray(v).tolist()) if str(v.dtype) != "key" else "?"
+        data = repr(np.asarray(v).reshape(-1)[:20].tolist()) if str(v.dtype) != "key" else "?"
         return f"{'hs' if isinstance(v, hs.Array) else 'np'}.{v.dtype}{tuple(v.shape)}{data[:120]}"
     if isinstance(v, (list, tuple)):
         inner = ", ".join(map(describe, v))
@@ -198,6 +204,115 @@ def public(module, prefix):
     return out
 
 
+FOLDER = tempfile.mkdtemp(prefix="hesse-fuzz-")
+atexit.register(shutil.rmtree, FOLDER, ignore_errors=True)
+SIMPLE = (lambda x: x * 2.0, lambda x: np.sin(x), lambda *a: a[0], lambda *a: None, lambda *a: "text", lambda x, y: x + y)  # fmt: skip
+
+
+def _paths(values):
+    names = ("a.h5", "a.safetensors", "a.mat", "none", "", "folder/b.h5", "\0", "é.safetensors")
+    path = os.path.join(FOLDER, values.pick(names))
+    return values.pick(
+        [path, path, path, os.fsencode(path), Path(path) if "\0" not in path else path, FOLDER]
+    )
+
+
+def _module(values):
+    sizes = values.pick([[2, 3, 1], [1, 2], [3, 3, 3]])
+    return hs.nn.MLP(sizes, key=hs.random.key(0))
+
+
+def _field(values):
+    shapes = ((), (2,), (3, 2), (2, 3, 2))
+    return {values.pick(["a", "b", "c/d", ""]): values.array(shape=values.pick(shapes)), "n": values.value(2)}
+
+
+def _quiet(f):
+    def call(*args, **kw):
+        before, sys.stdout = sys.stdout, io.StringIO()
+        try:
+            return f(*args, **kw)
+        finally:
+            sys.stdout = before
+
+    return call
+
+
+def modules():
+    """The modules built on arrays: each target makes its first arguments by itself, mostly of the right kind."""
+    from hesse import physics
+
+    out = []
+
+    def add(prefix, module, skip=(), first=None):
+        for n in module.__all__:
+            f = getattr(module, n)
+            if n not in skip and n not in SKIP and callable(f):
+                out.append((f"{prefix}.{n}", f, first))
+
+    key = lambda values: hs.random.key(int(values.rng.integers(9)))
+    add("hs.nn", hs.nn, skip=("Module",))
+    add("hs.nn.init", hs.nn.init, first=key)
+    add("hs.optim", hs.optim)
+    add("hs.physics", physics, skip=("Domain", "Training"))
+    for n in ("sample", "sobol", "latin_hypercube", "uniform"):
+        out.append((f"hs.physics.{n}", getattr(physics, n), key))
+    add("hs.io", hs.io, first=_paths)
+    for n in ("save_hdf5", "save_safetensors"):
+        save = getattr(hs.io, n)
+        out.append((f"hs.io.{n}", save, (_paths, _field)))
+    out.append(
+        (
+            "hs.debug.print",
+            _quiet(hs.debug.print),
+            lambda values: values.pick(["{}", "{} {}", "{:.3f}", "{", 3]),
+        )
+    )
+    out.append(("hs.debug.nans", hs.debug.nans, None))
+
+    out.append(("MLP()(x)", lambda net, *a, **kw: net(*a, **kw), _module))
+    for name, make in (("sgd", hs.optim.sgd), ("adam", hs.optim.adam)):
+        out.append((f"optim.{name}.init", lambda p, *a, f=make, **kw: f(0.1).init(p, *a, **kw), _field))
+
+        def update(p, g, *a, f=make, **kw):
+            o = f(0.1)
+            return o.update(g, o.init(p), p, *a, **kw)
+
+        out.append((f"optim.{name}.update", update, (_field, _field)))
+        out.append((f"optim.{name}.update of a model", update, (_module, _module)))
+        out.append(
+            (f"optim.{name}.update of anything", lambda *a, f=make, **kw: f(0.1).update(*a, **kw), None)
+        )
+    out.append(
+        (
+            "optim.lbfgs.step",
+            lambda x, *a: hs.optim.lbfgs(lambda v: hs.sum(v * v), x).step(*a),
+            lambda v: v.array(),
+        )
+    )
+    for name in ("interior", "boundary", "initial", "grid", "normalised"):
+        for box in (
+            physics.Box([-1.0, 0.0], [1.0, 2.0]),
+            physics.TimeBox(physics.Interval(-1.0, 1.0), 0.0, 1.0),
+        ):
+            if hasattr(box, name):
+                f = getattr(box, name)
+                out.append(
+                    (f"{type(box).__name__}.{name}", f, None if name in ("grid", "normalised") else key)
+                )
+
+    function = lambda values: values.pick(SIMPLE) if values.chance(0.6) else values.function()
+    out.append(("compile", lambda f, *a, **kw: hs.compile(f)(*a, **kw), function))
+    out.append(("compile(grad)", lambda f, *a, **kw: hs.compile(hs.grad(f))(*a, **kw), function))
+    out.append(("compile(vmap)", lambda f, *a, **kw: hs.compile(hs.vmap(f))(*a, **kw), function))
+    out.append(("compile, static", lambda f, *a: hs.compile(f, static_argnums=0)(*a), function))
+    out.append(("compile()", hs.compile, function))
+    like = lambda values: hs.ShapeDtype(values.pick([(), (2,), (3,), (2, 3)]), values.pick(DTYPES))
+    out.append(("callback", hs.callback, (lambda values: values.pick(SIMPLE), like)))
+    out.append(("callback, any", hs.callback, lambda values: values.pick(SIMPLE)))
+    return out
+
+
 def methods():
     out = []
     for n in dir(hs.Array):
@@ -217,6 +332,7 @@ def table_calls():
 
 
 GROUPS = {
+    "modules": modules,
     "functions": lambda: (
         public(hs, "hs.")
         + public(hs.linalg, "hs.linalg.")
@@ -228,7 +344,7 @@ GROUPS = {
 
 
 def main(group, seed, count, log):
-    resource.setrlimit(resource.RLIMIT_AS, (6 << 30, 6 << 30))
+    resource.setrlimit(resource.RLIMIT_AS, (3 << 30, 3 << 30))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
     values = Values([seed, len(group)])
@@ -256,7 +372,7 @@ def main(group, seed, count, log):
             signal.alarm(0)
 
     for i in range(count):
-        name, f = targets[i % len(targets)] if group != "table" else (None, None)
+        name, f, *makers = targets[i % len(targets)] if group != "table" else (None, None)
         if group == "table":  # a good call with something wrong in it
             from op_entry import Call
 
@@ -278,6 +394,9 @@ def main(group, seed, count, log):
         args = [values.value() for _ in range(int(values.pick([0, 1, 1, 1, 2, 2, 2, 3, 3, 4])))]
         if group == "methods":
             args.insert(0, values.array() if values.chance(0.97) else values.value())
+        if makers and makers[0] is not None and values.chance(0.9):
+            first = makers[0] if isinstance(makers[0], tuple) else makers
+            args[:0] = [make(values) for make in first]
         kw = {values.pick(KEYWORDS): values.value() for _ in range(int(values.pick([0, 0, 0, 1, 2])))}
         if name.endswith(
             ("while_loop", "fori_loop", "scan")
