@@ -28,8 +28,9 @@ struct AtIndex {
   }
 };
 
-Shape shape_of_args(const py::args& args) {
-  return args.size() == 1 && !PyLong_Check(args[0].ptr()) ? args[0].cast<Shape>() : args.cast<Shape>();
+/// x.reshape(2, 3) and x.reshape((2, 3)).
+Shape shape_of_args(const py::args& args, Where where) {
+  return args.size() == 1 ? convert<Shape>(args[0], where) : convert<Shape>(args, where);
 }
 
 }  // namespace
@@ -68,24 +69,22 @@ PyGetSetDef* array_properties() {
 void init_array_methods(py::module_& m) {
   // Values
   define_method(
-      "item",
-      [](const Array& x) {
-        require(x.size() == 1, "item: the array has shape ", x.shape(),
-                ", not one entry; x[i].item() takes one of them");
-        return scalar_value(x);
-      },
+      "item", [](const Array& x) { return scalar_value(x, "item"); },
       "The value of an array with one entry, as a Python number.");
   define_method(
       "tolist", [](const Array& x) { return py::object(to_numpy(x).attr("tolist")()); },
       "Nested Python lists.");
   define_method("__complex__", [](const Array& x) {
-    const complex128 z = x.item<complex128>();
-    return py::reinterpret_steal<py::object>(PyComplex_FromDoubles(z.real(), z.imag()));
+    PyObject* z =
+        PyObject_CallOneArg(reinterpret_cast<PyObject*>(&PyComplex_Type), scalar_value(x, "complex").ptr());
+    if (!z) throw py::error_already_set();
+    return py::reinterpret_steal<py::object>(z);
   });
   define_method("__format__", [](const Array& x, const std::string& spec) {
     const auto numpy_or_self = py::reinterpret_steal<py::object>(new_array(x));
     if (spec.empty() || x.is_symbol() || x.size() != 1) return py::str(numpy_or_self);
-    return py::reinterpret_steal<py::str>(PyObject_Format(scalar_value(x).ptr(), py::str(spec).ptr()));
+    return py::reinterpret_steal<py::str>(
+        PyObject_Format(scalar_value(x, "format").ptr(), py::str(spec).ptr()));
   });
   const py::handle type(reinterpret_cast<PyObject*>(array_type));
   const auto itself = [&](const char* name) {
@@ -110,12 +109,14 @@ void init_array_methods(py::module_& m) {
 
   // Shapes
   type.attr("reshape") = py::cpp_function(
-      [](const Array& x, const py::args& shape) { return reshape(x, shape_of_args(shape)); },
+      [](const Array& x, const py::args& shape) {
+        return reshape(x, shape_of_args(shape, {"reshape", "shape"}));
+      },
       py::name("reshape"), py::is_method(type), "The same entries in another shape; one length may be -1.");
   type.attr("transpose") = py::cpp_function(
       [](const Array& x, const py::args& axes) {
         if (axes.empty() || (axes.size() == 1 && axes[0].is_none())) return transpose(x);
-        return transpose(x, shape_of_args(axes));
+        return transpose(x, shape_of_args(axes, {"transpose", "axes"}));
       },
       py::name("transpose"), py::is_method(type), "The axes permuted, or reversed.");
   define_method(
@@ -165,9 +166,6 @@ void init_array_methods(py::module_& m) {
   define_method(
       "dot", [](const Array& x, const Array& y) { return dot(x, y); }, "other"_a);
 
-  py::class_<At>(m, "_At").def("__getitem__", [](const At& at, py::handle index) {
-    return AtIndex{at.x, parse_index(index.ptr())};
-  });
   py::class_<AtIndex>(m, "_AtIndex", "What x.at[index] gives: the entries to be replaced in a new array.")
       .def(
           "get", [](const AtIndex& a) { return getitem(a.x, a.index); }, "x[index].")
@@ -196,6 +194,13 @@ void init_array_methods(py::module_& m) {
       .def(
           "max", [](const AtIndex& a, py::handle y) { return a.update(y, Update::Max, "at.max"); },
           "values"_a, "x with x[index] = maximum(x[index], values).");
+
+  py::class_<At>(m, "_At").def(
+      "__getitem__",
+      [](const At& at, py::handle index) {
+        return AtIndex{at.x, parse_index(index.ptr())};
+      },
+      "index"_a, py::pos_only());
 
   m.def(
       "is_tracked", [](const Array& x) { return is_tracked(x); }, "x"_a, py::pos_only(),

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "bindings/errors.h"
+#include "core/error.h"
 #include "core/ops.h"
 
 /// hesse.Array as a Python object, and what Python objects become when an array is expected.
@@ -32,6 +33,9 @@ Array require_array(PyObject* o, std::string_view function);
 /// hs.array: nested lists too, those that hold arrays being stacked. Always a copy.
 Array make_array(py::handle o, std::optional<DType> dtype);
 
+/// An object with the buffer protocol and a numeric format (memoryview, array.array, bytes): copied, or with
+/// its memory shared. Nullopt when `o` has no buffer.
+std::optional<Array> from_buffer(py::handle o, bool share);
 /// A NumPy array copied, or with its memory shared where `share` and the layout allow.
 Array from_numpy(py::handle numpy_array, bool share);
 /// A read-only NumPy array over the same memory.
@@ -69,6 +73,18 @@ class Operand {
   const Array* array_ = nullptr;
   Array converted_;
 };
+
+/// Runs `f`; where the value of a symbol is asked for, the error names `function`.
+template <class F>
+decltype(auto) naming(std::string_view function, F&& f) {
+  try {
+    return f();
+  } catch (const TraceError& e) {
+    const std::string_view what = e.what();
+    if (what.substr(0, 14) != "the value of a") throw;
+    throw TraceError(concat(function, ": ", what));
+  }
+}
 
 /// Lets other Python threads run while an operation on this many elements does.
 inline constexpr int64_t kReleaseGilAbove = 1 << 14;

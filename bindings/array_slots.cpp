@@ -97,7 +97,11 @@ PyObject* compare(PyObject* a, PyObject* b, int how) {
 
 // Values
 // --------------------------------------------------------------------------------------------------------------
-PyObject* scalar(const Array& a) {
+PyObject* scalar(const Array& given, std::string_view function) {
+  require(given.size() == 1, function, ": the array has shape ", given.shape(),
+          ", not one entry; take one of them, as in ", function == "item" ? "x[i].item()" : "float(x[i])",
+          ", or reduce it with sum or mean");
+  const Array a = naming(function, [&] { return given.materialised(); });
   switch (a.dtype()) {
     case DType::Bool:
       return PyBool_FromLong(a.item<bool>());
@@ -112,7 +116,7 @@ PyObject* scalar(const Array& a) {
     case DType::UInt64:
       return PyLong_FromUnsignedLongLong(a.item<uint64_t>());
     case DType::Key:
-      throw TypeError("item: a random key is not a number; hs.random.key_data gives its bits");
+      throw TypeError(concat(function, ": a random key is not a number; hs.random.key_data gives its bits"));
     default:
       return PyLong_FromLongLong(a.item<int64_t>());
   }
@@ -121,9 +125,9 @@ PyObject* scalar(const Array& a) {
 int truth(PyObject* self) {
   PyObject* value = guarded([&] {
     const Array& a = array_of(self);
-    require(a.size() == 1, "the truth of an array of shape ", a.shape(),
+    require(a.size() == 1, "bool: the truth of an array of shape ", a.shape(),
             " is ambiguous; use hs.any(x) or hs.all(x), or hs.where to choose entry by entry");
-    return scalar(a);
+    return scalar(a, "bool");
   });
   if (!value) return -1;
   const int result = PyObject_IsTrue(value);
@@ -136,7 +140,7 @@ PyObject* as_float(PyObject* self) {
     const Array& a = array_of(self);
     require<TypeError>(!is_complex(a.dtype()),
                        "float: the array is complex; take hs.real(x) or hs.abs(x) first");
-    const auto value = py::reinterpret_steal<py::object>(scalar(a));
+    const auto value = py::reinterpret_steal<py::object>(scalar(a, "float"));
     return PyNumber_Float(value.ptr());
   });
 }
@@ -145,7 +149,7 @@ PyObject* as_int(PyObject* self) {
     const Array& a = array_of(self);
     require<TypeError>(!is_complex(a.dtype()),
                        "int: the array is complex; take hs.real(x) or hs.abs(x) first");
-    const auto value = py::reinterpret_steal<py::object>(scalar(a));
+    const auto value = py::reinterpret_steal<py::object>(scalar(a, "int"));
     return PyNumber_Long(value.ptr());
   });
 }
@@ -153,8 +157,9 @@ PyObject* as_index(PyObject* self) {
   return guarded([&]() -> PyObject* {
     const Array& a = array_of(self);
     require<TypeError>(is_integer(a.dtype()) && a.ndim() == 0,
-                       "only an integer array of shape () can be an index, got ", describe(a));
-    return scalar(a);
+                       "index: only an integer array of shape () can be an index, got ", describe(a),
+                       "; int(x) makes an integer of one entry");
+    return scalar(a, "index");
   });
 }
 
@@ -210,7 +215,7 @@ PyObject* iterate(PyObject* self) {
 int contains(PyObject* self, PyObject* value) {
   PyObject* found = guarded([&] {
     const Operand y(value, "in");
-    return scalar(any(equal(array_of(self), *y)));
+    return scalar(any(equal(array_of(self), *y)), "in");
   });
   if (!found) return -1;
   const int result = found == Py_True;
@@ -269,7 +274,9 @@ void* slot(F* f) {
 
 }  // namespace
 
-py::object scalar_value(const Array& a) { return py::reinterpret_steal<py::object>(scalar(a)); }
+py::object scalar_value(const Array& a, std::string_view function) {
+  return py::reinterpret_steal<py::object>(scalar(a, function));
+}
 
 void init_array_type(py::module_& m) {
   PyType_Slot slots[] = {

@@ -1,6 +1,8 @@
 #pragma once
 #include <pybind11/pybind11.h>
 
+#include <string_view>
+
 #include "core/array.h"
 
 /// One function per concept, called by module.cpp.
@@ -35,7 +37,7 @@ void init_physics(py::module_& m);
 void init_compile(py::module_& m);
 void init_source(py::module_& m);
 
-/// The value of an array with one element as a Python number.
-py::object scalar_value(const Array& a);
+/// The value of an array with one element as a Python number; errors name the function that asked for it.
+py::object scalar_value(const Array& a, std::string_view function);
 
 }  // namespace hesse::python

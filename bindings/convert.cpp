@@ -16,6 +16,43 @@ std::shared_ptr<py::object> keep(py::object o) {
           }};
 }
 
+// Arguments
+// -----------------------------------------------------------------------------------------------------------
+namespace {
+
+/// What was given, in a few words: "float64[3]", "(1.5,)", "'abc'".
+std::string shown(py::handle o) {
+  if (is_array(o.ptr())) return concat("an array, ", describe(array_of(o.ptr())));
+  if (PyCallable_Check(o.ptr()) && !PyType_Check(o.ptr())) return "a function";
+  std::string text;
+  try {
+    text = py::str(py::repr(o));
+  } catch (py::error_already_set&) {  // an object that cannot be shown
+    text = concat("an object of type ", Py_TYPE(o.ptr())->tp_name);
+  }
+  constexpr size_t kMost = 60;
+  return text.size() > kMost ? concat("of type ", Py_TYPE(o.ptr())->tp_name) : text;
+}
+
+}  // namespace
+
+void refuse(py::handle got, Where where, std::string_view expected) {
+  throw TypeError(concat(where.function, ": ", where.argument, " is ", shown(got), "; expected ", expected));
+}
+
+namespace detail {
+
+bool to_double(PyObject* o, double& out) {
+  if (PyUnicode_Check(o) || PyBytes_Check(o)) return false;
+  out = PyFloat_AsDouble(o);
+  if (out != -1.0 || !PyErr_Occurred()) return true;
+  if (is_array(o)) throw py::error_already_set();  // says more: a symbol, several entries, complex
+  PyErr_Clear();
+  return false;
+}
+
+}  // namespace detail
+
 // NumPy
 // ---------------------------------------------------------------------------------------------------------------
 std::optional<DType> dtype_from_numpy(py::handle numpy_dtype) {
@@ -103,6 +140,25 @@ py::object to_numpy(const Array& given) {
   py::array out(py::reinterpret_borrow<py::dtype>(numpy_dtype(dtype)), shape, strides, v.data, owner);
   py::detail::array_proxy(out.ptr())->flags &= ~py::detail::npy_api::NPY_ARRAY_WRITEABLE_;
   return out;
+}
+
+std::optional<Array> from_buffer(py::handle o, bool share) {
+  if (!PyObject_CheckBuffer(o.ptr())) return std::nullopt;
+  const auto view = py::reinterpret_steal<py::object>(PyMemoryView_FromObject(o.ptr()));
+  if (!view) throw py::error_already_set();
+  py::object numpy;
+  try {
+    numpy = py::module_::import("numpy").attr("asarray")(view);
+  } catch (py::error_already_set& e) {  // a format that NumPy does not read
+    if (!e.matches(PyExc_Exception)) throw;
+  }
+  if (!numpy || !dtype_from_numpy(numpy.attr("dtype")))
+    throw TypeError(
+        concat("asarray: the buffer of a ", Py_TYPE(o.ptr())->tp_name, " has the format '",
+               std::string(py::str(view.attr("format"))),
+               "', which has no counterpart in Hesse; there are ?, integers (bhilqBHILQ), f, d, Zf and "
+               "Zd, and memoryview.cast reads bytes as one of them"));
+  return from_numpy(numpy, share);
 }
 
 // Arrays from Python objects
@@ -212,6 +268,8 @@ Array make_array(py::handle o, std::optional<DType> dtype) {
   const bool list = PyTuple_Check(o.ptr()) || PyList_Check(o.ptr());
   if (!list) {
     if (is_array(o.ptr())) return convert(copy(array_of(o.ptr())));
+    if (!is_numpy(o.ptr()))
+      if (const auto a = from_buffer(o, false)) return convert(*a);
     const Array a = require_array(o.ptr(), "asarray");
     return a.is_weak() ? full(a.shape(), a, dtype.value_or(a.dtype())) : convert(a);
   }
@@ -236,22 +294,26 @@ Array make_array(py::handle o, std::optional<DType> dtype) {
 // ---------------------------------------------------------------------------------------------------------------
 namespace {
 
-std::optional<int64_t> slice_bound(PyObject* o) {
+constexpr const char* kIndexKinds =
+    "; an index is an integer, a slice, ..., None, or an array or list of integers or booleans";
+
+std::optional<int64_t> slice_bound(PyObject* o, size_t place) {
   if (o == Py_None) return std::nullopt;
   if (!PyIndex_Check(o)) {
-    throw TypeError(concat("slice bounds must be integers or None, got ", type_name(o)));
+    throw TypeError(concat("getitem: a bound of the slice at position ", place, " of the index is ", shown(o),
+                           ", a ", type_name(o), "; slice bounds are integers or None"));
   }
   const Py_ssize_t n = PyNumber_AsSsize_t(o, nullptr);  // clips, as Python's own slices do
   if (n == -1 && PyErr_Occurred()) throw py::error_already_set();
   return n;
 }
 
-Index parse_one(PyObject* o) {
+Index parse_one(PyObject* o, size_t place) {
   if (o == Py_None) return NewAxis{};
   if (o == Py_Ellipsis) return Ellipsis{};
   if (PySlice_Check(o)) {
     const auto* s = reinterpret_cast<PySliceObject*>(o);
-    return Slice{slice_bound(s->start), slice_bound(s->stop), slice_bound(s->step)};
+    return Slice{slice_bound(s->start, place), slice_bound(s->stop, place), slice_bound(s->step, place)};
   }
   if (is_array(o)) return array_of(o);
   if (PyBool_Check(o)) {
@@ -264,7 +326,12 @@ Index parse_one(PyObject* o) {
     return static_cast<int64_t>(n);
   }
   if (PyList_Check(o) || PyTuple_Check(o)) {
-    Array a = make_array(o, std::nullopt);
+    Array a;
+    try {
+      a = make_array(o, std::nullopt);
+    } catch (const TypeError&) {  // a list of what is no number
+      throw IndexError(concat("getitem: position ", place, " of the index is ", shown(o), kIndexKinds));
+    }
     if (a.size() == 0) a = astype(a, kInt64);
     return a;
   }
@@ -274,9 +341,8 @@ Index parse_one(PyObject* o) {
     return a;
   }
   if (PyFloat_Check(o) || PyUnicode_Check(o) || !PyIndex_Check(o))
-    throw IndexError(
-        concat("an index must be an integer, a slice, ..., None, or an array of integers or booleans; got ",
-               type_name(o)));
+    throw IndexError(concat("getitem: position ", place, " of the index is ", shown(o), ", a ", type_name(o),
+                            kIndexKinds, PyFloat_Check(o) ? "; int(x) makes an integer of a float" : ""));
   const Py_ssize_t n = PyNumber_AsSsize_t(o, PyExc_IndexError);
   if (n == -1 && PyErr_Occurred()) throw py::error_already_set();
   return static_cast<int64_t>(n);
@@ -287,12 +353,13 @@ Index parse_one(PyObject* o) {
 std::vector<Index> parse_index(PyObject* key) {
   std::vector<Index> out;
   if (!PyTuple_Check(key)) {
-    out.push_back(parse_one(key));
+    out.push_back(parse_one(key, 0));
     return out;
   }
   const Py_ssize_t n = PyTuple_GET_SIZE(key);
   out.reserve(static_cast<size_t>(n));
-  for (Py_ssize_t i = 0; i < n; ++i) out.push_back(parse_one(PyTuple_GET_ITEM(key, i)));
+  for (Py_ssize_t i = 0; i < n; ++i)
+    out.push_back(parse_one(PyTuple_GET_ITEM(key, i), static_cast<size_t>(i)));
   return out;
 }
 

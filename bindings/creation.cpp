@@ -7,9 +7,6 @@ using namespace py::literals;
 
 namespace {
 
-/// The one device; the array API standard lets every creation function name one.
-struct Device {};
-
 bool is_integral(const Array& a) { return is_integer(a.dtype()) || is_bool(a.dtype()); }
 
 Array arange_of(const Array& start, const std::optional<Array>& stop, const Array& step, OptDType dtype) {
@@ -20,23 +17,6 @@ Array arange_of(const Array& start, const std::optional<Array>& stop, const Arra
 }
 
 }  // namespace
-}  // namespace hesse::python
-
-namespace pybind11::detail {
-template <>
-struct type_caster<hesse::python::Device> {
-  PYBIND11_TYPE_CASTER(hesse::python::Device, const_name("str | None"));
-  bool load(handle src, bool) {
-    if (src.is_none()) return true;
-    hesse::require(PyUnicode_Check(src.ptr()) && src.cast<std::string>() == "cpu",
-                   "device: there is only 'cpu'");
-    return true;
-  }
-  static handle cast(hesse::python::Device, return_value_policy, handle) { return none().release(); }
-};
-}  // namespace pybind11::detail
-
-namespace hesse::python {
 
 void init_creation(py::module_& m) {
   const auto dtype = "dtype"_a = py::none();

@@ -175,7 +175,7 @@ void init_elementwise(py::module_& m) {
       ">>> f = lambda x: hs.sum(hs.where(x > 0, hs.sqrt(hs.where(x > 0, x, 1.0)), 0.0))\n"
       ">>> hs.grad(f)(x)\nArray([0.  , 0.25], dtype=float64)");
   define(
-      m, "astype", [](const Array& x, DType dtype, bool, py::handle) { return astype(x, dtype); }, "x"_a,
+      m, "astype", [](const Array& x, DType dtype, bool, Device) { return astype(x, dtype); }, "x"_a,
       "dtype"_a, py::pos_only(), py::kw_only(), "copy"_a = true, "device"_a = py::none(),
       "x converted to another dtype.");
 }

@@ -166,7 +166,7 @@ Array from_dlpack(py::handle x, py::handle device, py::handle do_copy) {
 // NumPy and pickle
 // ----------------------------------------------------------------------------------------------------------
 py::object array_protocol(const Array& x, py::handle dtype, py::handle do_copy) {
-  const py::object a = to_numpy(x);
+  const py::object a = naming("np.asarray", [&] { return to_numpy(x); });
   const bool must_copy = !do_copy.is_none() && do_copy.cast<bool>();
   const bool must_not = !do_copy.is_none() && !must_copy;
   if (dtype.is_none()) return must_copy ? py::object(a.attr("copy")()) : a;
@@ -188,12 +188,22 @@ Array asarray(py::handle object, std::optional<DType> dtype, py::handle device, 
     if (same && !a.is_weak()) return a;
   }
   if (must_not) {
-    require(py::isinstance<py::array>(object) || py::hasattr(object, "__dlpack__"),
-            "asarray: copy=False needs a NumPy array or an object with __dlpack__, got ",
-            Py_TYPE(object.ptr())->tp_name);
-    if (!py::isinstance<py::array>(object)) return from_dlpack(object, py::none(), py::none());
-    const Array a = from_numpy(object, true);
-    require(a.size() == 0 || a.view().data == py::reinterpret_borrow<py::array>(object).data(),
+    Array a;
+    const void* memory = nullptr;  // null: shared by construction
+    if (py::isinstance<py::array>(object)) {
+      a = from_numpy(object, true);
+      memory = py::reinterpret_borrow<py::array>(object).data();
+    } else if (py::hasattr(object, "__dlpack__")) {
+      a = from_dlpack(object, py::none(), py::none());
+    } else if (PyObject_CheckBuffer(object.ptr())) {
+      a = *from_buffer(object, true);
+      memory = py::array::ensure(py::memoryview(py::reinterpret_borrow<py::object>(object))).data();
+    } else {
+      throw ValueError(
+          concat("asarray: copy=False needs a NumPy array, an object with __dlpack__ or a buffer, got ",
+                 Py_TYPE(object.ptr())->tp_name, "; leave copy=None"));
+    }
+    require(a.size() == 0 || !memory || a.view().data == memory,
             "asarray: the memory cannot be shared (byte order, alignment or strides); leave copy=None");
     require(!dtype || *dtype == a.dtype(),
             "asarray: a copy cannot be avoided where the dtype changes; leave copy=None");
@@ -242,17 +252,19 @@ void init_exchange(py::module_& m) {
         "An array over the memory of any object with __dlpack__; nobody may write to it afterwards.");
   m.def("asarray", &asarray, "obj"_a, py::pos_only(), py::kw_only(), "dtype"_a = py::none(),
         "device"_a = py::none(), "copy"_a = py::none(),
-        "An array of a number, a nested list, a NumPy array or an array. copy=False shares the memory of a "
-        "NumPy array, "
-        "to which nobody may write afterwards; copy=True copies always; None copies unless it is an array "
-        "already.");
+        "An array of a number, a nested list, a NumPy array, a buffer (memoryview, array.array, bytes) or an "
+        "array. "
+        "copy=False shares the memory of a NumPy array or a buffer, to which nobody may write afterwards; "
+        "copy=True "
+        "copies always; None copies unless it is an array already.");
   m.def(
       "array",
       [](py::handle object, std::optional<DType> dtype, py::handle device) {
         return asarray(object, dtype, device, py::bool_(true));
       },
       "obj"_a, py::pos_only(), "dtype"_a = py::none(), py::kw_only(), "device"_a = py::none(),
-      "A new array of a number, a nested list, a NumPy array or an array.");
+      "A new array of a number, a nested list, a NumPy array, a buffer (memoryview, array.array, bytes) or "
+      "an array.");
 }
 
 }  // namespace hesse::python

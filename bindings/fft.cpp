@@ -55,7 +55,7 @@ void init_fft(py::module_& m) {
   const auto frequencies = [&](const char* name, auto function, const char* doc) {
     define(
         f, name,
-        [function](int64_t n, double d, OptDType t, py::handle) {
+        [function](int64_t n, double d, OptDType t, Device) {
           const Array out = function(n, d);
           return t ? astype(out, *t) : out;
         },

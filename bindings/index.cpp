@@ -64,7 +64,7 @@ void init_index(py::module_& m) {
       m, "_unique", [](const Array& x) { return unique(x); }, "x"_a, py::pos_only(),
       "Distinct values, their first indices, the inverse, and counts.");
   define(
-      m, "nonzero", [](const Array& x) { return py::tuple(py::cast(nonzero(x))); }, "x"_a, py::pos_only(),
+      m, "nonzero", [](const Array& x) { return TupleOf{nonzero(x)}; }, "x"_a, py::pos_only(),
       "An array of indices per axis: where x is not zero.");
 }
 

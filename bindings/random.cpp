@@ -11,8 +11,12 @@ void init_random(py::module_& m) {
   const auto dtype = "dtype"_a = py::none();
   r.def(
       "key",
-      [](py::int_ seed) {
-        return random::key(static_cast<uint64_t>(PyLong_AsUnsignedLongLongMask(seed.ptr())));
+      [](const Raw<int64_t>& seed) {  // any integer: its lowest 64 bits
+        PyObject* o = seed.object.ptr();
+        if (PyBool_Check(o) || !PyIndex_Check(o)) refuse(o, {"key", "seed"}, "an integer");
+        const auto integer = py::reinterpret_steal<py::object>(PyNumber_Index(o));
+        if (!integer) throw py::error_already_set();
+        return random::key(static_cast<uint64_t>(PyLong_AsUnsignedLongLongMask(integer.ptr())));
       },
       "seed"_a, py::pos_only(), "A random key made of an integer.");
   define(

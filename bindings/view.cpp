@@ -12,14 +12,26 @@ using Widths = std::vector<std::pair<int64_t, int64_t>>;
 
 /// NumPy's spellings: n, (before, after), or a pair per axis.
 Widths pad_widths(py::handle widths, size_t ndim) {
-  if (PyIndex_Check(widths.ptr())) {
-    const auto n = widths.cast<int64_t>();
+  const auto refused = [&] {
+    refuse(widths, {"pad", "pad_width"}, "an integer, a pair (before, after), or such a pair for each axis");
+  };
+  const auto integer = [](py::handle o) { return PyIndex_Check(o.ptr()) != 0; };
+  const Where where{"pad", "pad_width"};
+  if (integer(widths) && !py::hasattr(widths, "__len__")) {
+    const auto n = convert<int64_t>(widths, where);
     return Widths(ndim, {n, n});
   }
-  const auto s = widths.cast<py::sequence>();
-  if (s.size() == 2 && PyIndex_Check(py::object(s[0]).ptr()) && PyIndex_Check(py::object(s[1]).ptr()))
-    return Widths(ndim, widths.cast<std::pair<int64_t, int64_t>>());
-  auto w = widths.cast<Widths>();
+  if (!PySequence_Check(widths.ptr()) || PyUnicode_Check(widths.ptr())) refused();
+  const auto pair = [&](py::handle o) {
+    if (!PySequence_Check(o.ptr()) || py::len(o) != 2) refused();
+    const auto s = py::reinterpret_borrow<py::sequence>(o);
+    return std::pair(convert<int64_t>(py::object(s[0]), where), convert<int64_t>(py::object(s[1]), where));
+  };
+  const auto s = py::reinterpret_borrow<py::sequence>(widths);
+  if (s.size() == 2 && integer(py::object(s[0])) && integer(py::object(s[1])))
+    return Widths(ndim, pair(widths));
+  Widths w;
+  for (const py::handle item : s) w.push_back(pair(item));
   return w.size() == 1 ? Widths(ndim, w.front()) : w;
 }
 
@@ -76,7 +88,8 @@ void init_view(py::module_& m) {
       [](const py::args& shapes) {
         Shape common;
         for (const py::handle s : shapes)
-          common = broadcast_shapes("broadcast_shapes", common, s.cast<Shape>());
+          common = broadcast_shapes("broadcast_shapes", common,
+                                    convert<Shape>(s, {"broadcast_shapes", "a shape"}));
         return common;
       },
       "The shape that arrays of these shapes broadcast to.");
@@ -95,12 +108,13 @@ void init_view(py::module_& m) {
       "x"_a, "repeats"_a, py::pos_only(), py::kw_only(), "axis"_a = py::none(), "Every entry repeated.");
   m.def(
       "pad",
-      [](In x, py::handle pad_width, const std::string& mode, OptIn constant_values) {
+      [](In x, py::handle pad_width, const Raw<std::string>& mode, OptIn constant_values) {
         const Operand a(x.object.ptr(), "pad");
         const Array value = constant_values.object.is_none()
                                 ? Array(0.0)
                                 : require_array(constant_values.object.ptr(), "pad");
-        return pad(*a, pad_widths(pad_width, (*a).ndim()), value, mode);
+        return pad(*a, pad_widths(pad_width, (*a).ndim()), value,
+                   convert<std::string>(mode.object, {"pad", "mode"}));
       },
       "x"_a, "pad_width"_a, "mode"_a = "constant", py::kw_only(), "constant_values"_a = 0,
       "x with entries added at the ends of axes; mode: constant, edge, reflect or wrap.");
@@ -112,15 +126,19 @@ void init_view(py::module_& m) {
       m, "stack", [](const Arrays& arrays, int64_t axis) { return stack(arrays, axis); }, "arrays"_a,
       py::pos_only(), "axis"_a = 0, "Arrays of one shape joined along a new axis.");
   define(
-      m, "unstack", [](const Array& x, int64_t axis) { return py::tuple(py::cast(unstack(x, axis))); }, "x"_a,
+      m, "unstack", [](const Array& x, int64_t axis) { return TupleOf{unstack(x, axis)}; }, "x"_a,
       py::pos_only(), py::kw_only(), "axis"_a = 0, "The slices along an axis.");
   m.def(
       "split",
-      [](In x, py::handle indices_or_sections, int64_t axis) {
+      [](In x, py::handle indices_or_sections, const Raw<int64_t>& axis) {
         const Operand a(x.object.ptr(), "split");
-        if (PyLong_Check(indices_or_sections.ptr()))
-          return split(*a, indices_or_sections.cast<int64_t>(), axis);
-        return split(*a, indices_or_sections.cast<std::vector<int64_t>>(), axis);
+        const auto along = convert<int64_t>(axis.object, {"split", "axis"});
+        const Dims cuts = convert<Dims>(indices_or_sections, {"split", "indices_or_sections"});
+        const bool sections =
+            PyIndex_Check(indices_or_sections.ptr()) &&
+            (PyLong_Check(indices_or_sections.ptr()) || !PySequence_Check(indices_or_sections.ptr()));
+        if (sections) return split(*a, cuts[0], along);
+        return split(*a, std::vector<int64_t>(cuts.begin(), cuts.end()), along);
       },
       "x"_a, "indices_or_sections"_a, py::pos_only(), "axis"_a = 0,
       "Parts of x: as many equal ones, or cut at these indices.");

@@ -130,7 +130,7 @@ Array Array::materialised() const {
   if (node() && node()->trace() && node()->trace()->open())
     if (Array value = node()->trace()->value(*this); value.defined()) return value;
   throw TraceError(
-      concat("array: the value of a symbol ", describe(*this), at_source(node() ? node()->source() : 0),
+      concat("the value of a symbol ", describe(*this), at_source(node() ? node()->source() : 0),
              " was asked for while a function is being recorded; use where or cond for branches on values, "
              "while_loop for loops, or make the argument static"));
 }
