@@ -12,12 +12,13 @@ std::vector<Ref<Node>> snapshot(const TapeOwner& tape) { return tape->nodes(); }
 
 void check_tangent(std::string_view function, std::string_view what, size_t i, const Aval& a,
                    const Array& t) {
-  require<TypeError>(is_inexact(a.dtype), function, ": argument ", i, " has dtype ", a.dtype,
-                     "; only floating and complex arrays have derivatives");
+  require<TypeError>(is_inexact(a.dtype), function, what == "cotangent" ? ": output " : ": argument ", i,
+                     " has dtype ", a.dtype,
+                     "; only floating and complex arrays have derivatives, give None as its ", what);
   require(t.shape() == a.shape, function, ": ", what, " ", i, " has shape ", t.shape(), ", expected ",
-          a.shape);
+          a.shape, ", that of the ", what == "cotangent" ? "output" : "argument");
   require<TypeError>(t.dtype() == a.dtype, function, ": ", what, " ", i, " has dtype ", t.dtype(),
-                     ", expected ", a.dtype);
+                     ", expected ", a.dtype, "; convert it with astype");
 }
 
 /// What a pull-back or a linear function holds: the tape and its ends.

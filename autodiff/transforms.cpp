@@ -43,7 +43,14 @@ void check_scalar(std::string_view function, const Arrays& y) {
   require(y[0].ndim() == 0, function, ": the function returned shape ", y[0].shape(),
           "; expected a scalar, take sum or mean of it, or use jacobian");
   require<TypeError>(is_floating(y[0].dtype()), function, ": the function returned dtype ", y[0].dtype(),
-                     "; expected a real floating scalar");
+                     "; expected a real floating scalar, convert it with astype or take its real part");
+}
+Fn checked_scalar(std::string_view function, Fn f) {
+  return [f = std::move(f), function](std::span<const Array> x) {
+    Arrays y = f(x);
+    check_scalar(function, y);
+    return y;
+  };
 }
 
 // The n unit arrays of x's shape, stacked: [n, shape...].
@@ -89,7 +96,7 @@ std::vector<Arrays> jacobian(const Fn& f, const Arrays& args, const std::vector<
   int64_t rows = 0, cols = 0;
   for (size_t k = 0; k < y.size(); ++k) {
     require<TypeError>(is_inexact(y[k].dtype()), "jacobian: output ", k, " has dtype ", y[k].dtype(),
-                       "; it has no derivative");
+                       "; integers and booleans have no derivative, leave it out or return it as aux");
     rows += y[k].size();
   }
   for (const Array& a : x) cols += a.size();
@@ -146,7 +153,7 @@ std::vector<Arrays> hessian(const Fn& f, const Arrays& args, const std::vector<i
   const Arrays x = chosen(args, argnums);
   std::vector<int> all;
   for (size_t i = 0; i < x.size(); ++i) all.push_back(static_cast<int>(i));
-  const Fn g = restricted(f, args, argnums);
+  const Fn g = checked_scalar("hessian", restricted(f, args, argnums));
   return jacobian(
       [&](std::span<const Array> v) { return value_and_grad(g, Arrays(v.begin(), v.end()), all).second; }, x,
       all, Mode::Forward);
@@ -157,11 +164,12 @@ Arrays hvp(const Fn& f, const Arrays& args, const Arrays& v) {
   std::vector<int> all;
   for (size_t i = 0; i < args.size(); ++i) all.push_back(static_cast<int>(i));
   const MaybeArrays dx(v.begin(), v.end());
-  const auto [g, hv] =
-      jvp([&](std::span<const Array> x) { return value_and_grad(f, Arrays(x.begin(), x.end()), all).second; },
+  const Fn g = checked_scalar("hvp", f);
+  const auto [gradient, hv] =
+      jvp([&](std::span<const Array> x) { return value_and_grad(g, Arrays(x.begin(), x.end()), all).second; },
           args, dx);
   Arrays out;
-  for (size_t k = 0; k < g.size(); ++k) out.push_back(hv[k] ? *hv[k] : zeros_like_value(g[k]));
+  for (size_t k = 0; k < gradient.size(); ++k) out.push_back(hv[k] ? *hv[k] : zeros_like_value(gradient[k]));
   return out;
 }
 

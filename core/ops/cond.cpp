@@ -25,11 +25,11 @@ class CondOp final : public Op {
     for (size_t b = 1; b < branches_.size(); ++b) {
       const Avals other = branches_[b]->output_avals();
       require(other.size() == first.size(), "cond: branch 0 returns ", first.size(), " arrays, branch ", b,
-              " returns ", other.size());
+              " returns ", other.size(), "; branches return equally many arrays");
       for (size_t k = 0; k < first.size(); ++k)
         require(other[k] == first[k], "cond: output ", k, " is ", describe(first[k].shape, first[k].dtype),
                 " in branch 0 and ", describe(other[k].shape, other[k].dtype), " in branch ", b,
-                "; branches return the same shapes and dtypes");
+                "; branches return the same shapes and dtypes: broadcast or convert one with astype");
     }
     return first;
   }
@@ -114,7 +114,7 @@ Arrays switch_(const Array& index, const std::vector<Fn>& branches, const Arrays
   require(index.ndim() == 0, "switch: the index has shape ", index.shape(),
           ", expected a scalar; for one choice per entry use where");
   require<TypeError>(is_integer(index.dtype()) || is_bool(index.dtype()), "switch: the index has dtype ",
-                     index.dtype(), ", expected an integer or bool");
+                     index.dtype(), ", expected an integer or bool; convert it with astype");
   Avals avals;
   for (const Array& a : operands) avals.push_back(aval(a));
   std::vector<Traced> traced;

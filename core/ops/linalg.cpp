@@ -49,13 +49,14 @@ void check_matrix(std::string_view function, const Aval& a) {
   require<TypeError>(is_inexact(a.dtype), function, ": expected a float or complex matrix, got ",
                      describe(a.shape, a.dtype), "; convert with astype(a, float64)");
   require(a.shape.size() >= 2, function, ": expected a matrix or a stack of them, got ",
-          describe(a.shape, a.dtype));
+          describe(a.shape, a.dtype), "; reshape it to two axes or more");
 }
 
 void check_square(std::string_view function, const Aval& a) {
   check_matrix(function, a);
   require(a.shape[a.shape.size() - 2] == a.shape.back(), function,
-          ": expected square matrices in the last two axes, got ", describe(a.shape, a.dtype));
+          ": expected square matrices in the last two axes, got ", describe(a.shape, a.dtype),
+          "; pinv, svd and qr take others");
 }
 
 Array matrix(std::string_view function, const Array& a) {

@@ -110,7 +110,9 @@ class LURevealing final : public General {
 /// order of derivative uses them.
 class FactoredSolve final : public Op {
  public:
-  explicit FactoredSolve(bool transpose) : transpose_(transpose) {}
+  /// `asked` is the function of the user, for messages.
+  explicit FactoredSolve(bool transpose, std::string_view asked = "solve")
+      : transpose_(transpose), asked_(asked) {}
   std::string_view name() const override { return "solve"; }
   Params params() const override { return {{"transpose", transpose_}}; }
   Avals infer(std::span<const Aval> x) const override {
@@ -133,8 +135,9 @@ class FactoredSolve final : public Op {
             x[1].shape[x[1].shape.size() - 2], x[1].shape.back(), b.matrix<T>(x[2]),
             b.at<const int64_t>(x[3]), x[3].strides.back(), transpose_, b.matrix<T>(x[1]), b.at<T>(out[0]));
         if (bad >= 0)
-          b.fail(name(), out,
-                 concat("is singular (pivot ", bad, " is zero); pinv gives a least-squares solution"));
+          b.fail(asked_, out,
+                 concat("is singular (pivot ", bad, " is zero); pinv gives ",
+                        asked_ == "solve" ? "a least-squares solution" : "the Moore-Penrose inverse"));
       }
     });
   }
@@ -154,7 +157,7 @@ class FactoredSolve final : public Op {
                                  std::span<const MaybeArray> ct,
                                  const std::vector<bool>& wanted) const override {
     if (!ct[0]) return MaybeArrays(4);
-    const Array g = apply1(make_op<FactoredSolve>(!transpose_), {x[0], *ct[0], x[2], x[3]});
+    const Array g = apply1(make_op<FactoredSolve>(!transpose_, asked_), {x[0], *ct[0], x[2], x[3]});
     MaybeArrays out(4);
     if (wanted[0])
       out[0] = -(transpose_ ? matmul(y[0], matrix_transpose(g)) : matmul(g, matrix_transpose(y[0])));
@@ -166,7 +169,25 @@ class FactoredSolve final : public Op {
 
  private:
   bool transpose_;
+  std::string_view asked_;  // a literal
 };
+
+Array solved(std::string_view function, const Array& a, const Array& b) {
+  // Factored before the batch of b is known, so that a matrix shared by the batch is factored once.
+  const Array matrices = square_matrix(function, converted(a, common_dtype(function, Arrays{a, b})));
+  const Arrays factors = apply(the<LUFactor>(), {stop_gradient(matrices)});
+  return solve_system(function, matrices, b, [&](const Array& m, const Array& rhs) {
+    const Shape batch = batch_shape(rhs.shape());
+    return apply1(
+        make_op<FactoredSolve>(false, function),
+        {m, rhs, broadcast_to(factors[0], m.shape()), broadcast_to(factors[2], with(batch, {m.dim(-1)}))});
+  });
+}
+Array inverse(std::string_view function, const Array& a) {
+  const Array matrices = square_matrix(function, a);
+  return solved(function, matrices,
+                broadcast_to(eye(matrices.dim(-1), {}, 0, matrices.dtype()), matrices.shape()));
+}
 
 }  // namespace
 
@@ -175,21 +196,9 @@ LU lu(const Array& a) {
   return {out[0], out[1], out[2]};
 }
 
-Array solve(const Array& a, const Array& b) {
-  // Factored before the batch of b is known, so that a matrix shared by the batch is factored once.
-  const Array matrices = square_matrix("solve", converted(a, common_dtype("solve", Arrays{a, b})));
-  const Arrays factors = apply(the<LUFactor>(), {stop_gradient(matrices)});
-  return solve_system("solve", matrices, b, [&](const Array& m, const Array& rhs) {
-    const Shape batch = batch_shape(rhs.shape());
-    return apply1(make_op<FactoredSolve>(false), {m, rhs, broadcast_to(factors[0], m.shape()),
-                                                  broadcast_to(factors[2], with(batch, {m.dim(-1)}))});
-  });
-}
+Array solve(const Array& a, const Array& b) { return solved("solve", a, b); }
 
-Array inv(const Array& a) {
-  const Array matrices = square_matrix("inv", a);
-  return solve(matrices, broadcast_to(eye(matrices.dim(-1), {}, 0, matrices.dtype()), matrices.shape()));
-}
+Array inv(const Array& a) { return inverse("inv", a); }
 
 // det a = sign * prod diag(u), log |det a| = sum log |diag(u)|
 Array det(const Array& a) {
@@ -207,7 +216,7 @@ Array matrix_power(const Array& a, int64_t n) {
   require(a.ndim() >= 2 && a.dim(-1) == a.dim(-2),
           "matrix_power: expected square matrices in the last two axes, got ", describe(a));
   if (n == 0) return broadcast_to(eye(a.dim(-1), {}, 0, a.dtype()), a.shape());
-  Array base = n < 0 ? inv(a) : a;
+  Array base = n < 0 ? inverse("matrix_power", a) : a;
   std::optional<Array> out;
   for (uint64_t left = n < 0 ? -static_cast<uint64_t>(n) : static_cast<uint64_t>(n);;) {
     if (left & 1) out = out ? matmul(*out, base) : base;

@@ -32,7 +32,10 @@ class Cholesky final : public General {
       for (Batch b(x[0], 2); !b.done(); b.next()) {
         const int64_t bad =
             cpu::decompositions<T>().cholesky(x[0].shape.back(), b.matrix<T>(x[0]), b.at<T>(out[0]));
-        if (bad >= 0) b.fail(name(), out, concat("is not positive definite (pivot ", bad, ")"));
+        if (bad >= 0)
+          b.fail(name(), out,
+                 concat("is not positive definite (pivot ", bad,
+                        "); add a small multiple of the identity, or use eigh or lu"));
       }
     });
   }
@@ -62,7 +65,8 @@ class TriangularSolve final : public Op {
     const auto both = [&] {
       return concat(describe(x[0].shape, x[0].dtype), " and ", describe(x[1].shape, x[1].dtype));
     };
-    require<TypeError>(x[0].dtype == x[1].dtype, name(), ": a and b must be of one dtype, got ", both());
+    require<TypeError>(x[0].dtype == x[1].dtype, name(), ": a and b must be of one dtype, got ", both(),
+                       "; convert one with astype");
     require(batch_shape(x[0].shape) == batch_shape(x[1].shape) &&
                 x[1].shape[x[1].shape.size() - 2] == x[0].shape.back(),
             name(), ": b must have as many rows as a, got ", both());
@@ -75,7 +79,10 @@ class TriangularSolve final : public Op {
         const int64_t bad = cpu::decompositions<T>().triangular_solve(
             x[0].shape.back(), x[1].shape.back(), b.matrix<T>(x[0]), lower_, transpose_, unit_diagonal_,
             b.matrix<T>(x[1]), b.at<T>(out[0]));
-        if (bad >= 0) b.fail(name(), out, concat("is singular: zero at position ", bad, " of the diagonal"));
+        if (bad >= 0)
+          b.fail(name(), out,
+                 concat("is singular: zero at position ", bad,
+                        " of the diagonal; pinv gives a least-squares solution"));
       }
     });
   }
@@ -124,12 +131,14 @@ Array solve_system(std::string_view function, const Array& a, const Array& b, co
   const DType dtype = common_dtype(function, xs);
   const Array matrices = square_matrix(function, converted(a, dtype));
   Array rhs = inexact(function, converted(b, dtype));
-  require(rhs.ndim() >= 1, function, ": b must have at least one axis, got ", describe(rhs));
+  require(rhs.ndim() >= 1, function, ": b must have at least one axis, got ", describe(rhs),
+          "; a vector is one right-hand side");
   const bool vector = rhs.ndim() == 1;
   if (vector) rhs = expand_dims(rhs, {1});
   require(rhs.dim(-2) == matrices.dim(-1), function, ": b must have as many rows as a, got a ",
           describe(matrices), " and b ", describe(b),
-          rhs.ndim() == 2 ? "" : "; write a stack of vectors as matrices of one column");
+          rhs.ndim() == 2 ? "; a matrix b holds the right-hand sides in its columns"
+                          : "; write a stack of vectors as matrices of one column");
   const int64_t n = rhs.dim(-2), k = rhs.dim(-1);
   Array x;
   if (matrices.ndim() == 2 && rhs.ndim() > 2) {  // one matrix: the batch of b is just more columns

@@ -12,6 +12,8 @@ namespace {
 constexpr const char* kLengthsDiffer =
     "matmul: the last axis of x must be as long as the last but one of y (the last, of a vector), got "
     "shapes ";
+constexpr const char* kSwapAxes =
+    "; matrix_transpose swaps the last two axes, vecdot multiplies along one axis";
 
 }  // namespace
 
@@ -21,12 +23,12 @@ Avals MatMul::infer(std::span<const Aval> x) const {
   require<TypeError>(x[0].dtype != kBool && x[0].dtype != kKey, "matmul: x and y must be numeric, got dtype ",
                      x[0].dtype, "; convert with astype first");
   require<TypeError>(x[0].dtype == x[1].dtype, "matmul: x and y must be of one dtype, got ", x[0].dtype,
-                     " and ", x[1].dtype);
+                     " and ", x[1].dtype, "; convert one with astype");
   require(a.size() >= 2 && a.size() == b.size(), "matmul: x and y must be matrices, got shapes ", shapes());
   const size_t batch = a.size() - 2;
   for (size_t d = 0; d < batch; ++d)
     require(a[d] == b[d], "matmul: the batch axes of x and y differ, got shapes ", shapes());
-  require(a[batch + 1] == b[batch], kLengthsDiffer, shapes());
+  require(a[batch + 1] == b[batch], kLengthsDiffer, shapes(), kSwapAxes);
   Shape out = a;
   out[batch + 1] = b[batch + 1];
   return {{out, x[0].dtype}};
@@ -75,7 +77,8 @@ Array matrix_product(const Array& x, const Array& y) {
 Array matmul(const Array& x, const Array& y) {
   require(x.ndim() > 0 && y.ndim() > 0, "matmul: x and y must have at least one axis, got shapes ", x.shape(),
           " and ", y.shape(), "; use multiply for scalars");
-  require(x.dim(-1) == y.dim(y.ndim() == 1 ? -1 : -2), kLengthsDiffer, x.shape(), " and ", y.shape());
+  require(x.dim(-1) == y.dim(y.ndim() == 1 ? -1 : -2), kLengthsDiffer, x.shape(), " and ", y.shape(),
+          kSwapAxes);
   if (x.ndim() > 2 && y.ndim() > 2)
     for (size_t i = 3; i <= std::min(x.ndim(), y.ndim()); ++i) {
       const int64_t a = x.dim(-static_cast<int64_t>(i)), b = y.dim(-static_cast<int64_t>(i));

@@ -42,7 +42,7 @@ class ScanOp final : public Op {
       const Aval want = body_->input_aval(static_cast<int>(i)), got = body_->output_aval(static_cast<int>(i));
       require(x[i] == want && got == want, "scan: carry ", i, " starts as ", describe(x[i].shape, x[i].dtype),
               " and the body returns ", describe(got.shape, got.dtype),
-              "; a carry keeps its shape and dtype");
+              "; a carry keeps its shape and dtype: start it so, or convert it in the body with astype");
       out.push_back(want);
     }
     for (size_t k = nc_; k < static_cast<size_t>(body_->num_outputs()); ++k) {
@@ -159,10 +159,11 @@ class ScanOp final : public Op {
   int64_t steps(std::span<const Aval> x) const {
     int64_t n = length_;
     for (size_t i = nc_; i < nc_ + nx_; ++i) {
-      require(!x[i].shape.empty(), "scan: xs ", i - nc_, " is a scalar; scan runs over axis 0");
+      require(!x[i].shape.empty(), "scan: xs ", i - nc_,
+              " is a scalar; scan runs over axis 0, what is the same in all steps belongs into the closure");
       const int64_t m = x[i].shape.front();
       require(n == kDynamic || m == n || m == kDynamic, "scan: xs ", i - nc_, " has length ", m,
-              ", expected ", n);
+              ", expected ", n, "; all xs are sliced along axis 0 together");
       if (n == kDynamic) n = m;
     }
     return n;
@@ -181,8 +182,8 @@ OpRef scan_op(Ref<const Graph> body, int num_carry, int num_xs, int64_t length, 
 
 Arrays scan(const Fn& f, const Arrays& carry_in, const Arrays& xs, std::optional<int64_t> length,
             bool reverse) {
-  require(!xs.empty() || length, "scan: give xs or a length");
-  require(!length || *length >= 0, "scan: length is ", length.value_or(0));
+  require(!xs.empty() || length, "scan: there are no xs and no length; give length=n for n steps");
+  require(!length || *length >= 0, "scan: length is ", length.value_or(0), "; expected 0 or more");
   int64_t n = length.value_or(kDynamic);
   Arrays carry = carry_in;
   Traced t;
@@ -190,7 +191,8 @@ Arrays scan(const Fn& f, const Arrays& carry_in, const Arrays& xs, std::optional
     Avals avals;
     for (const Array& c : carry) avals.push_back(aval(c));
     for (size_t i = 0; i < xs.size(); ++i) {
-      require(xs[i].ndim() > 0, "scan: xs ", i, " is a scalar; scan runs over axis 0");
+      require(xs[i].ndim() > 0, "scan: xs ", i,
+              " is a scalar; scan runs over axis 0, what is the same in all steps belongs into the closure");
       if (n == kDynamic) n = xs[i].shape()[0];
       Aval a = aval(xs[i]);
       a.shape.erase(0);

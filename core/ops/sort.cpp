@@ -197,6 +197,7 @@ Array argsort(const Array& x, int64_t axis, bool descending, bool /*stable*/) {
 
 std::pair<Array, Array> topk(const Array& x, int64_t k, int64_t axis, bool largest) {
   const int64_t a = sort_axis("topk", x, axis), n = x.dim(a);
+  require_ordered("topk", x.dtype());
   require(k >= 0 && k <= n, "topk: k=", k, " must be between 0 and the length ", n, " of axis ", a);
   const Array order = split(argsort(x, a, largest), std::vector<int64_t>{k}, a)[0];
   return {take_along_axis(x, order, a), order};

@@ -101,7 +101,7 @@ class Reshape final : public Linear {
                                         : num_elements(from) == num_elements(to);
     require(ok, "reshape: cannot reshape ", from, " to ", to,
             leads_dynamic(from) ? "; the run-time count must stay the first axis"
-                                : "; the numbers of elements differ");
+                                : "; the numbers of elements differ, one length may be -1 to be computed");
     return {{to, x[0].dtype}};
   }
   bool is_view() const override { return true; }
@@ -232,13 +232,13 @@ Array reshape(const Array& x, const Shape& shape) {
     }
     require(to[i] == -1, "reshape: shape ", shape, " has the length ", to[i], "; only -1 may be negative");
     if (dynamic && i == 0) continue;
-    require(!unknown, "reshape: shape ", shape, " has more than one -1");
+    require(!unknown, "reshape: shape ", shape, " has more than one -1; give all lengths but one");
     unknown = i;
   }
   if (unknown) {
     const int64_t total = dynamic ? product(x.shape(), 1) : x.size();
     require(known != 0 && total % known == 0, "reshape: cannot find the length of -1 in ", shape,
-            " for x of shape ", x.shape());
+            " for x of shape ", x.shape(), "; the other lengths must divide its ", total, " elements");
     to[*unknown] = total / known;
   }
   if (to == x.shape()) return x;

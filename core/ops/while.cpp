@@ -64,7 +64,8 @@ class WhileOp final : public Op {
                 is_bool(cond_->output_aval(0).dtype),
             "while_loop: cond must return one bool scalar",
             cond_->num_outputs()
-                ? concat(", it returns ", describe(cond_->output_aval(0).shape, cond_->output_aval(0).dtype))
+                ? concat(", it returns ", describe(cond_->output_aval(0).shape, cond_->output_aval(0).dtype),
+                         "; compare, and reduce with all or any")
                 : "");
     require(body_->num_outputs() == static_cast<int>(nc_), "while_loop: the body returns ",
             body_->num_outputs(), " arrays for ", nc_, " carries");
@@ -73,7 +74,7 @@ class WhileOp final : public Op {
       const Aval got = body_->output_aval(static_cast<int>(i));
       require(got == x[i], "while_loop: carry ", i, " starts as ", describe(x[i].shape, x[i].dtype),
               " and the body returns ", describe(got.shape, got.dtype),
-              "; a carry keeps its shape and dtype");
+              "; a carry keeps its shape and dtype: start it so, or convert it in the body with astype");
       out.push_back(x[i]);
     }
     if (save_)
@@ -227,9 +228,12 @@ Arrays while_loop(const Fn& cond, const Fn& body, const Arrays& carry_in) {
   Arrays in = carry;
   in.insert(in.end(), c.captures.begin(), c.captures.end());
   in.insert(in.end(), b.captures.begin(), b.captures.end());
-  return hesse::apply(make_op<WhileOp>(c.graph, b.graph, static_cast<int>(carry.size()),
-                                       static_cast<int>(c.captures.size()), false),
-                      in);
+  const OpRef op = make_op<WhileOp>(c.graph, b.graph, static_cast<int>(carry.size()),
+                                    static_cast<int>(c.captures.size()), false);
+  Avals of_inputs;
+  for (const Array& a : in) of_inputs.push_back(aval(a));
+  (void)op->infer(of_inputs);  // before eval runs what does not fit
+  return hesse::apply(op, in);
 }
 
 Arrays fori_loop(const Array& lower, const Array& upper,
@@ -238,7 +242,7 @@ Arrays fori_loop(const Array& lower, const Array& upper,
   const auto check = [](const Array& a, const char* which) {
     require(a.ndim() == 0, "fori_loop: ", which, " has shape ", a.shape(), ", expected a scalar");
     require<TypeError>(is_integer(a.dtype()), "fori_loop: ", which, " has dtype ", a.dtype(),
-                       ", expected an integer");
+                       ", expected an integer; convert it with astype");
   };
   check(lower, "lower");
   check(upper, "upper");

@@ -130,7 +130,8 @@ def jvp(fun: Callable[..., Any], primals: Any, tangents: Any, has_aux: bool = Fa
     Returns
     -------
     tuple
-        ``(output, tangent)`` or ``(output, tangent, aux)``; the tangent of an integer output is None.
+        ``(output, tangent)`` or ``(output, tangent, aux)``. Integer and boolean outputs have no derivative: their
+        tangent is None.
 
     Examples
     --------
@@ -142,7 +143,9 @@ def jvp(fun: Callable[..., Any], primals: Any, tangents: Any, has_aux: bool = Fa
     primals = argument_list(primals, "jvp", "primals")
     tangents = argument_list(tangents, "jvp", "tangents")
     if len(primals) != len(tangents):
-        raise _hesse.ArgumentError(f"jvp: {len(primals)} primals but {len(tangents)} tangents")
+        raise _hesse.ArgumentError(
+            f"jvp: {len(primals)} primals but {len(tangents)} tangents; give one tangent per primal, None for zero"
+        )
     leaves, treedef = tree_flatten(primals)
     directions = treedef.flatten_up_to(tangents, "jvp")
     positions = _hesse._array_positions(leaves)
