@@ -19,7 +19,7 @@ class Progress:
         self._last = self._begin = time.monotonic()
         if shown:
             try:
-                from tqdm import tqdm
+                from tqdm import tqdm  # type: ignore[import-untyped, unused-ignore]
             except ImportError:
                 return
             self._bar = tqdm(total=total, initial=done, file=sys.stderr, mininterval=0.5, dynamic_ncols=True)
