@@ -244,6 +244,7 @@ def outside_tracing():
     return [
         Entry("unique_all", None, (S(I(9, hi=5)), S(F(5)), S(F(2, 3)), S(F(0))), check=unique_check, out=("same", "int64", "int64", "int64"), cpp=("unique",),
               refusals=(in_trace("unique_all"),), **plain),
+        Entry("unique", np.unique, (S(I(9, hi=5)),), out="same", cpp=(), **plain),
         Entry("unique_values", np.unique, (S(I(9, hi=5)),), out="same", cpp=(), **plain),
         Entry("unique_counts", lambda x: np.unique(x, return_counts=True), (S(I(9, hi=5)),), out=("same", "int64"), cpp=(), **plain),
         Entry("unique_inverse", lambda x: np.unique(x, return_inverse=True), (S(I(9, hi=5)),), out=("same", "int64"), cpp=(), **plain),
