@@ -1,5 +1,7 @@
 #include "bindings/bindings.h"
 #include "bindings/convert.h"
+#include "bindings/docs_array.h"
+#include "bindings/docs_graph.h"
 #include "core/node.h"
 
 /// Properties and methods of hesse.Array, and x.at[index].
@@ -54,8 +56,7 @@ PyGetSetDef* array_properties() {
                [](const Array& a) { return new_array(matrix_transpose(a)); }),
       property("real", "The real part.", [](const Array& a) { return new_array(hesse::real(a)); }),
       property("imag", "The imaginary part.", [](const Array& a) { return new_array(hesse::imag(a)); }),
-      property("at", "x.at[i].set(y): a new array with entries replaced; also add, multiply, min, max, get.",
-               [](const Array& a) { return py::cast(At{a}).release().ptr(); }),
+      property("at", text(docs::kAt), [](const Array& a) { return py::cast(At{a}).release().ptr(); }),
       property("is_symbol", "Whether this is a symbol in a trace, without a value.",
                [](const Array& a) { return PyBool_FromLong(a.is_symbol()); }),
       property("weak_type",
@@ -69,11 +70,9 @@ PyGetSetDef* array_properties() {
 void init_array_methods(py::module_& m) {
   // Values
   define_method(
-      "item", [](const Array& x) { return scalar_value(x, "item"); },
-      "The value of an array with one entry, as a Python number.");
+      "item", [](const Array& x) { return scalar_value(x, "item"); }, text(docs::kItem));
   define_method(
-      "tolist", [](const Array& x) { return py::object(to_numpy(x).attr("tolist")()); },
-      "Nested Python lists.");
+      "tolist", [](const Array& x) { return py::object(to_numpy(x).attr("tolist")()); }, text(docs::kTolist));
   define_method("__complex__", [](const Array& x) {
     PyObject* z =
         PyObject_CallOneArg(reinterpret_cast<PyObject*>(&PyComplex_Type), scalar_value(x, "complex").ptr());
@@ -94,14 +93,14 @@ void init_array_methods(py::module_& m) {
   itself("__copy__");
   itself("__deepcopy__");
   define_method(
-      "copy", [](const Array& x) { return copy(x); }, "A copy in row-major order.");
+      "copy", [](const Array& x) { return copy(x); }, text(docs::kCopy));
   define_method(
       "to_device",
       [](const Array& x, const std::string& device, py::handle) {
         require(device == "cpu", "to_device: unknown device '", device, "'; there is 'cpu'");
         return x;
       },
-      "device"_a, py::pos_only(), "stream"_a = py::none(), "The same array: there is one device, 'cpu'.");
+      "device"_a, py::pos_only(), "stream"_a = py::none(), text(docs::kToDevice));
   define_method(
       "__array_namespace__",
       [](const Array&, py::handle) { return py::object(py::module_::import("hesse")); }, py::kw_only(),
@@ -112,59 +111,78 @@ void init_array_methods(py::module_& m) {
       [](const Array& x, const py::args& shape) {
         return reshape(x, shape_of_args(shape, {"reshape", "shape"}));
       },
-      py::name("reshape"), py::is_method(type), "The same entries in another shape; one length may be -1.");
+      py::name("reshape"), py::is_method(type), text(docs::kReshape));
   type.attr("transpose") = py::cpp_function(
       [](const Array& x, const py::args& axes) {
         if (axes.empty() || (axes.size() == 1 && axes[0].is_none())) return transpose(x);
         return transpose(x, shape_of_args(axes, {"transpose", "axes"}));
       },
-      py::name("transpose"), py::is_method(type), "The axes permuted, or reversed.");
+      py::name("transpose"), py::is_method(type), text(docs::kTranspose));
   define_method(
-      "flatten", [](const Array& x) { return flatten(x); }, "All entries in one axis.");
+      "flatten", [](const Array& x) { return flatten(x); }, text(docs::kFlatten));
   define_method(
-      "ravel", [](const Array& x) { return flatten(x); }, "All entries in one axis.");
+      "ravel", [](const Array& x) { return flatten(x); }, text(docs::kRavel));
   define_method(
       "squeeze", [](const Array& x, OptAxes axis) { return squeeze(x, axis); }, "axis"_a = py::none(),
-      "Without axes of length one.");
+      text(docs::kSqueeze));
   define_method(
       "swapaxes", [](const Array& x, int64_t a, int64_t b) { return swapaxes(x, a, b); }, "axis1"_a,
-      "axis2"_a);
+      "axis2"_a, text(docs::kSwapaxes));
   define_method(
-      "astype", [](const Array& x, DType dtype) { return astype(x, dtype); }, "dtype"_a,
-      "Converted to another dtype.");
+      "astype", [](const Array& x, DType dtype) { return astype(x, dtype); }, "dtype"_a, text(docs::kAstype));
   define_method(
-      "conj", [](const Array& x) { return conj(x); }, "The complex conjugate.");
+      "conj", [](const Array& x) { return conj(x); }, text(docs::kConj));
 
   // Reductions
-  const auto reduction = [](const char* name, auto f) {
-    define_method(name, f, "axis"_a = py::none(), py::kw_only(), "keepdims"_a = false,
-                  "As the function of that name.");
+  const auto reduction = [](const char* name, auto f, const Doc& doc) {
+    define_method(name, f, "axis"_a = py::none(), py::kw_only(), "keepdims"_a = false, text(doc));
   };
-  reduction("sum", [](const Array& x, OptAxes axis, bool keepdims) { return sum(x, axis, keepdims); });
-  reduction("prod", [](const Array& x, OptAxes axis, bool keepdims) { return prod(x, axis, keepdims); });
-  reduction("mean", [](const Array& x, OptAxes axis, bool keepdims) { return mean(x, axis, keepdims); });
-  reduction("max", [](const Array& x, OptAxes axis, bool keepdims) { return max(x, axis, keepdims); });
-  reduction("min", [](const Array& x, OptAxes axis, bool keepdims) { return min(x, axis, keepdims); });
-  reduction("all", [](const Array& x, OptAxes axis, bool keepdims) { return all(x, axis, keepdims); });
-  reduction("any", [](const Array& x, OptAxes axis, bool keepdims) { return any(x, axis, keepdims); });
-  reduction("argmax", [](const Array& x, OptAxis axis, bool keepdims) { return argmax(x, axis, keepdims); });
-  reduction("argmin", [](const Array& x, OptAxis axis, bool keepdims) { return argmin(x, axis, keepdims); });
-  const auto moment = [](const char* name, auto f) {
+  reduction(
+      "sum", [](const Array& x, OptAxes axis, bool keepdims) { return sum(x, axis, keepdims); }, docs::kSum);
+  reduction(
+      "prod", [](const Array& x, OptAxes axis, bool keepdims) { return prod(x, axis, keepdims); },
+      docs::kProd);
+  reduction(
+      "mean", [](const Array& x, OptAxes axis, bool keepdims) { return mean(x, axis, keepdims); },
+      docs::kMean);
+  reduction(
+      "max", [](const Array& x, OptAxes axis, bool keepdims) { return max(x, axis, keepdims); }, docs::kMax);
+  reduction(
+      "min", [](const Array& x, OptAxes axis, bool keepdims) { return min(x, axis, keepdims); }, docs::kMin);
+  reduction(
+      "all", [](const Array& x, OptAxes axis, bool keepdims) { return all(x, axis, keepdims); }, docs::kAll);
+  reduction(
+      "any", [](const Array& x, OptAxes axis, bool keepdims) { return any(x, axis, keepdims); }, docs::kAny);
+  reduction(
+      "argmax", [](const Array& x, OptAxis axis, bool keepdims) { return argmax(x, axis, keepdims); },
+      docs::kArgmax);
+  reduction(
+      "argmin", [](const Array& x, OptAxis axis, bool keepdims) { return argmin(x, axis, keepdims); },
+      docs::kArgmin);
+  const auto moment = [](const char* name, auto f, const Doc& doc) {
     define_method(name, f, "axis"_a = py::none(), py::kw_only(), "correction"_a = 0.0, "keepdims"_a = false,
-                  "As the function of that name.");
+                  text(doc));
   };
-  moment("var", [](const Array& x, OptAxes axis, double correction, bool keepdims) {
-    return var(x, axis, correction, keepdims);
-  });
-  moment("std", [](const Array& x, OptAxes axis, double correction, bool keepdims) {
-    return hesse::std(x, axis, correction, keepdims);
-  });
+  moment(
+      "var",
+      [](const Array& x, OptAxes axis, double correction, bool keepdims) {
+        return var(x, axis, correction, keepdims);
+      },
+      docs::kVar);
+  moment(
+      "std",
+      [](const Array& x, OptAxes axis, double correction, bool keepdims) {
+        return hesse::std(x, axis, correction, keepdims);
+      },
+      docs::kStd);
   define_method(
-      "cumsum", [](const Array& x, OptAxis axis) { return cumsum(x, axis); }, "axis"_a = py::none());
+      "cumsum", [](const Array& x, OptAxis axis) { return cumsum(x, axis); }, "axis"_a = py::none(),
+      text(docs::kCumsum));
   define_method(
-      "cumprod", [](const Array& x, OptAxis axis) { return cumprod(x, axis); }, "axis"_a = py::none());
+      "cumprod", [](const Array& x, OptAxis axis) { return cumprod(x, axis); }, "axis"_a = py::none(),
+      text(docs::kCumprod));
   define_method(
-      "dot", [](const Array& x, const Array& y) { return dot(x, y); }, "other"_a);
+      "dot", [](const Array& x, const Array& y) { return dot(x, y); }, "other"_a, text(docs::kDot));
 
   py::class_<AtIndex>(m, "_AtIndex", "What x.at[index] gives: the entries to be replaced in a new array.")
       .def(
@@ -204,10 +222,9 @@ void init_array_methods(py::module_& m) {
 
   m.def(
       "is_tracked", [](const Array& x) { return is_tracked(x); }, "x"_a, py::pos_only(),
-      "Whether a derivative that is being taken depends on x.");
+      text(docs::kIsTracked));
   m.def(
-      "in_trace", [] { return static_cast<bool>(current_region()); },
-      "Whether a loop body, a branch or a compiled function is being recorded on this thread.");
+      "in_trace", [] { return static_cast<bool>(current_region()); }, text(docs::kInTrace));
 }
 
 }  // namespace hesse::python

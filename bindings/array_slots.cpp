@@ -5,6 +5,7 @@
 #include "bindings/array_object.h"
 #include "bindings/bindings.h"
 #include "bindings/convert.h"
+#include "bindings/docs_array.h"
 
 /// The type hesse.Array: operators, indexing and protocols that CPython calls through slots.
 namespace hesse::python {
@@ -315,7 +316,7 @@ void init_array_type(py::module_& m) {
       {Py_sq_contains, slot(contains)},
       {Py_bf_getbuffer, slot(get_buffer)},
       {Py_bf_releasebuffer, slot(release_buffer)},
-      {Py_tp_doc, const_cast<char*>("An immutable n-dimensional array: data, or a symbol in a trace.")},
+      {Py_tp_doc, const_cast<char*>(text(docs::kArrayType))},
       {0, nullptr},
   };
   PyType_Spec spec = {"hesse.Array", sizeof(ArrayObject), 0,

@@ -1,5 +1,6 @@
 #include "bindings/bindings.h"
 #include "bindings/convert.h"
+#include "bindings/docs_conv.h"
 
 /// Convolution and pooling.
 namespace hesse::python {
@@ -61,8 +62,7 @@ void init_conv(py::module_& m) {
         const Unlocked unlocked(16 * (a.size() + b.size()));
         return conv(*a, *b, o);
       },
-      "x"_a, "w"_a, py::pos_only(), py::kw_only(), stride, padding, dilation, groups,
-      "Cross-correlation of x [N, C, spatial...] with w [O, C / groups, spatial...], in 1 to 3 dimensions.");
+      "x"_a, "w"_a, py::pos_only(), py::kw_only(), stride, padding, dilation, groups, text(docs::kConv));
   m.def(
       "conv_transpose",
       [](In y, In w, const RawDims& s, py::handle p, const RawDims& d, const RawInt& g,
@@ -75,7 +75,7 @@ void init_conv(py::module_& m) {
         return conv_transpose(*a, *b, o, extra);
       },
       "y"_a, "w"_a, py::pos_only(), py::kw_only(), stride, padding, dilation, groups,
-      "output_padding"_a = py::tuple(), "The transpose of conv in its first argument.");
+      "output_padding"_a = py::tuple(), text(docs::kConvTranspose));
   const auto pool = [&](const char* name, auto f, const char* doc) {
     m.def(
         name,
@@ -93,11 +93,11 @@ void init_conv(py::module_& m) {
   pool(
       "max_pool",
       [](const Array& x, const Dims& w, const Dims& s, const Padding& p) { return max_pool(x, w, s, p); },
-      "The largest entry of each window of the spatial axes of x [N, C, spatial...].");
+      text(docs::kMaxPool));
   pool(
       "avg_pool",
       [](const Array& x, const Dims& w, const Dims& s, const Padding& p) { return avg_pool(x, w, s, p); },
-      "The mean of each window of the spatial axes of x [N, C, spatial...].");
+      text(docs::kAvgPool));
 }
 
 }  // namespace hesse::python

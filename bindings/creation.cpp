@@ -1,5 +1,6 @@
 #include "bindings/bindings.h"
 #include "bindings/convert.h"
+#include "bindings/docs_creation.h"
 
 namespace hesse::python {
 
@@ -23,78 +24,76 @@ void init_creation(py::module_& m) {
   const auto device = "device"_a = py::none();
   define(
       m, "zeros", [](const Shape& shape, OptDType t, Device) { return zeros(shape, t); }, "shape"_a,
-      py::kw_only(), dtype, device, "Zeros.");
+      py::kw_only(), dtype, device, text(docs::kZeros));
   define(
       m, "ones", [](const Shape& shape, OptDType t, Device) { return ones(shape, t); }, "shape"_a,
-      py::kw_only(), dtype, device, "Ones.");
+      py::kw_only(), dtype, device, text(docs::kOnes));
   define(
       m, "empty", [](const Shape& shape, OptDType t, Device) { return empty(shape, t); }, "shape"_a,
-      py::kw_only(), dtype, device, "An array whose contents do not matter: zeros.");
+      py::kw_only(), dtype, device, text(docs::kEmpty));
   define(
       m, "full",
       [](const Shape& shape, const Array& value, OptDType t, Device) { return full(shape, value, t); },
-      "shape"_a, "fill_value"_a, py::kw_only(), dtype, device, "The scalar fill_value everywhere.");
+      "shape"_a, "fill_value"_a, py::kw_only(), dtype, device, text(docs::kFull));
   define(
       m, "zeros_like", [](const Array& x, OptDType t, Device) { return zeros_like(x, t); }, "x"_a,
-      py::pos_only(), py::kw_only(), dtype, device, "Zeros of the shape and dtype of x.");
+      py::pos_only(), py::kw_only(), dtype, device, text(docs::kZerosLike));
   define(
       m, "ones_like", [](const Array& x, OptDType t, Device) { return ones_like(x, t); }, "x"_a,
-      py::pos_only(), py::kw_only(), dtype, device, "Ones of the shape and dtype of x.");
+      py::pos_only(), py::kw_only(), dtype, device, text(docs::kOnesLike));
   define(
       m, "empty_like", [](const Array& x, OptDType t, Device) { return zeros_like(x, t); }, "x"_a,
-      py::pos_only(), py::kw_only(), dtype, device,
-      "An array of the shape and dtype of x whose contents do not matter: zeros.");
+      py::pos_only(), py::kw_only(), dtype, device, text(docs::kEmptyLike));
   define(
       m, "full_like",
       [](const Array& x, const Array& value, OptDType t, Device) { return full_like(x, value, t); }, "x"_a,
-      py::pos_only(), "fill_value"_a, py::kw_only(), dtype, device,
-      "The scalar fill_value everywhere, in the shape and dtype of x.");
+      py::pos_only(), "fill_value"_a, py::kw_only(), dtype, device, text(docs::kFullLike));
   define(
       m, "arange",
       [](const Array& start, const std::optional<Array>& stop, const Array& step, OptDType t, Device) {
         return arange_of(start, stop, step, t);
       },
       "start"_a, py::pos_only(), "stop"_a = py::none(), "step"_a = 1, py::kw_only(), dtype, device,
-      "start, start + step, ... below stop; arange(n) counts from 0 to n - 1.");
+      text(docs::kArange));
   define(
       m, "linspace",
       [](const Array& start, const Array& stop, int64_t num, OptDType t, Device, bool endpoint) {
         return linspace(start, stop, num, endpoint, t);
       },
       "start"_a, "stop"_a, py::pos_only(), "num"_a = 50, py::kw_only(), dtype, device, "endpoint"_a = true,
-      "num evenly spaced values from start to stop.");
+      text(docs::kLinspace));
   define(
       m, "logspace",
       [](const Array& start, const Array& stop, int64_t num, OptDType t, bool endpoint, double base) {
         return logspace(start, stop, num, endpoint, base, t);
       },
       "start"_a, "stop"_a, py::pos_only(), "num"_a = 50, py::kw_only(), dtype, "endpoint"_a = true,
-      "base"_a = 10.0, "base to the power of num evenly spaced values from start to stop.");
+      "base"_a = 10.0, text(docs::kLogspace));
   define(
       m, "eye",
       [](int64_t n_rows, std::optional<int64_t> n_cols, int64_t k, OptDType t, Device) {
         return eye(n_rows, n_cols, k, t);
       },
       "n_rows"_a, "n_cols"_a = py::none(), py::pos_only(), py::kw_only(), "k"_a = 0, dtype, device,
-      "Ones on the k-th diagonal, zeros elsewhere.");
+      text(docs::kEye));
   m.def(
       "meshgrid",
       [](const py::args& arrays, const std::string& indexing) {
         return meshgrid(require_arrays(arrays, "meshgrid"), indexing);
       },
-      py::kw_only(), "indexing"_a = "xy", "Coordinates of the points of a grid, an array per axis.");
+      py::kw_only(), "indexing"_a = "xy", text(docs::kMeshgrid));
   define(
       m, "tril", [](const Array& x, int64_t k) { return tril(x, k); }, "x"_a, py::pos_only(), py::kw_only(),
-      "k"_a = 0, "x with zeros above the k-th diagonal.");
+      "k"_a = 0, text(docs::kTril));
   define(
       m, "triu", [](const Array& x, int64_t k) { return triu(x, k); }, "x"_a, py::pos_only(), py::kw_only(),
-      "k"_a = 0, "x with zeros below the k-th diagonal.");
+      "k"_a = 0, text(docs::kTriu));
   define(
       m, "diag", [](const Array& x, int64_t k) { return diag(x, k); }, "x"_a, py::pos_only(), "k"_a = 0,
-      "The matrix with x on its k-th diagonal, or the k-th diagonal of the matrix x.");
+      text(docs::kDiag));
   define(
       m, "diagonal", [](const Array& x, int64_t offset) { return diagonal(x, offset); }, "x"_a,
-      py::pos_only(), py::kw_only(), "offset"_a = 0, "A diagonal of the last two axes.");
+      py::pos_only(), py::kw_only(), "offset"_a = 0, text(docs::kDiagonal));
 }
 
 }  // namespace hesse::python

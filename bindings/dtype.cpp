@@ -4,6 +4,7 @@
 
 #include "bindings/bindings.h"
 #include "bindings/convert.h"
+#include "bindings/docs_dtype.h"
 
 /// hesse.DType and its instances hesse.float64, hesse.bool, ... They equal NumPy's dtypes and names, and
 /// NumPy accepts them where it wants a dtype.
@@ -51,7 +52,7 @@ DType dtype_of_object(py::handle o) {
 }
 
 void init_dtype(py::module_& m) {
-  py::class_<DTypeObject> type(m, "DType", "The type of an array's entries: hesse.float64 and its like.");
+  py::class_<DTypeObject> type(m, "DType", text(docs::kDType));
   type.attr("__module__") = "hesse";
   type.def_property_readonly("name", [](const DTypeObject& d) { return std::string(name(d.dtype)); })
       .def_property_readonly("itemsize", [](const DTypeObject& d) { return itemsize(d.dtype); })
@@ -96,11 +97,10 @@ void init_dtype(py::module_& m) {
     m.attr(std::string(name(t)).c_str()) = dtype_object(t);
   }
   m.def(
-      "dtype", [](DType t) { return t; }, py::arg("dtype"), py::pos_only(),
-      "The dtype meant by a name, a NumPy dtype or a Python type.");
+      "dtype", [](DType t) { return t; }, py::arg("dtype"), py::pos_only(), text(docs::kDtype));
   m.def(
       "promote_types", [](DType a, DType b) { return promote(a, b); }, py::arg("a"), py::arg("b"),
-      py::pos_only(), "The dtype that both promote to.");
+      py::pos_only(), text(docs::kPromoteTypes));
   m.def(
       "real_dtype", [](DType t) { return real_dtype(t); }, py::arg("dtype"), py::pos_only(),
       "The real dtype of the same precision.");
@@ -108,10 +108,10 @@ void init_dtype(py::module_& m) {
       "complex_dtype", [](DType t) { return complex_dtype(t); }, py::arg("dtype"), py::pos_only(),
       "The complex dtype of the same precision.");
   m.def(
-      "default_dtype", [] { return default_dtype(); }, "The dtype of new arrays for which none is said.");
+      "default_dtype", [] { return default_dtype(); }, text(docs::kDefaultDtype));
   m.def(
       "set_default_dtype", [](DType t) { set_default_dtype(t); }, py::arg("dtype"), py::pos_only(),
-      "Makes float32 or float64 the dtype of new arrays for which none is said.");
+      text(docs::kSetDefaultDtype));
 }
 
 }  // namespace hesse::python

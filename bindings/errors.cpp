@@ -3,6 +3,7 @@
 #include <cstring>
 #include <new>
 
+#include "bindings/docs_errors.h"
 #include "core/error.h"
 
 namespace py = pybind11;
@@ -72,22 +73,17 @@ void set_python_error() noexcept {
 }
 
 void init_errors(py::module_& m) {
-  error = define(m, "Error", "Base class of every error that Hesse itself raises.", {PyExc_Exception});
-  argument_error = define(m, "ArgumentError", "A value, shape or parameter that the function cannot take.",
-                          {error, PyExc_ValueError});
-  dtype_error = define(m, "ArgumentTypeError", "A dtype or kind of argument that the function cannot take.",
-                       {error, PyExc_TypeError});
-  index_error = define(m, "OutOfRangeError", "An index or axis out of range.", {error, PyExc_IndexError});
+  error = define(m, "Error", text(docs::kError), {PyExc_Exception});
+  argument_error = define(m, "ArgumentError", text(docs::kArgumentError), {error, PyExc_ValueError});
+  dtype_error = define(m, "ArgumentTypeError", text(docs::kArgumentTypeError), {error, PyExc_TypeError});
+  index_error = define(m, "OutOfRangeError", text(docs::kOutOfRangeError), {error, PyExc_IndexError});
   numerical_error =
-      define(m, "NumericalError", "A failure that depends on data, such as an indefinite matrix.",
-             {error, PyExc_FloatingPointError});
-  trace_error = define(m, "TraceError", "A value was asked of a symbol, or a symbol outlived its trace.",
-                       {error, PyExc_TypeError});
+      define(m, "NumericalError", text(docs::kNumericalError), {error, PyExc_FloatingPointError});
+  trace_error = define(m, "TraceError", text(docs::kTraceError), {error, PyExc_TypeError});
   file_missing_error =
-      define(m, "FileMissingError", "A file that is missing.", {error, PyExc_FileNotFoundError});
-  file_error =
-      define(m, "FileError", "A file that cannot be opened, read or written.", {error, PyExc_OSError});
-  format_error = define(m, "FormatError", "A file that is not what it claims to be.", {argument_error});
+      define(m, "FileMissingError", text(docs::kFileMissingError), {error, PyExc_FileNotFoundError});
+  file_error = define(m, "FileError", text(docs::kFileError), {error, PyExc_OSError});
+  format_error = define(m, "FormatError", text(docs::kFormatError), {argument_error});
   py::register_local_exception_translator([](std::exception_ptr p) {
     try {
       std::rethrow_exception(p);

@@ -3,6 +3,7 @@
 #include "bindings/bindings.h"
 #include "bindings/convert.h"
 #include "bindings/dlpack.h"
+#include "bindings/docs_exchange.h"
 
 /// Arrays to and from others: NumPy, DLPack, pickle.
 namespace hesse::python {
@@ -248,23 +249,16 @@ void init_exchange(py::module_& m) {
     return keys;
   });
   m.def("from_dlpack", &from_dlpack, "x"_a, py::pos_only(), py::kw_only(), "device"_a = py::none(),
-        "copy"_a = py::none(),
-        "An array over the memory of any object with __dlpack__; nobody may write to it afterwards.");
+        "copy"_a = py::none(), text(docs::kFromDlpack));
   m.def("asarray", &asarray, "obj"_a, py::pos_only(), py::kw_only(), "dtype"_a = py::none(),
-        "device"_a = py::none(), "copy"_a = py::none(),
-        "An array of a number, a nested list, a NumPy array, a buffer (memoryview, array.array, bytes) or an "
-        "array. "
-        "copy=False shares the memory of a NumPy array or a buffer, to which nobody may write afterwards; "
-        "copy=True "
-        "copies always; None copies unless it is an array already.");
+        "device"_a = py::none(), "copy"_a = py::none(), text(docs::kAsarray));
   m.def(
       "array",
       [](py::handle object, std::optional<DType> dtype, py::handle device) {
         return asarray(object, dtype, device, py::bool_(true));
       },
       "obj"_a, py::pos_only(), "dtype"_a = py::none(), py::kw_only(), "device"_a = py::none(),
-      "A new array of a number, a nested list, a NumPy array, a buffer (memoryview, array.array, bytes) or "
-      "an array.");
+      text(docs::kArray));
 }
 
 }  // namespace hesse::python

@@ -1,5 +1,6 @@
 #include "bindings/bindings.h"
 #include "bindings/convert.h"
+#include "bindings/docs_fft.h"
 
 namespace hesse::python {
 
@@ -16,16 +17,16 @@ void init_fft(py::module_& m) {
   using Str = std::string;
   one(
       "fft", [](const Array& x, N n, int64_t axis, const Str& norm) { return fft(x, n, axis, norm); },
-      "The discrete Fourier transform along an axis.");
+      text(docs::kFft));
   one(
       "ifft", [](const Array& x, N n, int64_t axis, const Str& norm) { return ifft(x, n, axis, norm); },
-      "The inverse of fft.");
+      text(docs::kIfft));
   one(
       "rfft", [](const Array& x, N n, int64_t axis, const Str& norm) { return rfft(x, n, axis, norm); },
-      "The non-negative frequencies of a real signal.");
+      text(docs::kRfft));
   one(
       "irfft", [](const Array& x, N n, int64_t axis, const Str& norm) { return irfft(x, n, axis, norm); },
-      "The inverse of rfft.");
+      text(docs::kIrfft));
   const auto many = [&](const char* name, auto function, const char* doc) {
     define_heavy(f, name, function, "x"_a, py::pos_only(), py::kw_only(), "s"_a = py::none(),
                  "axes"_a = py::none(), "norm"_a = "backward", doc);
@@ -33,25 +34,25 @@ void init_fft(py::module_& m) {
   many(
       "fftn",
       [](const Array& x, const S& s, const OptAxes& axes, const Str& norm) { return fftn(x, s, axes, norm); },
-      "The discrete Fourier transform over several axes.");
+      text(docs::kFftn));
   many(
       "ifftn",
       [](const Array& x, const S& s, const OptAxes& axes, const Str& norm) {
         return ifftn(x, s, axes, norm);
       },
-      "The inverse of fftn.");
+      text(docs::kIfftn));
   many(
       "rfftn",
       [](const Array& x, const S& s, const OptAxes& axes, const Str& norm) {
         return rfftn(x, s, axes, norm);
       },
-      "fftn of a real signal, the non-negative frequencies of the last axis.");
+      text(docs::kRfftn));
   many(
       "irfftn",
       [](const Array& x, const S& s, const OptAxes& axes, const Str& norm) {
         return irfftn(x, s, axes, norm);
       },
-      "The inverse of rfftn.");
+      text(docs::kIrfftn));
   const auto frequencies = [&](const char* name, auto function, const char* doc) {
     define(
         f, name,
@@ -63,11 +64,9 @@ void init_fft(py::module_& m) {
         doc);
   };
   frequencies(
-      "fftfreq", [](int64_t n, double d) { return fftfreq(n, d); },
-      "The frequencies of fft, for samples d apart.");
+      "fftfreq", [](int64_t n, double d) { return fftfreq(n, d); }, text(docs::kFftfreq));
   frequencies(
-      "rfftfreq", [](int64_t n, double d) { return rfftfreq(n, d); },
-      "The frequencies of rfft, for samples d apart.");
+      "rfftfreq", [](int64_t n, double d) { return rfftfreq(n, d); }, text(docs::kRfftfreq));
 }
 
 }  // namespace hesse::python

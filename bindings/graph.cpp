@@ -2,6 +2,7 @@
 
 #include "bindings/bindings.h"
 #include "bindings/convert.h"
+#include "bindings/docs_graph.h"
 #include "bindings/function.h"
 #include "core/cpu/threads.h"
 #include "core/ops/control.h"
@@ -23,7 +24,7 @@ py::list describe_all(const Avals& avals) {
 }  // namespace
 
 void init_graph(py::module_& m) {
-  py::class_<GraphObject>(m, "Graph", "A recorded function: a list of equations.")
+  py::class_<GraphObject>(m, "Graph", text(docs::kGraph))
       .def_property_readonly("num_inputs", [](const GraphObject& g) { return g.graph->num_inputs(); })
       .def_property_readonly("num_outputs", [](const GraphObject& g) { return g.graph->num_outputs(); })
       .def_property_readonly(
@@ -74,13 +75,12 @@ void init_graph(py::module_& m) {
     }();
     return py::make_tuple(GraphObject{t.graph}, t.captures);
   });
-  m.def("set_num_threads", &set_num_threads, "n"_a, py::pos_only(),
-        "How many threads an operation may use. Results do not depend on it.");
-  m.def("get_num_threads", &num_threads, "How many threads an operation may use.");
+  m.def("set_num_threads", &set_num_threads, "n"_a, py::pos_only(), text(docs::kSetNumThreads));
+  m.def("get_num_threads", &num_threads, text(docs::kGetNumThreads));
+  m.def("live_buffers", &Buffer::live_count, text(docs::kLiveBuffers));
+  m.def("live_bytes", &Buffer::live_bytes, text(docs::kLiveBytes));
   m.def("allocated_bytes", &Buffer::total_bytes,
         "How many bytes have been asked for so far: for tests of what is done in place.");
-  m.def("live_buffers", &Buffer::live_count, "How many blocks of memory are alive: for tests of leaks.");
-  m.def("live_bytes", &Buffer::live_bytes, "How many bytes are alive: for tests of leaks.");
 }
 
 }  // namespace hesse::python

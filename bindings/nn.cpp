@@ -2,6 +2,7 @@
 
 #include "bindings/bindings.h"
 #include "bindings/convert.h"
+#include "bindings/docs_nn.h"
 #include "core/nn/init.h"
 
 namespace hesse::python {
@@ -15,27 +16,23 @@ void init_nn(py::module_& m) {
       [](const Array& x, const Array& weight, const std::optional<Array>& bias) {
         return nn::linear(x, weight, bias);
       },
-      "x"_a, "weight"_a, "bias"_a = py::none(), "x W^T + b over the last axis; weight [out, in].");
+      "x"_a, "weight"_a, "bias"_a = py::none(), text(docs::kLinear));
   define(
-      n, "relu", [](const Array& x) { return nn::relu(x); }, "x"_a, py::pos_only(),
-      "max(x, 0), with derivative 0 at 0.");
+      n, "relu", [](const Array& x) { return nn::relu(x); }, "x"_a, py::pos_only(), text(docs::kRelu));
   define(
       n, "leaky_relu", [](const Array& x, double slope) { return nn::leaky_relu(x, slope); }, "x"_a,
-      py::pos_only(), "slope"_a = 0.01, "x where x > 0, else slope * x.");
+      py::pos_only(), "slope"_a = 0.01, text(docs::kLeakyRelu));
   define(
       n, "elu", [](const Array& x, double alpha) { return nn::elu(x, alpha); }, "x"_a, py::pos_only(),
-      "alpha"_a = 1.0, "x where x > 0, else alpha * (exp(x) - 1).");
+      "alpha"_a = 1.0, text(docs::kElu));
   define(
-      n, "selu", [](const Array& x) { return nn::selu(x); }, "x"_a, py::pos_only(),
-      "The scaled elu that keeps mean 0 and variance 1.");
+      n, "selu", [](const Array& x) { return nn::selu(x); }, "x"_a, py::pos_only(), text(docs::kSelu));
   define(
-      n, "gelu", [](const Array& x) { return nn::gelu(x); }, "x"_a, py::pos_only(),
-      "x times the distribution function of the standard normal distribution.");
+      n, "gelu", [](const Array& x) { return nn::gelu(x); }, "x"_a, py::pos_only(), text(docs::kGelu));
   define(
-      n, "silu", [](const Array& x) { return nn::silu(x); }, "x"_a, py::pos_only(),
-      "x * sigmoid(x), also called swish.");
+      n, "silu", [](const Array& x) { return nn::silu(x); }, "x"_a, py::pos_only(), text(docs::kSilu));
   define(
-      n, "mish", [](const Array& x) { return nn::mish(x); }, "x"_a, py::pos_only(), "x * tanh(softplus(x)).");
+      n, "mish", [](const Array& x) { return nn::mish(x); }, "x"_a, py::pos_only(), text(docs::kMish));
 
   py::module_ i = n.def_submodule("init");
   const auto initialiser = [&](const char* name, Array (*f)(const Array&, const Shape&, double, OptDType),
@@ -47,14 +44,12 @@ void init_nn(py::module_& m) {
         },
         "key"_a, "shape"_a, "gain"_a = 1.0, py::kw_only(), "dtype"_a = py::none(), doc);
   };
-  initialiser("glorot_uniform", nn::init::glorot_uniform,
-              "Uniform, variance 2 gain^2 / (fan_in + fan_out): for tanh.");
-  initialiser("glorot_normal", nn::init::glorot_normal,
-              "Normal, variance 2 gain^2 / (fan_in + fan_out): for tanh.");
-  initialiser("he_uniform", nn::init::he_uniform, "Uniform, variance 2 gain^2 / fan_in: for relu.");
-  initialiser("he_normal", nn::init::he_normal, "Normal, variance 2 gain^2 / fan_in: for relu.");
-  initialiser("lecun_uniform", nn::init::lecun_uniform, "Uniform, variance gain^2 / fan_in: for selu.");
-  initialiser("lecun_normal", nn::init::lecun_normal, "Normal, variance gain^2 / fan_in: for selu.");
+  initialiser("glorot_uniform", nn::init::glorot_uniform, text(docs::kGlorotUniform));
+  initialiser("glorot_normal", nn::init::glorot_normal, text(docs::kGlorotNormal));
+  initialiser("he_uniform", nn::init::he_uniform, text(docs::kHeUniform));
+  initialiser("he_normal", nn::init::he_normal, text(docs::kHeNormal));
+  initialiser("lecun_uniform", nn::init::lecun_uniform, text(docs::kLecunUniform));
+  initialiser("lecun_normal", nn::init::lecun_normal, text(docs::kLecunNormal));
 }
 
 }  // namespace hesse::python

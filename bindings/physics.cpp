@@ -1,5 +1,6 @@
 #include "bindings/bindings.h"
 #include "bindings/convert.h"
+#include "bindings/docs_physics.h"
 #include "physics/burgers.h"
 #include "physics/metrics.h"
 #include "physics/sampling.h"
@@ -15,38 +16,32 @@ void init_physics(py::module_& m) {
       [](const Array& key, const std::string& method, int64_t n, int64_t d) {
         return physics::sample(method, key, n, d);
       },
-      "key"_a, "method"_a, "n"_a, "d"_a, "Points in the unit cube, [n, d].");
+      "key"_a, "method"_a, "n"_a, "d"_a, text(docs::kSample));
   define(
       p, "uniform", [](const Array& key, int64_t n, int64_t d) { return physics::uniform(key, n, d); },
-      "key"_a, "n"_a, "d"_a, "Independent points in the unit cube, [n, d].");
+      "key"_a, "n"_a, "d"_a, text(docs::kUniform));
   define(
       p, "latin_hypercube",
       [](const Array& key, int64_t n, int64_t d) { return physics::latin_hypercube(key, n, d); }, "key"_a,
-      "n"_a, "d"_a,
-      "Points in the unit cube, one in each of n slices of every axis, [n, "
-      "d].");
+      "n"_a, "d"_a, text(docs::kLatinHypercube));
   define(
       p, "sobol", [](const Array& key, int64_t n, int64_t d) { return physics::sobol(key, n, d); }, "key"_a,
-      "n"_a, "d"_a,
-      "Scrambled points of the Sobol sequence in the unit cube, [n, d], d <= "
-      "16.");
+      "n"_a, "d"_a, text(docs::kSobol));
   p.def("sobol_unscrambled", physics::sobol_unscrambled, "n"_a, "d"_a,
         "The Sobol sequence itself, [n, d], d <= 16.");
   define(
       p, "relative_l2",
       [](const Array& u, const Array& reference) { return physics::relative_l2(u, reference); }, "u"_a,
-      "reference"_a, "norm(u - reference) / norm(reference), over all entries.");
+      "reference"_a, text(docs::kRelativeL2));
   define(
       p, "max_error", [](const Array& u, const Array& reference) { return physics::max_error(u, reference); },
-      "u"_a, "reference"_a, "The largest |u - reference|.");
+      "u"_a, "reference"_a, text(docs::kMaxError));
   define_heavy(
       p, "burgers_exact",
       [](const Array& t, const Array& x, double nu, int64_t nodes) {
         return physics::burgers_exact(t, x, nu, nodes);
       },
-      "t"_a, "x"_a, "nu"_a, "nodes"_a = 200,
-      "u_t + u u_x = nu u_xx, u(0, x) = -sin(pi x), u(t, -1) = u(t, 1) = 0, by "
-      "Cole-Hopf and Gauss-Hermite quadrature.");
+      "t"_a, "x"_a, "nu"_a, "nodes"_a = 200, text(docs::kBurgersExact));
   p.def(
       "gauss_hermite",
       [](int64_t n) {

@@ -1,5 +1,6 @@
 #include "bindings/bindings.h"
 #include "bindings/convert.h"
+#include "bindings/docs_random.h"
 
 namespace hesse::python {
 
@@ -18,37 +19,35 @@ void init_random(py::module_& m) {
         if (!integer) throw py::error_already_set();
         return random::key(static_cast<uint64_t>(PyLong_AsUnsignedLongLongMask(integer.ptr())));
       },
-      "seed"_a, py::pos_only(), "A random key made of an integer.");
+      "seed"_a, py::pos_only(), text(docs::kKey));
   define(
       r, "split", [](const Array& key, int64_t num) { return random::split(key, num); }, "key"_a,
-      py::pos_only(), "num"_a = 2, "Independent keys, an array of them.");
+      py::pos_only(), "num"_a = 2, text(docs::kSplit));
   define(
       r, "fold_in", [](const Array& key, const Array& data) { return random::fold_in(key, data); }, "key"_a,
-      "data"_a, py::pos_only(), "A key made of a key and an integer.");
+      "data"_a, py::pos_only(), text(docs::kFoldIn));
   define(
       r, "bits",
       [](const Array& key, const Shape& s, OptDType t) { return random::bits(key, s, t.value_or(kUInt32)); },
-      "key"_a, py::pos_only(), shape, py::kw_only(), dtype, "Random bits, as unsigned integers.");
+      "key"_a, py::pos_only(), shape, py::kw_only(), dtype, text(docs::kBits));
   define(
       r, "uniform",
       [](const Array& key, const Shape& s, const Array& lo, const Array& hi, OptDType t) {
         return random::uniform(key, s, lo, hi, t);
       },
-      "key"_a, py::pos_only(), shape, "lo"_a = 0.0, "hi"_a = 1.0, py::kw_only(), dtype,
-      "Uniform numbers in [lo, hi).");
+      "key"_a, py::pos_only(), shape, "lo"_a = 0.0, "hi"_a = 1.0, py::kw_only(), dtype, text(docs::kUniform));
   define(
       r, "normal", [](const Array& key, const Shape& s, OptDType t) { return random::normal(key, s, t); },
-      "key"_a, py::pos_only(), shape, py::kw_only(), dtype, "Numbers from the standard normal distribution.");
+      "key"_a, py::pos_only(), shape, py::kw_only(), dtype, text(docs::kNormal));
   define(
       r, "gumbel", [](const Array& key, const Shape& s, OptDType t) { return random::gumbel(key, s, t); },
-      "key"_a, py::pos_only(), shape, py::kw_only(), dtype,
-      "Numbers from the standard Gumbel distribution, -log(-log(u)) for uniform u.");
+      "key"_a, py::pos_only(), shape, py::kw_only(), dtype, text(docs::kGumbel));
   define(
       r, "integers",
       [](const Array& key, int64_t lo, int64_t hi, const Shape& s, OptDType t) {
         return random::integers(key, lo, hi, s, t.value_or(kInt64));
       },
-      "key"_a, "lo"_a, "hi"_a, py::pos_only(), shape, py::kw_only(), dtype, "Integers in [lo, hi).");
+      "key"_a, "lo"_a, "hi"_a, py::pos_only(), shape, py::kw_only(), dtype, text(docs::kIntegers));
   define(
       r, "_permutation", [](const Array& key, int64_t n) { return random::permutation(key, n); }, "key"_a,
       "n"_a, py::pos_only());
@@ -63,8 +62,7 @@ void init_random(py::module_& m) {
       [](const Array& key, const Array& logits, const std::optional<Shape>& s) {
         return random::categorical(key, logits, s);
       },
-      "key"_a, "logits"_a, py::pos_only(), "shape"_a = py::none(),
-      "Indices into the last axis of logits, with probabilities softmax(logits).");
+      "key"_a, "logits"_a, py::pos_only(), "shape"_a = py::none(), text(docs::kCategorical));
 }
 
 }  // namespace hesse::python

@@ -2,6 +2,7 @@
 
 #include "bindings/bindings.h"
 #include "bindings/convert.h"
+#include "bindings/docs_graph.h"
 #include "bindings/function.h"
 
 /// Derivatives of functions of flat lists; hesse/_transforms.py makes trees of them. The GIL is released
@@ -106,8 +107,7 @@ void init_transforms(py::module_& m) {
       Unlock());
   t.def(
       "checkpoint", [](const Fn& f, const Arrays& x) { return checkpoint(f, x); }, Unlock());
-  m.def("set_debug_nans", &set_debug_nans, "on"_a, py::pos_only(),
-        "Whether the first operation that makes a NaN of inputs without one raises.");
+  m.def("set_debug_nans", &set_debug_nans, "on"_a, py::pos_only(), text(docs::kSetDebugNans));
   m.def("debug_nans_enabled", &debug_nans, "Whether set_debug_nans is on.");
 }
 

@@ -6,6 +6,7 @@
 
 #include "bindings/bindings.h"
 #include "bindings/convert.h"
+#include "bindings/docs_tree.h"
 
 namespace hesse::python {
 namespace {
@@ -452,7 +453,7 @@ py::object tree_map(const py::function& f, py::handle tree, const py::args& rest
 
 void init_tree(py::module_& m) {
   using namespace py::literals;
-  py::class_<TreeDef>(m, "TreeDef", "The structure of a tree, without its leaves.")
+  py::class_<TreeDef>(m, "TreeDef", text(docs::kTreeDef))
       .def_property_readonly("num_leaves", &TreeDef::num_leaves)
       .def_property_readonly("is_leaf", &TreeDef::is_leaf, "Whether the tree is a single leaf.")
       .def("unflatten", &TreeDef::unflatten, "leaves"_a, py::pos_only())
@@ -473,11 +474,7 @@ void init_tree(py::module_& m) {
         TreeDef def = TreeDef::flatten(tree, leaves, is_leaf);
         return std::make_pair(std::move(leaves), std::move(def));
       },
-      "tree"_a, "is_leaf"_a = py::none(),
-      "The leaves of a tree and its structure.\n\nExamples\n--------\n"
-      ">>> import hesse as hs\n>>> leaves, treedef = hs.tree_flatten({'b': 2.0, 'a': [1.0, None]})\n"
-      ">>> leaves\n[1.0, 2.0]\n>>> treedef\nTreeDef({'a': [*, None], 'b': *})\n"
-      ">>> hs.tree_unflatten(treedef, leaves)\n{'b': 2.0, 'a': [1.0, None]}");
+      "tree"_a, "is_leaf"_a = py::none(), text(docs::kTreeFlatten));
   m.def(
       "tree_leaves",
       [](py::handle tree, py::handle is_leaf) {
@@ -485,25 +482,20 @@ void init_tree(py::module_& m) {
         TreeDef::flatten(tree, leaves, is_leaf);
         return leaves;
       },
-      "tree"_a, "is_leaf"_a = py::none(), "The leaves of a tree.");
+      "tree"_a, "is_leaf"_a = py::none(), text(docs::kTreeLeaves));
   m.def(
       "tree_structure",
       [](py::handle tree, py::handle is_leaf) {
         std::vector<py::object> leaves;
         return TreeDef::flatten(tree, leaves, is_leaf);
       },
-      "tree"_a, "is_leaf"_a = py::none(), "The structure of a tree.");
+      "tree"_a, "is_leaf"_a = py::none(), text(docs::kTreeStructure));
   m.def(
       "tree_unflatten",
       [](const TreeDef& def, const std::vector<py::object>& leaves) { return def.unflatten(leaves); },
-      "treedef"_a, "leaves"_a, "The tree of this structure with these leaves.");
+      "treedef"_a, "leaves"_a, text(docs::kTreeUnflatten));
   m.def("tree_map", &tree_map, "f"_a, "tree"_a, py::pos_only(), py::kw_only(), "is_leaf"_a = py::none(),
-        "The tree of f(leaf, ...), the further trees giving what they hold at the same place.\n\n"
-        "A further tree may hold anything where the first has a leaf, None included: gradients of integers "
-        "are None.\n\n"
-        "Examples\n--------\n>>> import hesse as hs\n>>> hs.tree_map(lambda x, y: x + y, {'a': 1, 'b': 2}, "
-        "{'a': 10, 'b': 20})\n"
-        "{'a': 11, 'b': 22}");
+        text(docs::kTreeMap));
   m.def(
       "_holds_arrays",
       [](py::handle tree) {

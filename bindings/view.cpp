@@ -1,5 +1,6 @@
 #include "bindings/bindings.h"
 #include "bindings/convert.h"
+#include "bindings/docs_view.h"
 
 /// Shapes: views, joining, splitting, padding.
 namespace hesse::python {
@@ -44,45 +45,42 @@ void init_view(py::module_& m) {
         const Array y = reshape(x, shape);
         return do_copy.value_or(false) ? copy(y) : y;
       },
-      "x"_a, py::pos_only(), "shape"_a, py::kw_only(), "copy"_a = py::none(),
-      "The same entries in another shape; one length may be -1.");
+      "x"_a, py::pos_only(), "shape"_a, py::kw_only(), "copy"_a = py::none(), text(docs::kReshape));
   define(
-      m, "flatten", [](const Array& x) { return flatten(x); }, "x"_a, py::pos_only(),
-      "All entries in one axis.");
+      m, "flatten", [](const Array& x) { return flatten(x); }, "x"_a, py::pos_only(), text(docs::kFlatten));
   define(
-      m, "ravel", [](const Array& x) { return flatten(x); }, "x"_a, py::pos_only(),
-      "All entries in one axis.");
+      m, "ravel", [](const Array& x) { return flatten(x); }, "x"_a, py::pos_only(), text(docs::kRavel));
   define(
       m, "permute_dims", [](const Array& x, const Axes& axes) { return transpose(x, axes); }, "x"_a,
-      py::pos_only(), "axes"_a, "The axes permuted.");
+      py::pos_only(), "axes"_a, text(docs::kPermuteDims));
   define(
       m, "transpose", [](const Array& x, const OptAxes& axes) { return transpose(x, axes); }, "x"_a,
-      py::pos_only(), "axes"_a = py::none(), "The axes permuted, or reversed.");
+      py::pos_only(), "axes"_a = py::none(), text(docs::kTranspose));
   define(
       m, "matrix_transpose", [](const Array& x) { return matrix_transpose(x); }, "x"_a, py::pos_only(),
-      "The last two axes swapped.");
+      text(docs::kMatrixTranspose));
   define(
       m, "swapaxes", [](const Array& x, int64_t a, int64_t b) { return swapaxes(x, a, b); }, "x"_a, "axis1"_a,
-      "axis2"_a, py::pos_only(), "Two axes swapped.");
+      "axis2"_a, py::pos_only(), text(docs::kSwapaxes));
   define(
       m, "moveaxis",
       [](const Array& x, const Axes& source, const Axes& destination) {
         return moveaxis(x, source, destination);
       },
-      "x"_a, "source"_a, "destination"_a, py::pos_only(), "Axes moved to other places, the rest in order.");
+      "x"_a, "source"_a, "destination"_a, py::pos_only(), text(docs::kMoveaxis));
   define(
       m, "expand_dims", [](const Array& x, const Axes& axis) { return expand_dims(x, axis); }, "x"_a,
-      py::pos_only(), "axis"_a = 0, "New axes of length one.");
+      py::pos_only(), "axis"_a = 0, text(docs::kExpandDims));
   define(
       m, "squeeze", [](const Array& x, const OptAxes& axis) { return squeeze(x, axis); }, "x"_a,
-      py::pos_only(), "axis"_a = py::none(), "Without axes of length one.");
+      py::pos_only(), "axis"_a = py::none(), text(docs::kSqueeze));
   define(
       m, "broadcast_to", [](const Array& x, const Shape& shape) { return broadcast_to(x, shape); }, "x"_a,
-      py::pos_only(), "shape"_a, "x repeated along axes of length one, as a view.");
+      py::pos_only(), "shape"_a, text(docs::kBroadcastTo));
   m.def(
       "broadcast_arrays",
       [](const py::args& arrays) { return broadcast_arrays(require_arrays(arrays, "broadcast_arrays")); },
-      "All arrays in their common shape.");
+      text(docs::kBroadcastArrays));
   m.def(
       "broadcast_shapes",
       [](const py::args& shapes) {
@@ -92,20 +90,19 @@ void init_view(py::module_& m) {
                                     convert<Shape>(s, {"broadcast_shapes", "a shape"}));
         return common;
       },
-      "The shape that arrays of these shapes broadcast to.");
+      text(docs::kBroadcastShapes));
   define(
       m, "flip", [](const Array& x, const OptAxes& axis) { return flip(x, axis); }, "x"_a, py::pos_only(),
-      py::kw_only(), "axis"_a = py::none(), "Entries in reverse order along axes.");
+      py::kw_only(), "axis"_a = py::none(), text(docs::kFlip));
   define(
       m, "roll", [](const Array& x, const Axes& shift, const OptAxes& axis) { return roll(x, shift, axis); },
-      "x"_a, py::pos_only(), "shift"_a, py::kw_only(), "axis"_a = py::none(),
-      "Entries moved along axes, around the end.");
+      "x"_a, py::pos_only(), "shift"_a, py::kw_only(), "axis"_a = py::none(), text(docs::kRoll));
   define(
       m, "tile", [](const Array& x, const Dims& repetitions) { return tile(x, repetitions); }, "x"_a,
-      "repetitions"_a, py::pos_only(), "x repeated as a whole.");
+      "repetitions"_a, py::pos_only(), text(docs::kTile));
   define(
       m, "repeat", [](const Array& x, int64_t repeats, OptAxis axis) { return repeat(x, repeats, axis); },
-      "x"_a, "repeats"_a, py::pos_only(), py::kw_only(), "axis"_a = py::none(), "Every entry repeated.");
+      "x"_a, "repeats"_a, py::pos_only(), py::kw_only(), "axis"_a = py::none(), text(docs::kRepeat));
   m.def(
       "pad",
       [](In x, py::handle pad_width, const Raw<std::string>& mode, OptIn constant_values) {
@@ -116,18 +113,16 @@ void init_view(py::module_& m) {
         return pad(*a, pad_widths(pad_width, (*a).ndim()), value,
                    convert<std::string>(mode.object, {"pad", "mode"}));
       },
-      "x"_a, "pad_width"_a, "mode"_a = "constant", py::kw_only(), "constant_values"_a = 0,
-      "x with entries added at the ends of axes; mode: constant, edge, reflect or wrap.");
+      "x"_a, "pad_width"_a, "mode"_a = "constant", py::kw_only(), "constant_values"_a = 0, text(docs::kPad));
   const auto join = [](const Arrays& arrays, OptAxis axis) { return concatenate(arrays, axis); };
-  define(m, "concat", join, "arrays"_a, py::pos_only(), py::kw_only(), "axis"_a = 0,
-         "Arrays joined along an axis.");
-  define(m, "concatenate", join, "arrays"_a, py::pos_only(), "axis"_a = 0, "Arrays joined along an axis.");
+  define(m, "concat", join, "arrays"_a, py::pos_only(), py::kw_only(), "axis"_a = 0, text(docs::kConcat));
+  define(m, "concatenate", join, "arrays"_a, py::pos_only(), "axis"_a = 0, text(docs::kConcatenate));
   define(
       m, "stack", [](const Arrays& arrays, int64_t axis) { return stack(arrays, axis); }, "arrays"_a,
-      py::pos_only(), "axis"_a = 0, "Arrays of one shape joined along a new axis.");
+      py::pos_only(), "axis"_a = 0, text(docs::kStack));
   define(
       m, "unstack", [](const Array& x, int64_t axis) { return TupleOf{unstack(x, axis)}; }, "x"_a,
-      py::pos_only(), py::kw_only(), "axis"_a = 0, "The slices along an axis.");
+      py::pos_only(), py::kw_only(), "axis"_a = 0, text(docs::kUnstack));
   m.def(
       "split",
       [](In x, py::handle indices_or_sections, const Raw<int64_t>& axis) {
@@ -140,8 +135,7 @@ void init_view(py::module_& m) {
         if (sections) return split(*a, cuts[0], along);
         return split(*a, std::vector<int64_t>(cuts.begin(), cuts.end()), along);
       },
-      "x"_a, "indices_or_sections"_a, py::pos_only(), "axis"_a = 0,
-      "Parts of x: as many equal ones, or cut at these indices.");
+      "x"_a, "indices_or_sections"_a, py::pos_only(), "axis"_a = 0, text(docs::kSplit));
 }
 
 }  // namespace hesse::python
