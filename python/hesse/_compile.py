@@ -280,6 +280,16 @@ def compile(
 def make_graph(fun: Callable[..., Any], *args: Any) -> Graph:
     """The equations that `fun` records on arguments like these.
 
+    Parameters
+    ----------
+    fun : callable
+    *args : tree of arrays
+        Of the shapes and dtypes meant.
+
+    Returns
+    -------
+    Graph
+
     Examples
     --------
     >>> import hesse as hs

@@ -85,6 +85,29 @@ def scan(
 def while_loop(cond_fun: Callable[[Any], Any], body_fun: Callable[[Any], Any], init: Any) -> Any:
     """``carry = body_fun(carry)`` while ``cond_fun(carry)``, differentiable in both directions.
 
+    Parameters
+    ----------
+    cond_fun : callable
+        From the carry to a boolean scalar.
+    body_fun : callable
+        From the carry to the next one, of the same structure, shapes and dtypes.
+    init : tree of arrays
+        The first carry.
+
+    Returns
+    -------
+    tree
+        The last carry.
+
+    Raises
+    ------
+    ValueError or TypeError
+        Where the carry changes its structure, shapes or dtypes.
+
+    Notes
+    -----
+    Reverse mode keeps the carries that entered each step, on a stack as long as the run.
+
     Examples
     --------
     >>> import hesse as hs
@@ -113,6 +136,25 @@ def while_loop(cond_fun: Callable[[Any], Any], body_fun: Callable[[Any], Any], i
 
 def fori_loop(lower: Any, upper: Any, body_fun: Callable[[Any, Any], Any], init: Any) -> Any:
     """``carry = body_fun(i, carry)`` for i = lower, ..., upper - 1.
+
+    Parameters
+    ----------
+    lower, upper : int
+        They may be arrays, also traced.
+    body_fun : callable
+        From i and the carry to the next carry, of the same structure, shapes and dtypes.
+    init : tree of arrays
+        The first carry.
+
+    Returns
+    -------
+    tree
+        The last carry.
+
+    Raises
+    ------
+    ValueError or TypeError
+        Where the carry changes its structure, shapes or dtypes.
 
     Examples
     --------
@@ -163,6 +205,23 @@ def cond(pred: Any, true_fun: Callable[..., Any], false_fun: Callable[..., Any],
 
     Both are recorded and must return the same shapes and dtypes. For a choice per entry use `where`.
 
+    Parameters
+    ----------
+    pred : boolean scalar
+    true_fun, false_fun : callable
+        Both take the operands.
+    *operands : tree of arrays
+
+    Returns
+    -------
+    tree
+        What the chosen function returned.
+
+    Raises
+    ------
+    ValueError
+        Where the results of both differ in structure or shapes.
+
     Examples
     --------
     >>> import hesse as hs
@@ -176,6 +235,23 @@ def cond(pred: Any, true_fun: Callable[..., Any], false_fun: Callable[..., Any],
 
 def switch(index: Any, branches: Sequence[Callable[..., Any]], *operands: Any) -> Any:
     """``branches[index](*operands)``, the index limited to the range; only the chosen one runs.
+
+    Parameters
+    ----------
+    index : integer scalar
+    branches : sequence of callable
+        All take the operands and return the same shapes and dtypes.
+    *operands : tree of arrays
+
+    Returns
+    -------
+    tree
+        What the chosen function returned.
+
+    Raises
+    ------
+    ValueError
+        Without branches, or where their results differ in structure or shapes.
 
     Examples
     --------
@@ -268,7 +344,19 @@ def map(
 
 
 class ShapeDtype(NamedTuple):
-    """What is stated of an array before there is one."""
+    """What is stated of an array before there is one.
+
+    Parameters
+    ----------
+    shape : tuple of int
+    dtype : dtype
+
+    Examples
+    --------
+    >>> import hesse as hs
+    >>> hs.ShapeDtype((2, 3), "float32")
+    ShapeDtype(shape=(2, 3), dtype='float32')
+    """
 
     shape: tuple[int, ...]
     dtype: Any = "float64"

@@ -95,6 +95,25 @@ def grad(
 
     As `value_and_grad`, without the value; with `has_aux` it returns ``(gradient, aux)``.
 
+    Parameters
+    ----------
+    fun : callable
+        Returns a real scalar, or with `has_aux` a pair of it and anything else.
+    argnums : int or sequence of int
+        Which positional arguments to differentiate by. Each may be a tree of arrays.
+    has_aux : bool
+        Whether `fun` returns ``(value, aux)``.
+
+    Returns
+    -------
+    callable
+        With the arguments of `fun`; for complex x the gradient is df/dx - i df/dy.
+
+    Raises
+    ------
+    TypeError
+        From the result, for an argument without floating or complex entries, or an output that is no real scalar.
+
     Examples
     --------
     >>> import hesse as hs
@@ -165,6 +184,18 @@ def jvp(fun: Callable[..., Any], primals: Any, tangents: Any, has_aux: bool = Fa
 def linearise(fun: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[..., Any]]:
     """`fun` at `primals` and its derivative there as a linear function of the tangents. `fun` runs once.
 
+    Parameters
+    ----------
+    fun : callable
+    *primals : tree of arrays
+        The arguments at which.
+
+    Returns
+    -------
+    output : tree
+    linear : callable
+        From tangents of all arguments to the tangent of the output.
+
     Examples
     --------
     >>> import hesse as hs
@@ -193,6 +224,14 @@ linearize = linearise
 
 def vjp(fun: Callable[..., Any], *primals: Any, has_aux: bool = False) -> Any:
     """`fun` at `primals` and its pull-back: reverse mode.
+
+    Parameters
+    ----------
+    fun : callable
+    *primals : tree of arrays
+        The arguments at which.
+    has_aux : bool
+        Whether `fun` returns ``(output, aux)``.
 
     Returns
     -------
@@ -233,6 +272,18 @@ def vjp(fun: Callable[..., Any], *primals: Any, has_aux: bool = False) -> Any:
 
 def linear_transpose(fun: Callable[..., Any], *primals: Any) -> Callable[..., Any]:
     """The transpose of a function that is linear in its arguments, of which only shapes and dtypes matter.
+
+    Parameters
+    ----------
+    fun : callable
+        Linear in all arguments.
+    *primals : tree of arrays
+        Arguments of the shapes and dtypes meant.
+
+    Returns
+    -------
+    callable
+        From a cotangent of the output to a tuple with one for each argument.
 
     Examples
     --------

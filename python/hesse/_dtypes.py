@@ -43,6 +43,20 @@ def _dtype(x: Any) -> DType:
 def finfo(type: Any, /) -> finfo_object:
     """The limits of a floating dtype; of a complex one, those of its parts.
 
+    Parameters
+    ----------
+    type : dtype or Array
+
+    Returns
+    -------
+    finfo_object
+        ``bits``, ``eps``, ``max``, ``min``, ``smallest_normal``, ``dtype``.
+
+    Raises
+    ------
+    TypeError
+        For a dtype that is not floating or complex.
+
     Examples
     --------
     >>> import hesse as hs
@@ -59,6 +73,20 @@ def finfo(type: Any, /) -> finfo_object:
 
 def iinfo(type: Any, /) -> iinfo_object:
     """The limits of an integer dtype.
+
+    Parameters
+    ----------
+    type : dtype or Array
+
+    Returns
+    -------
+    iinfo_object
+        ``bits``, ``max``, ``min``, ``dtype``.
+
+    Raises
+    ------
+    TypeError
+        For a dtype that is not an integer one.
 
     Examples
     --------
@@ -89,6 +117,17 @@ _KINDS = {
 def isdtype(dtype: Any, kind: Any) -> bool:
     """Whether a dtype is of a kind: a name of the array API standard, a dtype, or a tuple of such.
 
+    Parameters
+    ----------
+    dtype : dtype
+    kind : str, dtype or tuple
+        'bool', 'signed integer', 'unsigned integer', 'integral', 'real floating', 'complex floating',
+        'numeric', a dtype, or several of them.
+
+    Returns
+    -------
+    bool
+
     Examples
     --------
     >>> import hesse as hs
@@ -105,6 +144,20 @@ def isdtype(dtype: Any, kind: Any) -> bool:
 
 def result_type(*arrays_and_dtypes: Any) -> DType:
     """The dtype that an operation on these arrays, dtypes and Python numbers has.
+
+    Parameters
+    ----------
+    *arrays_and_dtypes : array, dtype or number
+        Python numbers take the dtype of what they meet.
+
+    Returns
+    -------
+    DType
+
+    Raises
+    ------
+    ValueError
+        Without arguments.
 
     Examples
     --------
@@ -126,7 +179,22 @@ def result_type(*arrays_and_dtypes: Any) -> DType:
 
 
 def can_cast(from_: Any, to: Any, /) -> bool:
-    """Whether promotion takes the first dtype to the second."""
+    """Whether promotion takes the first dtype to the second.
+
+    Parameters
+    ----------
+    from_, to : dtype or Array
+
+    Returns
+    -------
+    bool
+
+    Examples
+    --------
+    >>> import hesse as hs
+    >>> hs.can_cast(hs.int8, hs.int32), hs.can_cast(hs.float64, hs.float32)
+    (True, False)
+    """
     to = _dtype(to)
     try:
         return bool(_hesse.promote_types(_dtype(from_), to) == to)

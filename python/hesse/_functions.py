@@ -45,6 +45,25 @@ def cumulative_sum(
 ) -> Array:
     """Running sums along an axis, with a zero in front if `include_initial`.
 
+    Parameters
+    ----------
+    x : array
+        Any shape.
+    axis : int, optional
+        May be left out where there is one axis.
+    dtype : dtype, optional
+        That of the result; by default it follows from the input.
+    include_initial : bool
+
+    Returns
+    -------
+    Array
+
+    Raises
+    ------
+    ValueError
+        Without an axis where there are several.
+
     Examples
     --------
     >>> import hesse as hs
@@ -57,12 +76,53 @@ def cumulative_sum(
 def cumulative_prod(
     x: Any, /, *, axis: int | None = None, dtype: Any = None, include_initial: bool = False
 ) -> Array:
-    """Running products along an axis, with a one in front if `include_initial`."""
+    """Running products along an axis, with a one in front if `include_initial`.
+
+    Parameters
+    ----------
+    x : array
+        Any shape.
+    axis : int, optional
+        May be left out where there is one axis.
+    dtype : dtype, optional
+        That of the result; by default it follows from the input.
+    include_initial : bool
+
+    Returns
+    -------
+    Array
+
+    Raises
+    ------
+    ValueError
+        Without an axis where there are several.
+
+    Examples
+    --------
+    >>> import hesse as hs
+    >>> hs.cumulative_prod(hs.array([1, 2, 3]), include_initial=True)
+    Array([1, 1, 2, 6], dtype=int64)
+    """
     return _cumulative(_hesse.cumprod, 1, x, axis, dtype, include_initial)
 
 
 def tensordot(x1: Any, x2: Any, /, *, axes: int | Sequence[Sequence[int]] = 2) -> Array:
     """Sums of products over the last `axes` axes of x1 and the first of x2, or over pairs of named axes.
+
+    Parameters
+    ----------
+    x1, x2 : array
+    axes : int or pair of sequences of int
+        How many axes, or those of x1 and those of x2.
+
+    Returns
+    -------
+    Array
+
+    Raises
+    ------
+    ValueError
+        Where the lengths of the axes differ.
 
     Examples
     --------
@@ -215,6 +275,21 @@ def unique(
 def unique_all(x: Any, /) -> UniqueAllResult:
     """Distinct values in ascending order, with indices, inverse and counts. Not under a trace.
 
+    Parameters
+    ----------
+    x : array
+        Any shape.
+
+    Returns
+    -------
+    UniqueAllResult
+        ``values``, ``indices`` (of the first of each), ``inverse_indices`` (in the shape of x), ``counts``.
+
+    Raises
+    ------
+    TypeError
+        Under a trace: the shape would depend on values.
+
     Examples
     --------
     >>> import hesse as hs
@@ -225,24 +300,108 @@ def unique_all(x: Any, /) -> UniqueAllResult:
 
 
 def unique_counts(x: Any, /) -> UniqueCountsResult:
-    """Distinct values in ascending order and how often each occurs. Not under a trace."""
+    """Distinct values in ascending order and how often each occurs. Not under a trace.
+
+    Parameters
+    ----------
+    x : array
+        Any shape.
+
+    Returns
+    -------
+    UniqueCountsResult
+        ``values`` and ``counts``.
+
+    Raises
+    ------
+    TypeError
+        Under a trace: the shape would depend on values.
+
+    Examples
+    --------
+    >>> import hesse as hs
+    >>> hs.unique_counts(hs.array([3, 1, 3])).values
+    Array([1, 3], dtype=int64)
+    """
     values, _, _, counts = _distinct("unique_counts", x)
     return UniqueCountsResult(values, counts)
 
 
 def unique_inverse(x: Any, /) -> UniqueInverseResult:
-    """Distinct values in ascending order and, for each entry, the index of its value. Not under a trace."""
+    """Distinct values in ascending order and, for each entry, the index of its value. Not under a trace.
+
+    Parameters
+    ----------
+    x : array
+        Any shape.
+
+    Returns
+    -------
+    UniqueInverseResult
+        ``values`` and ``inverse_indices`` (in the shape of x).
+
+    Raises
+    ------
+    TypeError
+        Under a trace: the shape would depend on values.
+
+    Examples
+    --------
+    >>> import hesse as hs
+    >>> hs.unique_inverse(hs.array([3, 1, 3])).inverse_indices
+    Array([1, 0, 1], dtype=int64)
+    """
     values, _, inverse, _ = _distinct("unique_inverse", x)
     return UniqueInverseResult(values, inverse)
 
 
 def unique_values(x: Any, /) -> Array:
-    """Distinct values in ascending order. Not under a trace."""
+    """Distinct values in ascending order. Not under a trace.
+
+    Parameters
+    ----------
+    x : array
+        Any shape.
+
+    Returns
+    -------
+    Array, (n,)
+
+    Raises
+    ------
+    TypeError
+        Under a trace: the shape would depend on values.
+
+    Examples
+    --------
+    >>> import hesse as hs
+    >>> hs.unique_values(hs.array([3, 1, 3]))
+    Array([1, 3], dtype=int64)
+    """
     return _distinct("unique_values", x).values
 
 
 def isclose(x1: Any, x2: Any, /, *, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False) -> Array:
-    """Whether entries differ by at most ``atol + rtol * abs(x2)``."""
+    """Whether entries differ by at most ``atol + rtol * abs(x2)``.
+
+    Parameters
+    ----------
+    x1, x2 : array
+        They broadcast.
+    rtol, atol : float
+    equal_nan : bool
+        Whether NaN is close to NaN.
+
+    Returns
+    -------
+    Array of bool
+
+    Examples
+    --------
+    >>> import hesse as hs
+    >>> hs.isclose(hs.array([1.0, 2.0]), hs.array([1.0, 2.1]))
+    Array([ True, False], dtype=bool)
+    """
     x1, x2 = _hesse.asarray(x1), _hesse.asarray(x2)
     near = _hesse.less_equal(abs(x1 - x2), atol + rtol * abs(x2)) & _hesse.isfinite(x2)
     near = near | _hesse.equal(x1, x2)
@@ -252,11 +411,45 @@ def isclose(x1: Any, x2: Any, /, *, rtol: float = 1e-5, atol: float = 1e-8, equa
 def allclose(
     x1: Any, x2: Any, /, *, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False
 ) -> Array:
-    """Whether all entries are close; see `isclose`."""
+    """Whether all entries are close; see `isclose`.
+
+    Parameters
+    ----------
+    x1, x2 : array
+        They broadcast.
+    rtol, atol : float
+    equal_nan : bool
+        Whether NaN is close to NaN.
+
+    Returns
+    -------
+    Array of bool, scalar
+
+    Examples
+    --------
+    >>> import hesse as hs
+    >>> hs.allclose(hs.array([1.0, 2.0]), hs.array([1.0, 2.0 + 1e-9]))
+    Array(True, dtype=bool)
+    """
     return _hesse.all(isclose(x1, x2, rtol=rtol, atol=atol, equal_nan=equal_nan))
 
 
 def array_equal(x1: Any, x2: Any, /) -> bool:
-    """Whether shapes and all entries are equal."""
+    """Whether shapes and all entries are equal.
+
+    Parameters
+    ----------
+    x1, x2 : array
+
+    Returns
+    -------
+    bool
+
+    Examples
+    --------
+    >>> import hesse as hs
+    >>> hs.array_equal(hs.array([1, 2]), hs.array([1, 2])), hs.array_equal(hs.array([1]), hs.array([1, 1]))
+    (True, False)
+    """
     x1, x2 = _hesse.asarray(x1), _hesse.asarray(x2)
     return x1.shape == x2.shape and bool(_hesse.all(_hesse.equal(x1, x2)))

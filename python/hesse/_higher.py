@@ -43,6 +43,16 @@ def jacobian(
     mode : {"auto", "forward", "reverse"}
         By columns or by rows; "auto" takes the smaller number.
 
+    Returns
+    -------
+    callable
+        With the arguments of `fun`.
+
+    Raises
+    ------
+    ValueError
+        For another mode.
+
     Examples
     --------
     >>> import hesse as hs
@@ -83,14 +93,54 @@ def jacobian(
 def jacfwd(
     fun: Callable[..., Any], argnums: int | Sequence[int] = 0, has_aux: bool = False
 ) -> Callable[..., Any]:
-    """`jacobian` by columns: forward mode, for few inputs and many outputs."""
+    """`jacobian` by columns: forward mode, for few inputs and many outputs.
+
+    Parameters
+    ----------
+    fun : callable
+    argnums : int or sequence of int
+        Which positional arguments to differentiate by.
+    has_aux : bool
+        Whether `fun` returns ``(output, aux)``; then the result is ``(jacobian, aux)``.
+
+    Returns
+    -------
+    callable
+        With the arguments of `fun`.
+
+    Examples
+    --------
+    >>> import hesse as hs
+    >>> hs.jacfwd(lambda x: hs.stack([x, x * x, x**3]))(2.0)
+    Array([ 1.,  4., 12.], dtype=float64)
+    """
     return jacobian(fun, argnums, has_aux, "forward")
 
 
 def jacrev(
     fun: Callable[..., Any], argnums: int | Sequence[int] = 0, has_aux: bool = False
 ) -> Callable[..., Any]:
-    """`jacobian` by rows: reverse mode, for many inputs and few outputs."""
+    """`jacobian` by rows: reverse mode, for many inputs and few outputs.
+
+    Parameters
+    ----------
+    fun : callable
+    argnums : int or sequence of int
+        Which positional arguments to differentiate by.
+    has_aux : bool
+        Whether `fun` returns ``(output, aux)``; then the result is ``(jacobian, aux)``.
+
+    Returns
+    -------
+    callable
+        With the arguments of `fun`.
+
+    Examples
+    --------
+    >>> import hesse as hs
+    >>> hs.jacrev(lambda x: x[0] * x[1])(hs.array([2.0, 3.0]))
+    Array([3., 2.], dtype=float64)
+    """
     return jacobian(fun, argnums, has_aux, "reverse")
 
 
@@ -98,6 +148,23 @@ def hessian(fun: Callable[..., Any], argnums: int | Sequence[int] = 0) -> Callab
     """A function that returns the second derivatives of a scalar function.
 
     For an argument of shape t it has shape t + t; a tree gives a tree of trees.
+
+    Parameters
+    ----------
+    fun : callable
+        Returns a real scalar.
+    argnums : int or sequence of int
+        Which positional arguments to differentiate by.
+
+    Returns
+    -------
+    callable
+        With the arguments of `fun`.
+
+    Notes
+    -----
+    Forward over reverse: as many passes as the argument has entries. For a product with one direction
+    `hvp` is cheaper.
 
     Examples
     --------
@@ -245,6 +312,27 @@ def partials(fun: Callable[..., Any], args: Any, orders: Sequence[str | int | tu
 
 def laplacian(fun: Callable[..., Any], x: Any) -> tuple[Any, Any]:
     """The value of a function of one array and the sum of its second derivatives.
+
+    Parameters
+    ----------
+    fun : callable
+        From one array to an array or a tree of them.
+    x : array
+        Where, any shape: the sum is over all its entries.
+
+    Returns
+    -------
+    value, laplacian : tree
+        Both in the structure and shape of the output.
+
+    Notes
+    -----
+    The forward Laplacian: one stream of second derivatives, whatever the dimension.
+
+    References
+    ----------
+    Li et al., "A computational framework for neural network-based variational Monte Carlo with forward
+    Laplacian", Nature Machine Intelligence 6 (2024).
 
     Examples
     --------

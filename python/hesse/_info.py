@@ -46,5 +46,16 @@ class NamespaceInfo:
 
 
 def __array_namespace_info__() -> NamespaceInfo:
-    """Information about this namespace, as the array API standard has it."""
+    """Information about this namespace, as the array API standard has it.
+
+    Returns
+    -------
+    NamespaceInfo
+
+    Examples
+    --------
+    >>> import hesse as hs
+    >>> hs.__array_namespace_info__().default_device()
+    'cpu'
+    """
     return NamespaceInfo()

@@ -74,6 +74,16 @@ def vmap(fun: Callable[..., Any], in_axes: Any = 0, out_axes: Any = 0) -> Callab
 def checkpoint(fun: Callable[..., Any]) -> Callable[..., Any]:
     """`fun`, whose derivatives run it again instead of keeping what it computed: less memory, more time.
 
+    Parameters
+    ----------
+    fun : callable
+        Of trees of arrays.
+
+    Returns
+    -------
+    callable
+        With the arguments of `fun`.
+
     Examples
     --------
     >>> import hesse as hs

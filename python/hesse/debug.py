@@ -57,6 +57,19 @@ def print(fmt: str, *args: Any, **kwargs: Any) -> None:
 def nans(on: bool = True) -> Iterator[None]:
     """Within it, the first operation that makes a NaN of inputs without one raises `hesse.NumericalError`.
 
+    Parameters
+    ----------
+    on : bool
+        False lets NaN pass in a block inside such a block.
+
+    Returns
+    -------
+    context manager
+
+    Notes
+    -----
+    For the whole program: `hs.set_debug_nans`. Compiled functions then check every equation.
+
     Examples
     --------
     >>> import hesse as hs

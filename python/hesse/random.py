@@ -49,6 +49,21 @@ def _shape(shape: int | Sequence[int]) -> tuple[int, ...]:
 def permutation(key: Any, x: Any, /, *, axis: int = 0) -> Array:
     """The integers below x in random order, or the slices of the array x along an axis in random order.
 
+    Parameters
+    ----------
+    key : Array
+        A random key; the same key gives the same numbers.
+    x : int or array
+    axis : int
+
+    Returns
+    -------
+    Array
+
+    References
+    ----------
+    Fisher and Yates (1938), with the rule of core/random.h.
+
     Examples
     --------
     >>> import hesse as hs
@@ -84,6 +99,24 @@ def choice(
         Whether an entry may come more than once.
     p : array, optional
         The probability of each entry; equal ones by default.
+    axis : int
+
+    Returns
+    -------
+    Array
+
+    Raises
+    ------
+    ValueError
+        Where more entries are drawn than there are without replacement.
+
+    Examples
+    --------
+    >>> import hesse as hs
+    >>> hs.random.choice(hs.random.key(0), hs.array([7, 7]), (3,))
+    Array([7, 7, 7], dtype=int64)
+    >>> hs.sort(hs.random.choice(hs.random.key(0), 3, (3,), replace=False))
+    Array([0, 1, 2], dtype=int64)
     """
     if isinstance(a, int):
         return _r._choice(key, a, _shape(shape), replace, p)
@@ -94,7 +127,22 @@ def choice(
 
 
 def key_data(key: Array, /) -> Array:
-    """The bits of keys, two unsigned integers each."""
+    """The bits of keys, two unsigned integers each.
+
+    Parameters
+    ----------
+    key : Array of dtype key
+
+    Returns
+    -------
+    Array of uint32, (..., 2)
+
+    Examples
+    --------
+    >>> import hesse as hs
+    >>> hs.random.key_data(hs.random.key(7))
+    Array([0, 7], dtype=uint32)
+    """
     import numpy as np
 
     return _hesse.asarray(np.asarray(key))
@@ -106,6 +154,10 @@ _state: dict[str, Any] = {"key": None, "count": 0}
 
 def seed(value: int) -> None:
     """Fixes what initialisers and samplers draw that are given no key.
+
+    Parameters
+    ----------
+    value : int
 
     Examples
     --------
@@ -121,7 +173,24 @@ def seed(value: int) -> None:
 
 
 def next_key() -> Array:
-    """A new key from the state that `seed` sets, for functions that are given none. Not under a trace."""
+    """A new key from the state that `seed` sets, for functions that are given none. Not under a trace.
+
+    Returns
+    -------
+    Array of dtype key
+
+    Raises
+    ------
+    TypeError
+        Under a trace, where it would be drawn once and then stay the same.
+
+    Examples
+    --------
+    >>> import hesse as hs
+    >>> hs.seed(0)
+    >>> hs.random.next_key().dtype
+    hesse.key
+    """
     if _hesse.in_trace():
         raise _hesse.TraceError(
             "random: a key was drawn from the global seed inside a compiled function, a loop or a branch, "

@@ -88,6 +88,14 @@ def save_hdf5(
 def load_hdf5(path: Path) -> dict[str, Array]:
     """The numeric datasets of an HDF5 file, by name ("group/name").
 
+    Parameters
+    ----------
+    path : path
+
+    Returns
+    -------
+    dict of str to Array
+
     Raises
     ------
     FileNotFoundError
@@ -95,6 +103,15 @@ def load_hdf5(path: Path) -> dict[str, Array]:
         Where the file is no HDF5 file, or is truncated.
     ImportError
         Where h5py is not installed.
+
+    Examples
+    --------
+    >>> import hesse as hs
+    >>> import tempfile, os
+    >>> path = os.path.join(tempfile.mkdtemp(), "field.h5")
+    >>> hs.io.save_hdf5(path, {"run/x": hs.array([1, 2])})
+    >>> hs.io.load_hdf5(path)
+    {'run/x': Array([1, 2], dtype=int64)}
     """
     h5py = require("h5py", "io", "load_hdf5")
     path = os.fspath(path)

@@ -14,6 +14,14 @@ __all__ = ["load_mat"]
 def load_mat(path: str | os.PathLike[str]) -> dict[str, Array]:
     """The numeric variables of a MATLAB file of version 4 to 7 (7.3 is HDF5: `load_hdf5`).
 
+    Parameters
+    ----------
+    path : path
+
+    Returns
+    -------
+    dict of str to Array
+
     Raises
     ------
     FileNotFoundError
@@ -21,6 +29,15 @@ def load_mat(path: str | os.PathLike[str]) -> dict[str, Array]:
         Where the file is not what it claims to be.
     ImportError
         Where SciPy is not installed: it comes with ``pip install 'hesse[io]'``.
+
+    Examples
+    --------
+    >>> import hesse as hs
+    >>> import tempfile, os, scipy.io
+    >>> path = os.path.join(tempfile.mkdtemp(), "field.mat")
+    >>> scipy.io.savemat(path, {"x": [[1.0, 2.0]]})
+    >>> hs.io.load_mat(path)
+    {'x': Array([[1., 2.]], dtype=float64)}
     """
     scipy_io = require("scipy.io", "io", "load_mat")
     path = os.fspath(path)

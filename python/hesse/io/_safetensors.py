@@ -40,6 +40,19 @@ def _names(treedef: TreeDef) -> list[str]:
 def leaf_names(tree: Any) -> list[str]:
     """The names that the leaves of a tree have in a file.
 
+    Parameters
+    ----------
+    tree : tree
+
+    Returns
+    -------
+    list of str
+
+    Raises
+    ------
+    ValueError
+        For dict keys that are no strings.
+
     Examples
     --------
     >>> import hesse as hs
@@ -115,6 +128,15 @@ def load_safetensors(path: Path, like: Any = None) -> Any:
     ValueError
         Where the file is malformed (the message names the defect), or does not hold what `like` does.
     FileNotFoundError, OSError
+
+    Examples
+    --------
+    >>> import hesse as hs
+    >>> import tempfile, os
+    >>> path = os.path.join(tempfile.mkdtemp(), "net.safetensors")
+    >>> hs.io.save_safetensors(path, {"w": hs.array([1.0, 2.0])})
+    >>> hs.io.load_safetensors(path)
+    {'w': Array([1., 2.], dtype=float64)}
     """
     tensors: dict[str, Array] = dict(_io.load_safetensors(path)[0])
     if like is None:
@@ -140,5 +162,29 @@ def load_safetensors(path: Path, like: Any = None) -> Any:
 
 
 def read_metadata(path: Path) -> dict[str, str]:
-    """The metadata of a file: strings by name."""
+    """The metadata of a file: strings by name.
+
+    Parameters
+    ----------
+    path : path
+
+    Returns
+    -------
+    dict of str to str
+
+    Raises
+    ------
+    ValueError
+        Where the file is malformed.
+    FileNotFoundError, OSError
+
+    Examples
+    --------
+    >>> import hesse as hs
+    >>> import tempfile, os
+    >>> path = os.path.join(tempfile.mkdtemp(), "net.safetensors")
+    >>> hs.io.save_safetensors(path, {"w": hs.array([1.0])}, {"made by": "an example"})
+    >>> hs.io.read_metadata(path)
+    {'made by': 'an example'}
+    """
     return dict(_io.load_safetensors(path)[1])

@@ -47,6 +47,11 @@ class Module(metaclass=_ModuleType):
     fields with arrays that are data and not trained: `hs.grad` gives None for them, and optimisers skip
     them.
 
+    Parameters
+    ----------
+    *args, **kwargs
+        Fields in their order, or what `__init__` takes.
+
     Examples
     --------
     >>> import hesse as hs

@@ -83,14 +83,43 @@ def _check_state(state: Any, kind: type, function: str) -> None:
 
 class SgdState(NamedTuple):
     """The number of steps done, and the velocity in the structure of the parameters (None without
-    momentum), with None where nothing moves."""
+    momentum), with None where nothing moves.
+
+    Parameters
+    ----------
+    step : Array
+    velocity : tree or None
+
+    Examples
+    --------
+    >>> import hesse as hs
+    >>> hs.optim.sgd(0.1).init(hs.array([1.0, 2.0]))
+    SgdState(step=Array(0, dtype=int64), velocity=None)
+    """
 
     step: Array
     velocity: Any
 
 
 class Sgd:
-    """See `sgd`."""
+    """Gradient descent as two functions, `init` and `update`; `sgd` makes one and says what the options are.
+
+    Parameters
+    ----------
+    learning_rate : float or schedule
+    momentum : float
+    nesterov : bool
+    weight_decay : float
+
+    Examples
+    --------
+    >>> import hesse as hs
+    >>> opt = hs.optim.sgd(0.5, momentum=0.5)
+    >>> x = hs.array(4.0)
+    >>> x, state = opt.update(hs.array(2.0), opt.init(x), x)
+    >>> x, state.velocity
+    (Array(3., dtype=float64), Array(2., dtype=float64))
+    """
 
     def __init__(
         self, learning_rate: float | Array | Schedule, momentum: float, nesterov: bool, weight_decay: float
@@ -141,6 +170,18 @@ def sgd(
     weight_decay : float
         Adds weight_decay * parameter to the gradient.
 
+    Returns
+    -------
+    Sgd
+
+    Notes
+    -----
+    p <- p - rate * v, with v the gradient or the velocity.
+
+    References
+    ----------
+    Polyak (1964); Nesterov (1983), in the form of Sutskever et al. (2013).
+
     Examples
     --------
     >>> import hesse as hs
@@ -156,7 +197,19 @@ def sgd(
 
 class AdamState(NamedTuple):
     """The number of steps done, and both moments in the structure of the parameters, with None where nothing
-    moves."""
+    moves.
+
+    Parameters
+    ----------
+    step : Array
+    first, second : tree
+
+    Examples
+    --------
+    >>> import hesse as hs
+    >>> hs.optim.adam().init(hs.array([1.0]))
+    AdamState(step=Array(0, dtype=int64), first=Array([0.], dtype=float64), second=Array([0.], dtype=float64))
+    """
 
     step: Array
     first: Any
@@ -164,7 +217,24 @@ class AdamState(NamedTuple):
 
 
 class Adam:
-    """See `adam`."""
+    """Adam as two functions, `init` and `update`; `adam` makes one and says what the options are.
+
+    Parameters
+    ----------
+    learning_rate : float or schedule
+    beta1, beta2 : float
+    epsilon : float
+    weight_decay : float
+
+    Examples
+    --------
+    >>> import hesse as hs
+    >>> opt = hs.optim.adam(0.1)
+    >>> x = hs.array(1.0)
+    >>> x, state = opt.update(hs.array(2.0), opt.init(x), x)
+    >>> hs.round(x, 6)
+    Array(0.9, dtype=float64)
+    """
 
     def __init__(
         self,
@@ -211,6 +281,30 @@ def adam(
 ) -> Adam:
     """Adam (Kingma and Ba 2015); with weight_decay > 0 it is AdamW (Loshchilov and Hutter 2019).
 
+    Parameters
+    ----------
+    learning_rate : float or schedule
+        A schedule is a function of the number of steps done: see `cosine_decay` and its neighbours.
+    beta1, beta2 : float
+        In [0, 1): how slowly the averages of the gradient and of its square move.
+    epsilon : float
+        Added to the root of the second.
+    weight_decay : float
+        p <- p - rate * weight_decay * p besides.
+
+    Returns
+    -------
+    Adam
+
+    Notes
+    -----
+    m <- beta1 m + (1 - beta1) g, v <- beta2 v + (1 - beta2) g**2, and
+    p <- p - rate * (m / (1 - beta1**t)) / (sqrt(v / (1 - beta2**t)) + epsilon).
+
+    References
+    ----------
+    Kingma and Ba, arXiv:1412.6980 (2015); Loshchilov and Hutter, arXiv:1711.05101 (2019).
+
     Examples
     --------
     >>> import hesse as hs
@@ -228,6 +322,18 @@ def adam(
 def global_norm(tree: Any) -> Array:
     """The square root of the sum of all squares in a tree.
 
+    Parameters
+    ----------
+    tree : tree of arrays
+
+    Returns
+    -------
+    Array, scalar
+
+    Notes
+    -----
+    The derivative where all entries are 0 is NaN.
+
     Examples
     --------
     >>> import hesse as hs
@@ -239,6 +345,20 @@ def global_norm(tree: Any) -> Array:
 
 def clip_by_global_norm(grads: Any, max_norm: float) -> tuple[Any, Array]:
     """Gradients scaled down so that their norm is at most `max_norm`, and the norm before.
+
+    Parameters
+    ----------
+    grads : tree of arrays
+    max_norm : float
+
+    Returns
+    -------
+    tree, Array
+        The gradients, and their norm before.
+
+    References
+    ----------
+    Pascanu, Mikolov and Bengio, arXiv:1211.5063 (2013).
 
     Examples
     --------

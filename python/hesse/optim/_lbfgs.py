@@ -15,13 +15,30 @@ __all__ = ["Lbfgs", "lbfgs"]
 
 
 class Lbfgs:
-    """One minimisation; see `lbfgs`.
+    """One minimisation by L-BFGS; `lbfgs` makes one and says what the options are.
+
+    Parameters
+    ----------
+    value_and_grad : callable
+    params : tree
+    state : dict or None
+    options : tuple
+        As for `lbfgs`, which makes one.
 
     Attributes
     ----------
     status : str
         "running", "gradient_converged", "value_converged" or "line_search_failed" (no lower point was found along the
         steepest descent: at rounding errors, or with a wrong gradient).
+
+    Examples
+    --------
+    >>> import hesse as hs
+    >>> opt = hs.optim.lbfgs(hs.value_and_grad(lambda x: hs.sum((x - 2.0) ** 2)), hs.zeros(2))
+    >>> while opt.step():
+    ...     pass
+    >>> hs.allclose(opt.params, hs.array([2.0, 2.0]))
+    Array(True, dtype=bool)
     """
 
     def __init__(
@@ -169,6 +186,15 @@ def lbfgs(
         second times max(1, abs(value)).
     state : optional
         What `Lbfgs.state` gave: goes on from there; `params` then gives the structure only.
+
+    Returns
+    -------
+    Lbfgs
+        `step` does one iteration, `minimise` many.
+
+    References
+    ----------
+    Nocedal and Wright, "Numerical optimization" (2006), algorithms 7.4, 7.5, 3.5 and 3.6.
 
     Examples
     --------

@@ -15,12 +15,41 @@ Schedule = Callable[[Any], Array]
 
 
 def constant(rate: float) -> Schedule:
-    """The same rate at every step."""
+    """The same rate at every step.
+
+    Parameters
+    ----------
+    rate : float
+
+    Returns
+    -------
+    schedule
+        From the number of steps done to the rate.
+
+    Examples
+    --------
+    >>> import hesse as hs
+    >>> float(hs.optim.constant(0.1)(5))
+    0.1
+    """
     return _o.constant(rate)
 
 
 def exponential_decay(rate: float, factor: float, steps: float) -> Schedule:
     """``rate * factor ** (step / steps)``.
+
+    Parameters
+    ----------
+    rate : float
+        At step 0.
+    factor : float
+        Per `steps` steps.
+    steps : float
+
+    Returns
+    -------
+    schedule
+        From the number of steps done to the rate.
 
     Examples
     --------
@@ -34,6 +63,22 @@ def exponential_decay(rate: float, factor: float, steps: float) -> Schedule:
 def cosine_decay(rate: float, steps: int, last: float = 0.0) -> Schedule:
     """Half a cosine from `rate` at step 0 to `last` at step `steps`, and `last` afterwards.
 
+    Parameters
+    ----------
+    rate : float
+        At step 0.
+    steps : int
+    last : float
+
+    Returns
+    -------
+    schedule
+        From the number of steps done to the rate.
+
+    References
+    ----------
+    Loshchilov and Hutter, arXiv:1608.03983 (2017), without restarts.
+
     Examples
     --------
     >>> import hesse as hs
@@ -45,6 +90,17 @@ def cosine_decay(rate: float, steps: int, last: float = 0.0) -> Schedule:
 
 def piecewise(rates: Sequence[float], boundaries: Sequence[int]) -> Schedule:
     """``rates[k]`` from step ``boundaries[k - 1]`` on: one rate more than boundaries.
+
+    Parameters
+    ----------
+    rates : sequence of float
+    boundaries : sequence of int
+        Ascending.
+
+    Returns
+    -------
+    schedule
+        From the number of steps done to the rate.
 
     Examples
     --------
@@ -58,6 +114,16 @@ def piecewise(rates: Sequence[float], boundaries: Sequence[int]) -> Schedule:
 
 def warmup(steps: int, after: Schedule | float) -> Schedule:
     """Rises linearly during `steps` steps to the first rate of `after`, which follows.
+
+    Parameters
+    ----------
+    steps : int
+    after : schedule or float
+
+    Returns
+    -------
+    schedule
+        From the number of steps done to the rate.
 
     Examples
     --------

@@ -21,6 +21,15 @@ class Domain(abc.ABC):
 
     Points are tuples with an array per coordinate. They are drawn in the unit cube ("sobol", "latin_hypercube" or
     "uniform") and then stretched.
+
+    Examples
+    --------
+    >>> import hesse as hs
+    >>> domain = hs.physics.Interval(0.0, 1.0)
+    >>> isinstance(domain, hs.physics.Domain), domain.dimensions
+    (True, 1)
+    >>> domain.grid(3)
+    (Array([0. , 0.5, 1. ], dtype=float64),)
     """
 
     names: tuple[str, ...]
@@ -90,6 +99,18 @@ class Domain(abc.ABC):
 class Box(Domain):
     """A box with sides parallel to the axes.
 
+    Parameters
+    ----------
+    lower, upper : sequence of float
+        The corners.
+    names : sequence of str, optional
+        Of the coordinates: x, y, z, or x0, x1, ... beyond three.
+
+    Raises
+    ------
+    ValueError
+        For bounds that are not finite or do not increase, or names that repeat.
+
     Examples
     --------
     >>> import hesse as hs
@@ -139,6 +160,11 @@ class Box(Domain):
 class Interval(Box):
     """A bounded interval.
 
+    Parameters
+    ----------
+    lower, upper : float
+    name : str
+
     Examples
     --------
     >>> import hesse as hs
@@ -155,6 +181,13 @@ class TimeBox(Domain):
     """A box in space during an interval of time. The first coordinate is t.
 
     Its boundary is that of the box at all times; its initial points are at the beginning.
+
+    Parameters
+    ----------
+    space : Box
+    start, end : float
+    name : str
+        Of the time.
 
     Examples
     --------

@@ -55,13 +55,23 @@ class Residual(Term):
     Parameters
     ----------
     equation : callable
-        ``equation(u, *coordinates)``, at one point: left side minus right side, or a tuple of such. `u` is the
-        solution as a function of the coordinates; ``u.model`` is the whole model, for unknown coefficients.
+        ``equation(u, *coordinates)``, at one point: left side minus right side, or a tuple of such. `u`
+        is the solution as a function of the coordinates; ``u.model`` is the whole model, for unknown
+        coefficients.
     n : int
         The number of points.
     points : callable, optional
         ``points(key, n)`` gives them; scrambled Sobol points by default.
     weight : float
+    name : str
+        In messages and progress.
+
+    Examples
+    --------
+    >>> import hesse as hs
+    >>> decay = hs.physics.Residual(lambda u, t: hs.grad(u)(t) + u(t), 20)
+    >>> float(decay.residual(lambda t: hs.exp(-t), 0.0))
+    0.0
     """
 
     def __init__(
@@ -82,7 +92,27 @@ class Residual(Term):
 
 
 class Initial(Term):
-    """The solution at the beginning: ``u(start, *x) = value(*x)``."""
+    """The solution at the beginning: ``u(start, *x) = value(*x)``.
+
+    Parameters
+    ----------
+    value : callable or float
+        Of the coordinates in space.
+    n : int
+        The number of points.
+    weight : float
+    name : str
+        In messages and progress.
+
+    Examples
+    --------
+    >>> import hesse as hs
+    >>> domain = hs.physics.TimeBox(hs.physics.Interval(-1.0, 1.0), 0.0, 2.0)
+    >>> term = hs.physics.Initial(lambda x: x, 3)
+    >>> t, x = term.sample(domain, hs.random.key(0))
+    >>> t
+    Array([0., 0., 0.], dtype=float64)
+    """
 
     def __init__(
         self, value: Callable[..., Any] | float, n: int, *, weight: float = 1.0, name: str = "initial"
@@ -100,7 +130,26 @@ class Initial(Term):
 
 
 class Boundary(Term):
-    """The solution on the boundary: ``u(*z) = value(*z)``."""
+    """The solution on the boundary: ``u(*z) = value(*z)``.
+
+    Parameters
+    ----------
+    value : callable or float
+        Of all coordinates.
+    n : int
+        The number of points.
+    weight : float
+    name : str
+        In messages and progress.
+
+    Examples
+    --------
+    >>> import hesse as hs
+    >>> term = hs.physics.Boundary(0.0, 4)
+    >>> (x,) = term.sample(hs.physics.Interval(-1.0, 1.0), hs.random.key(0))
+    >>> hs.sort(x)
+    Array([-1., -1.,  1.,  1.], dtype=float64)
+    """
 
     def __init__(
         self, value: Callable[..., Any] | float, n: int, *, weight: float = 1.0, name: str = "boundary"
@@ -124,6 +173,16 @@ class Data(Term):
         An array per coordinate.
     values : array
         One per point; further axes are those of u.
+    weight : float
+    name : str
+        In messages and progress.
+
+    Examples
+    --------
+    >>> import hesse as hs
+    >>> term = hs.physics.Data((hs.array([0.0, 1.0]),), hs.array([1.0, 3.0]))
+    >>> term.n, float(term.residual(lambda x: 2.0 * x, 1.0, 3.0))
+    (2, -1.0)
     """
 
     def __init__(
@@ -164,6 +223,10 @@ class PINN:
         whatever the network says and need no term in the loss.
     network : callable, optional
         Takes the model to its network, for models that hold more, such as unknown coefficients.
+
+    References
+    ----------
+    Raissi, Perdikaris and Karniadakis, J. Comput. Phys. 378 (2019) 686.
 
     Examples
     --------

@@ -25,7 +25,14 @@ __all__ = ["Adam", "Lbfgs", "Record", "Stage", "Training", "train"]
 
 
 class Stage:
-    """A part of a training: `Adam` or `Lbfgs`."""
+    """A part of a training: `Adam` or `Lbfgs`.
+
+    Examples
+    --------
+    >>> import hesse as hs
+    >>> isinstance(hs.physics.Adam(100), hs.physics.Stage)
+    True
+    """
 
     iterations: int
     resample: int | None
@@ -46,6 +53,12 @@ class Adam(Stage):
         New points every so many iterations.
     clip : float, optional
         The largest norm of a gradient.
+
+    Examples
+    --------
+    >>> import hesse as hs
+    >>> hs.physics.Adam(1000, learning_rate=1e-3).iterations
+    1000
     """
 
     iterations: int
@@ -67,6 +80,12 @@ class Lbfgs(Stage):
         New points every so many iterations; the history is kept.
     value_tolerance : float
         Ends the stage when an iteration lowers the loss by no more than this times max(1, loss).
+
+    Examples
+    --------
+    >>> import hesse as hs
+    >>> hs.physics.Lbfgs(500).history
+    100
     """
 
     iterations: int
@@ -79,7 +98,19 @@ Points = Sequence[Sequence[Array]]
 
 
 class Record(NamedTuple):
-    """What was noted at an iteration, counted over all stages; error is NaN where none was asked for."""
+    """What was noted at an iteration, counted over all stages; error is NaN where none was asked for.
+
+    Parameters
+    ----------
+    iteration : int
+    loss, error : float
+
+    Examples
+    --------
+    >>> import hesse as hs
+    >>> hs.physics.Record(10, 0.5, 0.25).loss
+    0.5
+    """
 
     iteration: int
     loss: float
@@ -88,6 +119,16 @@ class Record(NamedTuple):
 
 class Training:
     """A training in progress: `step` does one iteration, `save` and `load` keep all that the rest depends on.
+
+    Parameters
+    ----------
+    problem : PINN
+    model : tree
+    stages : sequence of Stage
+    key : Array
+        Of all points drawn.
+    tag : str
+        Of what `save` writes: another tag is refused by `load`.
 
     Attributes
     ----------
@@ -100,6 +141,21 @@ class Training:
     records : list of Record
     notes : list of str
         How each stage ended.
+
+    Examples
+    --------
+    >>> import hesse as hs
+    >>> problem = hs.physics.PINN(
+    ...     hs.physics.Interval(0.0, 1.0),
+    ...     [hs.physics.Residual(lambda u, x: hs.grad(u)(x) + u(x), 8)],
+    ...     transform=lambda u, x: 1.0 + x * u,
+    ... )
+    >>> net = hs.nn.MLP([1, 4, 1], key=hs.random.key(0))
+    >>> training = hs.physics.Training(problem, net, [hs.physics.Adam(2)], hs.random.key(1))
+    >>> while training.step():
+    ...     pass
+    >>> training.iteration, training.total
+    (2, 2)
     """
 
     def __init__(self, problem: PINN, model: Any, stages: Sequence[Stage], key: Any, tag: str = "") -> None:
@@ -476,6 +532,19 @@ def train(
         After Ctrl-C, when the iteration is finished and the checkpoint saved.
     FloatingPointError
         Where the loss is NaN or infinite.
+
+    Examples
+    --------
+    >>> import hesse as hs
+    >>> problem = hs.physics.PINN(
+    ...     hs.physics.Interval(0.0, 1.0),
+    ...     [hs.physics.Residual(lambda u, x: hs.grad(u)(x) + u(x), 8)],
+    ...     transform=lambda u, x: 1.0 + x * u,
+    ... )
+    >>> net = hs.nn.MLP([1, 4, 1], key=hs.random.key(0))
+    >>> trained = hs.physics.train(problem, net, [hs.physics.Adam(3)], key=hs.random.key(1), progress=False)
+    >>> trained.iteration
+    3
     """
     if every < 1:
         raise _hesse.ArgumentError(f"train: every must be positive, got {every}")
