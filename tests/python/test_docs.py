@@ -2,6 +2,8 @@
 
 import doctest
 import importlib
+import inspect
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -23,8 +25,36 @@ def documented_objects():
             yield f"{module.__name__}.{public}", getattr(module, public)
 
 
+def methods():
+    """Public methods and properties of the public classes, those of the compiled module too."""
+    for name, value in documented_objects():
+        if inspect.isclass(value):
+            for member, f in vars(value).items():
+                if not member.startswith("_") and (callable(f) or inspect.isdatadescriptor(f)):
+                    yield f"{name}.{member}", f
+
+
+def takes_parameters(value):
+    """Whether a function or the constructor of a class takes parameters: compiled ones state it in their docstring."""
+    if inspect.isclass(value) and (
+        issubclass(value, BaseException) or type(value).__name__ == "pybind11_type" or value is hs.Array
+    ):
+        return False  # not made by calling them
+    try:
+        signature = inspect.signature(value)
+    except (TypeError, ValueError):
+        first = (value.__doc__ or "").splitlines()[0]
+        return not re.search(r"\(\)|\(self: [\w.]+\)", first)
+    if inspect.isclass(value) and str(signature) == "(*args, **kwargs)":
+        return False  # no __init__ of its own
+    return bool(signature.parameters)
+
+
+# doctest's own finder does not see compiled functions.
 EXAMPLES = [
-    pytest.param(n, v, id=n) for n, v in documented_objects() if ">>>" in (getattr(v, "__doc__", None) or "")
+    pytest.param(n, v, id=n)
+    for n, v in [*documented_objects(), *methods()]
+    if ">>>" in (getattr(v, "__doc__", None) or "")
 ]
 
 
@@ -36,10 +66,30 @@ def test_examples(name, value):
     assert not report, "".join(report)
 
 
-def test_public_names_are_documented():
+@pytest.mark.parametrize("module", MODULES)
+def test_public_names_are_documented(module):
+    """Every public function and class says what it takes and shows an example."""
+    prefix = f"hesse.{module}." if module else "hesse."
+    missing = []
     for name, value in documented_objects():
-        if callable(value):
-            assert (value.__doc__ or "").strip(), f"{name} has no docstring"
+        if not name.startswith(prefix) or "." in name[len(prefix) :]:
+            continue
+        if not callable(value) or isinstance(value, hs.DType):
+            continue
+        doc = inspect.getdoc(value) or ""
+        if takes_parameters(value) and "\nParameters\n----------\n" not in doc:
+            missing.append(f"{name}: Parameters")
+        if "\nExamples\n--------\n" not in doc or ">>>" not in doc:
+            missing.append(f"{name}: an example")
+    assert not missing, "\n".join(missing)
+
+
+def test_methods_of_arrays_are_documented():
+    for name, f in methods():
+        if name.startswith("hesse.Array."):
+            doc = f.__doc__ or ""
+            assert doc.strip(), f"{name} has no docstring"
+            assert not callable(f) or ">>>" in doc, f"{name} has no example"
 
 
 def test_public_names_are_complete():
