@@ -1,0 +1,142 @@
+"""Data and weights of the workloads: the same numbers for every library, from fixed seeds."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import NamedTuple
+
+import numpy as np
+
+Layers = list[tuple[np.ndarray, np.ndarray]]
+
+VISCOSITY = 0.01 / np.pi
+LEARNING_RATE = 1e-3
+INNER_RATE = 0.01  # of the steps on a task in MAML
+TASKS, SHOTS = 25, 10
+CHAIN_LENGTH = 33  # of (add, multiply, tanh)
+
+PINN_SIZES = {"w1": [2] + [20] * 8 + [1], "w2": [2] + [128] * 4 + [1]}
+PINN_POINTS = {"w1": 10_000, "w2": 20_000}
+MAML_SIZES = [1, 40, 40, 1]
+LENET_BATCH = 64
+
+
+def dense_layers(sizes: list[int], dtype: str, seed: int = 0) -> Layers:
+    """Weights [in, out] with Glorot's variance, and zero biases."""
+    rng = np.random.default_rng(seed)
+    return [
+        ((rng.standard_normal((m, n)) * np.sqrt(2.0 / (m + n))).astype(dtype), np.zeros(n, dtype))
+        for m, n in pairwise(sizes)
+    ]
+
+
+class Burgers(NamedTuple):
+    """(t, x) inside the domain; (t, x) and u where u is known: 50 initial and 50 boundary points."""
+
+    interior: np.ndarray
+    known: np.ndarray
+    values: np.ndarray
+
+
+def burgers(n: int, dtype: str) -> Burgers:
+    rng = np.random.default_rng(10)
+    interior = rng.uniform([0.0, -1.0], [1.0, 1.0], (n, 2))
+    start = np.stack([np.zeros(50), rng.uniform(-1.0, 1.0, 50)], axis=1)
+    sides = np.stack([rng.uniform(0.0, 1.0, 50), np.tile([-1.0, 1.0], 25)], axis=1)
+    values = np.concatenate([-np.sin(np.pi * start[:, 1]), np.zeros(50)])
+    return Burgers(*(a.astype(dtype) for a in (interior, np.concatenate([start, sides]), values)))
+
+
+class Sinusoids(NamedTuple):
+    """Tasks y = a sin(x - p): support and query points, each [tasks, shots, 1]."""
+
+    x: np.ndarray
+    y: np.ndarray
+    x_query: np.ndarray
+    y_query: np.ndarray
+
+
+def sinusoids(dtype: str) -> Sinusoids:
+    rng = np.random.default_rng(20)
+    amplitude, phase = rng.uniform(0.1, 5.0, (TASKS, 1, 1)), rng.uniform(0.0, np.pi, (TASKS, 1, 1))
+    x, x_query = rng.uniform(-5.0, 5.0, (2, TASKS, SHOTS, 1))
+    y, y_query = (amplitude * np.sin(z - phase) for z in (x, x_query))
+    return Sinusoids(*(a.astype(dtype) for a in (x, y, x_query, y_query)))
+
+
+class Digits(NamedTuple):
+    """Images [batch, 1, 28, 28] and their classes."""
+
+    images: np.ndarray
+    classes: np.ndarray
+
+
+def digits(dtype: str) -> Digits:
+    rng = np.random.default_rng(30)
+    return Digits(rng.random((LENET_BATCH, 1, 28, 28)).astype(dtype), rng.integers(0, 10, LENET_BATCH))
+
+
+def lenet_layers(dtype: str) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Two convolutions [out, in, 5, 5] and two dense layers [in, out], with Caffe's "xavier" weights."""
+    rng = np.random.default_rng(31)
+
+    def layer(shape: tuple[int, ...], fan_in: int, out: int) -> tuple[np.ndarray, np.ndarray]:
+        bound = np.sqrt(3.0 / fan_in)
+        return rng.uniform(-bound, bound, shape).astype(dtype), np.zeros(out, dtype)
+
+    return {
+        "conv1": layer((20, 1, 5, 5), 25, 20),
+        "conv2": layer((50, 20, 5, 5), 500, 50),
+        "dense1": layer((800, 500), 800, 500),
+        "dense2": layer((500, 10), 500, 10),
+    }
+
+
+class Chain(NamedTuple):
+    x: np.ndarray
+    shift: np.ndarray
+    scale: np.ndarray
+
+
+def chain(dtype: str) -> Chain:
+    """x <- tanh((x + shift) * scale), on 8 numbers."""
+    return Chain(np.linspace(-1.0, 1.0, 8).astype(dtype), np.full(8, 0.1, dtype), np.full(8, 1.1, dtype))
+
+
+class Demo(NamedTuple):
+    """The training of ./run demo: weights, points [n, 2] of (t, x), the exact solution on a grid, and iterations."""
+
+    layers: Layers
+    points: np.ndarray
+    t_exact: np.ndarray
+    x_exact: np.ndarray
+    u_exact: np.ndarray
+    adam: int
+    lbfgs: int
+
+    def grid(self) -> np.ndarray:
+        """The places of the exact solution, [n, 2] of (t, x)."""
+        x, t = np.meshgrid(self.x_exact, self.t_exact, indexing="ij")
+        return np.stack([t.ravel(), x.ravel()], axis=1)
+
+    def error(self, u: np.ndarray) -> float:
+        """Relative, in the L2 norm."""
+        u = u.reshape(self.u_exact.shape)
+        return float(np.linalg.norm(u - self.u_exact) / np.linalg.norm(self.u_exact))
+
+
+DEMO_RATE, DEMO_HISTORY, DEMO_LINE_SEARCH = 5e-3, 100, 25
+
+
+def read_demo(path: str) -> Demo:
+    file = np.load(path)
+    layers = [(file[f"w{k}"], file[f"b{k}"]) for k in range(sum(name.startswith("w") for name in file.files))]
+    points = np.stack([file["t"], file["x"]], axis=1)
+    exact = (file[f"{name}_exact"] for name in "txu")
+    return Demo(layers, points, *exact, int(file["adam"]), int(file["lbfgs"]))
+
+
+def twenty(dtype: str) -> list[np.ndarray]:
+    """Twenty arguments of 8 numbers."""
+    rng = np.random.default_rng(40)
+    return list(rng.standard_normal((20, 8)).astype(dtype))

@@ -1,0 +1,248 @@
+"""The workloads in Hesse."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+import hesse as hs
+from hesse import physics
+from hesse.demo import burgers as demo
+
+from . import data
+from .case import Case
+
+VERSIONS = {"hesse": hs.__version__}
+
+
+def build(workload: str, form: str, dtype: str, threads: int, points: int | None = None) -> Case:
+    """A workload in one of its forms; `points` overrides the number of points of a PINN."""
+    hs.set_num_threads(threads)
+    if workload in data.PINN_SIZES:
+        return pinn(workload, form, dtype, points or data.PINN_POINTS[workload])
+    if workload.startswith("w8_"):
+        return maml(int(workload[3:]), form, dtype)
+    if workload in ("w12", "w12_eager"):
+        return chain(dtype, compiled=workload == "w12")
+    return {"w9": lenet, "call20": call20, "eager_op": eager_op}[workload](dtype)
+
+
+def arrays(tree: Any) -> Any:
+    """NumPy arrays as Hesse's, in the same lists and tuples."""
+    if isinstance(tree, (list, tuple)):
+        return [arrays(x) for x in tree] if isinstance(tree, list) else tuple(arrays(x) for x in tree)
+    return hs.asarray(tree)
+
+
+def training(make_update: Callable[[], Any], params: Any, state: Any, inputs: tuple[Any, ...]) -> Case:
+    """A case of ``params, state, loss = update(params, state, *inputs)``."""
+    update = make_update()
+
+    def step() -> float:
+        nonlocal params, state
+        params, state, loss = update(params, state, *inputs)
+        return float(loss)
+
+    def forget() -> None:
+        nonlocal update
+        update = make_update()
+
+    return Case(step, forget=forget)
+
+
+def dense(layers: Any, z: Any, activation: Callable[[Any], Any]) -> Any:
+    for w, b in layers[:-1]:
+        z = activation(z @ w + b)
+    w, b = layers[-1]
+    return z @ w + b
+
+
+# ---- physics-informed networks -------------------------------------------------------------------------------------
+def residual_at_a_point(params: Any, z: Any) -> Any:
+    u = lambda t, x: dense(params, hs.stack([t, x]), hs.tanh)[0]
+    u0, u_t, u_x, u_xx = hs.partials(u, (z[0], z[1]), ["", "t", "x", "xx"])
+    return u_t + u0 * u_x - data.VISCOSITY * u_xx
+
+
+def residual_of_all_points(params: Any, z: Any) -> Any:
+    """The same in batched form: the network takes all points at once, and each has its own direction."""
+    t, x = z[:, 0], z[:, 1]
+    ones = hs.ones_like(x)
+    u = lambda t, x: dense(params, hs.stack([t, x], axis=1), hs.tanh)[:, 0]
+    u_and_u_x = lambda x: hs.jvp(lambda x: u(t, x), (x,), (ones,))
+    (u0, u_x), (_, u_xx) = hs.jvp(u_and_u_x, (x,), (ones,))
+    _, u_t = hs.jvp(lambda t: u(t, x), (t,), (ones,))
+    return u_t + u0 * u_x - data.VISCOSITY * u_xx
+
+
+def pinn(workload: str, form: str, dtype: str, n: int) -> Case:
+    params = arrays(data.dense_layers(data.PINN_SIZES[workload], dtype))
+    inputs = tuple(arrays(list(data.burgers(n, dtype))))
+    opt = hs.optim.adam(data.LEARNING_RATE)
+    residual = hs.vmap(residual_at_a_point, (None, 0)) if form == "vmap" else residual_of_all_points
+
+    def loss_of(params: Any, interior: Any, known: Any, values: Any) -> Any:
+        misfit = dense(params, known, hs.tanh)[:, 0] - values
+        return hs.mean(residual(params, interior) ** 2) + hs.mean(misfit**2)
+
+    def make_update() -> Any:
+        @hs.compile
+        def update(params: Any, state: Any, *inputs: Any) -> Any:
+            loss, grads = hs.value_and_grad(loss_of)(params, *inputs)
+            params, state = opt.update(grads, state, params)
+            return params, state, loss
+
+        return update
+
+    return training(make_update, params, opt.init(params), inputs)
+
+
+# ---- MAML ----------------------------------------------------------------------------------------------------------
+def mean_square(params: Any, x: Any, y: Any) -> Any:
+    return hs.mean((dense(params, x, hs.nn.relu) - y) ** 2)
+
+
+def maml(inner: int, form: str, dtype: str) -> Case:
+    params = arrays(data.dense_layers(data.MAML_SIZES, dtype))
+    tasks = tuple(arrays(list(data.sinusoids(dtype))))
+    opt = hs.optim.adam(data.LEARNING_RATE)
+
+    def adapted(params: Any, x: Any, y: Any, x_query: Any, y_query: Any) -> Any:
+        for _ in range(inner):
+            grads = hs.grad(mean_square)(params, x, y)
+            params = hs.tree_map(lambda p, g: p - data.INNER_RATE * g, params, grads)
+        return mean_square(params, x_query, y_query)
+
+    def loss_of(params: Any, *tasks: Any) -> Any:
+        return hs.mean(hs.vmap(adapted, (None, 0, 0, 0, 0))(params, *tasks))
+
+    def make_update() -> Any:
+        gradient = hs.value_and_grad(loss_of)
+        if form == "Adam outside":
+            gradient = hs.compile(gradient)
+
+        def update(params: Any, state: Any, *tasks: Any) -> Any:
+            loss, grads = gradient(params, *tasks)
+            params, state = opt.update(grads, state, params)
+            return params, state, loss
+
+        return update if form == "Adam outside" else hs.compile(update)
+
+    return training(make_update, params, opt.init(params), tasks)
+
+
+# ---- LeNet ---------------------------------------------------------------------------------------------------------
+def lenet(dtype: str) -> Case:
+    params = {name: arrays(layer) for name, layer in data.lenet_layers(dtype).items()}
+    images, classes = data.digits(dtype)
+    inputs = (hs.asarray(images), hs.asarray(classes))
+    opt = hs.optim.sgd(0.01, momentum=0.9)
+
+    def loss_of(params: Any, images: Any, classes: Any) -> Any:
+        h = images
+        for name in ("conv1", "conv2"):
+            w, b = params[name]
+            h = hs.max_pool(hs.conv(h, w) + hs.reshape(b, (-1, 1, 1)), 2)
+        h = hs.reshape(h, (data.LENET_BATCH, -1))
+        scores = dense([params["dense1"], params["dense2"]], h, hs.nn.relu)
+        chosen = hs.take_along_axis(hs.log_softmax(scores, axis=1), hs.expand_dims(classes, axis=1), axis=1)
+        return -hs.mean(chosen)
+
+    def make_update() -> Any:
+        @hs.compile
+        def update(params: Any, state: Any, *inputs: Any) -> Any:
+            loss, grads = hs.value_and_grad(loss_of)(params, *inputs)
+            params, state = opt.update(grads, state, params)
+            return params, state, loss
+
+        return update
+
+    return training(make_update, params, opt.init(params), inputs)
+
+
+# ---- overheads -----------------------------------------------------------------------------------------------------
+def chain(dtype: str, compiled: bool) -> Case:
+    x, shift, scale = arrays(list(data.chain(dtype)))
+
+    def f(x: Any, shift: Any, scale: Any) -> Any:
+        for _ in range(data.CHAIN_LENGTH):
+            x = hs.tanh((x + shift) * scale)
+        return hs.sum(x)
+
+    both = hs.value_and_grad(f)
+    call = hs.compile(both) if compiled else both
+
+    def step() -> float:
+        value, _ = call(x, shift, scale)
+        return float(value)
+
+    return Case(step)
+
+
+def call20(dtype: str) -> Case:
+    args = arrays(data.twenty(dtype))
+
+    @hs.compile
+    def total(*args: Any) -> Any:
+        result = args[0]
+        for a in args[1:]:
+            result = result + a
+        return result
+
+    def repeat(n: int) -> None:
+        for _ in range(n):
+            total(*args)
+
+    return Case(lambda: float(hs.sum(total(*args))), repeat=repeat)
+
+
+def eager_op(dtype: str) -> Case:
+    a, b = arrays(data.twenty(dtype)[:2])
+
+    def repeat(n: int) -> None:
+        for _ in range(n):
+            a + b
+
+    return Case(lambda: float(hs.sum(a + b)), repeat=repeat)
+
+
+# ---- the training of ./run demo ------------------------------------------------------------------------------------
+def demo_problem(quick: bool) -> tuple[demo.Budget, physics.PINN, Any, Any]:
+    """The budget, the problem, the network and the key of the points, as the demo has them with seed 0."""
+    budget = demo.QUICK if quick else demo.FULL
+    weights_key, points_key = hs.unstack(hs.random.split(hs.random.key(0)))
+    net = hs.nn.MLP([2, *budget.hidden, 1], hs.tanh, key=weights_key)
+    return budget, demo.make_problem(budget.points), net, points_key
+
+
+def write_demo(path: str, quick: bool) -> None:
+    """The weights, the points and the exact solution for the peers."""
+    budget, problem, net, key = demo_problem(quick)
+    ((t, x),) = problem.sample(hs.random.fold_in(key, 0))
+    exact = demo.exact_reference()
+    contents = {"t": t, "x": x, "t_exact": exact.t, "x_exact": exact.x, "u_exact": exact.u}
+    for k, layer in enumerate(net.layers):
+        contents |= {f"w{k}": layer.weight.T, f"b{k}": layer.bias}
+    numbers = {"quick": quick, "adam": budget.adam, "lbfgs": budget.lbfgs}
+    np.savez(path, **{name: np.asarray(a) for name, a in contents.items()}, **numbers)
+
+
+def train_demo(path: str, threads: int) -> dict[str, Any]:
+    hs.set_num_threads(threads)
+    budget, problem, net, key = demo_problem(bool(np.load(path)["quick"]))
+    stages = [physics.Adam(budget.adam), physics.Lbfgs(budget.lbfgs)]
+    begin = time.perf_counter()
+    trained = physics.train(problem, net, stages, key=key, progress=False, every=10**9)
+    seconds = time.perf_counter() - begin
+    exact = demo.exact_reference()
+    error = physics.relative_l2(demo.predict(problem, trained.model, exact), exact.u)
+    return {
+        "seconds": seconds,
+        "loss": trained.loss,
+        "error": float(error),
+        "iterations": trained.iteration,
+        "notes": trained.notes,
+    }

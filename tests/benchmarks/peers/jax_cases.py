@@ -1,0 +1,170 @@
+"""The workloads in JAX with optax. Threads are limited by the environment (see `driver`)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+from jax.experimental import jet
+
+from .. import data
+from ..case import Case
+
+VERSIONS = {"jax": jax.__version__, "optax": optax.__version__}
+
+
+def build(workload: str, form: str, dtype: str, threads: int, points: int | None = None) -> Case:
+    jax.config.update("jax_enable_x64", dtype == "float64")
+    if workload in data.PINN_SIZES:
+        return pinn(workload, form, dtype, points or data.PINN_POINTS[workload])
+    if workload.startswith("w8_"):
+        return maml(int(workload[3:]), dtype)
+    if workload in ("w12", "w12_eager"):
+        return chain(dtype, compiled=workload == "w12")
+    return {"w9": lenet, "call20": call20, "eager_op": eager_op}[workload](dtype)
+
+
+def training(loss_of: Callable[..., Any], opt: Any, params: Any, inputs: tuple[Any, ...]) -> Case:
+    params, inputs = jax.tree.map(jnp.asarray, (params, inputs))
+    state = opt.init(params)
+
+    def make_update() -> Any:
+        @jax.jit
+        def update(params: Any, state: Any, *inputs: Any) -> Any:
+            loss, grads = jax.value_and_grad(loss_of)(params, *inputs)
+            updates, state = opt.update(grads, state, params)
+            return optax.apply_updates(params, updates), state, loss
+
+        return update
+
+    update = make_update()
+
+    def step() -> float:
+        nonlocal params, state
+        params, state, loss = update(params, state, *inputs)
+        return float(loss)
+
+    def forget() -> None:
+        nonlocal update
+        jax.clear_caches()
+        update = make_update()
+
+    return Case(step, forget=forget)
+
+
+def dense(layers: Any, z: Any, activation: Callable[[Any], Any]) -> Any:
+    for w, b in layers[:-1]:
+        z = activation(z @ w + b)
+    w, b = layers[-1]
+    return z @ w + b
+
+
+def pinn(workload: str, form: str, dtype: str, n: int) -> Case:
+    def residual(params: Any, z: Any) -> Any:
+        t, x = z
+        one, zero = jnp.ones_like(x), jnp.zeros_like(x)
+        u = lambda t, x: dense(params, jnp.stack([t, x]), jnp.tanh)[0]
+        _, u_t = jax.jvp(lambda t: u(t, x), (t,), (one,))
+        if form == "jet":  # Taylor mode
+            u0, (u_x, u_xx) = jet.jet(lambda x: u(t, x), (x,), ((one, zero),))
+        else:
+            u_and_u_x = lambda x: jax.jvp(lambda x: u(t, x), (x,), (one,))
+            (u0, u_x), (_, u_xx) = jax.jvp(u_and_u_x, (x,), (one,))
+        return u_t + u0 * u_x - data.VISCOSITY * u_xx
+
+    def loss_of(params: Any, interior: Any, known: Any, values: Any) -> Any:
+        misfit = dense(params, known, jnp.tanh)[:, 0] - values
+        return jnp.mean(jax.vmap(residual, (None, 0))(params, interior) ** 2) + jnp.mean(misfit**2)
+
+    params = data.dense_layers(data.PINN_SIZES[workload], dtype)
+    return training(loss_of, optax.adam(data.LEARNING_RATE), params, tuple(data.burgers(n, dtype)))
+
+
+def maml(inner: int, dtype: str) -> Case:
+    def mean_square(params: Any, x: Any, y: Any) -> Any:
+        return jnp.mean((dense(params, x, jax.nn.relu) - y) ** 2)
+
+    def adapted(params: Any, x: Any, y: Any, x_query: Any, y_query: Any) -> Any:
+        for _ in range(inner):
+            grads = jax.grad(mean_square)(params, x, y)
+            params = jax.tree.map(lambda p, g: p - data.INNER_RATE * g, params, grads)
+        return mean_square(params, x_query, y_query)
+
+    def loss_of(params: Any, *tasks: Any) -> Any:
+        return jnp.mean(jax.vmap(adapted, (None, 0, 0, 0, 0))(params, *tasks))
+
+    params = data.dense_layers(data.MAML_SIZES, dtype)
+    return training(loss_of, optax.adam(data.LEARNING_RATE), params, tuple(data.sinusoids(dtype)))
+
+
+def lenet(dtype: str) -> Case:
+    """In the layout that XLA prefers on processors: images [batch, height, width, channels]."""
+    layers = data.lenet_layers(dtype)
+    params = {name: (w.transpose(2, 3, 1, 0), b) for name, (w, b) in layers.items() if w.ndim == 4}
+    w, b = layers["dense1"]
+    params["dense1"] = (w.reshape(50, 4, 4, 500).transpose(1, 2, 0, 3).reshape(800, 500), b)
+    params["dense2"] = layers["dense2"]
+    images, classes = data.digits(dtype)
+
+    def loss_of(params: Any, images: Any, classes: Any) -> Any:
+        h = images
+        for name in ("conv1", "conv2"):
+            w, b = params[name]
+            h = jax.lax.conv_general_dilated(
+                h, w, (1, 1), "VALID", dimension_numbers=("NHWC", "HWIO", "NHWC")
+            )
+            h = jax.lax.reduce_window(h + b, -jnp.inf, jax.lax.max, (1, 2, 2, 1), (1, 2, 2, 1), "VALID")
+        scores = dense([params["dense1"], params["dense2"]], h.reshape(data.LENET_BATCH, -1), jax.nn.relu)
+        return jnp.mean(optax.softmax_cross_entropy_with_integer_labels(scores, classes))
+
+    inputs = (images.transpose(0, 2, 3, 1), classes)
+    return training(loss_of, optax.sgd(0.01, momentum=0.9), params, inputs)
+
+
+def chain(dtype: str, compiled: bool) -> Case:
+    x, shift, scale = map(jnp.asarray, data.chain(dtype))
+
+    def f(x: Any, shift: Any, scale: Any) -> Any:
+        for _ in range(data.CHAIN_LENGTH):
+            x = jnp.tanh((x + shift) * scale)
+        return jnp.sum(x)
+
+    both = jax.value_and_grad(f)
+    call = jax.jit(both) if compiled else both
+
+    def step() -> float:
+        value, slope = call(x, shift, scale)
+        slope.block_until_ready()
+        return float(value)
+
+    return Case(step)
+
+
+def call20(dtype: str) -> Case:
+    args = [jnp.asarray(a) for a in data.twenty(dtype)]
+
+    @jax.jit
+    def total(*args: Any) -> Any:
+        result = args[0]
+        for a in args[1:]:
+            result = result + a
+        return result
+
+    def repeat(n: int) -> None:
+        for _ in range(n):
+            total(*args).block_until_ready()
+
+    return Case(lambda: float(jnp.sum(total(*args))), repeat=repeat)
+
+
+def eager_op(dtype: str) -> Case:
+    a, b = (jnp.asarray(z) for z in data.twenty(dtype)[:2])
+
+    def repeat(n: int) -> None:
+        for _ in range(n):
+            (a + b).block_until_ready()
+
+    return Case(lambda: float(jnp.sum(a + b)), repeat=repeat)

@@ -1,0 +1,205 @@
+"""What is timed, in which forms by which library, and what is to be reached."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+from . import data
+
+LIBRARIES = ("hesse", "jax", "torch", "deepxde")
+PEERS = LIBRARIES[1:]
+NAMES = {"hesse": "Hesse", "jax": "JAX", "torch": "PyTorch", "deepxde": "DeepXDE"}
+
+
+@dataclass(frozen=True)
+class Goal:
+    """So many times faster than the best peer, or below so many seconds."""
+
+    ratio: float | None = None
+    below: float | None = None
+
+    def text(self) -> str:
+        if self.ratio is not None:
+            return f"{self.ratio:g}x"
+        assert self.below is not None
+        return f"< {self.below * 1e3:g} ms" if self.below >= 1e-3 else f"< {self.below * 1e6:g} us"
+
+    def reached(self, seconds: float, ratio: float | None) -> bool | None:
+        """None where no peer ran."""
+        if self.below is not None:
+            return seconds < self.below
+        return None if ratio is None or self.ratio is None else ratio >= self.ratio
+
+
+@dataclass(frozen=True)
+class Workload:
+    """Forms are ways of writing the same work: the first of a library is its main one (all that --quick runs)."""
+
+    name: str
+    title: str
+    forms: dict[str, tuple[str, ...]]
+    goals: dict[tuple[str, int], Goal] = field(default_factory=dict)  # by dtype and threads
+    flops: Callable[[], float] | None = None
+    trains: bool = False  # whether the loss changes from step to step
+
+    def goal(self, dtype: str, threads: int) -> Goal | None:
+        return self.goals.get((dtype, threads))
+
+
+# ---- operations: 2 for a multiply-add, 15 for a tanh ---------------------------------------------------------------
+FORMULAS = {
+    "w1": "N (24 P + 40 H) + 100 * 6 P: four streams (u, u_t, u_x, u_xx) through P weights, forward, back and for the "
+    "weights' gradient; 40 elementwise operations on each of H hidden neurons",
+    "w8": "25 tasks * 10 shots * P (18 I + 6): a gradient is three products with P weights, 6 P; its derivative twice "
+    "that; I inner steps",
+    "w9": "64 * (6 M - 2 M_1): three products of M multiply-adds each, without the gradient of the images",
+    "w12": "33 * 8 * (2 + 15 + 5): forward, and the product with 1 - tanh^2 and the scale back",
+}
+
+
+def weights_of(sizes: list[int]) -> int:
+    return sum(m * n for m, n in pairwise(sizes))
+
+
+def pinn_flops(name: str) -> float:
+    sizes = data.PINN_SIZES[name]
+    p = weights_of(sizes)
+    return data.PINN_POINTS[name] * (24.0 * p + 40.0 * sum(sizes[1:-1])) + 100 * 6.0 * p
+
+
+def maml_flops(inner: int) -> float:
+    return data.TASKS * data.SHOTS * weights_of(data.MAML_SIZES) * (18.0 * inner + 6.0)
+
+
+def lenet_flops() -> float:
+    first = 24 * 24 * 20 * 25
+    total = first + 8 * 8 * 50 * 500 + 800 * 500 + 500 * 10
+    return data.LENET_BATCH * (6.0 * total - 2.0 * first)
+
+
+def chain_flops() -> float:
+    return data.CHAIN_LENGTH * 8 * 22.0
+
+
+# ---- the list ------------------------------------------------------------------------------------------------------
+BOTH = ("float32", "float64")
+
+
+def ratios(
+    ratio: float, dtypes: tuple[str, ...] = BOTH, threads: tuple[int, ...] = (1, 2)
+) -> dict[tuple[str, int], Goal]:
+    return {(dtype, n): Goal(ratio=ratio) for dtype in dtypes for n in threads}
+
+
+def bounds(seconds: float) -> dict[tuple[str, int], Goal]:
+    return {(dtype, 1): Goal(below=seconds) for dtype in BOTH}
+
+
+PINN_FORMS = {
+    "hesse": ("vmap", "batched"),
+    "jax": ("jvp", "jet"),
+    "torch": ("eager", "func"),
+    "deepxde": ("adam",),
+}
+MAML_FORMS = {"hesse": ("one program", "Adam outside"), "jax": ("vmap",), "torch": ("func", "loop")}
+
+WORKLOADS = {
+    w.name: w
+    for w in (
+        Workload(
+            "w1",
+            "Burgers PINN 2-20x8-1, 10,000 points, Adam step",
+            PINN_FORMS,
+            ratios(4.5),
+            lambda: pinn_flops("w1"),
+            True,
+        ),
+        Workload(
+            "w2",
+            "Burgers PINN 2-128x4-1, 20,000 points, Adam step",
+            PINN_FORMS,
+            ratios(2.3, ("float32",)),
+            lambda: pinn_flops("w2"),
+            True,
+        ),
+        Workload(
+            "w8_1",
+            "second-order MAML 1-40-40-1, 25 tasks, 1 inner step, Adam step",
+            MAML_FORMS,
+            ratios(1.5),
+            lambda: maml_flops(1),
+            True,
+        ),
+        Workload(
+            "w8_5",
+            "second-order MAML 1-40-40-1, 25 tasks, 5 inner steps, Adam step",
+            MAML_FORMS,
+            ratios(1.15),
+            lambda: maml_flops(5),
+            True,
+        ),
+        Workload(
+            "w9",
+            "LeNet, 64 images, SGD step with momentum",
+            {"hesse": ("compiled",), "jax": ("jit",), "torch": ("eager",)},
+            {},
+            lenet_flops,
+            True,
+        ),
+        Workload(
+            "w12",
+            "99 operations on 8 numbers, forward and backward, compiled",
+            {"hesse": ("compiled",), "jax": ("jit",), "torch": ("compile",)},
+            ratios(5.0, threads=(1,)),
+            chain_flops,
+        ),
+        Workload(
+            "w12_eager",
+            "99 operations on 8 numbers, forward and backward, eager",
+            {"hesse": ("eager",), "torch": ("eager",), "jax": ("eager",)},
+            ratios(1.5, threads=(1,)),
+            chain_flops,
+        ),
+        Workload(
+            "call20",
+            "compiled call: the sum of 20 arrays of 8 numbers",
+            {"hesse": ("compiled",), "jax": ("jit",), "torch": ("compile",)},
+            bounds(5e-6),
+        ),
+        Workload(
+            "eager_op",
+            "one eager addition of 8 numbers",
+            {"hesse": ("eager",), "jax": ("eager",), "torch": ("eager",)},
+            bounds(1e-6),
+        ),
+    )
+}
+
+# What --workloads accepts beside their names.
+GROUPS = {"w8": ("w8_1", "w8_5"), "w12": ("w12", "w12_eager")}
+MEASURES = ("import", "memory", "prepare", "demo")
+DEFAULT = ("w1", "w2", "w8", "w12", "call20", "eager_op", "import", "memory", "prepare")
+
+# torch.compile takes half a minute to prepare: --quick leaves it out.
+SLOW_FORMS = {("torch", "compile")}
+
+TOLERANCE = {"float32": 1e-5, "float64": 1e-9}  # of the loss at step 0, relative
+TOLERANCE_LATER = {"float32": 2e-3, "float64": 1e-6}  # and after the steps of warming up
+
+
+def expand(names: list[str]) -> list[str]:
+    """Workloads and measures by their full names, each once."""
+    found: list[str] = []
+    for name in names:
+        found += [n for n in GROUPS.get(name, (name,)) if n not in found]
+    return found
+
+
+def forms(workload: Workload, library: str, quick: bool) -> tuple[str, ...]:
+    """The forms of a library to run."""
+    all_forms = workload.forms.get(library, ())
+    if not quick:
+        return all_forms
+    return tuple(f for f in all_forms[: 2 if library == "hesse" else 1] if (library, f) not in SLOW_FORMS)
