@@ -1,6 +1,9 @@
+#include <algorithm>
+
 #include "autodiff/autodiff.h"
 #include "core/derivatives.h"
 #include "core/ops.h"
+#include "core/ops/control_graph.h"
 
 /// Functions with a user's derivative. Both linearise to one opaque linear node, which holds residuals,
 /// `apply` (J) and its transpose (J^T): reverse mode runs the user's backward function exactly, forward mode
@@ -171,7 +174,23 @@ class CustomOp final : public Op {
       if (is_inexact(y[k].dtype())) dy[k] = out[j++];
     return dy;
   }
-  bool is_linear_in(const std::vector<bool>&) const override { return false; }
+  // Linear where the function is, and its rule is the same everywhere: what it returns must not depend on the
+  // values of the arguments marked, only on their tangents (or the cotangents).
+  bool is_linear_in(const std::vector<bool>& marked) const override {
+    const auto at = [&](size_t i) { return marked.begin() + static_cast<int64_t>(i); };
+    if (std::find(at(na_), marked.end(), true) != marked.end()) return false;  // a capture: no rule for it
+    std::vector<bool> args(at(0), at(na_)), of_primal = args, of_forward = args;
+    of_primal.resize(static_cast<size_t>(primal_->num_inputs()), false);
+    of_forward.resize(static_cast<size_t>(forward_->num_inputs()), false);
+    if (!primal_->is_linear_in(of_primal)) return false;
+    std::vector<bool> out = outputs_that_depend(*forward_, of_forward);
+    if (rule_ == Rule::Vjp) {  // residuals follow the outputs
+      out.erase(out.begin(), out.begin() + primal_->num_outputs());
+      out.resize(static_cast<size_t>(backward_->num_inputs()), false);
+      out = outputs_that_depend(*backward_, out);
+    }
+    return std::find(out.begin(), out.end(), true) == out.end();
+  }
   bool reads_output(int) const override { return false; }
 
  private:

@@ -127,7 +127,10 @@ Ref<const Graph> transpose_graph(const Graph& g, const std::vector<bool>& linear
         const Arrays y = g.call(x);
         const MaybeArrays ct(args.begin() + static_cast<int64_t>(num_residuals), args.end());
         const std::vector<Ref<Node>> nodes = inner->nodes();
-        const MaybeArrays pulled = pull_back(nodes, symbols, y, ct, true);
+        const MaybeArrays pulled =
+            transpose_linear(nodes, symbols, y, ct, "linear_transpose",
+                             "the function must be linear (for a custom_vjp: its backward function in the "
+                             "cotangents)");
         Arrays result;
         for (size_t k = 0; k < pulled.size(); ++k)
           result.push_back(pulled[k] ? *pulled[k] : zeros_of(aval(symbols[k])));
@@ -198,7 +201,7 @@ MaybeArrays linear_transpose(const Fn& f, const Avals& args, const MaybeArrays& 
   for (size_t k = 0; k < y.size(); ++k)
     if (cotangents[k]) check_tangent("linear_transpose", "cotangent", k, aval(y[k]), *cotangents[k]);
   const std::vector<Ref<Node>> nodes = trace->nodes();
-  return pull_back(nodes, symbols, y, cotangents, true);
+  return transpose_linear(nodes, symbols, y, cotangents, "linear_transpose", "the function must be linear");
 }
 
 }  // namespace hesse

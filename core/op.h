@@ -82,6 +82,11 @@ class Op : public RefCounted<Op> {
   /// Whether the op is linear in the inputs marked, jointly, with the others fixed. Transposition refuses
   /// others.
   virtual bool is_linear_in(const std::vector<bool>& marked) const = 0;
+  /// Which outputs depend on the inputs marked; empty: all may. Ops that hold graphs know it of each: the
+  /// counter of a loop does not depend on what else the loop carries.
+  virtual std::vector<bool> depends_on(const std::vector<bool>& marked) const {
+    return (void)marked, std::vector<bool>{};
+  }
 
   /// Linear in all inexact inputs together, in each with the others fixed, or neither: what moves out of a
   /// sum over lanes.

@@ -60,6 +60,9 @@ class CallOp final : public Op {
     return spread(hesse::apply(d.op, in), d.present, x.size());
   }
   bool is_linear_in(const std::vector<bool>& marked) const override { return body_->is_linear_in(marked); }
+  std::vector<bool> depends_on(const std::vector<bool>& marked) const override {
+    return outputs_that_depend(*body_, marked);
+  }
   bool reads_output(int) const override { return false; }
 
  private:

@@ -95,6 +95,15 @@ class CondOp final : public Op {
     return std::all_of(branches_.begin(), branches_.end(),
                        [&](const auto& b) { return b->is_linear_in(rest); });
   }
+  std::vector<bool> depends_on(const std::vector<bool>& marked) const override {
+    if (marked[0]) return {};
+    std::vector<bool> out(static_cast<size_t>(branches_[0]->num_outputs()), false);
+    for (const auto& b : branches_) {
+      const std::vector<bool> of = outputs_that_depend(*b, {marked.begin() + 1, marked.end()});
+      for (size_t k = 0; k < out.size(); ++k) out[k] = out[k] || of[k];
+    }
+    return out;
+  }
   bool reads_output(int) const override { return false; }
 
  private:

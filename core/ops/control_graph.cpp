@@ -24,6 +24,13 @@ Ref<const Graph> permuted(const Ref<const Graph>& g, const std::vector<int>& fro
       avals);
 }
 
+std::vector<bool> outputs_that_depend(const Graph& g, const std::vector<bool>& marked) {
+  const std::vector<bool> depends = g.depends_on(marked);
+  std::vector<bool> out;
+  for (int v : g.outputs()) out.push_back(depends[static_cast<size_t>(v)]);
+  return out;
+}
+
 Array zeros_of(const Aval& a) { return broadcast_to(astype(Array(0.0), a.dtype), a.shape); }
 
 std::vector<bool> inexact(const Avals& avals) {

@@ -10,6 +10,9 @@ namespace hesse {
 Ref<const Graph> permuted(const Ref<const Graph>& g, const std::vector<int>& from, const Avals& avals,
                           const std::vector<int>& of);
 
+/// Which outputs of `g` depend on the inputs marked.
+std::vector<bool> outputs_that_depend(const Graph& g, const std::vector<bool>& marked);
+
 /// Zeros of a shape and dtype, one stored element.
 Array zeros_of(const Aval& a);
 

@@ -63,6 +63,19 @@ LoopTangent loop_jvp(const Ref<const Graph>& body, int num_carry, int num_xs,
   return out;
 }
 
+std::vector<bool> loop_marks(const Graph& body, int num_carry, std::vector<bool> marked) {
+  for (bool stable = false; !stable;) {
+    stable = true;
+    const std::vector<bool> out = outputs_that_depend(body, marked);
+    for (size_t i = 0; i < static_cast<size_t>(num_carry); ++i)
+      if (out[i] && !marked[i]) {
+        marked[i] = true;
+        stable = false;
+      }
+  }
+  return marked;
+}
+
 // Step t maps (c_t, x_t, k) to (c_{t+1}, y_t). Backwards: (ct_{c_t}, ct_{x_t}, ct_k += ...) from
 // (ct_{c_{t+1}}, ct_{y_t}), with the step run again from the saved c_t.
 MaybeArrays loop_vjp(const Ref<const Graph>& body, int num_carry, int num_xs, int64_t length, bool reverse,

@@ -15,6 +15,9 @@ MaybeArrays loop_vjp(const Ref<const Graph>& body, int num_carry, int num_xs, in
                      std::span<const Array> x, const Arrays& saved, std::span<const MaybeArray> ct,
                      const std::vector<bool>& wanted);
 
+/// The marks of a body's inputs, extended to the carries that come to depend on marked ones.
+std::vector<bool> loop_marks(const Graph& body, int num_carry, std::vector<bool> marked);
+
 /// The tangent of a loop body: the graph on (carry and its tangents, xs and theirs, consts and theirs), and
 /// which carries, ys have tangents: the least fixed point.
 struct LoopTangent {

@@ -147,14 +147,24 @@ class MapOp final : public Op {
   }
 
   bool is_linear_in(const std::vector<bool>& marked) const override {
-    return parts_.body->is_linear_in(
-        {marked.begin(), marked.begin() + static_cast<int64_t>(parts_.access.size())});
+    return !index_marked(marked) &&
+           parts_.body->is_linear_in(
+               {marked.begin(), marked.begin() + static_cast<int64_t>(parts_.access.size())});
+  }
+  std::vector<bool> depends_on(const std::vector<bool>& marked) const override {
+    if (index_marked(marked)) return {};
+    return outputs_that_depend(*parts_.body,
+                               {marked.begin(), marked.begin() + static_cast<int64_t>(parts_.access.size())});
   }
   bool reads_output(int) const override { return false; }
   const MapParts& parts() const { return parts_; }
   const MapProgram& program() const { return program_; }
 
  private:
+  bool index_marked(const std::vector<bool>& marked) const {
+    const auto begin = marked.begin() + static_cast<int64_t>(parts_.access.size());
+    return std::find(begin, marked.end(), true) != marked.end();
+  }
   Arrays indices(std::span<const Array> x) const {
     return {x.begin() + static_cast<int64_t>(parts_.access.size()), x.end()};
   }

@@ -138,18 +138,15 @@ class ScanOp final : public Op {
   }
 
   // Linear where the body is and linear carries stay linear: checked on the fixed point of the marks.
-  bool is_linear_in(const std::vector<bool>& marked_in) const override {
-    std::vector<bool> marked = marked_in;
-    for (bool stable = false; !stable;) {
-      stable = true;
-      const std::vector<bool> depends = body_->depends_on(marked);
-      for (size_t i = 0; i < nc_; ++i)
-        if (depends[static_cast<size_t>(body_->outputs()[i])] && !marked[i]) {
-          marked[i] = true;
-          stable = false;
-        }
-    }
-    return body_->is_linear_in(marked);
+  bool is_linear_in(const std::vector<bool>& marked) const override {
+    return body_->is_linear_in(loop_marks(*body_, static_cast<int>(nc_), marked));
+  }
+  std::vector<bool> depends_on(const std::vector<bool>& marked) const override {
+    const std::vector<bool> all = loop_marks(*body_, static_cast<int>(nc_), marked);
+    std::vector<bool> out = outputs_that_depend(*body_, all);
+    std::copy(all.begin(), all.begin() + static_cast<int64_t>(nc_), out.begin());
+    if (save_) out.insert(out.end(), all.begin(), all.begin() + static_cast<int64_t>(nc_));
+    return out;
   }
   bool reads_output(int k) const override {
     return save_ && static_cast<size_t>(k) >= static_cast<size_t>(body_->num_outputs());

@@ -177,27 +177,34 @@ class WhileOp final : public Op {
     return out;
   }
 
-  bool is_linear_in(const std::vector<bool>& marked_in) const override {
-    std::vector<bool> marked;
-    for (size_t i = 0; i < marked_in.size(); ++i)
-      if (i < nc_ || i >= nc_ + nk_) marked.push_back(marked_in[i]);
-    for (bool stable = false; !stable;) {
-      stable = true;
-      const std::vector<bool> depends = body_->depends_on(marked);
-      for (size_t i = 0; i < nc_; ++i)
-        if (depends[static_cast<size_t>(body_->outputs()[i])] && !marked[i]) {
-          marked[i] = true;
-          stable = false;
-        }
-    }
-    std::vector<bool> in_cond(marked.begin(), marked.begin() + static_cast<int64_t>(nc_));
-    in_cond.resize(nc_ + nk_, false);
-    return body_->is_linear_in(marked) &&
-           !cond_->depends_on(in_cond)[static_cast<size_t>(cond_->outputs()[0])];
+  // Linear where the body is and the number of steps does not depend on what is marked.
+  bool is_linear_in(const std::vector<bool>& marked) const override {
+    const std::vector<bool> all = body_marks(marked);
+    return body_->is_linear_in(all) && !counts_by(marked, all);
+  }
+  std::vector<bool> depends_on(const std::vector<bool>& marked) const override {
+    const std::vector<bool> all = body_marks(marked);
+    if (counts_by(marked, all)) return {};
+    std::vector<bool> out(all.begin(), all.begin() + static_cast<int64_t>(nc_));
+    if (save_) out.insert(out.end(), all.begin(), all.begin() + static_cast<int64_t>(nc_));
+    return out;
   }
   bool reads_output(int k) const override { return save_ && static_cast<size_t>(k) >= nc_; }
 
  private:
+  // Marks of the body's inputs, carries that come to depend on marked ones included.
+  std::vector<bool> body_marks(const std::vector<bool>& marked) const {
+    std::vector<bool> out(marked.begin(), marked.begin() + static_cast<int64_t>(nc_));
+    out.insert(out.end(), marked.begin() + static_cast<int64_t>(nc_ + nk_), marked.end());
+    return loop_marks(*body_, static_cast<int>(nc_), std::move(out));
+  }
+  // Whether the number of steps depends on the inputs marked, where `all` are the body's marks.
+  bool counts_by(const std::vector<bool>& marked, const std::vector<bool>& all) const {
+    std::vector<bool> in = marked;
+    in.resize(nc_ + nk_);
+    std::copy(all.begin(), all.begin() + static_cast<int64_t>(nc_), in.begin());
+    return outputs_that_depend(*cond_, in)[0];
+  }
   Ref<const Graph> cond_, body_;
   size_t nc_, nk_;
   bool save_;

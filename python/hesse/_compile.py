@@ -16,7 +16,20 @@ __all__ = ["RecompilationWarning", "compile", "make_graph"]
 
 
 class RecompilationWarning(UserWarning):
-    """A compiled function is recorded again and again: its arguments change their shapes, dtypes or structure."""
+    """A compiled function is recorded again and again: its arguments change their shapes, dtypes or structure.
+
+    Examples
+    --------
+    >>> import warnings
+    >>> import hesse as hs
+    >>> f = hs.compile(lambda x: x + 1.0)
+    >>> with warnings.catch_warnings(record=True) as caught:
+    ...     warnings.simplefilter("always")
+    ...     for n in range(8):
+    ...         y = f(hs.zeros((n,)))
+    >>> caught[0].category.__name__
+    'RecompilationWarning'
+    """
 
 
 _WARN_AT = 8  # versions; then at every doubling
