@@ -65,6 +65,17 @@ def part_of(x, e: int) -> Num:
     return Num(out)
 
 
+def derivative(f, at, direction) -> Num:
+    """The derivative of f along a direction: with respect to a fresh perturbation."""
+    e = fresh()
+    return part_of(f(perturbed(at, e, direction)), e)
+
+
+def real(x) -> np.ndarray:
+    """What branches and loops look at."""
+    return num(x).value
+
+
 def without(x, e: int) -> Num:
     return Num({m: p for m, p in num(x).parts.items() if not m & e})
 

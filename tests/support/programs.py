@@ -1,18 +1,27 @@
 """Random programs over derivatives, maps, loops and branches: a generator, and the two meanings of a program.
 
-A program is a nested tuple. `evaluate` interprets it with the numbers of numeric.py, example by example and step by step;
-`build` writes it with Hesse. Shapes: () and (M,) for values, with a leading length for arrays that are mapped over.
+A program is a nested tuple. `Interpreter` gives it a meaning in the numbers of numeric.py or numeric_mp.py, example by example
+and step by step; `Builder` writes it with Hesse. Shapes: () and (M,) for values, with a leading length for what is mapped over.
 
     ("var", name) ("const", c) ("un", op, e) ("bin", op, a, b) ("sum", e) ("sum0", e) ("at", e, i) ("matrix", e)
     ("grad", x, body, at)                ("jvp", x, body, at, direction)     ("checkpoint", x, body, at)
-    ("custom", rule, args)               ("vmap", xs, body, arrays, shape)   ("map", xs, body, arrays, access, result, shape)
+    ("vmap", xs, body, arrays, shape)    ("map", xs, body, arrays, access, result, n, shape)
     ("scan", c, x, carry, y, init, array, shape)                             ("while", c, body, init, steps)
     ("fori", c, body, init, steps)       ("cond", predicate, yes, no)
+    ("custom", rule, xs, value, slopes, how, args)
+
+A custom function has the given value, and in place of its derivative the given slope for each argument, entry by entry. `rule`
+says whether that is a custom_jvp or a custom_vjp, and how[i] with what control flow the i-th slope is applied to the tangent or
+cotangent ("by_" and one of `LINEAR`). Its bodies capture only what is not differentiated: constants, and examples of constant arrays.
+
+Names say what a variable is: const.. and live.. are global, e.. is one example, k.. one example of a constant array; the others
+are bound by derivatives and loops.
 """
 
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterator
 
 import numeric as nm
 import numpy as np
@@ -21,20 +30,82 @@ M = 3
 UNARY = ("sin", "cos", "tanh")
 BINARY = ("add", "mul", "sub")
 MATRIX = np.array([[0.3, -0.5, 0.2], [0.1, 0.4, -0.6], [-0.2, 0.3, 0.5]])
+KINDS = ("grad", "jvp", "checkpoint", "custom", "vmap", "map", "scan", "while", "fori", "cond")
+LINEAR = ("plain", "map", "scan", "while", "cond", "checkpoint")
+STEPS = (0.5, 2.0)  # what a linear scan or map goes over
 
-# name: (value, partial derivatives), written twice below; the partials are not those of the value, and not symmetric.
-CUSTOM = {"vjp1": 1, "vjp2": 2, "jvp1": 1}
+
+# What a program holds ----------------------------------------------------------------------------------------------------
+def children(e) -> Iterator[tuple[tuple, tuple[str, ...]]]:
+    """The parts of a node with the variables that the node binds in them."""
+    kind, parts = e[0], e[1:]
+    if kind in ("var", "const"):
+        return
+    names = parts[0] if kind in ("vmap", "map") else parts[1] if kind == "custom" else ()
+    if kind in ("grad", "jvp", "checkpoint", "while", "fori"):
+        names = (parts[0],)
+    if kind == "scan":
+        names = parts[:2]
+    bodies = {"vmap": (1,), "map": (1,), "custom": (2, 3), "scan": (2, 3)}.get(kind, (1,) if names else ())
+    for i, part in enumerate(parts):
+        bound = names if i in bodies else ()
+        if is_node(part):
+            yield part, bound
+        elif isinstance(part, tuple):
+            yield from ((p, bound) for p in part if is_node(p))
+
+
+def is_node(e) -> bool:
+    return (
+        isinstance(e, tuple)
+        and bool(e)
+        and isinstance(e[0], str)
+        and (e[0] in KINDS or hasattr(Interpreter, e[0]))
+    )
+
+
+def nodes(e) -> Iterator[tuple]:
+    yield e
+    for part, _ in children(e):
+        yield from nodes(part)
+
+
+def depth(e) -> int:
+    """How many transforms and control flows stand inside each other's bodies."""
+    inner = [depth(part) for part, _ in children(e)]
+    return max(inner, default=0) + (e[0] in KINDS)
+
+
+def has_inside(e, outer, inner) -> bool:
+    return any(a[0] == outer and any(b[0] == inner for p, bound in children(a) if bound or outer == "cond"
+                                     for b in nodes(p)) for a in nodes(e))  # fmt: skip
+
+
+def captured(e, bound=frozenset()) -> set[str]:
+    """What the bodies of a node use from outside of it: constant, live, mapped or local."""
+    if e[0] == "var":
+        name = e[1]
+        sort = "constant" if name.startswith("const") else "live" if name.startswith("live") else None
+        return set() if name in bound else {sort or ("mapped" if name[0] in "ek" else "local")}
+    return set().union(*(captured(p, bound | set(names)) for p, names in children(e)), set())
+
+
+def captures(e, kind) -> set[str]:
+    """What the bodies of all nodes of that kind capture."""
+    return set().union(
+        *(captured(p, frozenset(names)) for a in nodes(e) if a[0] == kind for p, names in children(a)
+          if names or kind == "cond"), set())  # fmt: skip
 
 
 # The generator -----------------------------------------------------------------------------------------------------------
 class Generator:
-    def __init__(self, seed, n, m, transforms=None):
+    """Makes expressions around a chain of kinds, each in the body of the one before; the innermost body, and now and then the
+    others, capture the variable `capture`."""
+
+    def __init__(self, seed, n, m):
         self.rng = np.random.default_rng(seed)
         self.n, self.m = n, m
         self.names = itertools.count()
-        self.transforms = transforms or (
-            "grad", "jvp", "checkpoint", "custom", "vmap", "map", "scan", "while", "fori", "cond"
-        )  # fmt: skip
 
     def pick(self, options):
         return options[int(self.rng.integers(len(options)))]
@@ -43,153 +114,186 @@ class Generator:
         return f"{prefix}{next(self.names)}"
 
     def program(self, env, depth):
-        """An expression of shape () or (M,) with `depth` transforms inside each other; env: name -> shape."""
-        return self.structured(self.pick([(), (M,)]), dict(env), depth)
+        """A chain of random kinds. env: name -> shape."""
+        return self.chain(self.pick([(), (M,)]), dict(env), [self.pick(KINDS) for _ in range(depth)], None)
+
+    def pair(self, env, kinds, sort):
+        """The kinds inside each other, with a captured constant, live variable, or example that is mapped over."""
+        shape = self.pick([(), (M,)])
+        if sort != "mapped":
+            return self.chain(shape, dict(env), kinds, "const_s" if sort == "constant" else "live_s")
+        own = "custom" in kinds  # its bodies may not capture what is differentiated
+        x, array = (self.name("k"), "const_n") if own else (self.name("e"), "live_n")
+        body = self.chain(shape, {**env, x: ()}, kinds, x)
+        return self.scaled(self.n, ("vmap", (x,), body, (("var", array),), shape))
 
     def leaf(self, shape, env):
         names = [v for v, s in env.items() if s == shape]
         recent = names[-2:]
         return ("var", self.pick(recent if self.rng.uniform() < 0.6 else names))
 
-    def expression(self, shape, env, depth, budget=3):
-        """Some arithmetic with, where depth allows, transforms inside."""
-        if depth > 0 and len(shape) < 2 and shape in ((), (M,)) and self.rng.uniform() < 0.55:
-            return self.structured(shape, env, depth)
+    def expression(self, shape, env, budget=3):
+        """Some arithmetic."""
         if budget <= 0 or self.rng.uniform() < 0.15:
             return self.leaf(shape, env)
         kind = self.pick(["un", "bin", "bin", "mix", "reduce"])
         if kind == "un":
-            return ("un", self.pick(UNARY), self.expression(shape, env, depth, budget - 1))
+            return ("un", self.pick(UNARY), self.expression(shape, env, budget - 1))
         if kind == "bin":
             return (
                 "bin",
                 self.pick(BINARY),
-                self.expression(shape, env, depth, budget - 1),
-                self.expression(shape, env, 0, budget - 1),
+                self.expression(shape, env, budget - 1),
+                self.expression(shape, env, budget - 1),
             )
         if kind == "mix":
             c = ("const", round(float(self.rng.uniform(-1.5, 1.5)), 2))
             other = c if self.rng.uniform() < 0.5 else self.leaf((), env)
-            return ("bin", self.pick(BINARY), self.expression(shape, env, depth, budget - 1), other)
+            return ("bin", self.pick(BINARY), self.expression(shape, env, budget - 1), other)
         if shape == ():
-            e = self.expression((M,), env, depth, budget - 1)
+            e = self.expression((M,), env, budget - 1)
             return ("sum", e) if self.rng.uniform() < 0.6 else ("at", e, int(self.rng.integers(M)))
         if shape == (M,):
-            return ("matrix", self.expression((M,), env, depth, budget - 1))
+            return ("matrix", self.expression((M,), env, budget - 1))
         return ("un", self.pick(UNARY), self.leaf(shape, env))
+
+    def around(self, shape, env, kinds, capture):
+        """Arithmetic that holds the chain of kinds; without any, the captured variable."""
+        if kinds:
+            inner = self.pick([(), (M,)]) if shape == () else shape
+            e = self.chain(inner, env, kinds, capture)
+            if inner != shape:
+                e = ("sum", e)
+        else:
+            e = ("var", capture) if capture else self.expression((), env, 1)
+            if capture and self.rng.uniform() < 0.5:
+                e = ("un", self.pick(UNARY), e)
+        if capture and kinds and self.rng.uniform() < 0.3:
+            e = ("bin", self.pick(BINARY), e, ("var", capture))
+        return ("bin", self.pick(BINARY), self.expression(shape, env, 2), e)
 
     def bounded(self, e):
         return ("un", self.pick(("sin", "tanh")), e)
 
-    def structured(self, shape, env, depth):
-        kind = self.pick(self.transforms)
-        return getattr(self, "make_" + kind)(shape, env, depth - 1)
+    def chain(self, shape, env, kinds, capture):
+        body = lambda shape, env, capture=capture: self.around(shape, env, kinds[1:], capture)
+        return getattr(self, "make_" + kinds[0])(shape, env, body)
 
-    def make_grad(self, shape, env, depth):
+    def make_grad(self, shape, env, body):
         x = self.name("x")
-        body = self.expression((), {**env, x: shape}, depth)
-        body = (
+        y = ("var", x)
+        e = (
             "bin",
             "mul",
-            body,
-            ("sum", ("un", "sin", ("var", x))) if shape else ("un", "sin", ("var", x)),
+            body((), {**env, x: shape}),
+            ("sum", ("un", "sin", y)) if shape else ("un", "sin", y),
         )
-        return ("grad", x, body, self.expression(shape, env, 0, 1))
+        return ("grad", x, e, self.expression(shape, env, 1))
 
-    def make_jvp(self, shape, env, depth):
+    def make_jvp(self, shape, env, body):
         x, at = self.name("x"), self.pick([(), (M,)])
-        body = self.expression(shape, {**env, x: at}, depth)
-        return ("jvp", x, body, self.expression(at, env, 0, 1), self.expression(at, env, 0, 1))
+        e = (
+            "bin",
+            "mul",
+            body(shape, {**env, x: at}),
+            ("un", "sin", ("var", x) if at == () else ("sum", ("var", x))),
+        )
+        return ("jvp", x, e, self.expression(at, env, 1), self.expression(at, env, 1))
 
-    def make_checkpoint(self, shape, env, depth):
+    def make_checkpoint(self, shape, env, body):
         x, at = self.name("x"), self.pick([(), (M,)])
-        return (
-            "checkpoint",
-            x,
-            self.expression(shape, {**env, x: at}, depth),
-            self.expression(at, env, 0, 1),
-        )
+        return ("checkpoint", x, body(shape, {**env, x: at}), self.expression(at, env, 1))
 
-    def make_custom(self, shape, env, depth):
-        rule = self.pick(sorted(CUSTOM))
-        return (
-            "custom",
-            rule,
-            tuple(self.expression(shape, env, depth if k == 0 else 0, 2) for k in range(CUSTOM[rule])),
-        )
+    def make_custom(self, shape, env, body):
+        xs = tuple(self.name("a") for _ in range(int(self.rng.integers(1, 3))))
+        inner = {v: s for v, s in env.items() if v.startswith(("const", "k"))} | dict.fromkeys(xs, shape)
+        args = [self.expression(shape, env, 2) for _ in xs]
+
+        def part():  # what may not be captured is passed
+            e = body(shape, inner, None)
+            names = {n[1] for n in nodes(e) if n[0] == "var"}
+            return e if names & set(xs) else ("bin", "mul", e, ("var", xs[0]))
+
+        def with_capture(name):
+            if name in inner:
+                return lambda: body(shape, inner, name)
+            args[0] = ("bin", "add", args[0], ("var", name))
+            return part
+
+        name = body.__defaults__[0]
+        make = with_capture(name) if name else part
+        slopes = tuple(self.bounded(make()) for _ in xs)
+        how = tuple("by_" + self.pick(LINEAR) for _ in xs)
+        return ("custom", self.pick(("jvp", "vjp")), xs, make(), slopes, how, tuple(args))
 
     def mapped(self, env):
-        """Variables of one example and the arrays they come from, all of one length."""
-        outer = not any(v.startswith("e") for v in env)
-        n = self.n if outer else self.m
-        count = int(self.rng.integers(1, 3))
-        kinds = [self.pick([(), (M,)]) for _ in range(count)]
-        xs = [self.name("e") for _ in kinds]
-        return n, xs, kinds
+        """The length and shapes of what one more map goes over."""
+        outer = not any(v[0] in "ek" for v in env)
+        return self.n if outer else self.m, [
+            self.pick([(), (M,)]) for _ in range(int(self.rng.integers(1, 3)))
+        ]
+
+    def array(self, shape, env, constant):
+        if not constant:
+            return self.expression(shape, env, 1)
+        return ("var", self.pick([v for v, s in env.items() if v.startswith("const") and s == shape]))
 
     def scaled(self, n, e):
         return ("bin", "mul", ("sum0", e), ("const", round(1.0 / (n + 1), 4)))
 
-    def make_vmap(self, shape, env, depth):
-        n, xs, kinds = self.mapped(env)
-        arrays = tuple(self.expression((n, *k), env, 0, 1) for k in kinds)
-        body = self.expression(shape, {**env, **dict(zip(xs, kinds, strict=True))}, depth)
-        return self.scaled(n, ("vmap", tuple(xs), body, arrays, shape))
+    def examples(self, kinds):
+        """Names: of constant arrays or of any."""
+        return [self.name("k" if self.rng.uniform() < 0.4 else "e") for _ in kinds]
 
-    def make_map(self, shape, env, depth):
-        n, xs, kinds = self.mapped(env)
+    def make_vmap(self, shape, env, body):
+        n, kinds = self.mapped(env)
+        xs = self.examples(kinds)
+        arrays = tuple(self.array((n, *k), env, x[0] == "k") for x, k in zip(xs, kinds, strict=True))
+        e = body(shape, {**env, **dict(zip(xs, kinds, strict=True))})
+        return self.scaled(n, ("vmap", tuple(xs), e, arrays, shape))
+
+    def make_map(self, shape, env, body):
+        n, kinds = self.mapped(env)
+        xs = self.examples(kinds)
         access = tuple(self.pick(["each", "gather", "uniform"]) for _ in kinds)
-        arrays, inner = [], []
-        for a, k in zip(access, kinds, strict=True):
-            if a == "each":
-                arrays.append(self.expression((n, *k), env, 0, 1))
-            elif a == "uniform":
-                arrays.append(self.expression(k, env, 0, 1))
-            else:  # rows of the short array
-                arrays.append(self.leaf((ROWS, *k), env))
-            inner.append(k)
-        body = self.expression(shape, {**env, **dict(zip(xs, inner, strict=True))}, depth)
+        rows = {"each": (n,), "gather": (ROWS,), "uniform": ()}
+        arrays = tuple(
+            self.array((*rows[a], *k), env, x[0] == "k") for x, a, k in zip(xs, access, kinds, strict=True)
+        )
+        e = body(shape, {**env, **dict(zip(xs, kinds, strict=True))})
         result = self.pick(["each", "sum", "segment_sum"])
-        node = ("map", tuple(xs), body, tuple(arrays), access, result, n, shape)
+        node = ("map", tuple(xs), e, arrays, access, result, n, shape)
         if result == "sum":
             return ("bin", "mul", node, ("const", round(1.0 / (n + 1), 4)))
         return self.scaled(n, ("un", "tanh", node))
 
-    def make_scan(self, shape, env, depth):
-        c, x = self.name("c"), self.name("x")
-        kind = self.pick([(), (M,)])
+    def make_scan(self, shape, env, body):
+        c, x, kind = self.name("c"), self.name("x"), self.pick([(), (M,)])
         inner = {**env, c: shape, x: kind}
-        carry = self.bounded(self.expression(shape, inner, depth))
-        y = self.expression(shape, inner, 0, 1)
-        node = (
+        carry, y = self.bounded(body(shape, inner)), self.expression(shape, inner, 1)
+        return (
             "scan",
             c,
             x,
             carry,
             y,
-            self.expression(shape, env, 0, 1),
-            self.expression((self.m, *kind), env, 0, 1),
+            self.expression(shape, env, 1),
+            self.expression((self.m, *kind), env, 1),
             shape,
         )
-        return node
 
-    def make_while(self, shape, env, depth):
+    def make_while(self, shape, env, body):
         c = self.name("c")
-        body = self.bounded(self.expression(shape, {**env, c: shape}, depth))
-        return ("while", c, body, self.expression(shape, env, 0, 1), int(self.rng.integers(0, 5)))
+        e = self.bounded(body(shape, {**env, c: shape}))
+        return ("while", c, e, self.expression(shape, env, 1), int(self.rng.integers(0, 5)))
 
-    def make_fori(self, shape, env, depth):
+    def make_fori(self, shape, env, body):
         c = self.name("c")
-        body = self.bounded(self.expression(shape, {**env, c: shape}, depth))
-        return ("fori", c, body, self.expression(shape, env, 0, 1), int(self.rng.integers(0, 4)))
+        e = self.bounded(body(shape, {**env, c: shape}))
+        return ("fori", c, e, self.expression(shape, env, 1), int(self.rng.integers(0, 4)))
 
-    def make_cond(self, shape, env, depth):
-        return (
-            "cond",
-            self.expression((), env, 0, 1),
-            self.expression(shape, env, depth),
-            self.expression(shape, env, depth, 1),
-        )
+    def make_cond(self, shape, env, body):
+        return ("cond", self.expression((), env, 1), body(shape, env), body(shape, env))
 
 
 ROWS, SEGMENTS = 5, 4  # of what is gathered from, and of segment sums
@@ -203,11 +307,13 @@ def environment(seed, n, m):
     for k, shape in enumerate(sorted(shapes)):
         env[f"const{k}"] = 0.8 * rng.standard_normal(shape)
         env[f"live{k}"] = 0.8 * rng.standard_normal(shape)
+    env["const_n"], env["live_n"] = rng.standard_normal(n), rng.standard_normal(n)
+    env["const_s"], env["const_v"] = rng.standard_normal(), rng.standard_normal(M)
     env["live_s"], env["live_v"] = rng.standard_normal(), rng.standard_normal(M)
     return env
 
 
-# Indices for maps: fixed by the sizes -----------------------------------------------------------------------------------------
+# Indices for maps: fixed by the sizes ------------------------------------------------------------------------------------
 def gather_index(n, rows):
     return np.array([(7 * i + 3) % rows for i in range(n)], dtype=np.int64)
 
@@ -216,147 +322,149 @@ def segment_index(n, segments):
     return np.array([(5 * i + 1) % segments for i in range(n)], dtype=np.int64)
 
 
-# The first meaning: an interpreter ------------------------------------------------------------------------------------------------
-RULES = {
-    "vjp1": (lambda x: nm.sin(x), [lambda x: nm.mul(x, x)]),
-    "vjp2": (lambda x, y: nm.mul(x, y), [lambda x, y: nm.add(x, y), lambda x, y: nm.tanh(x)]),
-    "jvp1": (lambda x: nm.cos(x), [lambda x: nm.mul(3.0, x)]),
-}
+# The first meaning: an interpreter ---------------------------------------------------------------------------------------
+class Interpreter:
+    """Evaluates programs in the numbers of a module: numeric.py's, or mpmath's in numeric_mp.py."""
 
+    def __init__(self, numbers=nm):
+        self.nm = numbers
 
-def evaluate(e, env) -> nm.Num:
-    kind = e[0]
-    if kind == "var":
-        return nm.num(env[e[1]])
-    if kind == "const":
-        return nm.num(e[1])
-    if kind == "un":
-        return getattr(nm, e[1])(evaluate(e[2], env))
-    if kind == "bin":
-        return getattr(nm, e[1])(evaluate(e[2], env), evaluate(e[3], env))
-    if kind == "sum":
-        return nm.total(evaluate(e[1], env))
-    if kind == "sum0":
-        return nm.sum_axis0(evaluate(e[1], env))
-    if kind == "at":
-        return nm.index(evaluate(e[1], env), e[2])
-    if kind == "matrix":
-        return nm.matmul(MATRIX, evaluate(e[1], env))
-    return globals()["evaluate_" + kind](e, env)
+    def __call__(self, e, env):
+        return getattr(self, e[0])(env, *e[1:])
 
+    def var(self, env, name):
+        return self.nm.num(env[name])
 
-def derivative_at(x, body, env, at, direction):
-    p = nm.fresh()
-    return nm.part_of(evaluate(body, {**env, x: nm.perturbed(at, p, direction)}), p)
+    def const(self, env, c):
+        return self.nm.num(c)
 
+    def un(self, env, op, e):
+        return getattr(self.nm, op)(self(e, env))
 
-def evaluate_grad(e, env):
-    _, x, body, point = e
-    at = evaluate(point, env)
-    if at.shape == ():
-        return derivative_at(x, body, env, at, 1.0)
-    return nm.stack([derivative_at(x, body, env, at, np.eye(M)[i]) for i in range(M)])
+    def bin(self, env, op, a, b):
+        return getattr(self.nm, op)(self(a, env), self(b, env))
 
+    def sum(self, env, e):
+        return self.nm.total(self(e, env))
 
-def evaluate_jvp(e, env):
-    _, x, body, point, direction = e
-    return derivative_at(x, body, env, evaluate(point, env), evaluate(direction, env))
+    def sum0(self, env, e):
+        return self.nm.sum_axis0(self(e, env))
 
+    def at(self, env, e, i):
+        return self.nm.index(self(e, env), i)
 
-def evaluate_checkpoint(e, env):
-    return evaluate(e[2], {**env, e[1]: evaluate(e[3], env)})
+    def matrix(self, env, e):
+        return self.nm.matmul(MATRIX, self(e, env))
 
+    def grad(self, env, x, body, at):
+        f, at = (lambda v: self(body, {**env, x: v})), self(at, env)
+        if at.shape == ():
+            return self.nm.derivative(f, at, 1.0)
+        return self.nm.stack([self.nm.derivative(f, at, np.eye(M)[i]) for i in range(M)])
 
-def evaluate_custom(e, env):
-    value, partials = RULES[e[1]]
-    return nm.custom([evaluate(a, env) for a in e[2]], value, partials)
+    def jvp(self, env, x, body, at, direction):
+        return self.nm.derivative(lambda v: self(body, {**env, x: v}), self(at, env), self(direction, env))
 
+    def checkpoint(self, env, x, body, at):
+        return self(body, {**env, x: self(at, env)})
 
-def evaluate_vmap(e, env):
-    _, xs, body, arrays, shape = e
-    values = [evaluate(a, env) for a in arrays]
-    rows = [
-        evaluate(body, {**env, **{x: nm.index(v, i) for x, v in zip(xs, values, strict=True)}})
-        for i in range(values[0].shape[0])
-    ]
-    return nm.stack(rows, shape)
+    def custom(self, env, rule, xs, value, slopes, how, args):
+        def under(body):
+            return lambda *v: self(body, {**env, **dict(zip(xs, v, strict=True))})
 
+        def slope(body, how):
+            return lambda *v: self.coefficient(how, under(body)(*v))
 
-def evaluate_map(e, env):
-    _, xs, body, arrays, access, result, n, shape = e
-    values = [evaluate(a, env) for a in arrays]
+        return self.nm.custom(
+            [self(a, env) for a in args],
+            under(value),
+            [slope(s, h) for s, h in zip(slopes, how, strict=True)],
+        )
 
-    def row(v, a, i):
-        if a == "uniform":
-            return v
-        return nm.index(v, i if a == "each" else int(gather_index(n, v.shape[0])[i]))
+    def coefficient(self, how, p):
+        """What Builder.linear multiplies the tangent by."""
+        nm, how = self.nm, how.removeprefix("by_")
+        if how == "map":
+            return nm.mul(sum(STEPS), p)
+        if how == "scan":
+            c, total = nm.num(1.0), nm.num(0.0)
+            for a in STEPS:
+                c, total = nm.mul(nm.mul(c, p), a), nm.add(total, c)
+            return nm.add(c, total)
+        if how == "while":
+            return nm.mul(2.0, nm.mul(p, p))
+        if how == "cond":
+            return p if float(np.sum(nm.real(p))) > 0.1 else nm.mul(0.5, nm.sin(p))
+        return nm.sin(p) if how == "checkpoint" else p
 
-    rows = [
-        evaluate(body, {**env, **{x: row(v, a, i) for x, v, a in zip(xs, values, access, strict=True)}})
-        for i in range(n)
-    ]
-    if result == "each":
-        return nm.stack(rows, shape)
-    if result == "sum":
-        return nm.sum_axis0(nm.stack(rows, shape))
-    where = segment_index(n, SEGMENTS)
-    return nm.stack(
-        [
-            nm.sum_axis0(nm.stack([r for r, w in zip(rows, where, strict=True) if w == s], shape))
-            for s in range(SEGMENTS)
+    def vmap(self, env, xs, body, arrays, shape):
+        values = [self(a, env) for a in arrays]
+        rows = [
+            self(body, {**env, **{x: self.nm.index(v, i) for x, v in zip(xs, values, strict=True)}})
+            for i in range(values[0].shape[0])
         ]
-    )
+        return self.nm.stack(rows, shape)
+
+    def map(self, env, xs, body, arrays, access, result, n, shape):
+        values, nm = [self(a, env) for a in arrays], self.nm
+
+        def row(v, a, i):
+            if a == "uniform":
+                return v
+            return nm.index(v, i if a == "each" else int(gather_index(n, v.shape[0])[i]))
+
+        rows = [
+            self(body, {**env, **{x: row(v, a, i) for x, v, a in zip(xs, values, access, strict=True)}})
+            for i in range(n)
+        ]
+        if result == "each":
+            return nm.stack(rows, shape)
+        if result == "sum":
+            return nm.sum_axis0(nm.stack(rows, shape))
+        where = segment_index(n, SEGMENTS)
+        return nm.stack(
+            [
+                nm.sum_axis0(nm.stack([r for r, w in zip(rows, where, strict=True) if w == s], shape))
+                for s in range(SEGMENTS)
+            ]
+        )
+
+    def scan(self, env, c, x, carry, y, init, array, shape):
+        state, items = self(init, env), self(array, env)
+        out = self.nm.num(np.zeros(shape))
+        for i in range(items.shape[0]):
+            inner = {**env, c: state, x: self.nm.index(items, i)}
+            out = self.nm.add(out, self(y, inner))
+            state = self(carry, inner)
+        return self.nm.add(state, out)
+
+    def while_(self, env, c, body, init, steps):
+        state, i = self(init, env), 0
+        while i < steps and float(np.sum(self.nm.real(state))) < 1.0:
+            state, i = self(body, {**env, c: state}), i + 1
+        return self.nm.mul(state, float(i + 1))
+
+    def fori(self, env, c, body, init, steps):
+        state = self(init, env)
+        for _ in range(steps):
+            state = self(body, {**env, c: state})
+        return state
+
+    def cond(self, env, predicate, yes, no):
+        return self(yes if float(self.nm.real(self(predicate, env))) > 0.1 else no, env)
 
 
-def evaluate_scan(e, env):
-    _, c, x, carry, y, init, array, shape = e
-    state, items = evaluate(init, env), evaluate(array, env)
-    out = nm.num(np.zeros(shape))
-    for i in range(items.shape[0]):
-        inner = {**env, c: state, x: nm.index(items, i)}
-        out = nm.add(out, evaluate(y, inner))
-        state = evaluate(carry, inner)
-    return nm.add(state, out)
-
-
-def evaluate_while(e, env):
-    _, c, body, init, steps = e
-    state, i = evaluate(init, env), 0
-    while i < steps and float(np.sum(state.value)) < 1.0:
-        state, i = evaluate(body, {**env, c: state}), i + 1
-    return nm.mul(state, float(i + 1))
-
-
-def evaluate_fori(e, env):
-    _, c, body, init, steps = e
-    state = evaluate(init, env)
-    for _ in range(steps):
-        state = evaluate(body, {**env, c: state})
-    return state
-
-
-def evaluate_cond(e, env):
-    return evaluate(e[2] if float(evaluate(e[1], env).value) > 0.1 else e[3], env)
+setattr(Interpreter, "while", Interpreter.while_)  # a keyword
 
 
 # The second meaning: Hesse ------------------------------------------------------------------------------------------------------
-def hesse_rules(hs):
-    vjp1 = hs.custom_vjp(lambda x: hs.sin(x))
-    vjp1.defvjp(lambda x: (hs.sin(x), x), lambda x, ct: (ct * (x * x),))
-    vjp2 = hs.custom_vjp(lambda x, y: x * y)
-    vjp2.defvjp(lambda x, y: (x * y, (x, y)), lambda r, ct: (ct * (r[0] + r[1]), ct * hs.tanh(r[0])))
-    jvp1 = hs.custom_jvp(lambda x: hs.cos(x))
-    jvp1.defjvp(lambda primals, tangents: (hs.cos(primals[0]), 3.0 * primals[0] * tangents[0]))
-    return {"vjp1": vjp1, "vjp2": vjp2, "jvp1": jvp1}
-
-
 class Builder:
     """Writes programs with Hesse's functions."""
 
     def __init__(self, hs):
         self.hs = hs
-        self.rules = hesse_rules(hs)
         self.weights = hs.asarray(MATRIX)
+        self.steps = hs.asarray(np.array(STEPS))
 
     def __call__(self, e, env):
         return getattr(self, e[0])(env, *e[1:])
@@ -400,8 +508,38 @@ class Builder:
     def checkpoint(self, env, x, body, at):
         return self.hs.checkpoint(self.under(body, x, env))(self(at, env))
 
-    def custom(self, env, rule, args):
-        return self.rules[rule](*[self(a, env) for a in args])
+    def custom(self, env, rule, xs, value, slopes, how, args):
+        hs, run = self.hs, self.under(value, xs, env)
+        parts = [
+            lambda v, t, s=self.under(s, xs, env), h=h: self.linear(h, s(*v), t)
+            for s, h in zip(slopes, how, strict=True)
+        ]
+        if rule == "jvp":
+            f = hs.custom_jvp(run)
+
+            @f.defjvp
+            def forward(primals, tangents):
+                terms = [part(primals, t) for part, t in zip(parts, tangents, strict=True)]
+                return run(*primals), sum(terms[1:], terms[0])
+        else:
+            f = hs.custom_vjp(run)
+            f.defvjp(lambda *v: (run(*v), v), lambda v, ct: tuple(part(v, ct) for part in parts))
+        return f(*[self(a, env) for a in args])
+
+    def linear(self, how, p, t):
+        """t times a coefficient made of p (Interpreter.coefficient), by control flow that t runs through."""
+        hs, how = self.hs, how.removeprefix("by_")
+        if how == "map":
+            return hs.map(lambda a, t: a * p * t, len(STEPS), [self.steps, t], ["each", "uniform"], "sum")
+        if how == "scan":
+            last, ys = hs.scan(lambda c, a: (c * p * a, c), t, self.steps)
+            return last + hs.sum(ys, axis=0)
+        if how == "while":
+            c, i = hs.while_loop(lambda s: s[1] < 2, lambda s: (s[0] * p, s[1] + 1), (t, 0))
+            return c * hs.astype(i, hs.float64)
+        if how == "cond":
+            return hs.cond(hs.sum(p) > 0.1, lambda s: s * p, lambda s: 0.5 * hs.sin(p) * s, t)
+        return hs.checkpoint(lambda s: hs.sin(p) * s)(t) if how == "checkpoint" else p * t
 
     def vmap(self, env, xs, body, arrays, shape):
         return self.hs.vmap(self.under(body, xs, env))(*[self(a, env) for a in arrays])
