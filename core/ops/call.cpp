@@ -4,8 +4,8 @@
 #include "core/ops.h"
 #include "core/ops/control.h"
 #include "core/ops/control_graph.h"
-#include "core/program/block.h"
 #include "core/program/fuse.h"
+#include "core/program/prepared.h"
 
 namespace hesse {
 namespace {
@@ -13,7 +13,7 @@ namespace {
 /// A graph as one equation: what it computes inside is not kept for derivatives but run again.
 class CallOp final : public Op {
  public:
-  explicit CallOp(Ref<const Graph> body) : body_(std::move(body)) {}
+  explicit CallOp(Ref<const Graph> body) : body_(std::move(body)), prepared_(body_) {}
   std::string_view name() const override { return "call"; }
   Params params() const override { return {{"body", body_}}; }
   Avals infer(std::span<const Aval> x) const override {
@@ -31,8 +31,7 @@ class CallOp final : public Op {
     return eval_owned(in);
   }
   Arrays eval_owned(Arrays& x) const override {
-    std::call_once(prepared_, [this] { program_ = blocked(fused(body_)); });
-    return program_->run_owned(std::move(x));
+    return prepared_.program().run_owned(std::move(x));
   }
   MaybeArrays jvp(std::span<const Array> x, std::span<const Array> y,
                   std::span<const MaybeArray> dx) const override {
@@ -92,8 +91,7 @@ class CallOp final : public Op {
   }
 
   Ref<const Graph> body_;
-  mutable std::once_flag prepared_;
-  mutable Ref<const Graph> program_;
+  Prepared prepared_;
   mutable std::mutex mutex_;
   mutable Known jvps_, vjps_;
 };

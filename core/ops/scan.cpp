@@ -5,6 +5,7 @@
 #include "core/ops/control.h"
 #include "core/ops/control_graph.h"
 #include "core/ops/loop.h"
+#include "core/program/prepared.h"
 
 namespace hesse {
 namespace {
@@ -18,6 +19,7 @@ class ScanOp final : public Op {
  public:
   ScanOp(Ref<const Graph> body, int num_carry, int num_xs, int64_t length, bool reverse, bool save)
       : body_(std::move(body)),
+        prepared_(body_),
         nc_(static_cast<size_t>(num_carry)),
         nx_(static_cast<size_t>(num_xs)),
         length_(length),
@@ -77,7 +79,7 @@ class ScanOp final : public Op {
       in.reserve(x.size());
       for (size_t i = nc_; i < nc_ + nx_; ++i) in.push_back(x[i].viewed(cpu::at(x[i].view(), 0, t)));
       in.insert(in.end(), x.begin() + static_cast<int64_t>(nc_ + nx_), x.end());
-      Arrays out = body_->run_owned(std::move(in));
+      Arrays out = prepared_.for_step(s).run_owned(std::move(in));
       for (size_t k = 0; k < ny; ++k) cpu::assign(out[nc_ + k].view(), cpu::at(stacked[k].view(), 0, t));
       out.resize(nc_);
       carry = std::move(out);
@@ -166,6 +168,7 @@ class ScanOp final : public Op {
     return n;
   }
   Ref<const Graph> body_;
+  Prepared prepared_;
   size_t nc_, nx_;
   int64_t length_;
   bool reverse_, save_;

@@ -5,6 +5,7 @@
 #include "core/ops/control.h"
 #include "core/ops/control_graph.h"
 #include "core/ops/loop.h"
+#include "core/program/prepared.h"
 
 namespace hesse {
 namespace {
@@ -47,6 +48,8 @@ class WhileOp final : public Op {
   WhileOp(Ref<const Graph> cond, Ref<const Graph> body, int num_carry, int num_cond_consts, bool save)
       : cond_(std::move(cond)),
         body_(std::move(body)),
+        prepared_cond_(cond_),
+        prepared_body_(body_),
         nc_(static_cast<size_t>(num_carry)),
         nk_(static_cast<size_t>(num_cond_consts)),
         save_(save) {}
@@ -95,17 +98,17 @@ class WhileOp final : public Op {
     std::vector<Stack> stacks;
     if (save_)
       for (const Array& c : carry) stacks.emplace_back(c);
-    const auto goes_on = [&] {
+    const auto goes_on = [&](int64_t step) {
       Arrays in = carry;
       in.insert(in.end(), x.begin() + carries, x.begin() + consts);
-      return cond_->run_owned(std::move(in))[0].item<bool>();
+      return prepared_cond_.for_step(step).run_owned(std::move(in))[0].item<bool>();
     };
-    for (int64_t step = 0; goes_on(); ++step) {
+    for (int64_t step = 0; goes_on(step); ++step) {
       if (step % 64 == 0) poll_interrupt();
       for (size_t i = 0; i < stacks.size(); ++i) stacks[i].push(carry[i]);
       Arrays in = std::move(carry);  // the step may write where the last one did
       in.insert(in.end(), x.begin() + consts, x.end());
-      carry = body_->run_owned(std::move(in));
+      carry = prepared_body_.for_step(step).run_owned(std::move(in));
     }
     for (const Stack& s : stacks) carry.push_back(s.take());
     return carry;
@@ -206,6 +209,7 @@ class WhileOp final : public Op {
     return outputs_that_depend(*cond_, in)[0];
   }
   Ref<const Graph> cond_, body_;
+  Prepared prepared_cond_, prepared_body_;
   size_t nc_, nk_;
   bool save_;
 };

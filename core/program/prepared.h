@@ -1,0 +1,30 @@
+#pragma once
+#include <mutex>
+
+#include "core/program/block.h"
+#include "core/program/fuse.h"
+
+namespace hesse {
+
+/// The program of a graph that is run again and again: maps joined, small equations in blocks. Made when first
+/// asked for, by whichever thread comes first.
+class Prepared {
+ public:
+  explicit Prepared(Ref<const Graph> body) : body_(std::move(body)) {}
+  const Graph& program() const {
+    std::call_once(once_, [this] { program_ = blocked(fused(body_)); });
+    return *program_;
+  }
+  /// For the first steps of a loop it is not worth making.
+  const Graph& for_step(int64_t step) const {
+    constexpr int64_t kWorthwhile = 4;
+    return step < kWorthwhile ? *body_ : program();
+  }
+
+ private:
+  Ref<const Graph> body_;
+  mutable std::once_flag once_;
+  mutable Ref<const Graph> program_;
+};
+
+}  // namespace hesse
