@@ -30,9 +30,7 @@ class CallOp final : public Op {
     Arrays in(x.begin(), x.end());
     return eval_owned(in);
   }
-  Arrays eval_owned(Arrays& x) const override {
-    return prepared_.program().run_owned(std::move(x));
-  }
+  Arrays eval_owned(Arrays& x) const override { return prepared_.program().run_owned(std::move(x)); }
   MaybeArrays jvp(std::span<const Array> x, std::span<const Array> y,
                   std::span<const MaybeArray> dx) const override {
     std::vector<bool> marked;

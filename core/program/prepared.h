@@ -6,8 +6,8 @@
 
 namespace hesse {
 
-/// The program of a graph that is run again and again: maps joined, small equations in blocks. Made when first
-/// asked for, by whichever thread comes first.
+/// The program of a graph that is run again and again: maps joined, small equations in blocks. Made when
+/// first asked for, by whichever thread comes first.
 class Prepared {
  public:
   explicit Prepared(Ref<const Graph> body) : body_(std::move(body)) {}
