@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import array_api_table
 import pytest
 
 import hesse as hs
@@ -112,3 +113,22 @@ def test_generated_files_are_up_to_date(script):
         [sys.executable, ROOT / "tests" / "support" / script, "--check"], capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    "ours, difference",
+    [
+        ("(x, /, *, axis=-1, n=1)", None),
+        ("(x, axis=-1, n=1)", None),
+        ("(x, /, *, axis=0, n=1)", "axis is 0 by default, not -1"),
+        ("(x, /, *, axis, n=1)", "axis is required by default, not -1"),
+        ("(x, axis=-1, /, *, n=1)", "axis only by position"),
+        ("(x, /, *, n=1)", "without axis"),
+        ("(*, x, axis=-1, n=1)", "without x"),
+        ("(x, y, /, *, axis=-1, n=1)", "y is required"),
+    ],
+)
+def test_the_array_api_table_sees_differences(ours, difference):
+    wanted = array_api_table.parse("(x, /, *, axis=-1, n=1)")
+    breaks, _ = array_api_table.differences(wanted, array_api_table.parse(ours))
+    assert breaks == ([difference] if difference else [])
