@@ -30,6 +30,7 @@ void init_tree(py::module_& m);
 void init_transforms(py::module_& m);
 void init_control(py::module_& m);
 void init_graph(py::module_& m);
+void init_profile(py::module_& m);
 void init_nn(py::module_& m);
 void init_optim(py::module_& m);
 void init_io(py::module_& m);

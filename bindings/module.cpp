@@ -23,6 +23,7 @@ PYBIND11_MODULE(_hesse, m) {
   init_transforms(m);
   init_control(m);
   init_graph(m);
+  init_profile(m);
   init_nn(m);
   init_optim(m);
   init_io(m);

@@ -1,5 +1,7 @@
 #include "core/source.h"
 
+#include <optional>
+
 #include "bindings/bindings.h"
 
 namespace hesse::python {
@@ -21,7 +23,9 @@ bool is_ours(PyFrameObject* frame) {
 
 // The innermost line of Python outside this package. Never raises, and keeps an exception that is set.
 SourceLine python_line() {
-  if (!Py_IsInitialized() || !PyGILState_Check()) return 0;
+  if (!Py_IsInitialized()) return 0;
+  std::optional<py::gil_scoped_acquire> locked;  // operations on large arrays let the lock go
+  if (!PyGILState_Check()) locked.emplace();
   SourceLine line = 0;
   PyFrameObject* frame = PyEval_GetFrame();
   Py_XINCREF(reinterpret_cast<PyObject*>(frame));

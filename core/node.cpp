@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "core/debug.h"
+#include "core/profile.h"
 #include "core/status.h"
 
 namespace hesse {
@@ -291,7 +292,15 @@ Arrays apply(const OpRef& op, Arrays inputs) {
   Arrays outputs;
   {
     const FailureScope failures;
+    const bool profiling = profile::active();
+    const int64_t begin = profiling ? profile::now() : 0;
     outputs = op->eval(inputs);
+    if (profiling) {
+      int64_t bytes = 0;
+      for (const Arrays* arrays : {&inputs, &outputs})
+        for (const Array& a : *arrays) bytes += a.size() * itemsize(a.dtype());
+      profile::add_event(op->name(), current_source(), begin, bytes);
+    }
     failures.raise_if_failed();
     check_nans(*op, inputs, outputs);
   }

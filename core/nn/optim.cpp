@@ -134,7 +134,9 @@ Array global_norm(const MaybeArrays& xs) {
   std::optional<Array> total;
   for (const MaybeArray& x : xs)
     if (x) total = total ? *total + sum(squared(*x)) : sum(squared(*x));
-  return total ? sqrt(*total) : Array(0.0);
+  if (!total) return Array(0.0);
+  const Array zero = equal(*total, 0.0);  // there the derivative is 0, as that of a norm
+  return where(zero, 0.0, sqrt(where(zero, 1.0, *total)));
 }
 
 std::pair<MaybeArrays, Array> clip_by_global_norm(const MaybeArrays& gradients, double max_norm) {

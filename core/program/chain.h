@@ -24,6 +24,7 @@ class Chain {
   /// Whether a chain of its own takes an equation with these operands.
   static bool takes(std::span<const Place* const> in, const Place& out);
   bool empty() const { return steps_.empty(); }
+  size_t size() const { return steps_.size(); }
   void run(char* const* bases) const;
 
  private:

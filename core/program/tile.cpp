@@ -5,6 +5,7 @@
 
 #include "core/cpu/assign.h"
 #include "core/cpu/simd_kernels.h"
+#include "core/profile.h"
 #include "core/program/lane_sums.h"
 #include "core/status.h"
 
@@ -226,6 +227,7 @@ void Tile::prepare(const std::vector<TileSum>& sums, size_t num_inputs) {
     if (!work.equation) {
       const size_t base = 1 + num_inputs + graph_.constants().size() + at(work.sum);
       steps_.emplace_back(accumulation(sums[at(work.sum)], base));
+      first_.push_back(nullptr);
       continue;
     }
     const Graph::Equation& eq = *work.equation;
@@ -239,9 +241,11 @@ void Tile::prepare(const std::vector<TileSum>& sums, size_t num_inputs) {
       Chain chain;
       if (chain.add(work.kernel, dtype, in, out)) {
         steps_.emplace_back(std::move(chain));
+        first_.push_back(&eq);
         continue;
       }
     }
+    first_.push_back(&eq);
     if (const auto p = product(eq))
       steps_.emplace_back(*p);
     else
@@ -337,18 +341,34 @@ void Tile::accumulate(const Accumulate& sum, char* const* bases) const {
 }
 
 void Tile::run(char* const* bases) const {
-  for (const Step& step : steps_) {
-    if (const auto* chain = std::get_if<Chain>(&step)) {
-      chain->run(bases);
-    } else if (const auto* p = std::get_if<Product>(&step)) {
-      run_product(*p, bases);
-    } else if (const auto* sum = std::get_if<Accumulate>(&step)) {
-      accumulate(*sum, bases);
-    } else {
-      const Graph::Equation& eq = *std::get<const Graph::Equation*>(step);
-      run_equation(eq, bases);
-      locate_failure(eq.source);
-    }
+  if (!profile::active()) {
+    for (const Step& step : steps_) run_step(step, bases);
+    return;
+  }
+  for (size_t i = 0; i < steps_.size(); ++i) {
+    const int64_t begin = profile::now();
+    run_step(steps_[i], bases);
+    const int64_t duration = profile::now() - begin;
+    if (const auto* chain = std::get_if<Chain>(&steps_[i]); chain && chain->size() > 1)
+      profile::add_step(concat(first_[i]->op->name(), " and ", chain->size() - 1, " more entry by entry"),
+                        first_[i]->source, duration);
+    else
+      profile::add_step(first_[i] ? first_[i]->op->name() : "sum over examples",
+                        first_[i] ? first_[i]->source : 0, duration);
+  }
+}
+
+void Tile::run_step(const Step& step, char* const* bases) const {
+  if (const auto* chain = std::get_if<Chain>(&step)) {
+    chain->run(bases);
+  } else if (const auto* p = std::get_if<Product>(&step)) {
+    run_product(*p, bases);
+  } else if (const auto* sum = std::get_if<Accumulate>(&step)) {
+    accumulate(*sum, bases);
+  } else {
+    const Graph::Equation& eq = *std::get<const Graph::Equation*>(step);
+    run_equation(eq, bases);
+    locate_failure(eq.source);
   }
 }
 

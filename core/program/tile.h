@@ -81,6 +81,7 @@ class Tile {
                    const std::vector<int>& owner);
   void prepare(const std::vector<TileSum>& sums, size_t num_inputs);
   std::optional<Product> product(const Graph::Equation& eq) const;
+  void run_step(const Step& step, char* const* bases) const;
   void run_product(const Product& p, char* const* bases) const;
   void accumulate(const Accumulate& sum, char* const* bases) const;
   Accumulate accumulation(const TileSum& sum, size_t base) const;
@@ -92,6 +93,7 @@ class Tile {
   std::vector<Place> places_;  // by value
   std::vector<Work> works_;
   std::vector<Step> steps_;
+  std::vector<const Graph::Equation*> first_;  // of every step: its first equation; null for sums
   std::vector<size_t> to_copy_;
   int64_t bytes_ = 0;
 };

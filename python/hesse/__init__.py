@@ -249,6 +249,7 @@ from ._hesse import (
 from ._higher import hessian, hvp, jacfwd, jacobian, jacrev, laplacian, partials, taylor
 from ._info import __array_namespace_info__
 from ._numpy import install as _install
+from ._profile import Profile, ProfileRow, profile
 from ._tree import trainable
 from ._vmap import checkpoint, vmap
 
@@ -306,7 +307,8 @@ def __dir__() -> list[str]:
 # fmt: off
 __all__ = [  # noqa: RUF022
     "ArgumentError", "ArgumentTypeError", "Array", "DType", "Error", "FileError", "FileMissingError", "FormatError",
-    "Graph", "NumericalError", "OutOfRangeError", "RecompilationWarning", "ShapeDtype", "TraceError", "TreeDef",
+    "Graph", "NumericalError", "OutOfRangeError", "Profile", "ProfileRow",
+    "RecompilationWarning", "ShapeDtype", "TraceError", "TreeDef",
     "__array_api_version__", "__array_namespace_info__", "__version__", "abs", "absolute", "acos",
     "acosh", "add", "all", "allclose", "angle", "any", "arange", "arccos", "arccosh", "arcsin", "arcsinh",
     "arctan", "arctan2", "arctanh", "argmax", "argmin", "argsort", "array", "array_equal", "asarray",
@@ -328,7 +330,7 @@ __all__ = [  # noqa: RUF022
     "logical_or", "logical_xor", "logspace", "logsumexp", "make_complex", "make_graph", "map", "matmul",
     "matrix_transpose", "max", "max_pool", "maximum", "mean", "meshgrid", "min", "minimum", "mod",
     "moveaxis", "multiply", "nan", "negative", "newaxis", "nextafter", "nn", "nonzero", "not_equal",
-    "ones", "ones_like", "outer", "pad", "partials", "permute_dims", "pi", "polygamma", "positive", "pow",
+    "ones", "ones_like", "outer", "pad", "partials", "profile", "permute_dims", "pi", "polygamma", "positive", "pow",
     "power", "prod", "promote_types", "random", "ravel", "real", "reciprocal", "remainder", "repeat",
     "reshape", "result_type", "right_shift", "roll", "round", "rsqrt", "scan", "scatter_add",
     "searchsorted", "seed", "segment_max", "segment_sum", "set_debug_nans", "set_default_dtype",

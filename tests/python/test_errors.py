@@ -579,7 +579,9 @@ def test_exceptions_of_users_pass_unchanged(run):
 
 def test_ctrl_c_interrupts_long_loops():
     code = """
+        import signal
         import hesse as hs
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # a background shell starts us deaf to it
         print("ready", flush=True)
         hs.fori_loop(0, 10**9, lambda i, c: c * 1.0000001, 1.0)
     """

@@ -53,7 +53,7 @@ def test_a_custom_rule_is_used_and_differentiated():
 
 @pytest.mark.parametrize(
     "kinds",
-    itertools.product(["grad", "jvp", "vmap"], ["map", "scan", "while", "fori", "cond"]),
+    list(itertools.product(["grad", "jvp", "vmap"], ["map", "scan", "while", "fori", "cond"])),
     ids="-".join,
 )
 def test_programs_against_mpmath(kinds):

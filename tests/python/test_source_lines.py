@@ -133,3 +133,13 @@ def test_gradients_through_a_constant_that_was_asked_for():
         return x * c
 
     np.testing.assert_allclose(float(hs.grad(f)(2.0)), np.sin(1.0), rtol=1e-15)
+
+
+def test_large_symbols_know_their_line_too():
+    """Operations on large arrays let the interpreter's lock go; recording them takes it again."""
+    f = hs.compile(lambda x: hs.matmul(hs.tanh(x), x))
+    f(hs.ones((200, 200)))
+    with hs.profile() as p:
+        f(hs.ones((200, 200)))
+    lines = {row.name: row.source for row in p.equations}
+    assert "test_source_lines.py:" in lines["matmul"] and "test_source_lines.py:" in lines["tanh"]

@@ -332,7 +332,7 @@ def global_norm(tree: Any) -> Array:
 
     Notes
     -----
-    The derivative where all entries are 0 is NaN.
+    The derivative where all entries are 0 is 0.
 
     Examples
     --------
