@@ -16,6 +16,18 @@ __all__ = ["Profile", "ProfileRow", "profile"]
 class ProfileRow(NamedTuple):
     """What one equation cost, summed over its calls.
 
+    Parameters
+    ----------
+    name : str
+        The operation.
+    source : str
+        "file:line" of the program that recorded it, or "" where nobody knows.
+    calls : int
+    seconds : float
+        In all calls.
+    bytes : int
+        Of operands and results; 0 for steps inside maps and blocks.
+
     Examples
     --------
     >>> import hesse as hs
@@ -24,10 +36,10 @@ class ProfileRow(NamedTuple):
     """
 
     name: str
-    source: str  # "file:line", or "" where nobody knows
+    source: str
     calls: int
     seconds: float
-    bytes: int  # of operands and results; 0 for steps inside maps and blocks
+    bytes: int
 
 
 class Profile:
