@@ -15,11 +15,6 @@ namespace {
 Derivatives g_derivatives{};
 size_t mix(size_t h, size_t v) { return h ^ (v + 0x9e3779b97f4a7c15ull + (h << 6) + (h >> 2)); }
 using Key2 = std::pair<const void*, int>;
-int64_t bytes_of(const Arrays& arrays) {
-  int64_t total = 0;
-  for (const Array& a : arrays) total += a.size() * itemsize(a.dtype());
-  return total;
-}
 Key2 key_of(const Array& a) { return a.node() ? Key2{a.node().get(), a.output_index()} : Key2{a.id(), -1}; }
 }  // namespace
 
@@ -240,9 +235,9 @@ Arrays Graph::run_owned(Arrays inputs) const {
     for (int v : eq.in) in.push_back(env[static_cast<size_t>(v)]);
     for (int v : last_use_[e]) env[static_cast<size_t>(v)] = Array();
     const bool profiling = profile::active();
-    const int64_t begin = profiling ? profile::now() : 0, read = profiling ? bytes_of(in) : 0;
+    const int64_t begin = profiling ? profile::now() : 0, read = profiling ? profile::bytes_of(in) : 0;
     Arrays out = debugging ? eq.op->eval(in) : eq.op->eval_owned(in);
-    if (profiling) profile::add_event(eq.op->name(), eq.source, begin, read + bytes_of(out));
+    if (profiling) profile::add_event(eq.op->name(), eq.source, begin, read + profile::bytes_of(out));
     locate_failure(eq.source);
     if (debugging) check_nans(*eq.op, in, out, eq.source);
     for (size_t k = 0; k < out.size(); ++k) env[static_cast<size_t>(eq.out[k])] = std::move(out[k]);

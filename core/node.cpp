@@ -295,12 +295,9 @@ Arrays apply(const OpRef& op, Arrays inputs) {
     const bool profiling = profile::active();
     const int64_t begin = profiling ? profile::now() : 0;
     outputs = op->eval(inputs);
-    if (profiling) {
-      int64_t bytes = 0;
-      for (const Arrays* arrays : {&inputs, &outputs})
-        for (const Array& a : *arrays) bytes += a.size() * itemsize(a.dtype());
-      profile::add_event(op->name(), current_source(), begin, bytes);
-    }
+    if (profiling)
+      profile::add_event(op->name(), current_source(), begin,
+                         profile::bytes_of(inputs) + profile::bytes_of(outputs));
     failures.raise_if_failed();
     check_nans(*op, inputs, outputs);
   }

@@ -49,6 +49,12 @@ Profile stop() {
   return std::exchange(g_profile, {});
 }
 
+int64_t bytes_of(const Arrays& arrays) {
+  int64_t total = 0;
+  for (const Array& a : arrays) total += a.size() * itemsize(a.dtype());
+  return total;
+}
+
 void add_event(std::string_view name, SourceLine source, int64_t begin, int64_t bytes) {
   const int64_t duration = now() - begin;
   const std::lock_guard lock(g_mutex);

@@ -38,6 +38,8 @@ Profile stop();
 bool active();
 /// Nanoseconds since the profile began.
 int64_t now();
+/// Of the entries of arrays.
+int64_t bytes_of(const Arrays& arrays);
 void add_event(std::string_view name, SourceLine source, int64_t begin, int64_t bytes);
 void add_step(std::string_view name, SourceLine source, int64_t duration);
 
