@@ -182,7 +182,7 @@ class CustomOp final : public Op {
     std::vector<bool> args(at(0), at(na_)), of_primal = args, of_forward = args;
     of_primal.resize(static_cast<size_t>(primal_->num_inputs()), false);
     of_forward.resize(static_cast<size_t>(forward_->num_inputs()), false);
-    if (!primal_->is_linear_in(of_primal)) return false;
+    if (!is_linear(*primal_, of_primal)) return false;
     std::vector<bool> out = outputs_that_depend(*forward_, of_forward);
     if (rule_ == Rule::Vjp) {  // residuals follow the outputs
       out.erase(out.begin(), out.begin() + primal_->num_outputs());

@@ -56,7 +56,7 @@ class CallOp final : public Op {
         {marked, wanted}, [&] { return derivatives().vjp(*body_, marked, wanted, {}); }, vjps_);
     return spread(hesse::apply(d.op, in), d.present, x.size());
   }
-  bool is_linear_in(const std::vector<bool>& marked) const override { return body_->is_linear_in(marked); }
+  bool is_linear_in(const std::vector<bool>& marked) const override { return is_linear(*body_, marked); }
   std::vector<bool> depends_on(const std::vector<bool>& marked) const override {
     return outputs_that_depend(*body_, marked);
   }

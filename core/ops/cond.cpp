@@ -93,7 +93,7 @@ class CondOp final : public Op {
     if (marked[0]) return false;
     const std::vector<bool> rest(marked.begin() + 1, marked.end());
     return std::all_of(branches_.begin(), branches_.end(),
-                       [&](const auto& b) { return b->is_linear_in(rest); });
+                       [&](const auto& b) { return is_linear(*b, rest); });
   }
   std::vector<bool> depends_on(const std::vector<bool>& marked) const override {
     if (marked[0]) return {};

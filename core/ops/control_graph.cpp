@@ -1,5 +1,6 @@
 #include "core/ops/control_graph.h"
 
+#include <algorithm>
 #include <atomic>
 
 #include "core/ops.h"
@@ -7,7 +8,25 @@
 namespace hesse {
 namespace {
 std::atomic<void (*)()> g_hook{nullptr};
+
+// Calls visit(equation, which of its operands depend on an input marked) for every equation with such an
+// operand, and returns for every value whether it does.
+template <class Visit>
+std::vector<bool> spread(const Graph& g, const std::vector<bool>& marked, Visit visit) {
+  std::vector<bool> depends(g.values().size(), false);
+  std::copy(marked.begin(), marked.end(), depends.begin());
+  for (const Graph::Equation& e : g.equations()) {
+    std::vector<bool> in;
+    for (int v : e.in) in.push_back(depends[static_cast<size_t>(v)]);
+    if (std::find(in.begin(), in.end(), true) == in.end()) continue;
+    visit(e, in);
+    const std::vector<bool> out = e.op->depends_on(in);
+    for (size_t k = 0; k < e.out.size(); ++k) depends[static_cast<size_t>(e.out[k])] = out.empty() || out[k];
+  }
+  return depends;
 }
+
+}  // namespace
 
 Ref<const Graph> permuted(const Ref<const Graph>& g, const std::vector<int>& from, const Avals& avals,
                           const std::vector<int>& of) {
@@ -25,10 +44,19 @@ Ref<const Graph> permuted(const Ref<const Graph>& g, const std::vector<int>& fro
 }
 
 std::vector<bool> outputs_that_depend(const Graph& g, const std::vector<bool>& marked) {
-  const std::vector<bool> depends = g.depends_on(marked);
+  const std::vector<bool> depends =
+      spread(g, marked, [](const Graph::Equation&, const std::vector<bool>&) {});
   std::vector<bool> out;
   for (int v : g.outputs()) out.push_back(depends[static_cast<size_t>(v)]);
   return out;
+}
+
+bool is_linear(const Graph& g, const std::vector<bool>& marked) {
+  bool linear = true;
+  (void)spread(g, marked, [&](const Graph::Equation& e, const std::vector<bool>& in) {
+    linear = linear && e.op->is_linear_in(in);
+  });
+  return linear;
 }
 
 Array zeros_of(const Aval& a) { return broadcast_to(astype(Array(0.0), a.dtype), a.shape); }

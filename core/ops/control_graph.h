@@ -10,8 +10,11 @@ namespace hesse {
 Ref<const Graph> permuted(const Ref<const Graph>& g, const std::vector<int>& from, const Avals& avals,
                           const std::vector<int>& of);
 
-/// Which outputs of `g` depend on the inputs marked.
+/// Which outputs of `g` depend on the inputs marked, by value: Graph::depends_on counts all outputs of an
+/// equation that is reached.
 std::vector<bool> outputs_that_depend(const Graph& g, const std::vector<bool>& marked);
+/// Whether they are linear in these inputs, jointly, with the others fixed.
+bool is_linear(const Graph& g, const std::vector<bool>& marked);
 
 /// Zeros of a shape and dtype, one stored element.
 Array zeros_of(const Aval& a);

@@ -148,8 +148,8 @@ class MapOp final : public Op {
 
   bool is_linear_in(const std::vector<bool>& marked) const override {
     return !index_marked(marked) &&
-           parts_.body->is_linear_in(
-               {marked.begin(), marked.begin() + static_cast<int64_t>(parts_.access.size())});
+           is_linear(*parts_.body,
+                     {marked.begin(), marked.begin() + static_cast<int64_t>(parts_.access.size())});
   }
   std::vector<bool> depends_on(const std::vector<bool>& marked) const override {
     if (index_marked(marked)) return {};

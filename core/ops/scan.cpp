@@ -141,7 +141,7 @@ class ScanOp final : public Op {
 
   // Linear where the body is and linear carries stay linear: checked on the fixed point of the marks.
   bool is_linear_in(const std::vector<bool>& marked) const override {
-    return body_->is_linear_in(loop_marks(*body_, static_cast<int>(nc_), marked));
+    return is_linear(*body_, loop_marks(*body_, static_cast<int>(nc_), marked));
   }
   std::vector<bool> depends_on(const std::vector<bool>& marked) const override {
     const std::vector<bool> all = loop_marks(*body_, static_cast<int>(nc_), marked);

@@ -183,7 +183,7 @@ class WhileOp final : public Op {
   // Linear where the body is and the number of steps does not depend on what is marked.
   bool is_linear_in(const std::vector<bool>& marked) const override {
     const std::vector<bool> all = body_marks(marked);
-    return body_->is_linear_in(all) && !counts_by(marked, all);
+    return is_linear(*body_, all) && !counts_by(marked, all);
   }
   std::vector<bool> depends_on(const std::vector<bool>& marked) const override {
     const std::vector<bool> all = body_marks(marked);

@@ -162,6 +162,16 @@ def of_nested(x):
     return sum(np.tanh(a * x) for a in A) ** 2
 
 
+def by_counter_in_a_loop(x, c):
+    """The coefficients that an inner loop makes beside c stay inside the body of an outer one."""
+    inner = lambda s: by_while(x, s) + by_while_of_both(x, s)
+    return hs.fori_loop(0, 2, lambda i, s: hs.checkpoint(inner)(s), c)
+
+
+def of_counter_in_a_loop(x):
+    return (of_while(x) + of_while_of_both(x)) ** 2
+
+
 LINEAR = {k[3:]: (f, globals()["of_" + k[3:]]) for k, f in list(globals().items()) if k.startswith("by_")}
 EVERY = pytest.mark.parametrize("kind", LINEAR)
 X = 0.7
