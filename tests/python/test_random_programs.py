@@ -210,6 +210,15 @@ def test_pairs(pair, sort):
     run_chain(seed + 1, LENGTHS[seed % len(LENGTHS)], seed % 4, pair[::-1], sort)
 
 
+@pytest.mark.full
+@pytest.mark.parametrize("sort", SORTS)
+@pytest.mark.parametrize("pair", list(itertools.product(DERIVATIVES, CONTROL)), ids="-".join)
+def test_pairs_of_every_length(pair, sort):
+    for k, n in enumerate(LENGTHS):
+        run_chain(1000 + k, n, k % 4, pair, sort)
+        run_chain(2000 + k, n, k % 4, pair[::-1], sort)
+
+
 @pytest.mark.parametrize("triple", [
     ("grad", "scan", "vmap"), ("jvp", "map", "custom"), ("vmap", "while", "grad"), ("checkpoint", "cond", "jvp"),
     ("custom", "scan", "map"), ("scan", "grad", "map"), ("map", "grad", "while"), ("while", "vmap", "jvp"),
@@ -218,6 +227,22 @@ def test_pairs(pair, sort):
 def test_three_kinds_inside_each_other(triple):
     for k, sort in enumerate(SORTS):
         run_chain(hash_of(triple) + k, (1, 3, 9)[k], 2, triple, sort, order=1)
+
+
+@pytest.mark.parametrize("how", programs.LINEAR)
+@pytest.mark.parametrize("rule", ["jvp", "vjp"])
+def test_rules_with_control_flow(rule, how):
+    """Rules that run each control flow on the tangent or cotangent, inside derivatives, maps, loops and branches."""
+    for k, around in enumerate(("grad", "jvp", "vmap", "map", "scan", "while", "cond", "checkpoint")):
+        env = programs.environment(k, 5, 2)
+        generator = programs.Generator(k, 5, 2)
+        generator.pick = lambda options, pick=generator.pick: (
+            rule if options == ("jvp", "vjp") else how if options == programs.LINEAR else pick(options)
+        )
+        program = generator.pair(shapes_of(env), [around, "custom"], SORTS[k % 3])
+        customs = [e for e in programs.nodes(program) if e[0] == "custom"]
+        assert customs and all(e[1] == rule and set(e[5]) == {"by_" + how} for e in customs)
+        run(k, 5, 2, program, env, order=1 + k % 2)
 
 
 @pytest.mark.parametrize("seed", range(24))
