@@ -9,14 +9,14 @@
 namespace hesse {
 
 std::optional<Op::Row> entrywise_on_row(const Op& op, std::span<const Array> x,
-                                        const std::vector<bool>& is_row) {
-  for (const bool row : is_row)
-    if (!row) return std::nullopt;
-  return Op::Row{apply1(OpRef(&op), Arrays(x.begin(), x.end()))};
+                                        std::span<const RowAxis> axes) {
+  for (const RowAxis a : axes)
+    if (a == kShared || a != axes[0]) return std::nullopt;
+  return Op::Row{apply1(OpRef(&op), Arrays(x.begin(), x.end())), axes[0]};
 }
-std::optional<Op::Row> Elementwise::on_row(std::span<const Array> x, const std::vector<bool>& is_row,
-                                           int64_t) const {
-  return entrywise_on_row(*this, x, is_row);
+std::optional<Op::Row> Elementwise::on_row(std::span<const Array> x, std::span<const RowAxis> axes,
+                                           std::span<const Aval>) const {
+  return entrywise_on_row(*this, x, axes);
 }
 namespace {
 

@@ -12,6 +12,11 @@ namespace hesse {
 
 class Graph;
 
+/// How an operand or a result meets the rows of a batch: along that axis of its own; kShared: every row has
+/// all of it; kEveryEntry: each of its entries is a row.
+using RowAxis = int64_t;
+inline constexpr RowAxis kShared = -1, kEveryEntry = -2;
+
 /// Shape and dtype of a value: what is known of a symbol. A leading kDynamic is a run-time count (stacks).
 struct Aval {
   Shape shape;
@@ -100,17 +105,18 @@ class Op : public RefCounted<Op> {
   /// The kernel for entries of `dtype` (of the last operand); none: only `kernel` runs it.
   virtual EntryKernel entry_kernel(DType dtype) const { return (void)dtype, EntryKernel{}; }
 
-  /// The result of one row of the batch.
+  /// The result of one row of a batch, and where the output has the rows.
   struct Row {
     Array value;
+    RowAxis axis = 0;
     bool summed = false;  ///< the output is the sum of these over rows, and not their stack
   };
-  /// Where the op acts on every row (slice of axis 0) of the operands marked alone: its result for one row,
-  /// written with other ops. `x` are the operands, those marked without their axis 0 of `rows` entries.
-  /// nullopt where rows meet. This is how programs written for a batch become maps.
-  virtual std::optional<Row> on_row(std::span<const Array> x, const std::vector<bool>& is_row,
-                                    int64_t rows) const {
-    return (void)x, (void)is_row, (void)rows, std::nullopt;
+  /// Where the op acts on every row alone: its result for one row, written with other ops. `x` are the
+  /// operands of one row, those with an axis of rows without it, those of kEveryEntry scalars; `whole` are
+  /// the operands' shapes. nullopt where rows meet. This is how programs written for a batch become maps.
+  virtual std::optional<Row> on_row(std::span<const Array> x, std::span<const RowAxis> axes,
+                                    std::span<const Aval> whole) const {
+    return (void)x, (void)axes, (void)whole, std::nullopt;
   }
 
   /// Whether op(a, b) and op(b, a) are the same bits: equal equations are merged in either order.
@@ -132,9 +138,9 @@ using OpRef = Ref<const Op>;
 Arrays apply(const OpRef& op, Arrays inputs);
 Array apply1(const OpRef& op, Arrays inputs);
 
-/// `on_row` of an op that works entry by entry: itself, if every operand is a row.
+/// `on_row` of an op that works entry by entry: itself, if every operand has its rows in one place.
 std::optional<Op::Row> entrywise_on_row(const Op& op, std::span<const Array> x,
-                                        const std::vector<bool>& is_row);
+                                        std::span<const RowAxis> axes);
 
 /// The one instance of a parameterless op.
 template <class T>
@@ -159,8 +165,8 @@ class Elementwise : public Op {
                                  std::span<const MaybeArray> ct, const std::vector<bool>& wanted) const final;
   bool is_linear_in(const std::vector<bool>&) const override { return false; }
   bool has_lane_kernel() const override { return true; }
-  std::optional<Row> on_row(std::span<const Array> x, const std::vector<bool>& is_row,
-                            int64_t rows) const override;
+  std::optional<Row> on_row(std::span<const Array> x, std::span<const RowAxis> axes,
+                            std::span<const Aval> whole) const override;
 };
 
 /// Kind 2. Linear in all inexact inputs together (sum, reshape, add), or in each of them with the others

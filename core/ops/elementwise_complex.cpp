@@ -89,6 +89,10 @@ class StopGradient final : public NonDifferentiable {
   Avals infer(std::span<const Aval> x) const override { return {x[0]}; }
   bool is_view() const override { return true; }
   std::optional<View> alias(const View& x, int) const override { return x; }
+  std::optional<Row> on_row(std::span<const Array> x, std::span<const RowAxis> axes,
+                            std::span<const Aval>) const override {
+    return entrywise_on_row(*this, x, axes);
+  }
 };
 
 }  // namespace

@@ -55,9 +55,9 @@ class Entrywise : public Kind {
   using Kind::Kind;
   Arrays eval(std::span<const Array> x) const override { return eval_entrywise(*this, x); }
   bool has_lane_kernel() const override { return true; }
-  std::optional<Op::Row> on_row(std::span<const Array> x, const std::vector<bool>& is_row,
-                                int64_t) const override {
-    return entrywise_on_row(*this, x, is_row);
+  std::optional<Op::Row> on_row(std::span<const Array> x, std::span<const RowAxis> axes,
+                                std::span<const Aval>) const override {
+    return entrywise_on_row(*this, x, axes);
   }
 };
 

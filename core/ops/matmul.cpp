@@ -38,6 +38,22 @@ void MatMul::kernel(std::span<const View> x, std::span<const View> out, int lane
   cpu::matmul(x[0], x[1], out[0], lane_axes);
 }
 
+// Rows along one axis of the batch are products of their own; rows of x, or columns of y, meet the whole
+// other matrix; rows along the axis that is summed give outer products, which are.
+std::optional<Op::Row> MatMul::on_row(std::span<const Array> x, std::span<const RowAxis> axes,
+                                      std::span<const Aval> whole) const {
+  const auto ndim = static_cast<RowAxis>(whole[0].shape.size()), rows = ndim - 2, columns = ndim - 1;
+  const auto product = [](const Array& a, const Array& b) { return apply1(the<MatMul>(), {a, b}); };
+  if (axes[0] >= 0 && axes[0] == axes[1] && axes[0] < rows) return Row{product(x[0], x[1]), axes[0]};
+  if (axes[0] == rows && axes[1] == kShared)
+    return Row{squeeze(product(expand_dims(x[0], {rows}), x[1]), Axes{rows}), rows};
+  if (axes[0] == kShared && axes[1] == columns)
+    return Row{squeeze(product(x[0], expand_dims(x[1], {columns})), Axes{columns}), columns};
+  if (axes[0] == columns && axes[1] == rows)
+    return Row{product(expand_dims(x[0], {columns}), expand_dims(x[1], {rows})), 0, true};
+  return std::nullopt;
+}
+
 // <ct, t y> = <ct y^T, t>;  <ct, x t> = <x^T ct, t>
 MaybeArray MatMul::transpose(std::span<const Array> x, const Array& ct, int i) const {
   return i == 0 ? apply1(the<MatMul>(), {ct, matrix_transpose(x[1])})

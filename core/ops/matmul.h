@@ -12,6 +12,8 @@ class MatMul final : public Linear {
   Avals infer(std::span<const Aval> x) const override;
   void kernel(std::span<const View> x, std::span<const View> out, int lane_axes) const override;
   bool has_lane_kernel() const override { return true; }
+  std::optional<Row> on_row(std::span<const Array> x, std::span<const RowAxis> axes,
+                            std::span<const Aval> whole) const override;
   MaybeArray transpose(std::span<const Array> x, const Array& ct, int i) const override;
 };
 

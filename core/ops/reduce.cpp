@@ -3,6 +3,7 @@
 #include "core/ops/elementwise.h"
 #include "core/ops/reduce_engine.h"
 #include "core/ops/reduce_scan.h"
+#include "core/ops/rows.h"
 
 namespace hesse {
 namespace reduction {
@@ -63,6 +64,20 @@ int64_t ReduceParams::count(const Shape& x) const {
   return n;
 }
 
+bool ReduceParams::goes_over(int64_t axis) const {
+  return std::find(axes.begin(), axes.end(), axis) != axes.end();
+}
+
+std::pair<ReduceParams, RowAxis> ReduceParams::in_row(RowAxis rows) const {
+  ReduceParams rest{{}, keepdims};
+  RowAxis axis = rows;
+  for (const int64_t a : axes) {
+    if (a != rows) rest.axes.push_back(axis_in_row(a, rows));
+    if (a < rows && !keepdims) --axis;
+  }
+  return {rest, axis};
+}
+
 Array ReduceParams::spread(const Array& y, const Shape& x) const {
   return broadcast_to(keepdims ? y : expand_dims(y, axes), x);
 }
@@ -100,17 +115,42 @@ void ReduceSum::kernel(std::span<const View> x, std::span<const View> out, int) 
   });
 }
 
-// <ct, sum(t)> = <spread(ct), t>
-std::optional<Op::Row> ReduceSum::on_row(std::span<const Array> x, const std::vector<bool>&, int64_t) const {
-  Axes rest;
-  for (const int64_t axis : p_.axes)
-    if (axis > 0) rest.push_back(axis - 1);
-  const bool summed = p_.axes[0] == 0;
-  Array value = x[0];
-  if (!rest.empty()) value = apply1(make_op<ReduceSum>(rest, p_.keepdims), {value});
-  if (summed && p_.keepdims) value = expand_dims(value, {0});
-  return Row{value, summed};
+// The sum over rows is one of the rows' own sums.
+std::optional<Op::Row> ReduceSum::on_row(std::span<const Array> x, std::span<const RowAxis> axes,
+                                         std::span<const Aval> whole) const {
+  const RowAxis rows = axes[0];
+  if (rows == kShared) return std::nullopt;
+  if (rows == kEveryEntry) {
+    if (p_.axes.size() != whole[0].shape.size()) return std::nullopt;
+    return Row{p_.keepdims ? reshape(x[0], Shape(p_.axes.size(), 1)) : x[0], 0, true};
+  }
+  const auto [rest, axis] = p_.in_row(rows);
+  const bool summed = p_.goes_over(rows);
+  Array value = rest.axes.empty() ? x[0] : apply1(make_op<ReduceSum>(rest.axes, p_.keepdims), {x[0]});
+  if (summed && p_.keepdims) value = expand_dims(value, {rows});
+  return Row{value, axis, summed};
 }
+
+std::optional<Op::Row> ReduceProd::on_row(std::span<const Array> x, std::span<const RowAxis> axes,
+                                          std::span<const Aval>) const {
+  if (axes[0] < 0 || p_.goes_over(axes[0])) return std::nullopt;
+  const auto [rest, axis] = p_.in_row(axes[0]);
+  return Row{apply1(make_op<ReduceProd>(rest.axes, rest.keepdims), {x[0]}), axis};
+}
+std::optional<Op::Row> ReduceExtremum::on_row(std::span<const Array> x, std::span<const RowAxis> axes,
+                                              std::span<const Aval>) const {
+  if (axes[0] < 0 || p_.goes_over(axes[0])) return std::nullopt;
+  const auto [rest, axis] = p_.in_row(axes[0]);
+  return Row{apply1(make_op<ReduceExtremum>(largest_, rest.axes, rest.keepdims), {x[0]}), axis};
+}
+std::optional<Op::Row> ReduceLogical::on_row(std::span<const Array> x, std::span<const RowAxis> axes,
+                                             std::span<const Aval>) const {
+  if (axes[0] < 0 || p_.goes_over(axes[0])) return std::nullopt;
+  const auto [rest, axis] = p_.in_row(axes[0]);
+  return Row{apply1(make_op<ReduceLogical>(all_, rest.axes, rest.keepdims), {x[0]}), axis};
+}
+
+// <ct, sum(t)> = <spread(ct), t>
 MaybeArray ReduceSum::transpose(std::span<const Array> x, const Array& ct, int) const {
   return p_.spread(ct, x[0].shape());
 }

@@ -14,6 +14,9 @@ struct ReduceParams {
   int64_t count(const Shape& x) const;
   /// y, of the output's shape, spread over the operand's: the transpose of a sum.
   Array spread(const Array& y, const Shape& x) const;
+  /// The reduction within one row, and the axis of rows in its result.
+  std::pair<ReduceParams, RowAxis> in_row(RowAxis rows) const;
+  bool goes_over(int64_t axis) const;
 };
 
 /// y = sum of x over axes. The operand's dtype is the result's: `sum` widens integers before.
@@ -27,8 +30,8 @@ class ReduceSum final : public Linear {
   void kernel(std::span<const View> x, std::span<const View> out, int lane_axes) const override;
   bool has_lane_kernel() const override { return true; }
   MaybeArray transpose(std::span<const Array> x, const Array& ct, int i) const override;
-  std::optional<Row> on_row(std::span<const Array> x, const std::vector<bool>& is_row,
-                            int64_t rows) const override;
+  std::optional<Row> on_row(std::span<const Array> x, std::span<const RowAxis> axes,
+                            std::span<const Aval> whole) const override;
 
  private:
   ReduceParams p_;
@@ -45,6 +48,8 @@ class ReduceProd final : public General {
   bool has_lane_kernel() const override { return true; }
   MaybeArrays jvp(std::span<const Array> x, std::span<const Array> y,
                   std::span<const MaybeArray> dx) const override;
+  std::optional<Row> on_row(std::span<const Array> x, std::span<const RowAxis> axes,
+                            std::span<const Aval> whole) const override;
   bool reads_output(int) const override { return false; }
 
  private:
@@ -63,6 +68,8 @@ class ReduceExtremum final : public General {
   MaybeArrays jvp(std::span<const Array> x, std::span<const Array> y,
                   std::span<const MaybeArray> dx) const override;
 
+  std::optional<Row> on_row(std::span<const Array> x, std::span<const RowAxis> axes,
+                            std::span<const Aval> whole) const override;
  private:
   bool largest_;
   ReduceParams p_;
@@ -78,6 +85,8 @@ class ReduceLogical final : public NonDifferentiable {
   void kernel(std::span<const View> x, std::span<const View> out, int lane_axes) const override;
   bool has_lane_kernel() const override { return true; }
 
+  std::optional<Row> on_row(std::span<const Array> x, std::span<const RowAxis> axes,
+                            std::span<const Aval> whole) const override;
  private:
   bool all_;
   ReduceParams p_;

@@ -1,4 +1,4 @@
-#include "core/op.h"
+#include "core/ops/rows.h"
 #include "core/ops.h"
 #include "core/ops/view_loops.h"
 
@@ -23,6 +23,11 @@ class ArgExtremum final : public NonDifferentiable {
     return {{out, kInt64}};
   }
   bool has_lane_kernel() const override { return true; }
+  std::optional<Row> on_row(std::span<const Array> x, std::span<const RowAxis> axes,
+                            std::span<const Aval>) const override {
+    return on_row_along(
+        x, axes, axis_, [&](int64_t a) { return make_op<ArgExtremum>(largest_, a); }, true);
+  }
   void kernel(std::span<const View> x, std::span<const View> out, int) const override {
     visit_dtype(x[0].dtype, [&](auto tag) {
       using T = typename decltype(tag)::type;

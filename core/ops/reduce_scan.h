@@ -1,5 +1,5 @@
 #pragma once
-#include "core/op.h"
+#include "core/ops/rows.h"
 
 /// Running sums, products and linear recurrences along one axis, from its first entry on or, reversed, from
 /// its last.
@@ -14,6 +14,10 @@ class CumSum final : public Linear {
   Avals infer(std::span<const Aval> x) const override;
   void kernel(std::span<const View> x, std::span<const View> out, int lane_axes) const override;
   bool has_lane_kernel() const override { return true; }
+  std::optional<Row> on_row(std::span<const Array> x, std::span<const RowAxis> axes,
+                            std::span<const Aval>) const override {
+    return on_row_along(x, axes, axis_, [&](int64_t a) { return make_op<CumSum>(a, reverse_); });
+  }
   MaybeArray transpose(std::span<const Array> x, const Array& ct, int i) const override;
 
  private:
@@ -30,6 +34,10 @@ class CumProd final : public General {
   Avals infer(std::span<const Aval> x) const override;
   void kernel(std::span<const View> x, std::span<const View> out, int lane_axes) const override;
   bool has_lane_kernel() const override { return true; }
+  std::optional<Row> on_row(std::span<const Array> x, std::span<const RowAxis> axes,
+                            std::span<const Aval>) const override {
+    return on_row_along(x, axes, axis_, [&](int64_t a) { return make_op<CumProd>(a, reverse_); });
+  }
   MaybeArrays jvp(std::span<const Array> x, std::span<const Array> y,
                   std::span<const MaybeArray> dx) const override;
 
@@ -48,6 +56,10 @@ class LinearRecurrence final : public Op {
   Avals infer(std::span<const Aval> x) const override;
   void kernel(std::span<const View> x, std::span<const View> out, int lane_axes) const override;
   bool has_lane_kernel() const override { return true; }
+  std::optional<Row> on_row(std::span<const Array> x, std::span<const RowAxis> axes,
+                            std::span<const Aval>) const override {
+    return on_row_along(x, axes, axis_, [&](int64_t a) { return make_op<LinearRecurrence>(a, reverse_); });
+  }
   MaybeArrays jvp(std::span<const Array> x, std::span<const Array> y,
                   std::span<const MaybeArray> dx) const override;
   std::optional<MaybeArrays> vjp(std::span<const Array> x, std::span<const Array> y,

@@ -5,6 +5,7 @@
 #include "core/op.h"
 #include "core/ops.h"
 #include "core/ops/elementwise.h"
+#include "core/ops/rows.h"
 #include "core/ops/view_loops.h"
 
 namespace hesse {
@@ -86,6 +87,11 @@ class ArgSort final : public NonDifferentiable {
     });
   }
   bool has_lane_kernel() const override { return true; }
+  std::optional<Row> on_row(std::span<const Array> x, std::span<const RowAxis> axes,
+                            std::span<const Aval>) const override {
+    return on_row_along(x, axes, how_.axis,
+                        [&](int64_t a) { return make_op<ArgSort>(Sorting{a, how_.descending}); });
+  }
 
  private:
   Sorting how_;
@@ -117,6 +123,11 @@ class Sort final : public General {
     });
   }
   bool has_lane_kernel() const override { return true; }
+  std::optional<Row> on_row(std::span<const Array> x, std::span<const RowAxis> axes,
+                            std::span<const Aval>) const override {
+    return on_row_along(x, axes, how_.axis,
+                        [&](int64_t a) { return make_op<Sort>(Sorting{a, how_.descending}); });
+  }
   bool reads_output(int) const override { return false; }
   // dy = dx in the order of x
   MaybeArrays jvp(std::span<const Array> x, std::span<const Array>,

@@ -4,6 +4,7 @@
 #include "core/node.h"
 #include "core/op.h"
 #include "core/ops.h"
+#include "core/ops/rows.h"
 #include "core/ops/view.h"
 
 namespace hesse {
@@ -28,12 +29,6 @@ Dims with_lanes(Dims d, const Dims& of, int lane_axes) {
   return d;
 }
 
-Shape without_first(const Shape& s) {
-  Shape out = s;
-  out.erase(0);
-  return out;
-}
-
 /// y[..., i, ...] = x[..., 0 or i, ...]; stored as strides of zero.
 class BroadcastTo final : public Linear {
  public:
@@ -56,9 +51,17 @@ class BroadcastTo final : public Linear {
     return View{x.data, x.dtype, with_lanes(to, x.shape, lane_axes),
                 with_lanes(strides, x.strides, lane_axes)};
   }
-  std::optional<Row> on_row(std::span<const Array> x, const std::vector<bool>&, int64_t rows) const override {
-    if (x[0].ndim() + 1 != shape_.size() || shape_[0] != rows) return std::nullopt;
-    return Row{broadcast_to(x[0], without_first(shape_))};
+  std::optional<Row> on_row(std::span<const Array> x, std::span<const RowAxis> axes,
+                            std::span<const Aval> whole) const override {
+    if (axes[0] == kEveryEntry) {  // only axes of length one may be added
+      if (num_elements(shape_) != num_elements(whole[0].shape)) return std::nullopt;
+      return Row{x[0], kEveryEntry};
+    }
+    if (axes[0] == kShared) return std::nullopt;
+    const auto axis = axes[0] + static_cast<int64_t>(shape_.size() - whole[0].shape.size());
+    if (shape_[static_cast<size_t>(axis)] != whole[0].shape[static_cast<size_t>(axes[0])])
+      return std::nullopt;
+    return Row{broadcast_to(x[0], in_row(shape_, axis)), axis};
   }
   // <ct, broadcast(dx)> = <sum of ct over the broadcast axes, dx>
   MaybeArray transpose(std::span<const Array> x, const Array& ct, int) const override {
@@ -117,10 +120,19 @@ class Reshape final : public Linear {
     return View{x.data, x.dtype, with_lanes(to, x.shape, lane_axes),
                 with_lanes(*strides, x.strides, lane_axes)};
   }
-  std::optional<Row> on_row(std::span<const Array> x, const std::vector<bool>&, int64_t rows) const override {
-    if (shape_.empty() || shape_[0] != rows || num_elements(without_first(shape_)) != x[0].size())
-      return std::nullopt;
-    return Row{reshape(x[0], without_first(shape_))};
+  // The axis of rows stays one: as many entries before it, and after it.
+  std::optional<Row> on_row(std::span<const Array> x, std::span<const RowAxis> axes,
+                            std::span<const Aval> whole) const override {
+    if (axes[0] == kEveryEntry) return Row{x[0], kEveryEntry};
+    if (axes[0] == kShared) return std::nullopt;
+    const Shape& from = whole[0].shape;
+    const auto row = static_cast<size_t>(axes[0]);
+    int64_t wanted = 1, before = 1;
+    for (size_t i = 0; i < row; ++i) wanted *= from[i];
+    for (size_t i = 0; i < shape_.size(); before *= shape_[i++])
+      if (before == wanted && shape_[i] == from[row])
+        return Row{reshape(x[0], in_row(shape_, static_cast<RowAxis>(i))), static_cast<RowAxis>(i)};
+    return std::nullopt;
   }
   MaybeArray transpose(std::span<const Array> x, const Array& ct, int) const override {
     return reshape(ct, x[0].shape());
@@ -160,11 +172,17 @@ class Permute final : public Linear {
   std::optional<View> alias(const View& x, int lane_axes) const override {
     return View{x.data, x.dtype, permuted(x.shape, lane_axes), permuted(x.strides, lane_axes)};
   }
-  std::optional<Row> on_row(std::span<const Array> x, const std::vector<bool>&, int64_t) const override {
-    if (axes_[0] != 0) return std::nullopt;
+  std::optional<Row> on_row(std::span<const Array> x, std::span<const RowAxis> axes,
+                            std::span<const Aval>) const override {
+    if (axes[0] < 0) return std::nullopt;
     Axes rest;
-    for (size_t i = 1; i < axes_.size(); ++i) rest.push_back(axes_[i] - 1);
-    return Row{hesse::transpose(x[0], rest)};
+    RowAxis to = 0;
+    for (size_t i = 0; i < axes_.size(); ++i)
+      if (axes_[i] == axes[0])
+        to = static_cast<RowAxis>(i);
+      else
+        rest.push_back(axis_in_row(axes_[i], axes[0]));
+    return Row{hesse::transpose(x[0], rest), to};
   }
   MaybeArray transpose(std::span<const Array>, const Array& ct, int) const override {
     Axes inverse(axes_.size(), 0);

@@ -17,6 +17,10 @@ class Copy final : public Linear {
     copy_elements(x[0], out[0]);
   }
   bool has_lane_kernel() const override { return true; }
+  std::optional<Row> on_row(std::span<const Array> x, std::span<const RowAxis> axes,
+                            std::span<const Aval>) const override {
+    return entrywise_on_row(*this, x, axes);
+  }
   MaybeArray transpose(std::span<const Array>, const Array& ct, int) const override { return ct; }
 };
 

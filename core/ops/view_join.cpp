@@ -5,6 +5,7 @@
 #include "core/op.h"
 #include "core/ops.h"
 #include "core/ops/elementwise.h"
+#include "core/ops/rows.h"
 #include "core/ops/view_loops.h"
 #include "core/ops/view_slice.h"
 
@@ -41,6 +42,13 @@ class Concatenate final : public Linear {
     }
   }
   bool has_lane_kernel() const override { return true; }
+  std::optional<Row> on_row(std::span<const Array> x, std::span<const RowAxis> axes,
+                            std::span<const Aval>) const override {
+    const auto rows = common_axis(axes);
+    if (!rows || *rows == static_cast<RowAxis>(axis_)) return std::nullopt;
+    const int64_t axis = axis_in_row(static_cast<int64_t>(axis_), *rows);
+    return Row{apply1(make_op<Concatenate>(axis), Arrays(x.begin(), x.end())), *rows};
+  }
   // Cotangent i is the part of ct where operand i went.
   MaybeArray transpose(std::span<const Array> x, const Array& ct, int i) const override {
     Part part = Part::whole(ct.shape());

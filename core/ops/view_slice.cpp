@@ -5,6 +5,7 @@
 
 #include "core/op.h"
 #include "core/ops.h"
+#include "core/ops/rows.h"
 #include "core/ops/view.h"
 #include "core/ops/view_loops.h"
 
@@ -43,6 +44,12 @@ void check_part(std::string_view function, const Part& part, const Shape& shape)
           " do not fit shape ", shape);
 }
 
+/// Whether the part has all `rows` entries of that axis, in order.
+bool is_whole_along(RowAxis axis, int64_t rows, const Dims& start, const Dims& step, int64_t size) {
+  const auto a = static_cast<size_t>(axis);
+  return start[a] == 0 && step[a] == 1 && size == rows;
+}
+
 /// y = 0; y[start + i * step] = x[i].
 class Unslice final : public Linear {
  public:
@@ -62,6 +69,14 @@ class Unslice final : public Linear {
     copy_elements(x[0], part_of(out[0], {start_, size, step_}));
   }
   bool has_lane_kernel() const override { return true; }
+  std::optional<Row> on_row(std::span<const Array> x, std::span<const RowAxis> axes,
+                            std::span<const Aval> whole) const override {
+    const auto rows = common_axis(axes);
+    if (!rows) return std::nullopt;
+    const auto a = static_cast<size_t>(*rows);
+    if (!is_whole_along(*rows, shape_[a], start_, step_, whole[0].shape[a])) return std::nullopt;
+    return Row{unslice(x[0], in_row(shape_, *rows), in_row(start_, *rows), in_row(step_, *rows)), *rows};
+  }
   MaybeArray transpose(std::span<const Array> x, const Array& ct, int) const override {
     return slice_part(ct, {start_, x[0].shape(), step_});
   }
@@ -95,6 +110,16 @@ class SlicePart final : public Linear {
     return view_of_constant(*this, x[0]);
   }
   std::optional<View> alias(const View& x, int) const override { return part_of(x, part_); }
+  std::optional<Row> on_row(std::span<const Array> x, std::span<const RowAxis> axes,
+                            std::span<const Aval> whole) const override {
+    const auto rows = common_axis(axes);
+    if (!rows) return std::nullopt;
+    const auto a = static_cast<size_t>(*rows);
+    if (!is_whole_along(*rows, whole[0].shape[a], part_.start, part_.step, part_.size[a]))
+      return std::nullopt;
+    const Part part{in_row(part_.start, *rows), in_row(part_.size, *rows), in_row(part_.step, *rows)};
+    return Row{slice_part(x[0], part), *rows};
+  }
   MaybeArray transpose(std::span<const Array> x, const Array& ct, int) const override {
     return unslice(ct, x[0].shape(), part_.start, part_.step);
   }
@@ -121,6 +146,14 @@ class UpdatePart final : public Linear {
     copy_elements(x[1], part_of(out[0], {start_, size, step_}));
   }
   bool has_lane_kernel() const override { return true; }
+  std::optional<Row> on_row(std::span<const Array> x, std::span<const RowAxis> axes,
+                            std::span<const Aval> whole) const override {
+    const auto rows = common_axis(axes);
+    if (!rows) return std::nullopt;
+    const auto a = static_cast<size_t>(*rows);
+    if (!is_whole_along(*rows, whole[0].shape[a], start_, step_, whole[1].shape[a])) return std::nullopt;
+    return Row{update_part(x[0], x[1], {in_row(start_, *rows), x[1].shape(), in_row(step_, *rows)}), *rows};
+  }
   MaybeArray transpose(std::span<const Array> x, const Array& ct, int i) const override {
     const Part part{start_, x[1].shape(), step_};
     if (i == 1) return slice_part(ct, part);

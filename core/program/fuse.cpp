@@ -7,6 +7,8 @@
 #include "core/cpu/assign.h"
 #include "core/ops.h"
 #include "core/ops/map_split.h"
+#include "core/ops/rows.h"
+#include "core/program/batch.h"
 
 namespace hesse {
 namespace {
@@ -15,121 +17,29 @@ size_t at(int v) { return static_cast<size_t>(v); }
 using Kind = Access::Kind;
 using RK = Result::Kind;
 
-Aval row_of(const Aval& a) {
-  Aval out = a;
-  out.shape.erase(0);
-  return out;
-}
-
-/// What joins maps over `rows` examples in one graph.
+/// The graph with the groups of a batch as maps.
 class Fusion {
  public:
-  Fusion(const Graph& g, int64_t rows) : g_(g), rows_(rows), alone_(g.equations().size(), false) {
-    do find_levels();
-    while (dissolve());
-  }
-
-  /// nullopt where no two equations join.
-  std::optional<Ref<const Graph>> result() {
-    bool any = false;
-    for (const auto& [level, members] : groups_) any = any || members.size() > 1;
-    if (!any) return std::nullopt;
+  Fusion(const Graph& g, Rows rows) : g_(g), rows_(rows), batch_(g, rows) {}
+  double worth() const { return batch_.worth(); }
+  Ref<const Graph> result() {
     return trace_closed([this](std::span<const Array> args) { return rebuild(args); }, g_.input_avals());
   }
 
  private:
   const Graph::Equation& equation(size_t e) const { return g_.equations()[e]; }
   const Aval& value(int v) const { return g_.values()[at(v)]; }
-  bool is_row(int v) const { return row_[at(v)]; }
-  bool has_rows(int v) const { return !value(v).shape.empty() && value(v).shape[0] == rows_; }
-
-  // Level of an equation: how many sums over all rows lie behind it. A value that is given row by row belongs
-  // to the map of its level and is complete after it.
-  void find_levels() {
-    const size_t n = g_.equations().size();
-    level_.assign(g_.values().size(), 0);
-    row_.assign(g_.values().size(), false);
-    member_.assign(n, false);
-    summed_.assign(g_.values().size(), false);
-    at_level_.assign(n, 0);
-    groups_.clear();
-    for (size_t e = 0; e < n; ++e)
-      for (int v : equation(e).out) maker_[v] = e;
-    int last_effect = 0;
-    for (size_t e = 0; e < n; ++e) {
-      const Graph::Equation& eq = equation(e);
-      const MapParts* map = map_parts(*eq.op);
-      const bool joins = map ? map->n == rows_ : !alone_[e] && works_on_rows(eq);
-      int need = 0;
-      for (size_t i = 0; i < eq.in.size(); ++i) {
-        const int v = eq.in[i];
-        const bool by_row = joins && (!map || (i < map->access.size() && map->access[i].kind == Kind::Each));
-        need = std::max(need, level_[at(v)] + (is_row(v) && !by_row ? 1 : 0));
-      }
-      if (eq.op->has_effect()) need = last_effect = std::max(need, last_effect);
-      at_level_[e] = need;
-      member_[e] = joins;
-      for (size_t k = 0; k < eq.out.size(); ++k) {
-        const int v = eq.out[k];
-        const bool each = map ? map->results[k].kind == RK::Each : !summed_[at(v)];
-        row_[at(v)] = joins && each;
-        level_[at(v)] = need + (joins && !each ? 1 : 0);
-      }
-      if (joins) groups_[need].push_back(e);
-    }
-  }
-
-  // Without a map among them, equations stay as they are; then others may not be joined either.
-  bool dissolve() {
-    bool changed = false;
-    for (const auto& [level, members] : groups_) {
-      if (std::any_of(members.begin(), members.end(),
-                      [&](size_t e) { return map_parts(*equation(e).op) != nullptr; }))
-        continue;
-      changed = true;
-      for (size_t e : members) alone_[e] = true;
-    }
-    return changed;
-  }
-
-  // Whether every row of the result depends on that row of the operands alone, or is summed.
-  bool works_on_rows(const Graph::Equation& eq) {
-    if (eq.op->has_effect() || eq.out.size() != 1) return false;
-    const std::vector<bool> rows = row_operands(eq);
-    if (std::none_of(eq.in.begin(), eq.in.end(), [&](int v) { return is_row(v); })) return false;
-    const auto trace = make_ref<Trace>();
-    struct Closer {
-      const Ref<Trace>& t;
-      ~Closer() { t->close(); }
-    } closer{trace};
-    Arrays x;
-    for (size_t i = 0; i < eq.in.size(); ++i)
-      x.push_back(trace->symbol(rows[i] ? row_of(value(eq.in[i])) : value(eq.in[i])));
-    const auto row = eq.op->on_row(x, rows, rows_);
-    if (!row) return false;
-    summed_[at(eq.out[0])] = row->summed;
-    return row->summed || has_rows(eq.out[0]);
-  }
-  // Operands that are met row by row: those given so, and arrays of the same shape beside them.
-  std::vector<bool> row_operands(const Graph::Equation& eq) const {
-    std::vector<bool> out;
-    for (int v : eq.in)
-      out.push_back(is_row(v) || (has_rows(v) && std::any_of(eq.in.begin(), eq.in.end(), [&](int w) {
-                                    return is_row(w) && value(w).shape == value(v).shape;
-                                  })));
-    return out;
-  }
+  Aval row_of(int v, RowAxis axis) const { return batch_.row_of(v, axis); }
 
   Arrays rebuild(std::span<const Array> args) {
     env_.assign(g_.values().size(), Array());
     std::copy(args.begin(), args.end(), env_.begin());
     for (const auto& [id, a] : g_.constants()) env_[at(id)] = a;
-    int last = 0;
-    for (int l : at_level_) last = std::max(last, l);
-    for (int level = 0; level <= last; ++level) {
+    for (int level = 0; level <= batch_.last_level(); ++level) {
       for (size_t e = 0; e < g_.equations().size(); ++e)
-        if (!member_[e] && at_level_[e] == level) apply_alone(equation(e));
-      if (const auto group = groups_.find(level); group != groups_.end()) apply_joined(group->second);
+        if (!batch_.is_member(e) && batch_.level(e) == level) apply_alone(equation(e));
+      const auto group = batch_.groups().find(level);
+      if (group != batch_.groups().end()) apply_joined(group->second);
     }
     Arrays out;
     for (int v : g_.outputs()) out.push_back(env_[at(v)]);
@@ -144,146 +54,205 @@ class Fusion {
     for (size_t k = 0; k < out.size(); ++k) env_[at(eq.out[k])] = out[k];
   }
 
-  // An operand of the joined map, once.
-  void meet(int v, const Access& access, std::map<std::tuple<int, int, int>, size_t>& place, Arrays& operands,
-            std::vector<Access>& all, Avals& avals) {
-    const auto key = std::tuple(v, static_cast<int>(access.kind), access.index);
-    if (!place.emplace(key, operands.size()).second) return;
-    operands.push_back(env_[at(v)]);
-    all.push_back(access);
-    avals.push_back(access.kind == Kind::Uniform ? value(v) : row_of(value(v)));
+  // ---- operands ------------------------------------------------------------------------------------------
+  /// What a joined map reads, each thing once.
+  struct Operands {
+    using Key = std::tuple<int, Kind, int64_t>;  // value, how, its axis of rows or its index array
+    std::map<Key, size_t> place;
+    std::map<int, int> index_place;
+    Arrays arrays, indices;
+    std::vector<Access> access;
+    Avals avals;
+  };
+  void meet(Operands& all, int v, const Access& access, RowAxis axis) const {
+    const Operands::Key key{v, access.kind, access.kind == Kind::Gather ? access.index : axis};
+    if (!all.place.emplace(key, all.arrays.size()).second) return;
+    const Array& whole = env_[at(v)];
+    all.arrays.push_back(access.kind != Kind::Each ? whole
+                         : axis == kEveryEntry     ? flatten(whole)
+                                                   : moveaxis(whole, {axis}, {0}));
+    all.access.push_back(access);
+    all.avals.push_back(access.kind == Kind::Uniform  ? value(v)
+                        : access.kind == Kind::Gather ? row_of(v, 0)
+                                                      : row_of(v, axis));
+  }
+  void meet_each(Operands& all, int v, RowAxis axis) const {
+    if (is_same_in_rows(v, axis)) return;
+    if (const auto source = broadcast_source(v, axis))
+      meet(all, *source, Access::uniform(), kShared);
+    else
+      meet(all, v, Access::each(), axis);
+  }
+  int index_of(Operands& all, const Graph::Equation& eq, const MapParts& map, int i) const {
+    const int v = eq.in[map.access.size() + at(i)];
+    const auto [it, added] = all.index_place.emplace(v, static_cast<int>(all.indices.size()));
+    if (added) all.indices.push_back(env_[at(v)]);
+    return it->second;
   }
 
   // A value that is the same in every row: what it was broadcast from, or an entry of a constant.
-  std::optional<int> broadcast_source(int v) const {
-    const auto it = maker_.find(v);
-    if (it == maker_.end() || member_[it->second]) return std::nullopt;
-    const Graph::Equation& eq = equation(it->second);
-    if (eq.op->name() != "broadcast_to") return std::nullopt;
-    const Shape& from = value(eq.in[0]).shape;
-    if (from.size() == value(v).shape.size() && from[0] != 1) return std::nullopt;
-    return eq.in[0];
+  std::optional<int> broadcast_source(int v, RowAxis axis) const {
+    const int e = batch_.maker(v);
+    if (e < 0 || batch_.is_member(at(e)) || equation(at(e)).op->name() != "broadcast_to") return std::nullopt;
+    const int source = equation(at(e)).in[0];
+    const Shape &from = value(source).shape, &to = value(v).shape;
+    if (axis == kEveryEntry) return num_elements(from) == 1 ? std::optional(source) : std::nullopt;
+    const auto own = axis - static_cast<RowAxis>(to.size() - from.size());
+    if (own >= 0 && from[static_cast<size_t>(own)] != 1) return std::nullopt;
+    return source;
   }
-  bool is_same_in_rows(const Array& a) const { return is_constant(a) && a.strides()[0] == 0; }
+  // The row of `v`, from the array that it was broadcast from.
+  Array broadcast_row(const Array& source, int v, RowAxis axis) const {
+    if (axis == kEveryEntry) return reshape(source, {});
+    const Shape row = row_of(v, axis).shape;
+    const auto own = axis - static_cast<RowAxis>(value(v).shape.size() - source.ndim());
+    return broadcast_to(own >= 0 ? squeeze(source, Axes{own}) : source, row);
+  }
+  bool is_same_in_rows(int v, RowAxis axis) const {
+    const Array& a = env_[at(v)];
+    if (!is_constant(a)) return false;
+    for (size_t d = 0; d < a.ndim(); ++d)
+      if ((axis == kEveryEntry || axis == static_cast<RowAxis>(d)) && a.strides()[d] != 0 && a.shape()[d] != 1)
+        return false;
+    return axis == kEveryEntry || a.strides()[static_cast<size_t>(axis)] == 0;
+  }
+  Array constant_row(int v, RowAxis axis) const {
+    View row = env_[at(v)].view();
+    if (axis >= 0) return env_[at(v)].viewed(cpu::at(row, static_cast<size_t>(axis), 0));
+    while (!row.shape.empty()) row = cpu::at(row, 0, 0);
+    return env_[at(v)].viewed(row);
+  }
+
+  // ---- a joined map --------------------------------------------------------------------------------------
+  /// A value that the map gives out, and as what.
+  struct Given {
+    int value;
+    Result result;
+  };
 
   void apply_joined(const std::vector<size_t>& members) {
-    std::set<int> made;  // row values of this map
-    std::map<std::tuple<int, int, int>, size_t> place;
-    std::map<int, int> index_place;
-    Arrays operands, indices;
-    std::vector<Access> access;
-    Avals avals;
-    const auto each = [&](int v) {
-      if (made.count(v) || is_same_in_rows(env_[at(v)])) return;
-      if (const auto source = broadcast_source(v))
-        meet(*source, Access::uniform(), place, operands, access, avals);
-      else
-        meet(v, Access::each(), place, operands, access, avals);
-    };
-    const auto index_of = [&](const Graph::Equation& eq, const MapParts& map, int i) {
-      const int v = eq.in[map.access.size() + at(i)];
-      const auto [it, added] = index_place.emplace(v, static_cast<int>(indices.size()));
-      if (added) indices.push_back(env_[at(v)]);
-      return it->second;
-    };
+    const std::set<int> made = made_by(members);
+    Operands all;
     for (size_t e : members) {
       const Graph::Equation& eq = equation(e);
       if (const MapParts* map = map_parts(*eq.op)) {
         for (size_t i = 0; i < map->access.size(); ++i) {
-          if (map->access[i].kind == Kind::Each)
-            each(eq.in[i]);
-          else if (map->access[i].kind == Kind::Uniform)
-            meet(eq.in[i], Access::uniform(), place, operands, access, avals);
-          else
-            meet(eq.in[i], Access::gather(index_of(eq, *map, map->access[i].index)), place, operands, access,
-                 avals);
+          const Access& a = map->access[i];
+          if (a.kind == Kind::Gather)
+            meet(all, eq.in[i], Access::gather(index_of(all, eq, *map, a.index)), kShared);
+          else if (a.kind == Kind::Uniform)
+            meet(all, eq.in[i], a, kShared);
+          else if (!made.count(eq.in[i]))
+            meet_each(all, eq.in[i], 0);
         }
       } else {
-        const std::vector<bool> rows = row_operands(eq);
-        for (size_t i = 0; i < eq.in.size(); ++i)
-          if (rows[i])
-            each(eq.in[i]);
+        for (size_t i = 0; i < eq.in.size(); ++i) {
+          if (made.count(eq.in[i])) continue;
+          const RowAxis axis = batch_.operand_rows(e)[i];
+          if (axis == kShared)
+            meet(all, eq.in[i], Access::uniform(), kShared);
           else
-            meet(eq.in[i], Access::uniform(), place, operands, access, avals);
+            meet_each(all, eq.in[i], axis);
+        }
       }
-      for (int v : eq.out)
-        if (is_row(v)) made.insert(v);
     }
-    // What is read elsewhere comes out.
+    std::vector<size_t> views;
+    const std::vector<Given> given = given_by(members, all, views);
+    const Ref<const Graph> body = trace_closed(
+        [&](std::span<const Array> args) { return body_of(members, made, all, given, args); }, all.avals);
+    std::vector<Result> results;
+    for (const Given& g : given) results.push_back(g.result);
+    const Arrays out = map(body, rows_.count, all.arrays, all.access, results, all.indices);
+    for (size_t k = 0; k < given.size(); ++k) {
+      const int v = given[k].value;
+      const RowAxis axis = batch_.rows_of(v);
+      env_[at(v)] =
+          axis > 0 ? moveaxis(out[k], {0}, {axis}) : axis == kShared ? out[k] : reshape(out[k], value(v).shape);
+    }
+    for (size_t e : views) apply_alone(equation(e));
+  }
+
+  std::set<int> made_by(const std::vector<size_t>& members) const {
+    std::set<int> made;
+    for (size_t e : members) made.insert(equation(e).out.begin(), equation(e).out.end());
+    return made;
+  }
+
+  // What is read elsewhere comes out. Views are taken of what comes out, and not written themselves.
+  std::vector<Given> given_by(const std::vector<size_t>& members, Operands& all, std::vector<size_t>& views) {
     std::set<int> wanted(g_.outputs().begin(), g_.outputs().end());
     const std::set<size_t> here(members.begin(), members.end());
     for (size_t e = 0; e < g_.equations().size(); ++e)
       if (!here.count(e)) wanted.insert(equation(e).in.begin(), equation(e).in.end());
-    std::vector<int> outputs;
-    std::vector<Result> results;
+    for (size_t i = members.size(); i-- > 0;) {
+      const Graph::Equation& eq = equation(members[i]);
+      if (!eq.op->is_view() || !wanted.count(eq.out[0])) continue;
+      wanted.insert(eq.in[0]);
+      views.insert(views.begin(), members[i]);
+    }
+    std::vector<Given> given;
     for (size_t e : members) {
+      if (std::find(views.begin(), views.end(), e) != views.end()) continue;
       const Graph::Equation& eq = equation(e);
       const MapParts* map = map_parts(*eq.op);
       for (size_t k = 0; k < eq.out.size(); ++k) {
         if (!wanted.count(eq.out[k])) continue;
-        outputs.push_back(eq.out[k]);
-        Result r = map ? map->results[k] : summed_[at(eq.out[k])] ? Result::sum() : Result::each();
-        if (r.kind == RK::SegmentSum) r.index = index_of(eq, *map, r.index);
-        results.push_back(r);
+        Result r = map                           ? map->results[k]
+                   : batch_.is_summed(eq.out[k]) ? Result::sum()
+                                                 : Result::each();
+        if (r.kind == RK::SegmentSum) r.index = index_of(all, eq, *map, r.index);
+        given.push_back({eq.out[k], r});
       }
     }
-    const Ref<const Graph> body = trace_closed(
-        [&](std::span<const Array> args) {
-          std::map<int, Array> row;
-          const auto operand = [&](int v, const Access& a) {
-            return args[place.at(std::tuple(v, static_cast<int>(a.kind), a.index))];
-          };
-          const auto row_value = [&](int v) {
-            if (const auto it = row.find(v); it != row.end()) return it->second;
-            const Array& outside = env_[at(v)];
-            if (is_same_in_rows(outside)) return outside.viewed(cpu::at(outside.view(), 0, 0));
-            const Shape shape = row_of(value(v)).shape;
-            if (const auto source = broadcast_source(v)) {
-              Array a = operand(*source, Access::uniform());
-              if (a.ndim() > shape.size()) a = reshape(a, row_of(aval(a)).shape);
-              return broadcast_to(a, shape);
-            }
-            return operand(v, Access::each());
-          };
-          for (size_t e : members) {
-            const Graph::Equation& eq = equation(e);
-            const SourceScope line(eq.source);
-            Arrays in, out;
-            if (const MapParts* map = map_parts(*eq.op)) {
-              for (size_t i = 0; i < map->access.size(); ++i) {
-                const Access& a = map->access[i];
-                in.push_back(a.kind == Kind::Each ? row_value(eq.in[i])
-                             : a.kind == Kind::Uniform
-                                 ? operand(eq.in[i], a)
-                                 : operand(eq.in[i], Access::gather(index_of(eq, *map, a.index))));
-              }
-              out = map->body->call(in);
-            } else {
-              const std::vector<bool> rows = row_operands(eq);
-              for (size_t i = 0; i < eq.in.size(); ++i)
-                in.push_back(rows[i] ? row_value(eq.in[i]) : operand(eq.in[i], Access::uniform()));
-              out.push_back(eq.op->on_row(in, rows, rows_)->value);
-            }
-            for (size_t k = 0; k < out.size(); ++k) row[eq.out[k]] = out[k];
-          }
-          Arrays out;
-          for (int v : outputs) out.push_back(row.at(v));
-          return out;
-        },
-        avals);
-    const Arrays out = map(body, rows_, operands, access, results, indices);
-    for (size_t k = 0; k < outputs.size(); ++k)
-      env_[at(outputs[k])] = reshape(out[k], value(outputs[k]).shape);
+    return given;
+  }
+
+  Arrays body_of(const std::vector<size_t>& members, const std::set<int>& made, Operands& all,
+                 const std::vector<Given>& given, std::span<const Array> args) const {
+    std::map<int, Array> row;  // of values that are made here; of sums, what is summed
+    const auto operand = [&](int v, Kind kind, int64_t how) {
+      return args[all.place.at(Operands::Key{v, kind, how})];
+    };
+    const auto row_value = [&](int v, RowAxis axis) {
+      if (made.count(v)) return row.at(v);
+      if (axis == kShared) return operand(v, Kind::Uniform, kShared);
+      if (is_same_in_rows(v, axis)) return constant_row(v, axis);
+      if (const auto source = broadcast_source(v, axis))
+        return broadcast_row(operand(*source, Kind::Uniform, kShared), v, axis);
+      return operand(v, Kind::Each, axis);
+    };
+    for (size_t e : members) {
+      const Graph::Equation& eq = equation(e);
+      const SourceScope line(eq.source);
+      Arrays in, out;
+      if (const MapParts* map = map_parts(*eq.op)) {
+        for (size_t i = 0; i < map->access.size(); ++i) {
+          const Access& a = map->access[i];
+          in.push_back(a.kind == Kind::Each      ? row_value(eq.in[i], 0)
+                       : a.kind == Kind::Uniform ? operand(eq.in[i], a.kind, kShared)
+                                                 : operand(eq.in[i], a.kind, index_of(all, eq, *map, a.index)));
+        }
+        out = map->body->call(in);
+      } else {
+        const std::vector<RowAxis>& axes = batch_.operand_rows(e);
+        Avals whole;
+        for (size_t i = 0; i < eq.in.size(); ++i) {
+          in.push_back(row_value(eq.in[i], axes[i]));
+          whole.push_back(value(eq.in[i]));
+        }
+        const bool of_rows = std::any_of(axes.begin(), axes.end(), [](RowAxis a) { return a != kShared; });
+        out = of_rows ? Arrays{eq.op->on_row(in, axes, whole)->value} : hesse::apply(eq.op, in);
+      }
+      for (size_t k = 0; k < out.size(); ++k) row[eq.out[k]] = out[k];
+    }
+    Arrays out;
+    for (const Given& g : given) out.push_back(row.at(g.value));
+    return out;
   }
 
   const Graph& g_;
-  int64_t rows_;
-  std::vector<int> level_;                     // by value
-  std::vector<bool> row_, summed_;             // by value
-  std::vector<bool> alone_, member_;           // by equation: never joined, joined
-  std::vector<int> at_level_;                  // by equation
-  std::map<int, std::vector<size_t>> groups_;  // equations to join, by level
-  std::map<int, size_t> maker_;
+  Rows rows_;
+  Batch batch_;
   Arrays env_;
 };
 
@@ -292,12 +261,17 @@ class Fusion {
 Ref<const Graph> fused(const Ref<const Graph>& g) {
   Ref<const Graph> out = g;
   if (g->is_dynamic()) return out;
-  std::set<int64_t> sizes;
-  for (const Graph::Equation& eq : g->equations())
-    if (const MapParts* map = map_parts(*eq.op))
-      if (map->n > 0) sizes.insert(map->n);
-  for (const int64_t n : sizes)
-    if (auto joined = Fusion(*out, n).result()) out = *joined;
+  // Each round joins what is worth most; a program has few sizes of batches.
+  constexpr int kRounds = 8;
+  for (int round = 0; round < kRounds; ++round) {
+    std::optional<Fusion> best;
+    for (const Rows rows : possible_rows(*out)) {
+      Fusion next(*out, rows);
+      if (next.worth() > 0 && (!best || next.worth() >= best->worth())) best.emplace(std::move(next));
+    }
+    if (!best) break;
+    out = best->result();
+  }
   return out;
 }
 

@@ -1,0 +1,226 @@
+#include "core/program/batch.h"
+
+#include <algorithm>
+#include <set>
+
+#include "core/ops.h"
+#include "core/ops/map_split.h"
+#include "core/ops/rows.h"
+
+namespace hesse {
+namespace {
+
+size_t at(int v) { return static_cast<size_t>(v); }
+using RK = Result::Kind;
+
+constexpr int64_t kFewestRows = 128;     // of programs in batched form
+constexpr double kLeastWorth = 1 << 16;  // entries: below, blocks of small equations serve
+// Of one row: more are left to kernels for large arrays.
+constexpr int64_t kMostRowEntries = 1024;
+constexpr int64_t kMostSharedEntries = 1 << 16;
+
+// Views cost nothing where they stand.
+bool is_work(const Graph::Equation& eq) { return !eq.op->is_view(); }
+
+}  // namespace
+
+Batch::Batch(const Graph& g, Rows rows)
+    : g_(g), rows_(rows), trace_(make_ref<Trace>()), alone_(g.equations().size(), false) {
+  struct Closer {
+    const Ref<Trace>& t;
+    ~Closer() { t->close(); }
+  } closer{trace_};
+  const auto [producer, uses] = producers_and_uses(g);
+  maker_ = producer;
+  uses_ = uses;
+  do find_levels();
+  while (dissolve());
+}
+
+int Batch::last_level() const {
+  return at_level_.empty() ? 0 : *std::max_element(at_level_.begin(), at_level_.end());
+}
+
+Aval Batch::row_of(int v, RowAxis axis) const {
+  const Aval& a = value(v);
+  if (axis == kShared) return a;
+  return {axis == kEveryEntry ? Shape() : in_row(a.shape, axis), a.dtype};
+}
+
+// Level of an equation: how many sums over all rows lie behind it. A value that is given row by row belongs
+// to the map of its level and is complete after it.
+void Batch::find_levels() {
+  const size_t n = g_.equations().size(), values = g_.values().size();
+  level_.assign(values, 0);
+  rows_of_.assign(values, kShared);
+  summed_.assign(values, false);
+  outer_.assign(values, false);
+  member_.assign(n, false);
+  at_level_.assign(n, 0);
+  marks_.assign(n, {});
+  groups_.clear();
+  int last_effect = 0;
+  for (size_t e = 0; e < n; ++e) {
+    const Graph::Equation& eq = equation(e);
+    const MapParts* map = map_parts(*eq.op);
+    const bool member = joins(e), sums = member && !map && adds_sums(eq);
+    int need = 0;
+    for (size_t i = 0; i < eq.in.size(); ++i) {
+      const int v = eq.in[i];
+      const bool by_row = sums || (member && marks_[e][i] != kShared);
+      // A sum is complete one level after its rows, which are added on.
+      const int complete = level_[at(v)] + (rows_of(v) != kShared && !by_row ? 1 : 0);
+      need = std::max(need, sums ? complete - 1 : complete);
+    }
+    if (eq.op->has_effect()) need = last_effect = std::max(need, last_effect);
+    at_level_[e] = need;
+    member_[e] = member;
+    for (size_t k = 0; k < eq.out.size(); ++k) {
+      const int v = eq.out[k];
+      if (map && member) rows_of_[at(v)] = map->results[k].kind == RK::Each ? 0 : kShared;
+      level_[at(v)] = need + (member && rows_of(v) == kShared ? 1 : 0);
+    }
+    if (member) groups_[need].push_back(e);
+  }
+}
+
+bool Batch::joins(size_t e) {
+  const Graph::Equation& eq = equation(e);
+  marks_[e].assign(eq.in.size(), kShared);
+  if (const MapParts* map = map_parts(*eq.op)) {
+    if (map->n != rows_.count || rows_.entries) return false;
+    for (size_t i = 0; i < map->access.size(); ++i)
+      if (map->access[i].kind == Access::Kind::Each && (rows_of(eq.in[i]) <= 0)) marks_[e][i] = 0;
+    return true;
+  }
+  if (alone_[e] || eq.op->has_effect() || eq.out.size() != 1) return false;
+  std::vector<RowAxis> marks;
+  bool any = false;
+  for (int v : eq.in) {
+    marks.push_back(rows_of(v));
+    any = any || marks.back() != kShared;
+  }
+  if (any && works_on_rows(e, marks)) return true;
+  if (!any && adds_sums(eq)) {
+    summed_[at(eq.out[0])] = outer_[at(eq.out[0])] = true;
+    return true;
+  }
+  // Views of arrays that no member makes may as well be taken before.
+  if (!any && (!is_work(eq) || eq.in.empty())) return false;
+  return works_on_rows(e, with_rows_beside(eq, marks));
+}
+
+// sum(a) + sum(b) = sum(a + b): one accumulator for all outer products that are added, as a weight gradient
+// is, if nothing else wants the sums.
+bool Batch::adds_sums(const Graph::Equation& eq) const {
+  return eq.op->name() == "add" && std::all_of(eq.in.begin(), eq.in.end(), [&](int v) {
+           return outer_[at(v)] && uses_[at(v)] == 1 && level_[at(v)] == level_[at(eq.in[0])];
+         });
+}
+
+// An operand that no member makes is met row by row where another is met so.
+std::vector<RowAxis> Batch::with_rows_beside(const Graph::Equation& eq, std::vector<RowAxis> marks) const {
+  std::vector<RowAxis> out = marks;
+  for (size_t i = 0; i < eq.in.size(); ++i) {
+    if (marks[i] != kShared) continue;
+    const Shape& shape = value(eq.in[i]).shape;
+    for (size_t j = 0; j < eq.in.size() && out[i] == kShared; ++j)
+      if (marks[j] >= 0 && value(eq.in[j]).shape.size() == shape.size() && shape[static_cast<size_t>(marks[j])] == rows_.count)
+        out[i] = marks[j];
+    if (out[i] == kShared) out[i] = likely_rows(eq.in[i]);
+  }
+  return out;
+}
+
+// Its only axis of that length. Values that members have summed, or that are met whole, have none.
+RowAxis Batch::likely_rows(int v) const {
+  const Shape& shape = value(v).shape;
+  if (rows_.entries) {
+    if (shape.empty() || num_elements(shape) != rows_.count) return kShared;
+    const int e = maker(v);  // broadcast arrays would have to be written out
+    return e >= 0 && equation(at(e)).op->name() == "broadcast_to" &&
+                   num_elements(value(equation(at(e)).in[0]).shape) > 1
+               ? kShared
+               : kEveryEntry;
+  }
+  RowAxis out = kShared;
+  for (size_t d = 0; d < shape.size(); ++d) {
+    if (shape[d] != rows_.count) continue;
+    if (out != kShared) return kShared;
+    out = static_cast<RowAxis>(d);
+  }
+  return out;
+}
+
+bool Batch::works_on_rows(size_t e, const std::vector<RowAxis>& marks) {
+  const Graph::Equation& eq = equation(e);
+  if (std::all_of(marks.begin(), marks.end(), [](RowAxis a) { return a == kShared; })) return false;
+  Arrays x;
+  Avals whole;
+  for (size_t i = 0; i < eq.in.size(); ++i) {
+    const Aval row = row_of(eq.in[i], marks[i]);
+    if (num_elements(row.shape) > (marks[i] == kShared ? kMostSharedEntries : kMostRowEntries)) return false;
+    x.push_back(trace_->symbol(row));
+    whole.push_back(value(eq.in[i]));
+  }
+  const auto row = eq.op->on_row(x, marks, whole);
+  const int out = eq.out[0];
+  if (!row) return false;
+  if (num_elements(row->value.shape()) > (row->summed ? kMostSharedEntries : kMostRowEntries)) return false;
+  summed_[at(out)] = row->summed;
+  outer_[at(out)] = row->summed && eq.op->name() == "matmul";
+  rows_of_[at(out)] = row->summed ? kShared : row->axis;
+  marks_[e] = marks;
+  return true;
+}
+
+// Without a map among them, equations are joined only where that saves much; else they stay as they are.
+// Others may then not be joined either.
+bool Batch::dissolve() {
+  bool changed = false;
+  worth_ = 0;
+  for (const auto& [level, members] : groups_) {
+    double entries = 0;
+    size_t work = 0;
+    bool has_map = false;
+    for (size_t e : members) {
+      has_map = has_map || map_parts(*equation(e).op);
+      if (!is_work(equation(e))) continue;
+      ++work;
+      entries += static_cast<double>(num_elements(value(equation(e).in[0]).shape));
+    }
+    if (has_map || (work > 1 && entries >= kLeastWorth && rows_.count >= kFewestRows)) {
+      if (work > 1) worth_ += entries;
+      continue;
+    }
+    changed = true;
+    for (size_t e : members) alone_[e] = true;
+  }
+  return changed;
+}
+
+std::vector<Rows> possible_rows(const Graph& g) {
+  std::vector<Rows> out;
+  std::set<int64_t> of_maps, lengths, sizes;
+  for (const Graph::Equation& eq : g.equations()) {
+    if (const MapParts* map = map_parts(*eq.op)) {
+      if (map->n > 0) of_maps.insert(map->n);
+      continue;
+    }
+    if (!is_work(eq)) continue;
+    for (int v : eq.in) {
+      const Shape& shape = g.values()[at(v)].shape;
+      if (static_cast<double>(num_elements(shape)) * 4 < kLeastWorth) continue;
+      for (int64_t n : shape)
+        if (n >= kFewestRows) lengths.insert(n);
+      sizes.insert(num_elements(shape));
+    }
+  }
+  for (int64_t n : of_maps) out.push_back({n, false});
+  for (int64_t n : lengths)
+    if (!of_maps.count(n)) out.push_back({n, false});
+  for (int64_t n : sizes) out.push_back({n, true});
+  return out;
+}
+
+}  // namespace hesse
