@@ -4,6 +4,8 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "core/cpu/lane_gemm.h"
+
 namespace hesse::cpu {
 namespace {
 
@@ -28,6 +30,13 @@ std::vector<Axis> collapsed(const View& src, const View& dst) {
   return out;
 }
 
+struct Copy {
+  template <class T>
+  void operator()(T& d, const T& s) const {
+    d = s;
+  }
+};
+
 template <class T, class F>
 void loop(const std::vector<Axis>& axes, size_t k, const T* s, T* d, const F& f) {
   const Axis& a = axes[k];
@@ -40,6 +49,12 @@ void loop(const std::vector<Axis>& axes, size_t k, const T* s, T* d, const F& f)
   }
   if (k + 2 == axes.size() && a.s == 1 && axes[k + 1].s != 1) {  // a transpose: 16 x 16 blocks
     const Axis& b = axes[k + 1];
+    if constexpr (std::is_same_v<F, Copy> && (sizeof(T) == 4 || sizeof(T) == 8)) {
+      using V = std::conditional_t<sizeof(T) == 4, float, double>;
+      if (b.d == 1)  // rows of the source go to columns
+        return lane_kernels<V>().transpose(b.n, a.n, reinterpret_cast<const V*>(s), b.s,
+                                           reinterpret_cast<V*>(d), a.d);
+    }
     constexpr int64_t kBlock = 16;
     for (int64_t i0 = 0; i0 < a.n; i0 += kBlock)
       for (int64_t j0 = 0; j0 < b.n; j0 += kBlock)
@@ -71,7 +86,7 @@ void assign(const View& src, const View& dst) {
     std::memcpy(dst.data, src.data, static_cast<size_t>(src.size() * itemsize(src.dtype)));
     return;
   }
-  const auto copy = [](auto& d, const auto& s) { d = s; };
+  const Copy copy;
   switch (itemsize(src.dtype)) {
     case 1:
       return run<uint8_t>(src, dst, copy);

@@ -272,14 +272,67 @@ void row_sums(int64_t rows, int64_t lanes, const T* x, T* acc) {
   }
 }
 
+#if HWY_TARGET == HWY_SCALAR
+template <class T>
+constexpr int kSide = 1;
+template <class T>
+HWY_INLINE void transpose_block(const T* from, int64_t, T* to, int64_t) {
+  *to = *from;
+}
+#else
+// The side of the blocks that a transpose takes at once.
+template <class T>
+constexpr int kSide = sizeof(T) == 4 || HWY_MAX_BYTES >= 32 ? 4 : 2;
+
+/// to[j, i] = from[i, j] for a block.
+template <class T>
+HWY_INLINE void transpose_block(const T* from, int64_t from_row, T* to, int64_t to_row) {
+  const hn::FixedTag<T, kSide<T>> d;
+  const auto a = hn::LoadU(d, from), b = hn::LoadU(d, from + from_row);
+  if constexpr (kSide<T> == 2) {
+    hn::StoreU(hn::InterleaveLower(d, a, b), d, to);
+    hn::StoreU(hn::InterleaveUpper(d, a, b), d, to + to_row);
+  } else {
+    const auto c = hn::LoadU(d, from + 2 * from_row), e = hn::LoadU(d, from + 3 * from_row);
+    const auto ab = hn::InterleaveLower(d, a, b), ab2 = hn::InterleaveUpper(d, a, b);
+    const auto ce = hn::InterleaveLower(d, c, e), ce2 = hn::InterleaveUpper(d, c, e);
+    // Within blocks of 16 bytes: neighbours in one, pairs of doubles in the other.
+    constexpr bool kDouble = sizeof(T) == 8;
+    hn::StoreU(hn::ConcatLowerLower(d, ce, ab), d, to);
+    hn::StoreU(kDouble ? hn::ConcatLowerLower(d, ce2, ab2) : hn::ConcatUpperUpper(d, ce, ab), d, to + to_row);
+    hn::StoreU(kDouble ? hn::ConcatUpperUpper(d, ce, ab) : hn::ConcatLowerLower(d, ce2, ab2), d,
+               to + 2 * to_row);
+    hn::StoreU(hn::ConcatUpperUpper(d, ce2, ab2), d, to + 3 * to_row);
+  }
+}
+
+#endif
+
+// Strips of rows of `from` are short enough for their lines, and those of `to`, to stay in the cache.
+template <class T>
+void transpose(int64_t m, int64_t n, const T* from, int64_t from_row, T* to, int64_t to_row) {
+  constexpr int64_t kStrip = 16, kBlock = kSide<T>;
+  for (int64_t begin = 0; begin < m; begin += kStrip) {
+    const int64_t end = std::min(begin + kStrip, m);
+    for (int64_t j = 0; j < n; j += kBlock) {
+      int64_t i = begin;
+      if (j + kBlock <= n)
+        for (; i + kBlock <= end; i += kBlock)
+          transpose_block(from + i * from_row + j, from_row, to + j * to_row + i, to_row);
+      for (; i < end; ++i)
+        for (int64_t l = j; l < std::min(j + kBlock, n); ++l) to[l * to_row + i] = from[i * from_row + l];
+    }
+  }
+}
+
 const LaneKernels<float>& Float32LaneKernels() {
   static constexpr LaneKernels<float> kernels{gemm_uniform<float>, gemm_varying<float>,
-                                              outer_accumulate<float>, row_sums<float>};
+                                              outer_accumulate<float>, row_sums<float>, transpose<float>};
   return kernels;
 }
 const LaneKernels<double>& Float64LaneKernels() {
   static constexpr LaneKernels<double> kernels{gemm_uniform<double>, gemm_varying<double>,
-                                               outer_accumulate<double>, row_sums<double>};
+                                               outer_accumulate<double>, row_sums<double>, transpose<double>};
   return kernels;
 }
 

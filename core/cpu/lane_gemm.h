@@ -41,6 +41,8 @@ struct LaneKernels {
                            T* acc, int64_t acc_row);
   /// acc[rows] += sum over lanes of x[rows, lanes].
   void (*row_sums)(int64_t rows, int64_t lanes, const T* x, T* acc);
+  /// to[j, i] = from[i, j] for i < m, j < n, rows so far apart: examples become lanes, and lanes examples.
+  void (*transpose)(int64_t m, int64_t n, const T* from, int64_t from_row, T* to, int64_t to_row);
 };
 /// For float and double.
 template <class T>

@@ -70,6 +70,7 @@ class ReduceExtremum final : public General {
 
   std::optional<Row> on_row(std::span<const Array> x, std::span<const RowAxis> axes,
                             std::span<const Aval> whole) const override;
+
  private:
   bool largest_;
   ReduceParams p_;
@@ -87,6 +88,7 @@ class ReduceLogical final : public NonDifferentiable {
 
   std::optional<Row> on_row(std::span<const Array> x, std::span<const RowAxis> axes,
                             std::span<const Aval> whole) const override;
+
  private:
   bool all_;
   ReduceParams p_;

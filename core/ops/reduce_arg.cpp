@@ -1,5 +1,5 @@
-#include "core/ops/rows.h"
 #include "core/ops.h"
+#include "core/ops/rows.h"
 #include "core/ops/view_loops.h"
 
 /// Positions of extrema.

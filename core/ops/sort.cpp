@@ -89,8 +89,9 @@ class ArgSort final : public NonDifferentiable {
   bool has_lane_kernel() const override { return true; }
   std::optional<Row> on_row(std::span<const Array> x, std::span<const RowAxis> axes,
                             std::span<const Aval>) const override {
-    return on_row_along(x, axes, how_.axis,
-                        [&](int64_t a) { return make_op<ArgSort>(Sorting{a, how_.descending}); });
+    return on_row_along(x, axes, how_.axis, [&](int64_t a) {
+      return make_op<ArgSort>(Sorting{a, how_.descending});
+    });
   }
 
  private:
@@ -125,8 +126,9 @@ class Sort final : public General {
   bool has_lane_kernel() const override { return true; }
   std::optional<Row> on_row(std::span<const Array> x, std::span<const RowAxis> axes,
                             std::span<const Aval>) const override {
-    return on_row_along(x, axes, how_.axis,
-                        [&](int64_t a) { return make_op<Sort>(Sorting{a, how_.descending}); });
+    return on_row_along(x, axes, how_.axis, [&](int64_t a) {
+      return make_op<Sort>(Sorting{a, how_.descending});
+    });
   }
   bool reads_output(int) const override { return false; }
   // dy = dx in the order of x

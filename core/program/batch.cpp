@@ -15,9 +15,10 @@ using RK = Result::Kind;
 
 constexpr int64_t kFewestRows = 128;     // of programs in batched form
 constexpr double kLeastWorth = 1 << 16;  // entries: below, blocks of small equations serve
-// Of one row: more are left to kernels for large arrays.
-constexpr int64_t kMostRowEntries = 1024;
+// Of one row, and of what all share: more are left to kernels for large arrays.
+constexpr int64_t kMostRowEntries = 256, kMostFactorEntries = 1024;  // a factor: of a product of matrices
 constexpr int64_t kMostSharedEntries = 1 << 16;
+constexpr double kTransposeCost = 2;  // an entry that becomes one of a lane, in entries that an op writes
 
 // Views cost nothing where they stand.
 bool is_work(const Graph::Equation& eq) { return !eq.op->is_view(); }
@@ -125,7 +126,8 @@ std::vector<RowAxis> Batch::with_rows_beside(const Graph::Equation& eq, std::vec
     if (marks[i] != kShared) continue;
     const Shape& shape = value(eq.in[i]).shape;
     for (size_t j = 0; j < eq.in.size() && out[i] == kShared; ++j)
-      if (marks[j] >= 0 && value(eq.in[j]).shape.size() == shape.size() && shape[static_cast<size_t>(marks[j])] == rows_.count)
+      if (marks[j] >= 0 && value(eq.in[j]).shape.size() == shape.size() &&
+          shape[static_cast<size_t>(marks[j])] == rows_.count)
         out[i] = marks[j];
     if (out[i] == kShared) out[i] = likely_rows(eq.in[i]);
   }
@@ -137,11 +139,9 @@ RowAxis Batch::likely_rows(int v) const {
   const Shape& shape = value(v).shape;
   if (rows_.entries) {
     if (shape.empty() || num_elements(shape) != rows_.count) return kShared;
-    const int e = maker(v);  // broadcast arrays would have to be written out
-    return e >= 0 && equation(at(e)).op->name() == "broadcast_to" &&
-                   num_elements(value(equation(at(e)).in[0]).shape) > 1
-               ? kShared
-               : kEveryEntry;
+    // Broadcast arrays would have to be written out.
+    return is_broadcast(v) && num_elements(value(equation(at(maker(v))).in[0]).shape) > 1 ? kShared
+                                                                                          : kEveryEntry;
   }
   RowAxis out = kShared;
   for (size_t d = 0; d < shape.size(); ++d) {
@@ -157,16 +157,17 @@ bool Batch::works_on_rows(size_t e, const std::vector<RowAxis>& marks) {
   if (std::all_of(marks.begin(), marks.end(), [](RowAxis a) { return a == kShared; })) return false;
   Arrays x;
   Avals whole;
+  const int64_t most = eq.op->name() == "matmul" ? kMostFactorEntries : kMostRowEntries;
   for (size_t i = 0; i < eq.in.size(); ++i) {
     const Aval row = row_of(eq.in[i], marks[i]);
-    if (num_elements(row.shape) > (marks[i] == kShared ? kMostSharedEntries : kMostRowEntries)) return false;
+    if (num_elements(row.shape) > (marks[i] == kShared ? kMostSharedEntries : most)) return false;
     x.push_back(trace_->symbol(row));
     whole.push_back(value(eq.in[i]));
   }
   const auto row = eq.op->on_row(x, marks, whole);
   const int out = eq.out[0];
   if (!row) return false;
-  if (num_elements(row->value.shape()) > (row->summed ? kMostSharedEntries : kMostRowEntries)) return false;
+  if (num_elements(row->value.shape()) > (row->summed ? kMostSharedEntries : most)) return false;
   summed_[at(out)] = row->summed;
   outer_[at(out)] = row->summed && eq.op->name() == "matmul";
   rows_of_[at(out)] = row->summed ? kShared : row->axis;
@@ -189,6 +190,7 @@ bool Batch::dissolve() {
       ++work;
       entries += static_cast<double>(num_elements(value(equation(e).in[0]).shape));
     }
+    entries -= kTransposeCost * transposed_entries(members);
     if (has_map || (work > 1 && entries >= kLeastWorth && rows_.count >= kFewestRows)) {
       if (work > 1) worth_ += entries;
       continue;
@@ -197,6 +199,37 @@ bool Batch::dissolve() {
     for (size_t e : members) alone_[e] = true;
   }
   return changed;
+}
+
+// What comes in or goes out with several entries a row, which lie elsewhere in a tile.
+double Batch::transposed_entries(const std::vector<size_t>& members) const {
+  std::vector<bool> made(g_.values().size(), false), met(g_.values().size(), false),
+      here(member_.size(), false);
+  double out = 0;
+  const auto meet = [&](int v, RowAxis axis) {
+    if (axis < 0 || met[at(v)] || num_elements(row_of(v, axis).shape) == 1) return;
+    met[at(v)] = true;
+    out += static_cast<double>(num_elements(value(v).shape));
+  };
+  for (size_t e : members) {
+    here[e] = true;
+    for (size_t i = 0; i < equation(e).in.size(); ++i)
+      if (const int v = equation(e).in[i]; !made[at(v)] && !is_broadcast(v)) meet(v, marks_[e][i]);
+    for (int v : equation(e).out) made[at(v)] = true;
+  }
+  const auto give = [&](int v) {
+    if (made[at(v)]) meet(v, rows_of(v));
+  };
+  for (size_t e = 0; e < member_.size(); ++e)
+    if (!here[e])
+      for (int v : equation(e).in) give(v);
+  for (int v : g_.outputs()) give(v);
+  return out;
+}
+
+bool Batch::is_broadcast(int v) const {
+  const int e = maker(v);
+  return e >= 0 && equation(at(e)).op->name() == "broadcast_to";
 }
 
 std::vector<Rows> possible_rows(const Graph& g) {

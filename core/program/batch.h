@@ -50,16 +50,18 @@ class Batch {
   bool works_on_rows(size_t e, const std::vector<RowAxis>& marks);
   std::vector<RowAxis> with_rows_beside(const Graph::Equation& eq, std::vector<RowAxis> marks) const;
   RowAxis likely_rows(int v) const;
+  bool is_broadcast(int v) const;
+  double transposed_entries(const std::vector<size_t>& members) const;
 
   const Graph& g_;
   Rows rows_;
-  Ref<Trace> trace_;                 // holds the rows on which ops are asked
-  std::vector<int> level_, maker_;   // by value
-  std::vector<int> uses_;            // by value
-  std::vector<RowAxis> rows_of_;     // by value
-  std::vector<bool> summed_, outer_;  // by value: a sum over rows, of outer products
-  std::vector<bool> alone_, member_;  // by equation: never joined, joined
-  std::vector<int> at_level_;        // by equation
+  Ref<Trace> trace_;                           // holds the rows on which ops are asked
+  std::vector<int> level_, maker_;             // by value
+  std::vector<int> uses_;                      // by value
+  std::vector<RowAxis> rows_of_;               // by value
+  std::vector<bool> summed_, outer_;           // by value: a sum over rows, of outer products
+  std::vector<bool> alone_, member_;           // by equation: never joined, joined
+  std::vector<int> at_level_;                  // by equation
   std::vector<std::vector<RowAxis>> marks_;    // by equation
   std::map<int, std::vector<size_t>> groups_;  // equations to join, by level
   double worth_ = 0;

@@ -112,7 +112,8 @@ class Fusion {
     const Array& a = env_[at(v)];
     if (!is_constant(a)) return false;
     for (size_t d = 0; d < a.ndim(); ++d)
-      if ((axis == kEveryEntry || axis == static_cast<RowAxis>(d)) && a.strides()[d] != 0 && a.shape()[d] != 1)
+      if ((axis == kEveryEntry || axis == static_cast<RowAxis>(d)) && a.strides()[d] != 0 &&
+          a.shape()[d] != 1)
         return false;
     return axis == kEveryEntry || a.strides()[static_cast<size_t>(axis)] == 0;
   }
@@ -166,8 +167,9 @@ class Fusion {
     for (size_t k = 0; k < given.size(); ++k) {
       const int v = given[k].value;
       const RowAxis axis = batch_.rows_of(v);
-      env_[at(v)] =
-          axis > 0 ? moveaxis(out[k], {0}, {axis}) : axis == kShared ? out[k] : reshape(out[k], value(v).shape);
+      env_[at(v)] = axis > 0          ? moveaxis(out[k], {0}, {axis})
+                    : axis == kShared ? out[k]
+                                      : reshape(out[k], value(v).shape);
     }
     for (size_t e : views) apply_alone(equation(e));
   }
@@ -197,9 +199,7 @@ class Fusion {
       const MapParts* map = map_parts(*eq.op);
       for (size_t k = 0; k < eq.out.size(); ++k) {
         if (!wanted.count(eq.out[k])) continue;
-        Result r = map                           ? map->results[k]
-                   : batch_.is_summed(eq.out[k]) ? Result::sum()
-                                                 : Result::each();
+        Result r = map ? map->results[k] : batch_.is_summed(eq.out[k]) ? Result::sum() : Result::each();
         if (r.kind == RK::SegmentSum) r.index = index_of(all, eq, *map, r.index);
         given.push_back({eq.out[k], r});
       }
@@ -228,9 +228,10 @@ class Fusion {
       if (const MapParts* map = map_parts(*eq.op)) {
         for (size_t i = 0; i < map->access.size(); ++i) {
           const Access& a = map->access[i];
-          in.push_back(a.kind == Kind::Each      ? row_value(eq.in[i], 0)
-                       : a.kind == Kind::Uniform ? operand(eq.in[i], a.kind, kShared)
-                                                 : operand(eq.in[i], a.kind, index_of(all, eq, *map, a.index)));
+          in.push_back(a.kind == Kind::Each ? row_value(eq.in[i], 0)
+                       : a.kind == Kind::Uniform
+                           ? operand(eq.in[i], a.kind, kShared)
+                           : operand(eq.in[i], a.kind, index_of(all, eq, *map, a.index)));
         }
         out = map->body->call(in);
       } else {
