@@ -1,5 +1,6 @@
 #include "core/cpu/lane_gemm.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "core/cpu/simd_targets.h"
@@ -14,15 +15,27 @@ namespace hesse::cpu::HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
 // Vectors of lanes that a block takes: with 32 registers 5 x 4 accumulators and 4 operands fit, with 16 5 x 2
-// and 2.
+// and 2. Where both matrices vary, 4 x 4 accumulators and 5 operands, or 3 x 4 and 4.
 #if HWY_MAX_BYTES == 64 || HWY_TARGET == HWY_NEON
 constexpr int kVectors = 4;
-constexpr int kColumns = 4;
+constexpr int kVaryingRows = 4;
 #else
 constexpr int kVectors = 2;
-constexpr int kColumns = 2;
+constexpr int kVaryingRows = 3;
 #endif
 constexpr int kRows = 5;
+constexpr int kColumns = 4;
+
+/// Keeps a vector that is used several times in its register: compilers else read it from memory each time.
+template <class V>
+HWY_INLINE V kept(V v) {
+#if HWY_ARCH_X86 && HWY_TARGET != HWY_SCALAR
+  auto raw = v.raw;
+  asm("" : "+x"(raw));
+  v.raw = raw;
+#endif
+  return v;
+}
 
 /// f(0), ..., f(N - 1) with constant indices: the compiler then keeps arrays of vectors in registers.
 template <class F, size_t... I>
@@ -59,6 +72,7 @@ void block(int64_t k, LaneMatrix<const T> a, LaneMatrix<const T> x, LaneMatrix<T
     repeat<Columns>([&](auto c) HWY_ATTR {
       repeat<Vectors>([&](auto v) HWY_ATTR {
         column[c][v] = load(x.data + i * x.row + static_cast<int64_t>(c) * x.col, v);
+        if constexpr (Varying) column[c][v] = kept(column[c][v]);
       });
     });
     repeat<Rows>([&](auto r) HWY_ATTR {
@@ -66,7 +80,7 @@ void block(int64_t k, LaneMatrix<const T> a, LaneMatrix<const T> x, LaneMatrix<T
       repeat<Vectors>([&](auto v) HWY_ATTR {
         V factor;
         if constexpr (Varying)
-          factor = load(p, v);
+          factor = kept(load(p, v));
         else
           factor = hn::Set(d, *p);
         repeat<Columns>([&](auto c)
@@ -139,29 +153,50 @@ void gemm_uniform(int64_t m, int64_t n, int64_t k, int64_t lanes, LaneMatrix<con
   }
 }
 
-/// With one column every entry of a is read once: a few long runs of lanes. With more it is shared by a block
-/// of them.
+/// Both matrices stream from memory, an entry being a run of lanes: of the two orders of blocks the one that
+/// reads less is taken. With few columns every entry of a is read once: a few long runs of lanes.
 template <class T>
 void gemm_varying(int64_t m, int64_t n, int64_t k, int64_t lanes, LaneMatrix<const T> a,
                   LaneMatrix<const T> x, LaneMatrix<T> y) {
-  const auto width = static_cast<int64_t>(hn::Lanes(hn::ScalableTag<T>()));
-  int64_t l = 0;
-  const auto columns = [&](auto vectors, auto partial, size_t count) HWY_ATTR {
-    constexpr int kWide = vectors;
-    const LaneMatrix<const T> al = at_lane(a, l), xl = at_lane(x, l);
-    const LaneMatrix<T> yl = at_lane(y, l);
-    int64_t j = 0;
-    for (; j + kColumns <= n; j += kColumns)
-      panel<T, 4, kColumns, 1, true, partial>(m, k, al, at_column(xl, j), at_column(yl, j), count);
-    for (; j < n; ++j)
-      panel<T, 2, 1, kWide, true, partial>(m, k, al, at_column(xl, j), at_column(yl, j), count);
-  };
   using std::bool_constant, std::integral_constant;
-  if (n < kColumns)
-    for (; l + 4 * width <= lanes; l += 4 * width)
-      columns(integral_constant<int, 4>(), bool_constant<false>(), 0);
-  for (; l + width <= lanes; l += width) columns(integral_constant<int, 1>(), bool_constant<false>(), 0);
-  if (l < lanes) columns(integral_constant<int, 1>(), bool_constant<true>(), static_cast<size_t>(lanes - l));
+  const auto width = static_cast<int64_t>(hn::Lanes(hn::ScalableTag<T>()));
+  // Rows [i, i + rows) and columns [j, j + columns), on vectors that begin at lane l.
+  const auto columns = [&](int64_t i, int64_t rows, int64_t j, int64_t end, int64_t l, auto vectors,
+                           auto partial, size_t count) HWY_ATTR {
+    constexpr int kWide = vectors;
+    LaneMatrix<const T> ai = at_lane(a, l), xj = at_column(at_lane(x, l), j);
+    LaneMatrix<T> yj = at_column(at_lane(y, l), j);
+    ai.data += i * ai.row;
+    yj.data += i * yj.row;
+    const auto advance = [&](int64_t by) {
+      xj = at_column(xj, by);
+      yj = at_column(yj, by);
+      j += by;
+    };
+    for (; j + kColumns <= end; advance(kColumns))
+      panel<T, kVaryingRows, kColumns, 1, true, partial>(rows, k, ai, xj, yj, count);
+    for (; kWide == 1 && j + 2 <= end; advance(2))
+      panel<T, 5, 2, 1, true, partial>(rows, k, ai, xj, yj, count);
+    for (; j < end; advance(1)) panel<T, 2, 1, kWide, true, partial>(rows, k, ai, xj, yj, count);
+  };
+  const auto all_lanes = [&](int64_t i, int64_t rows, int64_t j, int64_t end) HWY_ATTR {
+    int64_t l = 0;
+    if (n < kColumns)
+      for (; l + 4 * width <= lanes; l += 4 * width)
+        columns(i, rows, j, end, l, integral_constant<int, 4>(), bool_constant<false>(), 0);
+    for (; l + width <= lanes; l += width)
+      columns(i, rows, j, end, l, integral_constant<int, 1>(), bool_constant<false>(), 0);
+    if (l < lanes)
+      columns(i, rows, j, end, l, integral_constant<int, 1>(), bool_constant<true>(),
+              static_cast<size_t>(lanes - l));
+  };
+  if (n < kColumns) return all_lanes(0, m, 0, n);
+  const int64_t by_rows = m * k + k * n * ((m + kVaryingRows - 1) / kVaryingRows);
+  const int64_t by_columns = k * n + m * k * ((n + kColumns - 1) / kColumns);
+  if (by_rows < by_columns)
+    for (int64_t i = 0; i < m; i += kVaryingRows) all_lanes(i, std::min<int64_t>(kVaryingRows, m - i), 0, n);
+  else
+    for (int64_t j = 0; j < n; j += kColumns) all_lanes(0, m, j, std::min<int64_t>(j + kColumns, n));
 }
 
 /// sum += a b^T for one vector of lanes.
@@ -169,34 +204,55 @@ template <int Rows, int Columns, class V, class T, class Load>
 HWY_INLINE void outer_step(V (&sum)[Rows][Columns], const T* a, int64_t a_row, const T* b, int64_t b_row,
                            Load load) {
   V row[Rows];
-  repeat<Rows>([&](auto r) HWY_ATTR { row[r] = load(a + static_cast<int64_t>(r) * a_row); });
+  repeat<Rows>([&](auto r) HWY_ATTR { row[r] = kept(load(a + static_cast<int64_t>(r) * a_row)); });
   repeat<Columns>([&](auto c) HWY_ATTR {
-    const V column = load(b + static_cast<int64_t>(c) * b_row);
+    const V column = kept(load(b + static_cast<int64_t>(c) * b_row));
     repeat<Rows>([&](auto r) HWY_ATTR { sum[r][c] = hn::MulAdd(row[r], column, sum[r][c]); });
   });
 }
 
+#if HWY_TARGET != HWY_SCALAR
+/// The sum of a vector's halves, and of those, down to four entries.
+template <class D, class V>
+HWY_INLINE auto folded_to_four(D d, V v) {
+  if constexpr (hn::MaxLanes(d) <= 4) {
+    return v;
+  } else {
+    const hn::Half<D> half;
+    return folded_to_four(half, hn::Add(hn::LowerHalf(half, v), hn::UpperHalf(half, v)));
+  }
+}
+
+#endif
+
 /// to[0..3] += the sums of the entries of four vectors.
 template <class T, class V>
 HWY_INLINE void add_four_sums(V a, V b, V c, V d, T* to) {
-  const hn::ScalableTag<T> tag;
-#if HWY_MAX_BYTES == 64
-  if constexpr (sizeof(T) == 8) {
-    // Neighbours, then opposite blocks of two, then neighbouring blocks.
-    const V ab = hn::InterleaveLower(tag, a, b) + hn::InterleaveUpper(tag, a, b);
-    const V cd = hn::InterleaveLower(tag, c, d) + hn::InterleaveUpper(tag, c, d);
-    const V halves = hn::ConcatLowerLower(tag, cd, ab) + hn::ConcatUpperUpper(tag, cd, ab);
-    const V all = halves + hn::SwapAdjacentBlocks(halves);
-    const hn::Half<decltype(tag)> half;
-    const auto sums = hn::ConcatLowerLower(half, hn::UpperHalf(half, all), hn::LowerHalf(half, all));
+  [[maybe_unused]] const hn::ScalableTag<T> tag;
+#if HWY_TARGET == HWY_SCALAR
+  const V sums[4] = {a, b, c, d};
+  for (int i = 0; i < 4; ++i) to[i] += hn::GetLane(sums[i]);
+#else
+  // Within blocks of 16 bytes: pairs of a and b, of c and d; then what is two blocks, or one, of all four.
+  const V ab = hn::Add(hn::InterleaveLower(tag, a, b), hn::InterleaveUpper(tag, a, b));
+  const V cd = hn::Add(hn::InterleaveLower(tag, c, d), hn::InterleaveUpper(tag, c, d));
+  if constexpr (sizeof(T) == 4) {
+    const hn::Repartition<double, decltype(tag)> pairs;
+    const auto p = hn::BitCast(pairs, ab), q = hn::BitCast(pairs, cd);
+    const V all = hn::Add(hn::BitCast(tag, hn::InterleaveLower(pairs, p, q)),
+                          hn::BitCast(tag, hn::InterleaveUpper(pairs, p, q)));
     const hn::FixedTag<T, 4> four;
-    hn::StoreU(hn::LoadU(four, to) + sums, four, to);
-    return;
+    hn::StoreU(hn::Add(hn::LoadU(four, to), folded_to_four(tag, all)), four, to);
+  } else if constexpr (hn::MaxLanes(tag) == 2) {
+    hn::StoreU(hn::Add(hn::LoadU(tag, to), ab), tag, to);
+    hn::StoreU(hn::Add(hn::LoadU(tag, to + 2), cd), tag, to + 2);
+  } else {
+    const hn::FixedTag<T, 4> four;
+    const auto p = folded_to_four(tag, ab), q = folded_to_four(tag, cd);
+    const auto all = hn::Add(hn::ConcatLowerLower(four, q, p), hn::ConcatUpperUpper(four, q, p));
+    hn::StoreU(hn::Add(hn::LoadU(four, to), all), four, to);
   }
 #endif
-  HWY_ALIGN T sums[4] = {hn::GetLane(hn::SumOfLanes(tag, a)), hn::GetLane(hn::SumOfLanes(tag, b)),
-                         hn::GetLane(hn::SumOfLanes(tag, c)), hn::GetLane(hn::SumOfLanes(tag, d))};
-  for (int i = 0; i < 4; ++i) to[i] += sums[i];
 }
 
 /// acc[Rows, Columns] += sum over terms and lanes of a b^T, from row `i` of a and `j` of b.
@@ -251,7 +307,7 @@ void outer_rows(int64_t i, int64_t m, int64_t n, int64_t lanes, const OuterTerm<
 template <class T>
 void outer_accumulate(int64_t m, int64_t n, int64_t lanes, const OuterTerm<T>* terms, int64_t count, T* acc,
                       int64_t acc_row) {
-  outer_rows<T, 4>(0, m, n, lanes, terms, count, acc, acc_row);
+  outer_rows<T, kVaryingRows>(0, m, n, lanes, terms, count, acc, acc_row);
 }
 
 template <class T>

@@ -4,7 +4,6 @@
 #include "core/ops.h"
 #include "core/ops/control.h"
 #include "core/ops/control_graph.h"
-#include "core/program/fuse.h"
 #include "core/program/prepared.h"
 
 namespace hesse {
@@ -150,7 +149,7 @@ Compiled compile(const Fn& f, const Avals& args) {
   return {t.graph, t.captures, make_op<CallOp>(t.graph)};
 }
 
-Ref<const Graph> Compiled::program() const { return fused(graph); }
+Ref<const Graph> Compiled::program() const { return planned(graph); }
 
 Arrays Compiled::operator()(std::span<const Array> args) const {
   Arrays in(args.begin(), args.end());

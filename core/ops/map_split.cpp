@@ -12,6 +12,9 @@ using R = Result::Kind;
 
 size_t at(int v) { return static_cast<size_t>(v); }
 
+// Of one product: with more, forming it costs little beside reading its factors.
+constexpr int64_t kMostTerms = 32;
+
 /// A constant whose entries are one stored element: it may stay in the body, where rules can see it.
 bool is_stored_once(const Array& a) {
   if (!is_constant(a)) return false;
@@ -131,8 +134,8 @@ std::optional<OuterSum> outer_sum(const Graph& g, int value, const std::vector<b
       open.insert(open.end(), eq.in.begin(), eq.in.end());
     } else if (eq.op->name() == "matmul") {
       const Aval &a = g.values()[at(eq.in[0])], &b = g.values()[at(eq.in[1])];
-      if (a.shape.size() != 2 || b.shape.size() != 2 || a.shape[1] != 1 || !is_floating(a.dtype) ||
-          !varies[at(eq.in[0])] || !varies[at(eq.in[1])])
+      if (a.shape.size() != 2 || b.shape.size() != 2 || a.shape[1] < 1 || a.shape[1] > kMostTerms ||
+          !is_floating(a.dtype) || !varies[at(eq.in[0])] || !varies[at(eq.in[1])])
         return std::nullopt;
       out.terms.emplace_back(eq.in[0], eq.in[1]);
     } else {

@@ -31,13 +31,14 @@ const MapParts* map_parts(const Op& op);
 class MapProgram;
 const MapProgram* map_program(const Op& op);
 
-/// A value that is a sum of outer products [m, 1] x [1, n] of floating vectors, with nothing else reading its
-/// parts: weight gradients. Summed over examples it is one product over them, and is not formed.
+/// A value that is a sum of products [m, k] x [k, n] of floating matrices with small k, with nothing else
+/// reading its parts: weight gradients, most with k = 1. Summed over examples it is one product over them and
+/// over k, and is not formed.
 struct OuterSum {
-  std::vector<std::pair<int, int>> terms;  ///< the vectors
+  std::vector<std::pair<int, int>> terms;  ///< the factors
   std::vector<int> unformed;               ///< the products and their sums
 };
-/// `varies`: whether a value differs between examples, as both vectors must; `producer`: the equation of
+/// `varies`: whether a value differs between examples, as both factors must; `producer`: the equation of
 /// every value or -1; `uses`: how often it is read or given out.
 std::optional<OuterSum> outer_sum(const Graph& g, int value, const std::vector<bool>& varies,
                                   const std::vector<int>& producer, const std::vector<int>& uses);

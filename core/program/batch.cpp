@@ -192,7 +192,7 @@ bool Batch::dissolve() {
     }
     entries -= kTransposeCost * transposed_entries(members);
     if (has_map || (work > 1 && entries >= kLeastWorth && rows_.count >= kFewestRows)) {
-      if (work > 1) worth_ += entries;
+      if (work > 1) worth_ += has_map ? std::max(entries, 1.0) : entries;  // maps are joined in any case
       continue;
     }
     changed = true;

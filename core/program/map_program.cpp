@@ -17,7 +17,7 @@ namespace {
 constexpr int64_t kGroups = 64;  // partial sums: fixed by the problem, never by the number of threads
 // The memory of a tile: a constant, so that results do not depend on the machine's caches.
 constexpr int64_t kTileBytes = int64_t{1} << 20;
-constexpr int64_t kMaxLanes = 512, kMinLanes = 16;
+constexpr int64_t kMaxLanes = 496, kMinLanes = 16;
 
 size_t at(int v) { return static_cast<size_t>(v); }
 
@@ -127,8 +127,9 @@ const MapProgram::Plan& MapProgram::plan() const {
 }
 
 int64_t MapProgram::lanes() const {
-  int64_t out = kMaxLanes;
-  while (out > kMinLanes && out * plan().bytes_per_example > kTileBytes) out /= 2;
+  // An odd multiple of 16: rows a power of two apart would meet in few sets of the caches.
+  const int64_t sixteens = std::min(kMaxLanes, kTileBytes / plan().bytes_per_example) / kMinLanes;
+  const int64_t out = kMinLanes * std::max<int64_t>(1, sixteens - (sixteens + 1) % 2);
   return std::min(out, std::max<int64_t>(n_, 1));
 }
 
@@ -388,12 +389,13 @@ void MapProgram::run_nested(std::span<const View> x, std::span<const View> out, 
       const TileSum& s = p.schedule.sums[i];
       const View& into = out[sum_results_[i]];
       for (const auto& [left, right] : s.outer) {
-        // [m, 1, width, lanes...] and [1, n, width, lanes...]: a product over width
-        const View a = cpu::at(tile.view(left, bases.data()), 1, 0);
-        const View b = cpu::moved(cpu::at(tile.view(right, bases.data()), 0, 0), 1, 0);
+        // [m, k, width, lanes...] and [k, n, width, lanes...]: products over width
+        const View a = tile.view(left, bases.data()), b = tile.view(right, bases.data());
         const Array product = Array::uninitialized(into.shape, into.dtype);
-        cpu::matmul(a, b, product.view(), lane_axes);
-        cpu::accumulate(product.view(), into);
+        for (int64_t i = 0; i < a.shape[1]; ++i) {
+          cpu::matmul(cpu::at(a, 1, i), cpu::moved(cpu::at(b, 0, i), 1, 0), product.view(), lane_axes);
+          cpu::accumulate(product.view(), into);
+        }
       }
       if (s.outer.empty()) {
         const View v = tile.view(s.value, bases.data());

@@ -3,8 +3,12 @@
 
 #include "core/program/block.h"
 #include "core/program/fuse.h"
+#include "core/program/low_rank.h"
 
 namespace hesse {
+
+/// The program of a graph, before its small equations are laid out.
+inline Ref<const Graph> planned(const Ref<const Graph>& g) { return with_low_rank_products(fused(g)); }
 
 /// The program of a graph that is run again and again: maps joined, small equations in blocks. Made when
 /// first asked for, by whichever thread comes first.
@@ -12,7 +16,7 @@ class Prepared {
  public:
   explicit Prepared(Ref<const Graph> body) : body_(std::move(body)) {}
   const Graph& program() const {
-    std::call_once(once_, [this] { program_ = blocked(fused(body_)); });
+    std::call_once(once_, [this] { program_ = blocked(planned(body_)); });
     return *program_;
   }
   /// For the first steps of a loop it is not worth making.

@@ -6,7 +6,7 @@ namespace hesse {
 /// What a tile adds to an accumulator: the sum over lanes of a value, or of outer products.
 struct TileSum {
   int value = -1;                          ///< of the graph; -1 where it is a sum of outer products
-  std::vector<std::pair<int, int>> outer;  ///< the sum of left right^T, which is not formed
+  std::vector<std::pair<int, int>> outer;  ///< the sum of left right, which is not formed
   Aval of;                                 ///< what is accumulated
 };
 

@@ -305,7 +305,9 @@ Tile::Accumulate Tile::accumulation(const TileSum& sum, size_t base) const {
   }
   for (const auto& [left, right] : sum.outer) {
     const Place &a = places_[at(left)], &b = places_[at(right)];
-    out.outer.push_back({{&a, a.view.shape[0], a.view.strides[0]}, {&b, b.view.shape[1], b.view.strides[1]}});
+    for (int64_t k = 0; k < a.view.shape[1]; ++k)  // column k of a times row k of b
+      out.outer.push_back({{&a, k * a.view.strides[1], a.view.shape[0], a.view.strides[0]},
+                           {&b, k * b.view.strides[0], b.view.shape[1], b.view.strides[1]}});
   }
   return out;
 }
@@ -322,7 +324,7 @@ void Tile::accumulate(const Accumulate& sum, char* const* bases) const {
       const size_t n = std::min(kAtOnce, sum.outer.size() - begin);
       for (size_t i = 0; i < n; ++i) {
         const auto& [a, b] = sum.outer[begin + i];
-        terms[i] = {data(a.place), a.row, data(b.place), b.row};
+        terms[i] = {data(a.place) + a.begin, a.row, data(b.place) + b.begin, b.row};
       }
       kernels.outer_accumulate(sum.outer[0].first.count, sum.outer[0].second.count, sum.lanes, terms,
                                static_cast<int64_t>(n), acc, sum.into.shape[1]);

@@ -55,7 +55,7 @@ class Tile {
   struct Accumulate {
     struct Vectors {
       const Place* place;
-      int64_t count, row;
+      int64_t begin, count, row;  // in entries
     };
     const Place* value = nullptr;  // null where they are outer products
     std::vector<std::pair<Vectors, Vectors>> outer;

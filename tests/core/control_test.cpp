@@ -198,7 +198,7 @@ TEST(Programs, TilingsOfMaps) {
   const std::vector<Tiling> t = tilings(*compile(f, {{Shape{1000}, kFloat64}}).program());
   ASSERT_EQ(t.size(), 1u);
   EXPECT_EQ(t[0].examples, 1000);
-  EXPECT_EQ(t[0].lanes, 512);
+  EXPECT_EQ(t[0].lanes, 496);
 }
 
 }  // namespace
