@@ -9,10 +9,10 @@ Array diff(const Array& x, int64_t n, int64_t axis) {
   const auto a = static_cast<size_t>(normalize_axis("diff", axis, x.ndim()));
   require(n >= 0, "diff: n must not be negative, got ", n);
   Array y = x;
-  for (int64_t i = 0; i < n; ++i) {
+  for (int64_t i = 0; i < n && y.shape()[a] > 0; ++i) {
     Part later = Part::whole(y.shape()), earlier = later;
-    later.size[a] = earlier.size[a] = y.shape()[a] > 0 ? y.shape()[a] - 1 : 0;
-    later.start[a] = y.shape()[a] > 0 ? 1 : 0;
+    later.size[a] = earlier.size[a] = y.shape()[a] - 1;
+    later.start[a] = 1;
     const Array from = slice_part(y, later), less = slice_part(y, earlier);
     y = is_bool(y.dtype()) ? logical_xor(from, less) : subtract(from, less);
   }

@@ -285,6 +285,11 @@ def vector_norm(
     axes = tuple(range(x.ndim)) if axis is None else (axis,) if isinstance(axis, int) else tuple(axis)
     if len(axes) == 1:
         return norm(x, axis=axes, keepdims=keepdims, ord=float(ord))
+    for a in axes:
+        if not -x.ndim <= a < x.ndim:
+            raise _hesse.OutOfRangeError(
+                f"vector_norm: axis {a} is out of range for an array with {x.ndim} axes"
+            )
     axes = tuple(a % x.ndim for a in axes)
     rest = tuple(a for a in range(x.ndim) if a not in axes)
     flat = _hesse.reshape(_hesse.permute_dims(x, (*rest, *axes)), (*(x.shape[a] for a in rest), -1))

@@ -140,3 +140,15 @@ REAL = {
 def test_complex_where_the_mathematics_is_real(name):
     with pytest.raises(TypeError, match=rf"^{name}: .*complex"):
         REAL[name]()
+
+
+def test_vector_norm_of_axes_that_are_not_there():
+    for a, axis in [(hs.asarray(3.0), (1, 2, 0)), (hs.ones((2, 3)), (0, 5)), (hs.ones((2, 3)), (-3, 1))]:
+        with pytest.raises(
+            IndexError, match=r"^vector_norm: axis -?\d is out of range for an array with \d axes"
+        ):
+            hs.linalg.vector_norm(a, axis=axis)
+
+
+def test_more_differences_than_entries_end_at_once():
+    assert hs.diff(hs.ones((2, 5)), n=2**62).shape == (2, 0)
