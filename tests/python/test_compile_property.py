@@ -243,7 +243,7 @@ DTYPES = ("float64", "float32")
 
 @pytest.mark.parametrize("wild", [False, True], ids=["tame", "wild"])
 @pytest.mark.parametrize("profile", WEIGHTS)
-@pytest.mark.parametrize("k", range(4))
+@pytest.mark.parametrize("k", range(8))
 def test_programs(k, profile, wild):
     check(
         1000 + k,
@@ -251,15 +251,17 @@ def test_programs(k, profile, wild):
         profile,
         DTYPES[k % 2],
         wild,
-        count=LENGTHS[k] if profile != "maps" else 5 + 5 * k,
+        count=LENGTHS[k % 4] if profile != "maps" else 5 + 5 * (k % 4),
     )
 
 
+@pytest.mark.parametrize("profile", ["rows", "maps"])
 @pytest.mark.parametrize("rows", [0, *ROWS])
-def test_batches_of_every_length(rows):
+def test_batches_of_every_length(rows, profile):
     """Programs written for a batch: some rows, one less and one more than a tile holds, as many as there are columns."""
-    for k in range(4):
-        check(2000 + k, "plainly", "rows", DTYPES[k % 2], wild=k == 3, rows=rows, count=(8, 15, 25, 12)[k])
+    for k in range(6 if rows < 255 or profile == "rows" else 3 if rows < 1000 else 1):
+        count = (8, 15, 25, 12, 10, 20)[k] if profile == "rows" else (6, 9, 12, 6, 9, 8)[k]
+        check(2000 + k, "plainly", profile, DTYPES[k % 2], wild=k == 3, rows=rows, count=count)
 
 
 def test_a_long_program():
@@ -270,7 +272,7 @@ def test_a_long_program():
 @pytest.mark.parametrize("profile", WEIGHTS)
 @pytest.mark.parametrize("way", ["vmap", "scan", "jvp", "grad"])
 def test_programs_inside(way, profile):
-    for k in range(8):
+    for k in range(16):
         wild = way in ("vmap", "scan") and k % 4 == 3
         check(
             4000 + k,

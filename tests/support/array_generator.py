@@ -22,7 +22,7 @@ WEIGHTS = {
     "rows": {"unary": 5, "binary": 5, "literal": 2, "compare": 1, "logic": 0.5, "choose": 1, "integer": 0.3, "reduce": 4, "product": 6, "shape": 2, "join": 2,
                  "index": 0.5, "order": 0.5, "cast": 0.2, "gram": 1, "normalise": 1.5, "vmap": 0.3},
     "maps": {"unary": 3, "binary": 3, "literal": 1, "compare": 1, "logic": 0.5, "choose": 1, "integer": 0.3, "reduce": 5, "product": 2, "shape": 1, "join": 1,
-                 "index": 0.5, "order": 0.2, "cast": 0, "gram": 0.3, "normalise": 0.5, "vmap": 6},
+                 "index": 0.5, "order": 0.2, "cast": 0, "gram": 0.3, "normalise": 0.5, "vmap": 14},
 }  # fmt: skip
 
 
@@ -47,6 +47,8 @@ class Generator:
     def value(self, wanted=lambda x: x.is_float, recent=0.6):
         """The name of a value, likely one of the last."""
         names = [k for k, x in self.pool.items() if wanted(x)]
+        if self.rows and self.chance(0.7):  # of the batch
+            names = [k for k in names if self.pool[k].ndim and self.pool[k].shape[0] == self.rows] or names
         if self.outside and self.chance(0.15):
             names = [k for k, x in self.outside.items() if wanted(x)] or names
         return self.pick(names[-4:] if self.chance(recent) else names)
@@ -85,7 +87,9 @@ class Generator:
                 shape = tuple(int(self.pick(dims)) for _ in range(int(self.pick([0, 1, 1, 2, 2, 2, 3]))))
                 self.give(shape, other if self.chance(0.1) else None)
             return
-        n = self.rows if self.rows is not None else int(self.pick(ROWS))
+        if self.rows is None:
+            self.rows = int(self.pick(ROWS))
+        n = self.rows
         width = n if n <= 20 and self.chance(0.4) else d()
         self.give((n, width))
         last = width
@@ -238,6 +242,8 @@ class Generator:
             )
         axes = [None, *range(ndim), *range(-ndim, 0), *itertools.combinations(range(ndim), 2)]
         axis = self.pick(axes[1:] if ndim and self.chance(0.8) else axes)
+        if ndim and self.at(x).shape[0] == self.rows and self.chance(0.4):
+            axis = 0
         return self.push(op, x, axis=axis, keepdims=bool(self.chance(0.4)))
 
     def product(self):
@@ -408,7 +414,7 @@ class Generator:
         for i, (name, axis) in enumerate(zip(names, axes, strict=True)):
             inner.pool[f"a{i}"] = ba.view(self.pool[name], (lambda b: b[0]) if axis == 0 else lambda b: b)
         inputs = dict.fromkeys(inner.pool)
-        inner.grow(int(self.rng.integers(1, 7 if n < 100 else 4)))
+        inner.grow(int(self.rng.integers(2, 8 if n < 100 else 5)))
         steps = [
             s for s in inner.steps if inner.pool[s.name].is_float and inner.pool[s.name].v.size * n <= MOST
         ]
@@ -417,7 +423,12 @@ class Generator:
         name = f"v{next(self.names)}"  # rows are named after the map
         new = lambda k: f"{name}{k}" if k in inner.pool and k not in inputs else k
         body = rename(Program(inputs, tuple(inner.steps), (steps[-1].name,)), new)
-        return self.push("vmap", *names, axes=tuple(axes), body=pruned(body))
+        out = self.push("vmap", *names, axes=tuple(axes), body=pruned(body))
+        if out and self.chance(0.5):  # used in sums, and with them
+            total = self.push(self.pick(["sum", "mean"]), out, axis=0, keepdims=bool(self.chance(0.3)))
+            if total and self.chance(0.5):
+                return self.push(self.pick(["sub", "mul"]), out, total)
+        return out
 
     def grow(self, count):
         weights = dict(WEIGHTS[self.profile])
@@ -431,7 +442,10 @@ class Generator:
 
     def program(self, count):
         self.begin()
-        self.grow(count)
+        ends = int(self.rng.integers(3)) if self.profile != "mixed" else 0
+        self.grow(count - ends)
+        for _ in range(ends):  # losses
+            self.reduce()
         read = set().union(*(s.reads() for s in self.steps)) if self.steps else set()
         ends = [s.name for s in self.steps if s.name not in read]
         outputs = [ends[int(i)] for i in self.rng.permutation(len(ends))[:6]]

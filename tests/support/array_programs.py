@@ -30,6 +30,8 @@ class Input:
     @staticmethod
     def literal(value):
         value = np.asarray(value)
+        if value.size > 4 and np.array_equal(value, np.broadcast_to(value.flat[0], value.shape)):
+            return Input(f"np.full({value.shape}, {value.flat[0].item()!r}, '{value.dtype}')", value)
         return Input(f"np.array({value.tolist()!r}, '{value.dtype}').reshape({value.shape})", value)
 
 

@@ -83,27 +83,29 @@ def smaller(program):
     for k, step in enumerate(program.steps):
         yield from without(program, k)
         if step.op == "vmap":
-            for body in smaller_bodies(step.kw["body"]):
-                yield replace(
-                    program,
-                    steps=(
-                        *program.steps[:k],
-                        replace(step, kw={**step.kw, "body": body}),
-                        *program.steps[k + 1 :],
-                    ),
-                )
+            for simpler in simpler_maps(step):
+                yield replace(program, steps=(*program.steps[:k], simpler, *program.steps[k + 1 :]))
     yield from shorter_axes(program)
     yield from simpler_values(program)
 
 
-def smaller_bodies(body):
+def simpler_maps(step):
+    """Maps with a step less in the body, or an operand less."""
+    body = step.kw["body"]
     for k in range(len(body.steps)):
-        yield from (ap.pruned(b) for b in without(body, k))
+        yield from (replace(step, kw={**step.kw, "body": ap.pruned(b)}) for b in without(body, k))
+    read = set(body.outputs).union(*(s.reads() for s in body.steps))
+    for k, name in enumerate(body.inputs):
+        if name not in read:
+            drop = lambda t, k=k: t[:k] + t[k + 1 :]
+            fewer = replace(body, inputs={n: i for n, i in body.inputs.items() if n != name})
+            yield replace(step, args=drop(step.args), kw={"axes": drop(step.kw["axes"]), "body": fewer})
 
 
 def weight(program):
     """What must fall: operations, then outputs and entries, then how values look."""
-    inner = sum(len(s.kw["body"].steps) for s in program.steps if s.op == "vmap")
+    maps = [s for s in program.steps if s.op == "vmap"]
+    inner = sum(len(s.args) + len(s.kw["body"].steps) for s in maps)
     entries = sum(i.value.size for i in program.inputs.values())
     return (
         len(program.steps) + inner,
