@@ -6,6 +6,7 @@
 #include "bindings/function.h"
 #include "core/cpu/threads.h"
 #include "core/ops/control.h"
+#include "core/program/batch.h"
 #include "core/program/explain.h"
 
 /// Recorded programs.
@@ -81,6 +82,8 @@ void init_graph(py::module_& m) {
   m.def("live_bytes", &Buffer::live_bytes, text(docs::kLiveBytes));
   m.def("allocated_bytes", &Buffer::total_bytes,
         "How many bytes have been asked for so far: for tests of what is done in place.");
+  m.def("_join_everything", &set_join_everything, "on"_a, py::pos_only(),
+        "Whether programs join batches also where it does not pay: for tests.");
 }
 
 }  // namespace hesse::python

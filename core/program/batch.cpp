@@ -1,6 +1,7 @@
 #include "core/program/batch.h"
 
 #include <algorithm>
+#include <atomic>
 #include <set>
 
 #include "core/ops.h"
@@ -20,10 +21,15 @@ constexpr int64_t kMostRowEntries = 256, kMostFactorEntries = 1024;  // a factor
 constexpr int64_t kMostSharedEntries = 1 << 16;
 constexpr double kTransposeCost = 2;  // an entry that becomes one of a lane, in entries that an op writes
 
+std::atomic<bool> g_join_everything{false};
+
 // Views cost nothing where they stand.
 bool is_work(const Graph::Equation& eq) { return !eq.op->is_view(); }
 
 }  // namespace
+
+void set_join_everything(bool on) { g_join_everything = on; }
+bool join_everything() { return g_join_everything; }
 
 Batch::Batch(const Graph& g, Rows rows)
     : g_(g), rows_(rows), trace_(make_ref<Trace>()), alone_(g.equations().size(), false) {
@@ -191,8 +197,10 @@ bool Batch::dissolve() {
       entries += static_cast<double>(num_elements(value(equation(e).in[0]).shape));
     }
     entries -= kTransposeCost * transposed_entries(members);
-    if (has_map || (work > 1 && entries >= kLeastWorth && rows_.count >= kFewestRows)) {
-      if (work > 1) worth_ += has_map ? std::max(entries, 1.0) : entries;  // maps are joined in any case
+    const bool pays = entries >= kLeastWorth && rows_.count >= kFewestRows;
+    const bool anyway = has_map || (work > 1 && join_everything());  // maps are joined in any case
+    if (anyway || (work > 1 && pays)) {
+      if (work > 1) worth_ += anyway ? std::max(entries, 1.0) : entries;
       continue;
     }
     changed = true;

@@ -70,4 +70,8 @@ class Batch {
 /// The numbers of rows that a graph may have maps over: those of its maps, long axes, sizes of large arrays.
 std::vector<Rows> possible_rows(const Graph& g);
 
+/// Whether batches become maps also where that does not pay: tests then meet small ones too.
+void set_join_everything(bool on);
+bool join_everything();
+
 }  // namespace hesse

@@ -268,7 +268,8 @@ Ref<const Graph> fused(const Ref<const Graph>& g) {
     std::optional<Fusion> best;
     for (const Rows rows : possible_rows(*out)) {
       Fusion next(*out, rows);
-      if (next.worth() > 0 && (!best || next.worth() >= best->worth())) best.emplace(std::move(next));
+      if ((next.worth() > 0 || join_everything()) && (!best || next.worth() >= best->worth()))
+        best.emplace(std::move(next));
     }
     if (!best) break;
     out = best->result();
