@@ -1,9 +1,9 @@
 #include "bindings/errors.h"
 
 #include <cstring>
-#include <new>
 
 #include "bindings/docs_errors.h"
+#include "core/allocator.h"
 #include "core/error.h"
 
 namespace py = pybind11;
@@ -63,6 +63,8 @@ void set_python_error() noexcept {
     set_error(error, e.what());
   } catch (const py::builtin_exception& e) {
     e.set_error();
+  } catch (const OutOfMemory& e) {
+    PyErr_SetString(PyExc_MemoryError, e.what());
   } catch (const std::bad_alloc&) {
     PyErr_SetString(PyExc_MemoryError, "hesse: not enough memory for the result");
   } catch (const std::exception& e) {

@@ -25,6 +25,26 @@ py::list describe_all(const Avals& avals) {
 }  // namespace
 
 void init_graph(py::module_& m) {
+  py::class_<Stored>(m, "StoredValue", "A value with a row for every example that leaves its map.")
+      .def_property_readonly("shape", [](const Stored& s) { return s.of.shape; })
+      .def_property_readonly("dtype", [](const Stored& s) { return s.of.dtype; })
+      .def_property_readonly("bytes", &Stored::bytes)
+      .def_readonly("why", &Stored::why, "Who reads it.");
+  py::class_<MapReport>(m, "MapReport", "What a map of a program does.")
+      .def_property_readonly("examples", [](const MapReport& r) { return r.tiling.examples; })
+      .def_property_readonly(
+          "lanes", [](const MapReport& r) { return r.tiling.lanes; }, "How many examples run at a time.")
+      .def_property_readonly(
+          "bytes_per_example", [](const MapReport& r) { return r.tiling.bytes_per_example; },
+          "The memory of each of them in a tile.")
+      .def_readonly("inside", &MapReport::inside, "The equation whose body holds it, or an empty string.")
+      .def_readonly("equations", &MapReport::equations, "Of one example.")
+      .def_property_readonly("flops_per_example", &MapReport::flops_per_example)
+      .def_readonly("flops", &MapReport::flops)
+      .def_readonly("bytes_read", &MapReport::read)
+      .def_readonly("bytes_written", &MapReport::written)
+      .def_property_readonly("intensity", &MapReport::intensity, "Operations for every byte read or written.")
+      .def_readonly("stored", &MapReport::stored, "Results with a row for every example.");
   py::class_<GraphObject>(m, "Graph", text(docs::kGraph))
       .def_property_readonly("num_inputs", [](const GraphObject& g) { return g.graph->num_inputs(); })
       .def_property_readonly("num_outputs", [](const GraphObject& g) { return g.graph->num_outputs(); })
@@ -66,6 +86,21 @@ void init_graph(py::module_& m) {
           "For every map in it: the number of examples, how many run at a time (the lanes of a tile), and "
           "the "
           "bytes that each of these needs.")
+      .def_property_readonly(
+          "flops", [](const GraphObject& g) { return g.graph->flops(); },
+          "The arithmetic operations of one run, whatever the dtype: one for every entry that comes out of "
+          "an "
+          "operation by entries, 2 m n k for a product of matrices; loops of unknown length count as one "
+          "step.")
+      .def_property_readonly(
+          "bytes", [](const GraphObject& g) { return report(*g.graph).bytes; },
+          "The bytes that its equations read and write.")
+      .def_property_readonly(
+          "maps", [](const GraphObject& g) { return report(*g.graph).maps; },
+          "What every map does, those in bodies of others included.")
+      .def(
+          "explain", [](const GraphObject& g) { return explain(*g.graph); },
+          "As text: how maps run, what they store, operations and bytes.")
       .def("__str__", [](const GraphObject& g) { return g.graph->to_string(); })
       .def("__repr__", [](const GraphObject& g) { return g.graph->to_string(); });
   m.def("_trace", [](const Fn& f, const Arrays& like, bool staged) {

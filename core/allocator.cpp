@@ -2,8 +2,11 @@
 
 #include <array>
 #include <bit>
+#include <cmath>
 #include <cstdlib>
-#include <new>
+#include <iomanip>
+#include <iterator>
+#include <sstream>
 #include <vector>
 
 namespace hesse {
@@ -69,6 +72,16 @@ void free_bytes(void* p, size_t bytes) {
   } else {
     std::free(p);
   }
+}
+
+std::string describe_bytes(double bytes) {
+  constexpr const char* kUnits[] = {"bytes", "KiB", "MiB", "GiB", "TiB"};
+  size_t unit = 0;
+  for (; bytes >= 1024 && unit + 1 < std::size(kUnits); ++unit) bytes /= 1024;
+  std::ostringstream out;
+  out << std::setprecision(bytes < 100 || unit == 0 ? 3 : 4) << (unit == 0 ? std::round(bytes) : bytes) << ' '
+      << kUnits[unit];
+  return out.str();
 }
 
 }  // namespace hesse

@@ -108,7 +108,14 @@ Array Array::uninitialized(Shape shape, DType dtype) {
     require(d == 0 || n <= limit / d, "array: shape ", shape, " has too many elements");
     n *= d;
   }
-  auto buffer = Buffer::allocate(static_cast<size_t>(n * itemsize(dtype)));
+  Ref<Buffer> buffer;
+  try {
+    buffer = Buffer::allocate(static_cast<size_t>(n * itemsize(dtype)));
+  } catch (const std::bad_alloc&) {
+    throw OutOfMemory(concat("not enough memory for an array ", describe(shape, dtype), " (",
+                             describe_bytes(static_cast<double>(n * itemsize(dtype))),
+                             "); take fewer examples at a time, or a smaller dtype"));
+  }
   return Array(std::move(shape), dtype, std::move(buffer));
 }
 

@@ -5,6 +5,7 @@
 #include <ostream>
 #include <set>
 
+#include "core/allocator.h"
 #include "core/debug.h"
 #include "core/derivatives.h"
 #include "core/profile.h"
@@ -236,7 +237,8 @@ Arrays Graph::run_owned(Arrays inputs) const {
     for (int v : last_use_[e]) env[static_cast<size_t>(v)] = Array();
     const bool profiling = profile::active();
     const int64_t begin = profiling ? profile::now() : 0, read = profiling ? profile::bytes_of(in) : 0;
-    Arrays out = debugging ? eq.op->eval(in) : eq.op->eval_owned(in);
+    Arrays out =
+        with_memory_for(eq.op->name(), [&] { return debugging ? eq.op->eval(in) : eq.op->eval_owned(in); });
     if (profiling) profile::add_event(eq.op->name(), eq.source, begin, read + profile::bytes_of(out));
     locate_failure(eq.source);
     if (debugging) check_nans(*eq.op, in, out, eq.source);
@@ -296,6 +298,17 @@ int64_t Graph::count() const {
     ++n;
     for (const auto& [key, p] : e.op->params())
       if (const auto* g = std::get_if<Ref<const Graph>>(&p)) n += (*g)->count();
+  }
+  return n;
+}
+
+double Graph::flops() const {
+  double n = 0;
+  for (const Equation& eq : equations_) {
+    Avals in, out;
+    for (int v : eq.in) in.push_back(values_[static_cast<size_t>(v)]);
+    for (int v : eq.out) out.push_back(values_[static_cast<size_t>(v)]);
+    n += eq.op->flops(in, out);
   }
   return n;
 }

@@ -59,6 +59,8 @@ class Graph : public RefCounted<Graph> {
   std::string to_string(int indent = 0) const;
   /// The number of equations, those of sub-graphs included.
   int64_t count() const;
+  /// The arithmetic operations of one run: the sum of Op::flops.
+  double flops() const;
   /// How often ops of that name occur, sub-graphs included.
   int64_t count(std::string_view op) const;
 

@@ -4,6 +4,7 @@
 #include <bit>
 #include <cstring>
 
+#include "core/allocator.h"
 #include "core/debug.h"
 #include "core/profile.h"
 #include "core/status.h"
@@ -294,7 +295,7 @@ Arrays apply(const OpRef& op, Arrays inputs) {
     const FailureScope failures;
     const bool profiling = profile::active();
     const int64_t begin = profiling ? profile::now() : 0;
-    outputs = op->eval(inputs);
+    outputs = with_memory_for(op->name(), [&] { return op->eval(inputs); });
     if (profiling)
       profile::add_event(op->name(), current_source(), begin,
                          profile::bytes_of(inputs) + profile::bytes_of(outputs));

@@ -71,6 +71,28 @@ bool Op::equals(const Op& other) const {
   return true;
 }
 
+double num_entries(const Aval& a) {
+  double n = 1;
+  for (const int64_t d : a.shape) n *= d == kDynamic ? 1.0 : static_cast<double>(d);
+  return n;
+}
+double num_entries(std::span<const Aval> all) {
+  double n = 0;
+  for (const Aval& a : all) n += num_entries(a);
+  return n;
+}
+
+double Op::flops(std::span<const Aval>, std::span<const Aval> out) const {
+  double n = 0;
+  bool holds_graphs = false;
+  for (const auto& [key, value] : params())
+    if (const auto* g = std::get_if<Ref<const Graph>>(&value)) {
+      n += (*g)->flops();
+      holds_graphs = true;
+    }
+  return holds_graphs || is_view() ? n : num_entries(out);
+}
+
 size_t Op::hash() const {
   size_t h = std::hash<std::string_view>{}(name());
   for (const auto& [key, value] : params()) h = mix(h, hash_param(value));

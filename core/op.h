@@ -25,6 +25,9 @@ struct Aval {
 };
 using Avals = std::vector<Aval>;
 inline Aval aval(const Array& a) { return {a.shape(), a.dtype()}; }
+/// How many entries values of these shapes have together; a run-time length counts as one.
+double num_entries(const Aval& a);
+double num_entries(std::span<const Aval> all);
 
 /// One static parameter of an op; equality, hashing, printing and files read these and nothing else.
 using Param =
@@ -118,6 +121,10 @@ class Op : public RefCounted<Op> {
                                     std::span<const Aval> whole) const {
     return (void)x, (void)axes, (void)whole, std::nullopt;
   }
+
+  /// Arithmetic operations of one evaluation, whatever the dtype and however long one takes. By default the
+  /// bodies' of graphs, once each; otherwise one for every entry that comes out, none for views.
+  virtual double flops(std::span<const Aval> x, std::span<const Aval> out) const;
 
   /// Whether op(a, b) and op(b, a) are the same bits: equal equations are merged in either order.
   virtual bool is_commutative() const { return false; }

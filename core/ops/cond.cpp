@@ -13,6 +13,11 @@ class CondOp final : public Op {
  public:
   explicit CondOp(std::vector<Ref<const Graph>> branches) : branches_(std::move(branches)) {}
   std::string_view name() const override { return "cond"; }
+  double flops(std::span<const Aval>, std::span<const Aval>) const override {
+    double most = 0;
+    for (const auto& b : branches_) most = std::max(most, b->flops());
+    return most;
+  }
   Params params() const override {
     Params out;
     for (const auto& b : branches_) out.emplace_back("branch", b);

@@ -18,6 +18,9 @@ class Conv final : public Linear {
  public:
   explicit Conv(ConvGeometry g) : Linear(In::Each), g_(std::move(g)) {}
   std::string_view name() const override { return "conv"; }
+  double flops(std::span<const Aval> x, std::span<const Aval> out) const override {
+    return 2 * num_entries(out) * num_entries(x[1]) / static_cast<double>(x[1].shape[0]);
+  }
   Params params() const override { return g_.params(); }
   Avals infer(std::span<const Aval> x) const override;
   void kernel(std::span<const View> x, std::span<const View> out, int lane_axes) const override;
@@ -33,6 +36,9 @@ class ConvToInput final : public Linear {
   ConvToInput(ConvGeometry g, Dims spatial)
       : Linear(In::Each), g_(std::move(g)), spatial_(std::move(spatial)) {}
   std::string_view name() const override { return "conv_to_input"; }
+  double flops(std::span<const Aval> x, std::span<const Aval>) const override {
+    return 2 * num_entries(x[0]) * num_entries(x[1]) / static_cast<double>(x[1].shape[0]);
+  }
   Params params() const override;
   Avals infer(std::span<const Aval> x) const override;
   void kernel(std::span<const View> x, std::span<const View> out, int lane_axes) const override;
@@ -49,6 +55,9 @@ class ConvToWeight final : public Linear {
   ConvToWeight(ConvGeometry g, Dims kernel)
       : Linear(In::Each), g_(std::move(g)), kernel_(std::move(kernel)) {}
   std::string_view name() const override { return "conv_to_weight"; }
+  double flops(std::span<const Aval> x, std::span<const Aval> out) const override {
+    return 2 * num_entries(x[1]) * num_entries(out) / static_cast<double>(out[0].shape[0]);
+  }
   Params params() const override;
   Avals infer(std::span<const Aval> x) const override;
   void kernel(std::span<const View> x, std::span<const View> out, int lane_axes) const override;

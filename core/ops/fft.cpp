@@ -78,6 +78,9 @@ class Fourier : public Linear {
             ": the length of a transform must be 1 to 2^29, got ", n);
   }
   size_t axis() const { return static_cast<size_t>(axis_); }
+  double transform_work(const Aval& a) const {
+    return num_entries(a) * std::log2(static_cast<double>(a.shape[axis()]));
+  }
   int64_t axis_;
   double scale_;
 };
@@ -86,6 +89,9 @@ class FFT final : public Fourier {
  public:
   FFT(int64_t axis, bool inverse, double scale) : Fourier(axis, scale), inverse_(inverse) {}
   std::string_view name() const override { return inverse_ ? "ifft" : "fft"; }
+  double flops(std::span<const Aval> x, std::span<const Aval>) const override {
+    return 5 * transform_work(x[0]);
+  }
   Params params() const override { return {{"axis", axis_}, {"scale", scale_}}; }
   Avals infer(std::span<const Aval> x) const override {
     check(x, true);
@@ -131,6 +137,9 @@ class IRFFT final : public Fourier {
  public:
   IRFFT(int64_t n, int64_t axis, double scale) : Fourier(axis, scale), n_(n) {}
   std::string_view name() const override { return "irfft"; }
+  double flops(std::span<const Aval>, std::span<const Aval> out) const override {
+    return 2.5 * transform_work(out[0]);
+  }
   Params params() const override { return {{"n", n_}, {"axis", axis_}, {"scale", scale_}}; }
   Avals infer(std::span<const Aval> x) const override {
     check(x, true);
@@ -163,6 +172,9 @@ class RFFT final : public Fourier {
  public:
   using Fourier::Fourier;
   std::string_view name() const override { return "rfft"; }
+  double flops(std::span<const Aval> x, std::span<const Aval>) const override {
+    return 2.5 * transform_work(x[0]);
+  }
   Params params() const override { return {{"axis", axis_}, {"scale", scale_}}; }
   Avals infer(std::span<const Aval> x) const override {
     check(x, false);

@@ -21,6 +21,7 @@ class Gather final : public Linear {
  public:
   explicit Gather(IndexRule rule) : rule_(std::move(rule)) {}
   std::string_view name() const override { return "gather"; }
+  double flops(std::span<const Aval>, std::span<const Aval>) const override { return 0; }
   Params params() const override { return rule_.params(); }
   Avals infer(std::span<const Aval> x) const override {
     require_int64(rule_.function, x[1]);
@@ -78,6 +79,7 @@ class ScatterAdd final : public Linear {
  public:
   ScatterAdd(int64_t length, IndexRule rule) : length_(length), rule_(std::move(rule)) {}
   std::string_view name() const override { return "scatter_add"; }
+  double flops(std::span<const Aval> x, std::span<const Aval>) const override { return num_entries(x[0]); }
   Params params() const override {
     Params p = rule_.params();
     p.emplace_back("length", length_);
@@ -126,6 +128,7 @@ class RavelIndices final : public NonDifferentiable {
   RavelIndices(Dims lengths, Axes axes, std::string function)
       : lengths_(std::move(lengths)), axes_(std::move(axes)), function_(std::move(function)) {}
   std::string_view name() const override { return "ravel_indices"; }
+  double flops(std::span<const Aval>, std::span<const Aval>) const override { return 0; }
   Params params() const override { return {{"lengths", lengths_}, {"axes", axes_}, {"function", function_}}; }
   Avals infer(std::span<const Aval> x) const override {
     for (const Aval& index : x) require_int64("ravel_indices", index);

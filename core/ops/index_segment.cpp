@@ -14,6 +14,7 @@ class SegmentMax final : public General {
  public:
   SegmentMax(int64_t length, IndexRule rule) : length_(length), rule_(std::move(rule)) {}
   std::string_view name() const override { return "segment_max"; }
+  double flops(std::span<const Aval> x, std::span<const Aval>) const override { return num_entries(x[0]); }
   Params params() const override { return {{"length", length_}}; }
   Avals infer(std::span<const Aval> x) const override {
     require<TypeError>(!is_complex(x[0].dtype) && x[0].dtype != DType::Key, "segment_max: ", x[0].dtype,

@@ -49,6 +49,9 @@ class UpdateRows final : public Linear {
  public:
   UpdateRows(Combine how, IndexRule rule) : how_(how), rule_(std::move(rule)) {}
   std::string_view name() const override { return how_ == Combine::Set ? "set_rows" : "add_rows"; }
+  double flops(std::span<const Aval> x, std::span<const Aval>) const override {
+    return how_ == Combine::Set ? 0 : num_entries(x[2]);
+  }
   Params params() const override { return rule_.params(); }
   Avals infer(std::span<const Aval> x) const override {
     check_update(x, rule_);
@@ -106,6 +109,7 @@ class ExtremeRows final : public General {
  public:
   ExtremeRows(Combine how, IndexRule rule) : how_(how), rule_(std::move(rule)) {}
   std::string_view name() const override { return how_ == Combine::Max ? "max_rows" : "min_rows"; }
+  double flops(std::span<const Aval> x, std::span<const Aval>) const override { return num_entries(x[2]); }
   Params params() const override { return rule_.params(); }
   Avals infer(std::span<const Aval> x) const override {
     check_update(x, rule_);

@@ -12,6 +12,13 @@
 /// transposing a rule never conjugates.
 namespace hesse::linalg {
 
+/// The work on one matrix [m, n] by a formula, times how many there are: for Op::flops.
+template <class F>
+double of_matrices(const Aval& a, const F& formula) {
+  const auto m = static_cast<double>(a.shape[a.shape.size() - 2]), n = static_cast<double>(a.shape.back());
+  return m * n > 0 ? num_entries(a) / (m * n) * formula(m, n) : 0;
+}
+
 Array adjoint(const Array& a);         ///< a^H
 Array hermitian_part(const Array& a);  ///< (a + a^H) / 2
 Array rows(const Array& a, int64_t begin, int64_t end);

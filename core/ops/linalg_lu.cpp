@@ -53,6 +53,9 @@ Array lu_tangent(const Array& lu, const Array& da, bool skip_zeros) {
 class LUFactor final : public General {
  public:
   std::string_view name() const override { return "lu"; }
+  double flops(std::span<const Aval> x, std::span<const Aval>) const override {
+    return of_matrices(x[0], [](double m, double n) { return m * n * n * 2 / 3; });
+  }
   Avals infer(std::span<const Aval> x) const override {
     check_matrix(name(), x[0]);
     const Shape& a = x[0].shape;
@@ -83,6 +86,9 @@ class LUFactor final : public General {
 class LURevealing final : public General {
  public:
   std::string_view name() const override { return "lu_revealing"; }
+  double flops(std::span<const Aval> x, std::span<const Aval>) const override {
+    return of_matrices(x[0], [](double m, double n) { return m * n * n * 2 / 3; });
+  }
   Avals infer(std::span<const Aval> x) const override {
     check_square("det", x[0]);
     const Shape batch = batch_shape(x[0].shape), order = with(batch, {x[0].shape.back()});
@@ -114,6 +120,9 @@ class FactoredSolve final : public Op {
   explicit FactoredSolve(bool transpose, std::string_view asked = "solve")
       : transpose_(transpose), asked_(asked) {}
   std::string_view name() const override { return "solve"; }
+  double flops(std::span<const Aval> x, std::span<const Aval>) const override {
+    return of_matrices(x[1], [](double m, double n) { return 2 * m * m * n; });
+  }
   Params params() const override { return {{"transpose", transpose_}}; }
   Avals infer(std::span<const Aval> x) const override {
     check_square(name(), x[0]);

@@ -1,6 +1,9 @@
 // QR factors by Householder reflections, signs as LAPACK's: the diagonal of r is real and may be negative.
 #include "core/ops/linalg.h"
 
+#include <algorithm>
+#include <cmath>
+
 namespace hesse {
 namespace {
 
@@ -10,6 +13,12 @@ class QR final : public General {
  public:
   explicit QR(bool complete) : complete_(complete) {}
   std::string_view name() const override { return "qr"; }
+  double flops(std::span<const Aval> x, std::span<const Aval>) const override {
+    return of_matrices(x[0], [](double m, double n) {
+      const double k = std::min(m, n);
+      return 4 * k * k * (std::max(m, n) - k / 3);
+    });
+  }
   Params params() const override { return {{"complete", complete_}}; }
   Avals infer(std::span<const Aval> x) const override {
     check_matrix(name(), x[0]);

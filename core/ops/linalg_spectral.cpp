@@ -2,6 +2,9 @@
 // vector the leading entry (core/cpu/eigen/phase.h) is real and positive, on every machine.
 #include "core/ops/linalg.h"
 
+#include <algorithm>
+#include <cmath>
+
 namespace hesse {
 namespace {
 
@@ -24,6 +27,9 @@ Array real_diagonal(const Array& a, const Array& b) { return sum(real(conj(a) * 
 class Eigh final : public General {
  public:
   std::string_view name() const override { return "eigh"; }
+  double flops(std::span<const Aval> x, std::span<const Aval>) const override {
+    return of_matrices(x[0], [](double m, double n) { return 9 * m * n * n; });
+  }
   Avals infer(std::span<const Aval> x) const override {
     check_square(name(), x[0]);
     return {{with(batch_shape(x[0].shape), {x[0].shape.back()}), real_dtype(x[0].dtype)}, x[0]};
@@ -57,6 +63,9 @@ class Eigh final : public General {
 class EigvalsH final : public General {
  public:
   std::string_view name() const override { return "eigvalsh"; }
+  double flops(std::span<const Aval> x, std::span<const Aval>) const override {
+    return of_matrices(x[0], [](double m, double n) { return m * n * n * 4 / 3; });
+  }
   Avals infer(std::span<const Aval> x) const override {
     check_square(name(), x[0]);
     return {{with(batch_shape(x[0].shape), {x[0].shape.back()}), real_dtype(x[0].dtype)}};
@@ -86,6 +95,11 @@ class SingularValues final : public General {
  public:
   explicit SingularValues(bool full) : full_(full) {}
   std::string_view name() const override { return "svd"; }
+  double flops(std::span<const Aval> x, std::span<const Aval>) const override {
+    return of_matrices(x[0], [](double m, double n) {
+      return 14 * std::max(m, n) * std::min(m, n) * std::min(m, n) + 8 * std::pow(std::min(m, n), 3);
+    });
+  }
   Params params() const override { return {{"full_matrices", full_}}; }
   Avals infer(std::span<const Aval> x) const override {
     check_matrix(name(), x[0]);
@@ -148,6 +162,10 @@ class SingularValues final : public General {
 class SingularValuesOnly final : public General {
  public:
   std::string_view name() const override { return "svdvals"; }
+  double flops(std::span<const Aval> x, std::span<const Aval>) const override {
+    return of_matrices(
+        x[0], [](double m, double n) { return 4 * std::max(m, n) * std::min(m, n) * std::min(m, n); });
+  }
   Avals infer(std::span<const Aval> x) const override {
     check_matrix(name(), x[0]);
     const Shape& a = x[0].shape;
@@ -178,6 +196,11 @@ class PseudoInverse final : public General {
  public:
   explicit PseudoInverse(double rtol) : rtol_(rtol) {}
   std::string_view name() const override { return "pinv"; }
+  double flops(std::span<const Aval> x, std::span<const Aval>) const override {
+    return of_matrices(x[0], [](double m, double n) {
+      return 16 * std::max(m, n) * std::min(m, n) * std::min(m, n) + 8 * std::pow(std::min(m, n), 3);
+    });
+  }
   Params params() const override { return {{"rtol", rtol_}}; }
   Avals infer(std::span<const Aval> x) const override {
     check_matrix(name(), x[0]);

@@ -22,6 +22,9 @@ Array half_lower(int64_t n, DType dtype) {
 class Cholesky final : public General {
  public:
   std::string_view name() const override { return "cholesky"; }
+  double flops(std::span<const Aval> x, std::span<const Aval>) const override {
+    return of_matrices(x[0], [](double m, double n) { return m * n * n / 3; });
+  }
   Avals infer(std::span<const Aval> x) const override {
     check_square("cholesky", x[0]);
     return {x[0]};
@@ -56,6 +59,9 @@ class TriangularSolve final : public Op {
   TriangularSolve(bool lower, bool transpose, bool unit_diagonal)
       : lower_(lower), transpose_(transpose), unit_diagonal_(unit_diagonal) {}
   std::string_view name() const override { return "triangular_solve"; }
+  double flops(std::span<const Aval> x, std::span<const Aval>) const override {
+    return of_matrices(x[1], [](double m, double n) { return m * m * n; });
+  }
   Params params() const override {
     return {{"lower", lower_}, {"transpose", transpose_}, {"unit_diagonal", unit_diagonal_}};
   }

@@ -27,6 +27,13 @@ class MapOp final : public Op {
       : parts_{std::move(body), n, std::move(access), std::move(results)},
         program_(*parts_.body, parts_.n, parts_.access, parts_.results) {}
   std::string_view name() const override { return "map"; }
+  double flops(std::span<const Aval>, std::span<const Aval>) const override {
+    double one = parts_.body->flops();
+    for (size_t k = 0; k < parts_.results.size(); ++k)  // sums
+      if (parts_.results[k].kind != Result::Kind::Each)
+        one += num_entries(parts_.body->output_aval(static_cast<int>(k)));
+    return static_cast<double>(parts_.n) * one;
+  }
   Params params() const override {
     Dims access, results;
     for (const Access& a : parts_.access) {

@@ -9,6 +9,11 @@ class MatMul final : public Linear {
  public:
   MatMul() : Linear(In::Each) {}
   std::string_view name() const override { return "matmul"; }
+  double flops(std::span<const Aval> x, std::span<const Aval> out) const override {
+    // An outer product has nothing to add.
+    const auto k = static_cast<double>(x[0].shape.back());
+    return (k == 1 ? 1 : 2 * k) * num_entries(out);
+  }
   Avals infer(std::span<const Aval> x) const override;
   void kernel(std::span<const View> x, std::span<const View> out, int lane_axes) const override;
   bool has_lane_kernel() const override { return true; }

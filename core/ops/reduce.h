@@ -25,6 +25,7 @@ class ReduceSum final : public Linear {
   ReduceSum(Axes axes, bool keepdims) : p_{std::move(axes), keepdims} {}
   const ReduceParams& reduction() const { return p_; }
   std::string_view name() const override { return "sum"; }
+  double flops(std::span<const Aval> x, std::span<const Aval>) const override { return num_entries(x[0]); }
   Params params() const override { return p_.params(); }
   Avals infer(std::span<const Aval> x) const override;
   void kernel(std::span<const View> x, std::span<const View> out, int lane_axes) const override;
@@ -42,6 +43,7 @@ class ReduceProd final : public General {
  public:
   ReduceProd(Axes axes, bool keepdims) : p_{std::move(axes), keepdims} {}
   std::string_view name() const override { return "prod"; }
+  double flops(std::span<const Aval> x, std::span<const Aval>) const override { return num_entries(x[0]); }
   Params params() const override { return p_.params(); }
   Avals infer(std::span<const Aval> x) const override;
   void kernel(std::span<const View> x, std::span<const View> out, int lane_axes) const override;
@@ -61,6 +63,7 @@ class ReduceExtremum final : public General {
  public:
   ReduceExtremum(bool largest, Axes axes, bool keepdims) : largest_(largest), p_{std::move(axes), keepdims} {}
   std::string_view name() const override { return largest_ ? "max" : "min"; }
+  double flops(std::span<const Aval> x, std::span<const Aval>) const override { return num_entries(x[0]); }
   Params params() const override { return p_.params(); }
   Avals infer(std::span<const Aval> x) const override;
   void kernel(std::span<const View> x, std::span<const View> out, int lane_axes) const override;
@@ -81,6 +84,7 @@ class ReduceLogical final : public NonDifferentiable {
  public:
   ReduceLogical(bool all, Axes axes, bool keepdims) : all_(all), p_{std::move(axes), keepdims} {}
   std::string_view name() const override { return all_ ? "all" : "any"; }
+  double flops(std::span<const Aval> x, std::span<const Aval>) const override { return num_entries(x[0]); }
   Params params() const override { return p_.params(); }
   Avals infer(std::span<const Aval> x) const override;
   void kernel(std::span<const View> x, std::span<const View> out, int lane_axes) const override;

@@ -11,6 +11,7 @@ class ArgExtremum final : public NonDifferentiable {
  public:
   ArgExtremum(bool largest, int64_t axis) : largest_(largest), axis_(axis) {}
   std::string_view name() const override { return largest_ ? "argmax" : "argmin"; }
+  double flops(std::span<const Aval> x, std::span<const Aval>) const override { return num_entries(x[0]); }
   Params params() const override { return {{"axis", axis_}}; }
   Avals infer(std::span<const Aval> x) const override {
     require<TypeError>(x[0].dtype != kKey && !is_complex(x[0].dtype), name(), ": x must be real, got ",

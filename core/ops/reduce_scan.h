@@ -10,6 +10,7 @@ class CumSum final : public Linear {
  public:
   CumSum(int64_t axis, bool reverse) : axis_(axis), reverse_(reverse) {}
   std::string_view name() const override { return "cumsum"; }
+  double flops(std::span<const Aval> x, std::span<const Aval>) const override { return num_entries(x[0]); }
   Params params() const override { return {{"axis", axis_}, {"reverse", reverse_}}; }
   Avals infer(std::span<const Aval> x) const override;
   void kernel(std::span<const View> x, std::span<const View> out, int lane_axes) const override;
@@ -30,6 +31,7 @@ class CumProd final : public General {
  public:
   CumProd(int64_t axis, bool reverse) : axis_(axis), reverse_(reverse) {}
   std::string_view name() const override { return "cumprod"; }
+  double flops(std::span<const Aval> x, std::span<const Aval>) const override { return num_entries(x[0]); }
   Params params() const override { return {{"axis", axis_}, {"reverse", reverse_}}; }
   Avals infer(std::span<const Aval> x) const override;
   void kernel(std::span<const View> x, std::span<const View> out, int lane_axes) const override;

@@ -26,6 +26,9 @@ class ScanOp final : public Op {
         reverse_(reverse),
         save_(save) {}
   std::string_view name() const override { return "scan"; }
+  double flops(std::span<const Aval> x, std::span<const Aval>) const override {
+    return static_cast<double>(std::max<int64_t>(steps(x), 0)) * body_->flops();
+  }
   Params params() const override {
     return {{"num_carry", static_cast<int64_t>(nc_)},
             {"num_xs", static_cast<int64_t>(nx_)},

@@ -1,5 +1,6 @@
 // Order: sort, argsort, topk, searchsorted; and, outside tracing, unique and nonzero.
 #include <algorithm>
+#include <cmath>
 #include <numeric>
 
 #include "core/op.h"
@@ -49,6 +50,10 @@ struct Sorting {
   int64_t axis;
   bool descending;
   Params params() const { return {{"axis", axis}, {"descending", descending}}; }
+  /// About how many a line takes, for each of its items.
+  double comparisons(const Shape& shape) const {
+    return std::log2(std::max<double>(1, static_cast<double>(shape[static_cast<size_t>(axis)])));
+  }
   /// Stable; `value` gives what an item is ordered by.
   template <class T, class F>
   void operator()(std::vector<T>& items, F&& value) const {
@@ -66,6 +71,9 @@ class ArgSort final : public NonDifferentiable {
  public:
   explicit ArgSort(Sorting how) : how_(how) {}
   std::string_view name() const override { return "argsort"; }
+  double flops(std::span<const Aval> x, std::span<const Aval>) const override {
+    return num_entries(x[0]) * how_.comparisons(x[0].shape);
+  }
   Params params() const override { return how_.params(); }
   Avals infer(std::span<const Aval> x) const override {
     require_ordered("argsort", x[0].dtype);
@@ -103,6 +111,9 @@ class Sort final : public General {
  public:
   explicit Sort(Sorting how) : how_(how) {}
   std::string_view name() const override { return "sort"; }
+  double flops(std::span<const Aval> x, std::span<const Aval>) const override {
+    return num_entries(x[0]) * how_.comparisons(x[0].shape);
+  }
   Params params() const override { return how_.params(); }
   Avals infer(std::span<const Aval> x) const override {
     require_ordered("sort", x[0].dtype);

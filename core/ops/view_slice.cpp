@@ -56,6 +56,7 @@ class Unslice final : public Linear {
   Unslice(Shape shape, Dims start, Dims step)
       : shape_(std::move(shape)), start_(std::move(start)), step_(std::move(step)) {}
   std::string_view name() const override { return "unslice"; }
+  double flops(std::span<const Aval>, std::span<const Aval>) const override { return 0; }
   Params params() const override { return {{"shape", shape_}, {"start", start_}, {"step", step_}}; }
   Avals infer(std::span<const Aval> x) const override {
     Shape shape = shape_;
@@ -91,6 +92,7 @@ class SlicePart final : public Linear {
  public:
   explicit SlicePart(Part part) : part_(std::move(part)) {}
   std::string_view name() const override { return "slice"; }
+  double flops(std::span<const Aval>, std::span<const Aval>) const override { return 0; }
   Params params() const override {
     return {{"start", part_.start}, {"size", part_.size}, {"step", part_.step}};
   }
@@ -133,6 +135,7 @@ class UpdatePart final : public Linear {
  public:
   UpdatePart(Dims start, Dims step) : start_(std::move(start)), step_(std::move(step)) {}
   std::string_view name() const override { return "update_slice"; }
+  double flops(std::span<const Aval>, std::span<const Aval>) const override { return 0; }
   Params params() const override { return {{"start", start_}, {"step", step_}}; }
   Avals infer(std::span<const Aval> x) const override {
     check_part("update_slice", {start_, x[1].shape, step_}, x[0].shape);

@@ -31,7 +31,8 @@ class BlockOp final : public Op {
     if (debug_nans()) return body_->run(x);
     const std::shared_ptr<const Layout> layout = layout_for(x);
     const Tile& tile = layout->tile;
-    const Ref<Buffer> arena = Buffer::allocate(static_cast<size_t>(std::max<int64_t>(tile.bytes(), 64)));
+    const Ref<Buffer> arena =
+        Array::uninitialized({std::max<int64_t>(tile.bytes(), 64)}, DType::UInt8).buffer();
     std::vector<char*> bases{static_cast<char*>(arena->data())};
     bases.reserve(1 + x.size() + body_->constants().size() + body_->outputs().size());
     const auto data = [](const Array& a) {

@@ -1,21 +1,153 @@
 #include "core/program/explain.h"
 
+#include <algorithm>
+#include <iomanip>
+#include <iterator>
+
+#include "core/allocator.h"
 #include "core/ops/map_split.h"
 #include "core/program/map_program.h"
 
 namespace hesse {
+namespace {
+
+size_t at(int v) { return static_cast<size_t>(v); }
+
+double bytes_of(const Aval& a) { return num_entries(a) * static_cast<double>(itemsize(a.dtype)); }
+
+void add_once(std::vector<std::string>& all, std::string reason) {
+  if (std::find(all.begin(), all.end(), reason) == all.end()) all.push_back(std::move(reason));
+}
+
+// How a map reads its i-th operand, said of what was stored for it.
+std::string reason_of(const MapParts& reader, size_t i) {
+  if (i >= reader.access.size()) return "it is an index of another map";
+  switch (reader.access[i].kind) {
+    case Access::Kind::Each:
+      return "another map needs it, after a sum over all examples or over others";
+    case Access::Kind::Uniform:
+      return "every example of another map reads all of it";
+    case Access::Kind::Gather:
+      return "another map gathers its rows";
+  }
+  return "";
+}
+
+// Who needs all of value v: views are followed.
+void readers_of(const Graph& g, int v, std::vector<std::string>& reasons) {
+  if (std::count(g.outputs().begin(), g.outputs().end(), v)) add_once(reasons, "it is returned");
+  for (const Graph::Equation& eq : g.equations())
+    for (size_t i = 0; i < eq.in.size(); ++i) {
+      if (eq.in[i] != v) continue;
+      if (const MapParts* map = map_parts(*eq.op))
+        add_once(reasons, reason_of(*map, i));
+      else if (eq.op->is_view())
+        readers_of(g, eq.out[0], reasons);
+      else
+        add_once(reasons, concat(eq.op->name(), " reads it, outside maps"));
+    }
+}
+
+MapReport report_of(const Graph& g, const Graph::Equation& eq, const MapParts& map, std::string inside) {
+  MapReport out;
+  out.tiling = map_program(*eq.op)->tiling();
+  out.inside = std::move(inside);
+  out.equations = static_cast<int64_t>(map.body->equations().size());
+  const auto n = static_cast<double>(map.n);
+  Avals x, y;
+  for (size_t i = 0; i < eq.in.size(); ++i) {
+    const Aval& a = g.values()[at(eq.in[i])];
+    x.push_back(a);
+    const bool gathered = i < map.access.size() && map.access[i].kind == Access::Kind::Gather;
+    out.read += gathered ? n * bytes_of(map.body->input_aval(static_cast<int>(i))) : bytes_of(a);
+  }
+  for (size_t k = 0; k < eq.out.size(); ++k) {
+    y.push_back(g.values()[at(eq.out[k])]);
+    out.written += bytes_of(y.back());
+    if (map.results[k].kind != Result::Kind::Each) continue;
+    std::vector<std::string> reasons;
+    readers_of(g, eq.out[k], reasons);
+    std::string why;
+    for (const std::string& r : reasons) why += (why.empty() ? "" : "; ") + r;
+    out.stored.push_back({y.back(), why.empty() ? "nothing reads it" : why});
+  }
+  out.flops = eq.op->flops(x, y);
+  return out;
+}
+
+void collect(const Graph& g, const std::string& inside, std::vector<MapReport>& out) {
+  for (const Graph::Equation& eq : g.equations()) {
+    if (const MapParts* map = map_parts(*eq.op)) out.push_back(report_of(g, eq, *map, inside));
+    for (const auto& [key, p] : eq.op->params())
+      if (const auto* body = std::get_if<Ref<const Graph>>(&p))
+        collect(**body, std::string(eq.op->name()), out);
+  }
+}
+
+// "31.4 Mflop"
+std::string counted(double n, const char* what) {
+  constexpr const char* kPrefixes[] = {"", "k", "M", "G", "T"};
+  size_t prefix = 0;
+  for (; n >= 1000 && prefix + 1 < std::size(kPrefixes); ++prefix) n /= 1000;
+  std::ostringstream out;
+  out << std::setprecision(3) << n << ' ' << kPrefixes[prefix] << what;
+  return out.str();
+}
+
+void print(std::ostream& out, const MapReport& map) {
+  out << "map over " << map.tiling.examples << " examples" << (map.inside.empty() ? "" : ", inside ")
+      << map.inside << ": tiles of " << map.tiling.lanes << ", " << map.tiling.bytes_per_example
+      << " bytes an example\n";
+  out << "  " << map.equations << " equations, " << counted(map.flops_per_example(), "flop")
+      << " an example, " << counted(map.flops, "flop") << " in all; reads " << describe_bytes(map.read)
+      << ", writes " << describe_bytes(map.written) << ": " << counted(map.intensity(), "flop")
+      << " a byte\n";
+  for (const Stored& s : map.stored)
+    out << "  stored for all examples: " << describe(s.of.shape, s.of.dtype) << ", "
+        << describe_bytes(s.bytes()) << ": " << s.why << '\n';
+}
+
+}  // namespace
 
 std::vector<Tiling> tilings(const Graph& program) {
+  std::vector<MapReport> maps;
+  collect(program, "", maps);
   std::vector<Tiling> out;
+  for (const MapReport& m : maps) out.push_back(m.tiling);
+  return out;
+}
+
+double Stored::bytes() const { return bytes_of(of); }
+double MapReport::flops_per_example() const {
+  return tiling.examples ? flops / static_cast<double>(tiling.examples) : 0;
+}
+double MapReport::intensity() const { return read + written > 0 ? flops / (read + written) : 0; }
+
+Report report(const Graph& program) {
+  Report out;
+  collect(program, "", out.maps);
+  out.flops = program.flops();
   for (const Graph::Equation& eq : program.equations()) {
-    if (const MapProgram* map = map_program(*eq.op)) out.push_back(map->tiling());
-    for (const auto& [key, p] : eq.op->params())
-      if (const auto* g = std::get_if<Ref<const Graph>>(&p)) {
-        const std::vector<Tiling> inner = tilings(**g);
-        out.insert(out.end(), inner.begin(), inner.end());
-      }
+    if (!map_parts(*eq.op)) ++out.equations_outside;
+    if (eq.op->is_view()) continue;
+    for (int v : eq.in) out.bytes += bytes_of(program.values()[at(v)]);
+    for (int v : eq.out) out.bytes += bytes_of(program.values()[at(v)]);
   }
   return out;
+}
+
+std::string explain(const Graph& program) {
+  const Report r = report(program);
+  std::ostringstream out;
+  double in_maps = 0;
+  for (const MapReport& map : r.maps) {
+    print(out, map);
+    if (map.inside.empty()) in_maps += map.flops;
+  }
+  out << "outside maps: " << r.equations_outside << " equations, " << counted(r.flops - in_maps, "flop")
+      << '\n'
+      << "in all: " << counted(r.flops, "flop") << ", " << describe_bytes(r.bytes) << " read and written\n";
+  return out.str();
 }
 
 }  // namespace hesse

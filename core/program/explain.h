@@ -11,4 +11,37 @@ struct Tiling {
 /// run example by example: one lane.
 std::vector<Tiling> tilings(const Graph& program);
 
+/// A value with a row for every example that leaves its map: all of it is in memory at a time.
+struct Stored {
+  Aval of;
+  std::string why;  ///< who reads it
+  double bytes() const;
+};
+
+/// What a map does. Operations as Op::flops counts them; bytes of operands and results, once each: those that
+/// are the same for all examples stay in cache, and what lives in a tile is neither read nor written.
+struct MapReport {
+  Tiling tiling;
+  std::string inside;     ///< the equation whose body holds it; empty: none
+  int64_t equations = 0;  ///< of one example
+  double flops = 0;       ///< of all examples
+  double read = 0, written = 0;
+  std::vector<Stored> stored;
+  double flops_per_example() const;
+  /// Operations for every byte that is read or written.
+  double intensity() const;
+};
+
+/// What a program does in one run. A loop of unknown length counts as one step.
+struct Report {
+  std::vector<MapReport> maps;
+  int64_t equations_outside = 0;  ///< equations beside maps
+  double flops = 0;
+  double bytes = 0;  ///< that its equations read and write; views do neither
+};
+Report report(const Graph& program);
+
+/// The report of a program as text.
+std::string explain(const Graph& program);
+
 }  // namespace hesse

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "core/allocator.h"
 #include "core/cpu/assign.h"
 #include "core/cpu/gemm.h"
 #include "core/cpu/threads.h"
@@ -18,6 +19,7 @@ constexpr int64_t kGroups = 64;  // partial sums: fixed by the problem, never by
 // The memory of a tile: a constant, so that results do not depend on the machine's caches.
 constexpr int64_t kTileBytes = int64_t{1} << 20;
 constexpr int64_t kMaxLanes = 496, kMinLanes = 16;
+constexpr int64_t kMostTileBytes = int64_t{1} << 28;  // below kMinLanes: examples that leave every cache
 
 size_t at(int v) { return static_cast<size_t>(v); }
 
@@ -26,8 +28,28 @@ Shape with_front(int64_t n, Shape s) {
   return s;
 }
 
-Ref<Buffer> arena_for(int64_t bytes) {
-  return Buffer::allocate(static_cast<size_t>(std::max<int64_t>(bytes, 64)));
+// The memory of a tile of so many examples.
+Ref<Buffer> arena_for(int64_t bytes, const Graph& body, int64_t lanes) {
+  try {
+    return Buffer::allocate(static_cast<size_t>(std::max<int64_t>(bytes, 64)));
+  } catch (const std::bad_alloc&) {
+    const auto size = [](const Aval& a) { return num_entries(a) * static_cast<double>(itemsize(a.dtype)); };
+    const Aval* largest = nullptr;
+    for (const Graph::Equation& eq : body.equations())
+      for (int v : eq.out)
+        if (const Aval& a = body.values()[static_cast<size_t>(v)]; !largest || size(a) > size(*largest))
+          largest = &a;
+    throw OutOfMemory(
+        concat("map: not enough memory for a tile of ", lanes, lanes == 1 ? " example, " : " examples, ",
+               describe_bytes(static_cast<double>(bytes)),
+               largest ? concat("; the largest value of one example is ",
+                                describe(largest->shape, largest->dtype))
+                       : "",
+               ". Make examples smaller (a vmap over the rows of that value, with a sum), use a smaller "
+               "dtype, or "
+               "set_num_threads: every thread has a tile"),
+        true);
+  }
 }
 
 int64_t checked(int64_t row, int64_t rows, int64_t position) {
@@ -129,7 +151,8 @@ const MapProgram::Plan& MapProgram::plan() const {
 int64_t MapProgram::lanes() const {
   // An odd multiple of 16: rows a power of two apart would meet in few sets of the caches.
   const int64_t sixteens = std::min(kMaxLanes, kTileBytes / plan().bytes_per_example) / kMinLanes;
-  const int64_t out = kMinLanes * std::max<int64_t>(1, sixteens - (sixteens + 1) % 2);
+  int64_t out = kMinLanes * std::max<int64_t>(1, sixteens - (sixteens + 1) % 2);
+  while (out > 1 && out * plan().bytes_per_example > kMostTileBytes) out /= 2;
   return std::min(out, std::max<int64_t>(n_, 1));
 }
 
@@ -201,7 +224,8 @@ struct MapProgram::Call {
     const auto run_group = [&](int64_t group) {
       const FailureScope scope;
       // A narrower tile may need more: values that shared a slot may differ in size once rounded.
-      const Ref<Buffer> arena = arena_for(std::max(whole->tile.bytes(), rest->tile.bytes()));
+      const Ref<Buffer> arena =
+          arena_for(std::max(whole->tile.bytes(), rest->tile.bytes()), map.body_, lanes);
       Arrays acc;
       for (const TileSum& s : plan.schedule.sums) {
         acc.push_back(Array::uninitialized(s.of.shape, s.of.dtype));
@@ -382,7 +406,8 @@ void MapProgram::run_nested(std::span<const View> x, std::span<const View> out, 
     for (const auto& [id, a] : body_.constants()) bases.push_back(static_cast<char*>(a.view().data));
     const auto laid_out = layout(all, outside, true);
     const Tile& tile = laid_out->tile;
-    if (!arena || static_cast<int64_t>(arena->bytes()) < tile.bytes()) arena = arena_for(tile.bytes());
+    if (!arena || static_cast<int64_t>(arena->bytes()) < tile.bytes())
+      arena = arena_for(tile.bytes(), body_, width);
     bases[0] = static_cast<char*>(arena->data());
     tile.run(bases.data());
     for (size_t i = 0; i < p.schedule.sums.size(); ++i) {

@@ -211,15 +211,15 @@ class CompiledFunction:
         return self._program(args, kwargs)[0].program
 
     def explain(self, *args: Any, **kwargs: Any) -> str:
-        """What a call with these arguments runs, as text: what was joined, and the arrays taken as constants."""
+        """What a call with these arguments runs, as text: what was joined, how each map runs, what it stores for all
+        examples and why, operations and bytes, and the arrays taken as constants."""
         graph, program = self.graph(*args, **kwargs), self.program(*args, **kwargs)
         constants = [f"{c.dtype}{list(c.shape)}" for c in program.constants if c.size > 1]
         lines = [
             f"{name_of(self._fun)}: {program.count()} equations in {program.count('map')} map(s), recorded as "
             f"{graph.count()} in {graph.count('map')}, {self.cache_size} version(s)"
         ]
-        for examples, lanes, size in program.tilings:
-            lines.append(f"map over {examples} examples: tiles of {lanes}, {size} bytes an example")
+        lines.append(program.explain().rstrip())
         if constants:
             lines.append("constants, by reference: " + ", ".join(constants))
         return "\n".join([*lines, str(program)])
