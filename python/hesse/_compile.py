@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 
 from . import _hesse
 from ._flat import check_callable, name_of
-from ._hesse import Graph, TreeDef, _flatten_arrays, tree_flatten
+from ._hesse import Array, Graph, TreeDef, _flatten_arrays, tree_flatten
+from ._static import static_arguments, unhashable
 
 __all__ = ["RecompilationWarning", "compile", "make_graph"]
 
@@ -96,6 +97,23 @@ def _close(value: Any) -> Any:
     return new
 
 
+def _check_unchanged(original: Any, fun: Any, given: Sequence[Any]) -> None:
+    """Refuses what would be lost: an array stored in a captured variable, of which `fun` has a copy."""
+    if not (isinstance(fun, types.FunctionType) and fun.__closure__ and original.__closure__):
+        return
+    known = {id(x) for x in given}
+    for name, cell, old in zip(fun.__code__.co_freevars, fun.__closure__, original.__closure__, strict=True):
+        if cell is old:
+            continue
+        if any(
+            isinstance(x, Array) and id(x) not in known for x in tree_flatten(_open(cell.cell_contents))[0]
+        ):
+            raise _hesse.TraceError(
+                f"compile: {name_of(fun)} stored an array in {name}, which it captured, while it was recorded; later "
+                "calls would not do so. Return the array, and pass what changes as an argument"
+            )
+
+
 class CompiledFunction:
     """A function that is recorded when first called with certain shapes, and then run from the record."""
 
@@ -136,10 +154,7 @@ class CompiledFunction:
         try:
             hash(static)
         except TypeError:
-            raise _hesse.ArgumentTypeError(
-                f"compile: a static argument of {name_of(self._fun)} cannot be hashed; make it a "
-                "tuple, a string or a number"
-            ) from None
+            raise _hesse.ArgumentTypeError(unhashable(self._fun, static)) from None
         rest = tuple(None if i in nums else a for i, a in enumerate(args))
         return static, rest, {k: v for k, v in kwargs.items() if k not in names}
 
@@ -156,9 +171,10 @@ class CompiledFunction:
                 for i, value in static[0]:
                     args[i] = value
                 kwargs = {**kwargs, **dict(static[1])}
-            values, out = _flatten_arrays(
-                fun(*args, **kwargs), f"compile: the output of {name_of(self._fun)}"
-            )
+            result = fun(*args, **kwargs)
+            if fun is not self._fun:
+                _check_unchanged(self._fun, fun, xs[n:])
+            values, out = _flatten_arrays(result, f"compile: the output of {name_of(self._fun)}")
             structure[:] = [out]
             return values
 
@@ -280,13 +296,16 @@ def compile(
     >>> hs.grad(f)(hs.array([1.0, 2.0]))
     Array([2., 4.], dtype=float64)
     """
-    nums = (static_argnums,) if isinstance(static_argnums, int) else tuple(static_argnums)
-    names = (static_argnames,) if isinstance(static_argnames, str) else tuple(static_argnames)
+    if not isinstance(maxsize, int):
+        raise _hesse.ArgumentTypeError(f"compile: maxsize is {maxsize!r}; expected an integer")
     if maxsize < 1:
         raise _hesse.ArgumentError(f"compile: maxsize is {maxsize}; keep at least one version")
     if fun is None:
-        return lambda f: compile(f, static_argnums=nums, static_argnames=names, maxsize=maxsize)
+        return lambda f: compile(
+            f, static_argnums=static_argnums, static_argnames=static_argnames, maxsize=maxsize
+        )
     check_callable(fun, "compile")
+    nums, names = static_arguments(fun, static_argnums, static_argnames)
     return CompiledFunction(fun, nums, names, maxsize)
 
 

@@ -87,7 +87,9 @@ def test_maxsize_is_checked():
 
 def test_unhashable_static_arguments_are_refused():
     f = hs.compile(lambda x, k: x, static_argnums=1)
-    with pytest.raises(TypeError, match="compile: a static argument of .* cannot be hashed; make it a tuple"):
+    with pytest.raises(
+        TypeError, match="compile: the static argument k of .* cannot be hashed; make it a tuple"
+    ):
         f(1.0, [1])
 
 
