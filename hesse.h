@@ -8,6 +8,7 @@
 #include "core/nn/layers.h"
 #include "core/nn/tree_optim.h"
 #include "core/ops.h"
+#include "core/program/program_file.h"
 #include "physics/burgers.h"
 #include "physics/metrics.h"
 #include "physics/sampling.h"

@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include "autodiff/autodiff.h"
+#include "autodiff/walk.h"
 #include "core/derivatives.h"
 #include "core/ops.h"
 #include "core/ops/control_graph.h"
@@ -284,6 +285,24 @@ Arrays custom_vjp(const Fn& f, const Fn& forward, const Fn& backward, const Arra
       make_op<CustomOp>(CustomOp::Rule::Vjp, primal.graph, fwd.graph, g, static_cast<int>(args.size()),
                         static_cast<int>(primal.captures.size()), static_cast<int>(fwd.captures.size())),
       in);
+}
+
+OpFamily custom_ops() {
+  const auto graph = [](const ReadParams& p, const char* key) {
+    return p.has(key) ? Ref<const Graph>(p[key]) : Ref<const Graph>();
+  };
+  const auto custom = [graph](CustomOp::Rule rule) {
+    return [graph, rule](const ReadParams& p) {
+      return make_op<CustomOp>(rule, p["primal"], p["forward"], graph(p, "backward"), p["num_args"],
+                               p["num_primal_captures"], p["num_forward_captures"]);
+    };
+  };
+  return {{"custom_jvp", custom(CustomOp::Rule::Jvp)},
+          {"custom_vjp", custom(CustomOp::Rule::Vjp)},
+          {"linear_call", [graph](const ReadParams& p) {
+             return make_op<LinearCallOp>(graph(p, "apply"), graph(p, "transpose"), p["num_residuals"],
+                                          p["name"]);
+           }}};
 }
 
 }  // namespace hesse

@@ -140,7 +140,7 @@ Ref<const Graph> transpose_graph(const Graph& g, const std::vector<bool>& linear
 }
 
 [[maybe_unused]] const bool g_installed =
-    (install_derivatives({jvp_graph, vjp_graph, transpose_graph}), true);
+    (install_derivatives({jvp_graph, vjp_graph, transpose_graph}), register_ops(custom_ops()), true);
 
 }  // namespace
 

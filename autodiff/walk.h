@@ -2,6 +2,7 @@
 #include <span>
 
 #include "core/node.h"
+#include "core/op_table.h"
 
 /// The one engine: a derivative is a walk over a span of equations in order of number, forwards with tangents
 /// or backwards with cotangents. Live tapes, linear traces and (re-applied) graphs are all such spans.
@@ -27,5 +28,8 @@ MaybeArrays transpose_linear(std::span<const Ref<Node>> nodes, const Arrays& lea
 /// The vjp of one op: as it states it, or derived by linearising its jvp on symbols and transposing.
 MaybeArrays op_vjp(const OpRef& op, std::span<const Array> x, std::span<const Array> y,
                    std::span<const MaybeArray> ct, const std::vector<bool>& wanted);
+
+/// Functions with rules of their own, by name (core/op_table.h).
+OpFamily custom_ops();
 
 }  // namespace hesse

@@ -1,6 +1,7 @@
 #pragma once
 #include <pybind11/pybind11.h>
 
+#include <filesystem>
 #include <string_view>
 
 #include "core/array.h"
@@ -40,5 +41,8 @@ void init_source(py::module_& m);
 
 /// The value of an array with one element as a Python number; errors name the function that asked for it.
 py::object scalar_value(const Array& a, std::string_view function);
+
+/// str, bytes or os.PathLike, as open() takes them.
+std::filesystem::path path_of(py::handle object);
 
 }  // namespace hesse::python

@@ -6,7 +6,9 @@
 #include "bindings/convert.h"
 #include "bindings/function.h"
 #include "bindings/tree.h"
+#include "core/node.h"
 #include "core/ops/control.h"
+#include "core/program/program_file.h"
 
 /// Recorded versions of a compiled function and how a call finds its own, without Python in between.
 namespace hesse::python {
@@ -65,6 +67,7 @@ struct Call {
 struct Program {
   Compiled compiled;
   TreeDef out;
+  std::optional<TreeDef> in = {};  ///< of a program from a file: that of (args, kwargs)
 
   py::object operator()(const Arrays& arrays) const {
     const Arrays values = [&] {
@@ -77,6 +80,20 @@ struct Program {
     return out.unflatten(leaves);
   }
 };
+
+/// A call of a program from a file, or ... where the arguments are not exactly what it was saved for.
+py::object call_loaded(const Program& p, py::handle args) {
+  std::vector<py::object> leaves;
+  if (!(TreeDef::flatten(args, leaves, TreeDef::Leaves::Numeric) == *p.in)) return py::ellipsis();
+  Arrays arrays;
+  arrays.reserve(leaves.size());
+  for (const py::object& leaf : leaves) {
+    arrays.push_back(require_array(leaf.ptr(), "load_program"));
+    if (!(aval(arrays.back()) == p.compiled.graph->input_aval(static_cast<int>(arrays.size()) - 1)))
+      return py::ellipsis();
+  }
+  return p(arrays);
+}
 
 /// Programs by signature. Beyond `most`, the one that was used longest ago goes.
 class Programs {
@@ -153,7 +170,47 @@ void init_compile(py::module_& m) {
       .def_property_readonly("program", [](const Program& p) { return GraphObject{p.compiled.program()}; })
       .def_property_readonly("num_captures", [](const Program& p) { return p.compiled.captures.size(); })
       .def(
-          "__call__", [](const Program& p, const Call& c) { return p(c.arrays); }, "call"_a, py::pos_only());
+          "__call__", [](const Program& p, const Call& c) { return p(c.arrays); }, "call"_a, py::pos_only())
+      .def_property_readonly("out", [](const Program& p) { return p.out; })
+      .def("call_loaded", &call_loaded, "args"_a, py::pos_only())
+      .def(
+          "save",
+          [](const Program& p, py::handle path, const std::string& name, const Arrays& captured,
+             std::map<std::string, std::string> notes) {
+            for (const Array& a : captured)
+              require<TraceError>(is_constant(a), "save_program: the function ", name, " captured an array ",
+                                  describe(a),
+                                  " that is being differentiated or traced; save it outside of that");
+            require<TraceError>(p.compiled.captures.empty(), "save_program: the function ", name,
+                                " uses an outside array that is being differentiated or traced; save it "
+                                "outside of that");
+            const SavedProgram saved{with_constants(p.compiled.graph, captured), name, std::move(notes), {}};
+            const std::filesystem::path to = path_of(path);
+            const py::gil_scoped_release unlocked;
+            save_program(to, saved);
+          },
+          "path"_a, "name"_a, "captured"_a, "notes"_a, py::pos_only());
+  m.def(
+      "_read_program",
+      [](py::handle path) {
+        const std::filesystem::path from = path_of(path);
+        SavedProgram saved = [&] {
+          const py::gil_scoped_release unlocked;
+          return read_program(from);
+        }();
+        return std::tuple(std::move(saved.name), saved.library, std::move(saved.notes),
+                          GraphObject{std::move(saved.graph)});
+      },
+      "path"_a, py::pos_only());
+  m.def(
+      "_loaded_program",
+      [](const GraphObject& graph, const TreeDef& in, const TreeDef& out) {
+        require(
+            in.num_leaves() == graph.graph->num_inputs() && out.num_leaves() == graph.graph->num_outputs(),
+            "load_program: the trees of arguments and results do not fit the program");
+        return std::make_shared<Program>(Program{compile(graph.graph), out, in});
+      },
+      "graph"_a, "args"_a, "out"_a, py::pos_only());
   m.def(
       "_record",
       [](const Fn& f, const Call& call, py::function structure) {

@@ -9,16 +9,11 @@ namespace hesse::python {
 
 using namespace py::literals;
 
-namespace {
-
-// str, bytes or os.PathLike, as open() takes them.
 std::filesystem::path path_of(py::handle object) {
   PyObject* bytes = nullptr;
   if (!PyUnicode_FSConverter(object.ptr(), &bytes)) throw py::error_already_set();
   return std::string(py::reinterpret_steal<py::bytes>(bytes));
 }
-
-}  // namespace
 
 void init_io(py::module_& m) {
   py::module_ io = m.def_submodule("io");

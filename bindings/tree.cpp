@@ -385,6 +385,35 @@ std::string TreeDef::to_string() const {
   return out;
 }
 
+py::tuple TreeDef::parts() const {
+  const auto or_none = [](const py::object& o) { return o ? o : py::object(py::none()); };
+  py::tuple children(children_.size());
+  for (size_t i = 0; i < children_.size(); ++i) children[i] = children_[i].parts();
+  return py::make_tuple(static_cast<int>(kind_), buffer_, or_none(type_), or_none(names_), or_none(value_),
+                        children);
+}
+
+TreeDef TreeDef::from_parts(const py::tuple& parts) {
+  const Deeper deeper;
+  TreeDef def;
+  const auto kind = parts[0].cast<int>();
+  require(kind >= 0 && kind <= static_cast<int>(Kind::Module), "tree: there is no kind ", kind);
+  def.kind_ = static_cast<Kind>(kind);
+  def.buffer_ = parts[1].cast<bool>();
+  const auto unless_none = [](py::object o) { return o.is_none() ? py::object() : o; };
+  def.type_ = unless_none(parts[2]);
+  def.names_ = unless_none(parts[3]);
+  def.value_ = def.kind_ == Kind::Static ? py::object(parts[4]) : unless_none(parts[4]);
+  for (const py::handle child : parts[5].cast<py::tuple>())
+    def.children_.push_back(from_parts(child.cast<py::tuple>()));
+  const bool named = def.kind_ >= Kind::Dict;
+  require(!named || (def.names_ && py::len(def.names_) == def.children_.size()),
+          "tree: the names do not fit the children");
+  def.num_leaves_ = def.kind_ == Kind::Leaf ? 1 : 0;
+  for (const TreeDef& child : def.children_) def.num_leaves_ += child.num_leaves_;
+  return def;
+}
+
 bool TreeDef::operator==(const TreeDef& o) const {
   if (kind_ != o.kind_ || num_leaves_ != o.num_leaves_ || children_.size() != o.children_.size())
     return false;
@@ -462,6 +491,7 @@ void init_tree(py::module_& m) {
       .def("paths", &TreeDef::paths, "How to reach each leaf.")
       .def("buffers", &TreeDef::buffers,
            "Whether each leaf is a buffer of a Module: data that is not trained.")
+      .def("_parts", &TreeDef::parts)
       .def("__eq__", [](const TreeDef& d,
                         py::handle o) { return py::isinstance<TreeDef>(o) && d == o.cast<const TreeDef&>(); })
       .def("__hash__", [](const TreeDef& d) { return static_cast<Py_ssize_t>(d.hash() >> 1); })
@@ -531,6 +561,7 @@ void init_tree(py::module_& m) {
   m.def(
       "_is_numeric", [](py::handle o) { return leaf_dtype(o).has_value(); }, "leaf"_a, py::pos_only(),
       "Whether this is an array or a number.");
+  m.def("_tree_from_parts", &TreeDef::from_parts, "parts"_a, py::pos_only());
   m.def("_flatten_arrays", &flatten_arrays, "tree"_a, "what"_a, py::pos_only());
 }
 

@@ -34,6 +34,9 @@ class TreeDef {
   /// Per leaf, whether a Module marks it as a buffer: data that is not trained.
   std::vector<bool> buffers() const;
   std::string to_string() const;
+  /// Its parts as plain objects, for files: (kind, buffer, type, names, value, children); and back.
+  py::tuple parts() const;
+  static TreeDef from_parts(const py::tuple& parts);
   bool operator==(const TreeDef& other) const;
   size_t hash() const;
 

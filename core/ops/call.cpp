@@ -1,6 +1,7 @@
 #include <map>
 #include <mutex>
 
+#include "core/op_table.h"
 #include "core/ops.h"
 #include "core/ops/control.h"
 #include "core/ops/control_graph.h"
@@ -150,6 +151,8 @@ Compiled compile(const Fn& f, const Avals& args) {
   return {t.graph, t.captures, make_op<CallOp>(t.graph)};
 }
 
+Compiled compile(const Ref<const Graph>& g) { return {g, {}, make_op<CallOp>(g)}; }
+
 Ref<const Graph> Compiled::program() const { return planned(graph); }
 
 Arrays Compiled::operator()(std::span<const Array> args) const {
@@ -157,5 +160,7 @@ Arrays Compiled::operator()(std::span<const Array> args) const {
   in.insert(in.end(), captures.begin(), captures.end());
   return hesse::apply(op, in);
 }
+
+OpFamily families::calls() { return {listed<CallOp>("call", "body")}; }
 
 }  // namespace hesse

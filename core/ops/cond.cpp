@@ -1,5 +1,6 @@
 #include <algorithm>
 
+#include "core/op_table.h"
 #include "core/ops.h"
 #include "core/ops/control.h"
 #include "core/ops/control_graph.h"
@@ -163,6 +164,10 @@ Arrays cond(const Array& predicate, const Fn& if_true, const Fn& if_false, const
   require<TypeError>(is_bool(predicate.dtype()), "cond: the predicate has dtype ", predicate.dtype(),
                      ", expected bool; compare first");
   return switch_(predicate, {if_false, if_true}, operands);
+}
+
+OpFamily families::conditionals() {
+  return {{"cond", [](const ReadParams& p) { return make_op<CondOp>(p.graphs("branch")); }}};
 }
 
 }  // namespace hesse

@@ -88,5 +88,7 @@ struct Compiled {
   Arrays operator()(std::span<const Array> args) const;
 };
 Compiled compile(const Fn& f, const Avals& args);
+/// A graph as a compiled function.
+Compiled compile(const Ref<const Graph>& g);
 
 }  // namespace hesse

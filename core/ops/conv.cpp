@@ -1,4 +1,5 @@
 #include "core/ops/conv.h"
+#include "core/op_table.h"
 
 #include "core/ops.h"
 #include "core/ops/conv_kernel.h"
@@ -232,6 +233,22 @@ Array avg_pool(const Array& x, const Dims& window, const Dims& stride, const Pad
   const Array sums = apply1(make_op<Conv>(g), {one_by_one, ones});
   const Array mean = divide(sums, literal(static_cast<double>(num_elements(window)), sums));
   return reshape(mean, with_spatial(v.dim(0), v.dim(1), spatial_of(mean.shape())));
+}
+
+namespace {
+ConvGeometry geometry_of(const ReadParams& p) {
+  return {p["stride"], p["dilation"], p["before"], p["after"], p["groups"]};
+}
+}  // namespace
+
+OpFamily families::convolution() {
+  return {
+      {"conv", [](const ReadParams& p) { return make_op<Conv>(geometry_of(p)); }},
+      {"conv_to_input",
+       [](const ReadParams& p) { return make_op<ConvToInput>(geometry_of(p), p["spatial"]); }},
+      {"conv_to_weight",
+       [](const ReadParams& p) { return make_op<ConvToWeight>(geometry_of(p), p["kernel"]); }},
+      {"pool_index", [](const ReadParams& p) { return make_op<PoolIndex>(geometry_of(p), p["window"]); }}};
 }
 
 }  // namespace hesse

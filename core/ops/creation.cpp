@@ -2,6 +2,7 @@
 #include <cmath>
 #include <limits>
 
+#include "core/op_table.h"
 #include "core/ops/elementwise_op.h"
 
 /// New arrays. What has one value everywhere is stored as one element and broadcast.
@@ -238,5 +239,7 @@ Array diag(const Array& x, int64_t k) {
 }
 
 Array diagonal(const Array& x, int64_t offset) { return apply1(make_op<Diagonal>(offset), {x}); }
+
+OpFamily families::creation() { return {listed<Diagonal>("diagonal", "offset")}; }
 
 }  // namespace hesse

@@ -1,4 +1,5 @@
 #include "core/ops/elementwise.h"
+#include "core/op_table.h"
 
 #include <algorithm>
 #include <cmath>
@@ -313,6 +314,11 @@ std::optional<double> literal_value(const Array& x) {
     value = static_cast<double>(*x.view().as<T>());
   });
   return value;
+}
+
+OpFamily families::conversion() {
+  return {listed<Convert>("convert", "dtype"),
+          {"fill_like", [](const ReadParams& p) { return make_op<FillLike>(complex128(p["re"], p["im"])); }}};
 }
 
 }  // namespace hesse

@@ -2,6 +2,7 @@
 #include <limits>
 
 #include "core/node.h"
+#include "core/op_table.h"
 #include "core/ops/elementwise_op.h"
 
 /// Sums, products and quotients. Integers wrap around.
@@ -354,6 +355,13 @@ Array where(const Array& condition, const Array& x, const Array& y) {
   if (c.shape() == v[0].shape()) return apply1(the<Where>(), {c, v[0], v[1]});
   const Shape shape = broadcast_shapes("where", c.shape(), v[0].shape());
   return apply1(the<Where>(), {broadcast_to(c, shape), broadcast_to(v[0], shape), broadcast_to(v[1], shape)});
+}
+
+OpFamily families::arithmetic() {
+  return {listed<Add>(),        listed<Subtract>(),   listed<Negative>(),       listed<Multiply>(),
+          listed<Divide>(),     listed<Reciprocal>(), listed<Square>(),         listed<Abs>(),
+          listed<ComplexAbs>(), listed<Sign>(),       listed<Extremum<true>>(), listed<Extremum<false>>(),
+          listed<Where>()};
 }
 
 }  // namespace hesse

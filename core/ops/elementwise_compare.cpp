@@ -1,6 +1,7 @@
 #include <cmath>
 #include <limits>
 
+#include "core/op_table.h"
 #include "core/ops/elementwise_op.h"
 
 /// Comparisons, logic on bools, operations on bits, and tests of floating-point values. None has a
@@ -231,5 +232,22 @@ Array isnan(const Array& x) { return apply1(the<Predicate<IsNan, kAnyNumber>>(),
 Array isinf(const Array& x) { return apply1(the<Predicate<IsInf, kAnyNumber>>(), {x}); }
 Array isfinite(const Array& x) { return apply1(the<Predicate<IsFinite, kAnyNumber>>(), {x}); }
 Array signbit(const Array& x) { return apply1(the<Predicate<SignBit, kReal>>(), {x}); }
+
+OpFamily families::comparison() {
+  return {listed<Comparison<EqualTo, kAnyNumber>>(),
+          listed<Comparison<NotEqualTo, kAnyNumber>>(),
+          listed<Comparison<Less, kOrdered>>(),
+          listed<Comparison<LessEqual, kOrdered>>(),
+          listed<Bitwise<And, kBits>>(),
+          listed<Bitwise<Or, kBits>>(),
+          listed<Bitwise<Xor, kBits>>(),
+          listed<BitwiseInvert>(),
+          listed<Bitwise<LeftShift, kIntegers>>(),
+          listed<Bitwise<RightShift, kIntegers>>(),
+          listed<Predicate<IsNan, kAnyNumber>>(),
+          listed<Predicate<IsInf, kAnyNumber>>(),
+          listed<Predicate<IsFinite, kAnyNumber>>(),
+          listed<Predicate<SignBit, kReal>>()};
+}
 
 }  // namespace hesse

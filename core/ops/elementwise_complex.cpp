@@ -1,3 +1,4 @@
+#include "core/op_table.h"
 #include "core/ops/elementwise_op.h"
 
 /// Parts of complex numbers. They are linear over the reals, with the pairing <a, b> = Re(sum(a b)), without
@@ -119,5 +120,9 @@ Array make_complex(const Array& re, const Array& im) {
   return apply_inexact<MakeComplex>("make_complex", re, im);
 }
 Array stop_gradient(const Array& x) { return apply1(the<StopGradient>(), {x}); }
+
+OpFamily families::complex_numbers() {
+  return {listed<Real>(), listed<Imag>(), listed<Conj>(), listed<MakeComplex>(), listed<StopGradient>()};
+}
 
 }  // namespace hesse

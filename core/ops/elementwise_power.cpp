@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "core/op_table.h"
 #include "core/ops/elementwise_op.h"
 #include "core/status.h"
 
@@ -145,5 +146,7 @@ Array pow(const Array& x, const Array& y) {
   }
   return apply_promoted<Pow>("pow", x, y);
 }
+
+OpFamily families::powers() { return {listed<IntegerPow>("integer_pow", "n"), listed<Pow>()}; }
 
 }  // namespace hesse

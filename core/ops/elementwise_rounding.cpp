@@ -1,6 +1,7 @@
 #include <cmath>
 #include <limits>
 
+#include "core/op_table.h"
 #include "core/ops/elementwise_op.h"
 
 /// Rounding, division with a whole quotient and its remainder, and signs and neighbours of floating-point
@@ -183,5 +184,10 @@ Array remainder(const Array& x, const Array& y) { return apply_promoted<Remainde
 Array fmod(const Array& x, const Array& y) { return apply_promoted<Fmod>("fmod", x, y); }
 Array copysign(const Array& x, const Array& y) { return apply_inexact<Copysign>("copysign", x, y); }
 Array nextafter(const Array& x, const Array& y) { return apply_inexact<Nextafter>("nextafter", x, y); }
+
+OpFamily families::rounding() {
+  return {listed<Floor>(),     listed<Ceil>(), listed<Trunc>(),    listed<Round>(),    listed<FloorDivide>(),
+          listed<Remainder>(), listed<Fmod>(), listed<Copysign>(), listed<Nextafter>()};
+}
 
 }  // namespace hesse

@@ -2,6 +2,7 @@
 #include <numbers>
 
 #include "core/cpu/special.h"
+#include "core/op_table.h"
 #include "core/ops/elementwise_op.h"
 
 /// The error function and the gamma family, of real numbers.
@@ -97,6 +98,11 @@ Array polygamma(int64_t n, const Array& x) {
   require(n >= 0 && n <= 1000, "polygamma: n = ", n, " is out of range; expected 0 <= n <= 1000");
   if (n == 0) return digamma(x);
   return apply1(make_op<PolygammaOp>(n), {inexact("polygamma", x)});
+}
+
+OpFamily families::special() {
+  return {listed<Erf>(), listed<Erfc>(), listed<Lgamma>(), listed<Digamma>(),
+          listed<PolygammaOp>("polygamma", "n")};
 }
 
 }  // namespace hesse

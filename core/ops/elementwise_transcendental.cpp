@@ -1,6 +1,7 @@
 #include <cmath>
 #include <numbers>
 
+#include "core/op_table.h"
 #include "core/ops/elementwise_op.h"
 
 /// Roots, exponentials, logarithms, trigonometric and hyperbolic functions and their inverses.
@@ -350,5 +351,14 @@ Array atanh(const Array& x) { return apply_inexact<Atanh>("atanh", x); }
 Array hypot(const Array& x, const Array& y) { return apply_inexact<Hypot>("hypot", x, y); }
 Array sigmoid(const Array& x) { return apply_inexact<Sigmoid>("sigmoid", x); }
 Array softplus(const Array& x) { return apply_inexact<Softplus>("softplus", x); }
+
+OpFamily families::transcendental() {
+  return {listed<Sqrt>(),  listed<Rsqrt>(), listed<Cbrt>(),    listed<Exp>(),      listed<Exp2>(),
+          listed<Expm1>(), listed<Log>(),   listed<Log1p>(),   listed<Log2>(),     listed<Log10>(),
+          listed<Sin>(),   listed<Cos>(),   listed<Tan>(),     listed<Asin>(),     listed<Acos>(),
+          listed<Atan>(),  listed<Sinh>(),  listed<Cosh>(),    listed<Tanh>(),     listed<Asinh>(),
+          listed<Acosh>(), listed<Atanh>(), listed<Sigmoid>(), listed<Softplus>(), listed<Logaddexp>(),
+          listed<Atan2>(), listed<Hypot>()};
+}
 
 }  // namespace hesse

@@ -1,5 +1,6 @@
 // Discrete Fourier transforms. One axis per op; those over several axes are compositions.
 #include "core/cpu/fft.h"
+#include "core/op_table.h"
 
 #include <cmath>
 #include <memory>
@@ -355,5 +356,12 @@ Array irfftn(const Array& x, const std::optional<Shape>& s, const OptAxes& axes,
 
 Array fftfreq(int64_t n, double d) { return frequencies("fftfreq", n, n, (n + 1) / 2, d); }
 Array rfftfreq(int64_t n, double d) { return frequencies("rfftfreq", n, n / 2 + 1, n, d); }
+
+OpFamily families::fourier() {
+  return {{"fft", [](const ReadParams& p) { return make_op<FFT>(p["axis"], false, p["scale"]); }},
+          {"ifft", [](const ReadParams& p) { return make_op<FFT>(p["axis"], true, p["scale"]); }},
+          listed<IRFFT>("irfft", "n", "axis", "scale"),
+          listed<RFFT>("rfft", "axis", "scale")};
+}
 
 }  // namespace hesse

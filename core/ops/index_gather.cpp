@@ -170,6 +170,10 @@ Params IndexRule::params() const {
       {"function", function}, {"axis", axis}, {"along", along}, {"wraps", wraps}, {"shown_axis", shown_axis}};
 }
 
+IndexRule index_rule(const ReadParams& p) {
+  return {p["function"], p["axis"], p["along"], p["wraps"], p["shown_axis"]};
+}
+
 Array checked_indices(const std::string& function, const Array& indices) {
   require<TypeError>(is_integer(indices.dtype()), function, ": indices must be integers, got ",
                      describe(indices), "; convert with astype(indices, int64)");
@@ -286,6 +290,13 @@ Array gather(const Array& x, const Array& indices) {
 Array scatter_add(const Array& x, const Array& indices, int64_t num_rows) {
   require(num_rows >= 0, "scatter_add: num_rows=", num_rows, " must not be negative");
   return scatter_add_rows(x, checked_indices("scatter_add", indices), num_rows, {"scatter_add"});
+}
+
+OpFamily families::gather() {
+  return {
+      {"gather", [](const ReadParams& p) { return make_op<Gather>(index_rule(p)); }},
+      {"scatter_add", [](const ReadParams& p) { return make_op<ScatterAdd>(p["length"], index_rule(p)); }},
+      listed<RavelIndices>("ravel_indices", "lengths", "axes", "function")};
 }
 
 }  // namespace hesse

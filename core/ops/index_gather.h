@@ -1,7 +1,7 @@
 #pragma once
 #include <string>
 
-#include "core/op.h"
+#include "core/op_table.h"
 #include "core/ops/view_loops.h"
 
 /// Ops that read or write rows chosen by an int64 index array. Of a *table* [pre..., length, post...] and
@@ -18,6 +18,8 @@ struct IndexRule {
   int64_t shown_axis = -1;  ///< the axis errors name; -1: `axis`
   Params params() const;
 };
+/// The rule of these parameters.
+IndexRule index_rule(const ReadParams& p);
 
 /// int64 indices from an array of integers. Throws IndexError for other dtypes.
 Array checked_indices(const std::string& function, const Array& indices);

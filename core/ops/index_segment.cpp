@@ -74,4 +74,10 @@ Array segment_max(const Array& x, const Array& segment_ids, int64_t num_segments
   return apply1(make_op<SegmentMax>(num_segments, IndexRule{"segment_max", 0, false, false}), {x, ids});
 }
 
+OpFamily families::segments() {
+  return {{"segment_max", [](const ReadParams& p) {
+             return make_op<SegmentMax>(p["length"], IndexRule{"segment_max", 0, false, false});
+           }}};
+}
+
 }  // namespace hesse

@@ -175,4 +175,12 @@ Array update_rows(const Array& table, const Array& indices, const Array& rows, C
   return apply1(make_op<ExtremeRows>(how, rule), in);
 }
 
+OpFamily families::updates() {
+  return {
+      {"set_rows", [](const ReadParams& p) { return make_op<UpdateRows>(Combine::Set, index_rule(p)); }},
+      {"add_rows", [](const ReadParams& p) { return make_op<UpdateRows>(Combine::Add, index_rule(p)); }},
+      {"max_rows", [](const ReadParams& p) { return make_op<ExtremeRows>(Combine::Max, index_rule(p)); }},
+      {"min_rows", [](const ReadParams& p) { return make_op<ExtremeRows>(Combine::Min, index_rule(p)); }}};
+}
+
 }  // namespace hesse

@@ -1,4 +1,5 @@
 // LU factors, and what is built on them: solve, inv, det, slogdet, matrix_power.
+#include "core/op_table.h"
 #include "core/ops/linalg.h"
 
 namespace hesse {
@@ -233,6 +234,10 @@ Array matrix_power(const Array& a, int64_t n) {
     if (left == 0) return *out;
     base = matmul(base, base);
   }
+}
+
+OpFamily families::lu() {
+  return {listed<LUFactor>(), listed<LURevealing>(), listed<FactoredSolve>("solve", "transpose")};
 }
 
 }  // namespace hesse

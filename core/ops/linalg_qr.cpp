@@ -1,4 +1,5 @@
 // QR factors by Householder reflections, signs as LAPACK's: the diagonal of r is real and may be negative.
+#include "core/op_table.h"
 #include "core/ops/linalg.h"
 
 #include <algorithm>
@@ -74,5 +75,7 @@ std::pair<Array, Array> qr(const Array& a, const std::string& mode) {
   const Arrays out = apply(make_op<QR>(mode == "complete" && x.dim(-2) > x.dim(-1)), {x});
   return {out[0], out[1]};
 }
+
+OpFamily families::qr() { return {listed<QR>("qr", "complete")}; }
 
 }  // namespace hesse

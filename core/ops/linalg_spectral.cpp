@@ -1,5 +1,6 @@
 // Eigenvalues of Hermitian matrices, singular values, pseudo-inverse. In each eigenvector and left singular
 // vector the leading entry (core/cpu/eigen/phase.h) is real and positive, on every machine.
+#include "core/op_table.h"
 #include "core/ops/linalg.h"
 
 #include <algorithm>
@@ -259,6 +260,11 @@ Array pinv(const Array& a, double rtol) {
   const double precision = real_dtype(x.dtype()) == kFloat32 ? 0x1p-23 : 0x1p-52;
   const double cut = rtol >= 0 ? rtol : precision * static_cast<double>(std::max(x.dim(-1), x.dim(-2)));
   return apply1(make_op<PseudoInverse>(cut), {x});
+}
+
+OpFamily families::spectral() {
+  return {listed<Eigh>(), listed<EigvalsH>(), listed<SingularValues>("svd", "full_matrices"),
+          listed<SingularValuesOnly>(), listed<PseudoInverse>("pinv", "rtol")};
 }
 
 }  // namespace hesse

@@ -1,4 +1,5 @@
 // Cholesky factors and triangular systems.
+#include "core/op_table.h"
 #include "core/ops/linalg.h"
 
 namespace hesse {
@@ -169,6 +170,11 @@ Array triangular_solve(const Array& a, const Array& b, bool lower, bool transpos
   return solve_system("triangular_solve", a, b, [&](const Array& t, const Array& rhs) {
     return apply1(make_op<TriangularSolve>(lower, transpose, unit_diagonal), {t, rhs});
   });
+}
+
+OpFamily families::triangular() {
+  return {listed<Cholesky>(),
+          listed<TriangularSolve>("triangular_solve", "lower", "transpose", "unit_diagonal")};
 }
 
 }  // namespace hesse

@@ -1,5 +1,6 @@
 #include <algorithm>
 
+#include "core/op_table.h"
 #include "core/ops.h"
 #include "core/ops/control.h"
 #include "core/ops/control_graph.h"
@@ -309,6 +310,27 @@ Arrays vmap(const Fn& f, const Arrays& args, const MapAxes& in_axes, const MapAx
     out.push_back(moveaxis(y, {0}, {normalize_axis("vmap", *axis, y.ndim())}));
   }
   return out;
+}
+
+OpFamily families::maps() {
+  return {{"map", [](const ReadParams& p) {
+             const Dims a = p["access"], r = p["results"];
+             const Ref<const Graph> body = p["body"];
+             require(a.size() == 2 * static_cast<size_t>(body->num_inputs()) &&
+                         r.size() == 3 * static_cast<size_t>(body->num_outputs()),
+                     "map: accesses or results do not fit the body");
+             std::vector<Access> access;
+             std::vector<Result> results;
+             for (size_t i = 0; i < a.size(); i += 2) {
+               require(a[i] >= 0 && a[i] <= 2, "map: there is no access ", a[i]);
+               access.push_back({static_cast<K>(a[i]), static_cast<int>(a[i + 1])});
+             }
+             for (size_t i = 0; i < r.size(); i += 3) {
+               require(r[i] >= 0 && r[i] <= 2, "map: there is no result ", r[i]);
+               results.push_back({static_cast<R>(r[i]), static_cast<int>(r[i + 1]), r[i + 2]});
+             }
+             return make_op<MapOp>(body, p["n"], access, results);
+           }}};
 }
 
 }  // namespace hesse

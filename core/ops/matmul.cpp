@@ -1,4 +1,5 @@
 #include "core/ops/matmul.h"
+#include "core/op_table.h"
 
 #include <algorithm>
 
@@ -111,5 +112,7 @@ Array matmul(const Array& x, const Array& y) {
   if (x.ndim() == 1) gone.push_back(-2);
   return gone.empty() ? product : squeeze(product, gone);
 }
+
+OpFamily families::products() { return {listed<MatMul>()}; }
 
 }  // namespace hesse

@@ -1,5 +1,6 @@
 // Random numbers as ops of a key; what they compute is specified in core/random.h.
 #include "core/random.h"
+#include "core/op_table.h"
 
 #include <algorithm>
 #include <cmath>
@@ -378,4 +379,29 @@ Array categorical(const Array& key, const Array& logits, const std::optional<Sha
 }
 
 }  // namespace random
+OpFamily families::random_numbers() {
+  return {{"split",
+           [](const ReadParams& p) {
+             const Shape shape = p["shape"];
+             require(shape.size() == 1, "split: shape is ", shape);
+             return make_op<SplitKey>(shape[0]);
+           }},
+          listed<RandomBits>("bits", "shape", "dtype"),
+          listed<Uniform>("uniform", "shape", "dtype"),
+          listed<Normal>("normal", "shape", "dtype"),
+          listed<Gumbel>("gumbel", "shape", "dtype"),
+          {"integers",
+           [](const ReadParams& p) {
+             return make_op<Integers>(p["lo"], static_cast<uint64_t>(int64_t{p["range"]}), p["shape"],
+                                      p["dtype"]);
+           }},
+          {"permutation",
+           [](const ReadParams& p) {
+             const Shape shape = p["shape"];
+             require(shape.size() == 1, "permutation: shape is ", shape);
+             return make_op<Permutation>(shape[0]);
+           }},
+          listed<FoldIn>()};
+}
+
 }  // namespace hesse

@@ -1,4 +1,5 @@
 #include "core/ops/reduce.h"
+#include "core/op_table.h"
 
 #include "core/ops/elementwise.h"
 #include "core/ops/reduce_engine.h"
@@ -274,6 +275,16 @@ Array any(const Array& x, const OptAxes& axes, bool keepdims) {
 
 Array count_nonzero(const Array& x, const OptAxes& axes, bool keepdims) {
   return sum(astype(converted(x, kBool), kInt64), reduced_axes("count_nonzero", x, axes), keepdims);
+}
+
+OpFamily families::reductions() {
+  return {
+      listed<ReduceSum>("sum", "axes", "keepdims"),
+      listed<ReduceProd>("prod", "axes", "keepdims"),
+      {"max", [](const ReadParams& p) { return make_op<ReduceExtremum>(true, p["axes"], p["keepdims"]); }},
+      {"min", [](const ReadParams& p) { return make_op<ReduceExtremum>(false, p["axes"], p["keepdims"]); }},
+      {"all", [](const ReadParams& p) { return make_op<ReduceLogical>(true, p["axes"], p["keepdims"]); }},
+      {"any", [](const ReadParams& p) { return make_op<ReduceLogical>(false, p["axes"], p["keepdims"]); }}};
 }
 
 }  // namespace hesse

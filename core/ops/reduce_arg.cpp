@@ -1,3 +1,4 @@
+#include "core/op_table.h"
 #include "core/ops.h"
 #include "core/ops/rows.h"
 #include "core/ops/view_loops.h"
@@ -77,5 +78,10 @@ Array arg_extremum(bool largest, const Array& x, OptAxis axis, bool keepdims) {
 
 Array argmax(const Array& x, OptAxis axis, bool keepdims) { return arg_extremum(true, x, axis, keepdims); }
 Array argmin(const Array& x, OptAxis axis, bool keepdims) { return arg_extremum(false, x, axis, keepdims); }
+
+OpFamily families::extrema_positions() {
+  return {{"argmax", [](const ReadParams& p) { return make_op<ArgExtremum>(true, p["axis"]); }},
+          {"argmin", [](const ReadParams& p) { return make_op<ArgExtremum>(false, p["axis"]); }}};
+}
 
 }  // namespace hesse

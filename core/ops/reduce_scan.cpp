@@ -1,4 +1,5 @@
 #include "core/ops/reduce_scan.h"
+#include "core/op_table.h"
 
 #include <cstdlib>
 
@@ -183,6 +184,11 @@ Array cumsum(const Array& x, OptAxis axis, bool reverse) {
 Array cumprod(const Array& x, OptAxis axis) {
   const auto [wide, a] = along("cumprod", x, axis);
   return running_product(wide, a, false);
+}
+
+OpFamily families::running_reductions() {
+  return {listed<CumSum>("cumsum", "axis", "reverse"), listed<CumProd>("cumprod", "axis", "reverse"),
+          listed<LinearRecurrence>("linear_recurrence", "axis", "reverse")};
 }
 
 }  // namespace hesse

@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include "core/cpu/assign.h"
+#include "core/op_table.h"
 #include "core/ops.h"
 #include "core/ops/control.h"
 #include "core/ops/control_graph.h"
@@ -220,6 +221,10 @@ Arrays scan(const Fn& f, const Arrays& carry_in, const Arrays& xs, std::optional
   in.insert(in.end(), t.captures.begin(), t.captures.end());
   return hesse::apply(
       scan_op(t.graph, static_cast<int>(carry.size()), static_cast<int>(xs.size()), n, reverse, false), in);
+}
+
+OpFamily families::scans() {
+  return {listed<ScanOp>("scan", "body", "num_carry", "num_xs", "length", "reverse", "save")};
 }
 
 }  // namespace hesse

@@ -4,6 +4,7 @@
 #include <numeric>
 
 #include "core/op.h"
+#include "core/op_table.h"
 #include "core/ops.h"
 #include "core/ops/elementwise.h"
 #include "core/ops/rows.h"
@@ -282,6 +283,18 @@ Arrays nonzero(const Array& x) {
   Arrays out;
   for (const auto& f : found) out.push_back(int64s(f));
   return out;
+}
+
+OpFamily families::sorting() {
+  return {{"argsort",
+           [](const ReadParams& p) {
+             return make_op<ArgSort>(Sorting{p["axis"], p["descending"]});
+           }},
+          {"sort",
+           [](const ReadParams& p) {
+             return make_op<Sort>(Sorting{p["axis"], p["descending"]});
+           }},
+          listed<SearchSorted>("searchsorted", "right")};
 }
 
 }  // namespace hesse

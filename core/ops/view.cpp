@@ -3,6 +3,7 @@
 
 #include "core/node.h"
 #include "core/op.h"
+#include "core/op_table.h"
 #include "core/ops.h"
 #include "core/ops/rows.h"
 #include "core/ops/view.h"
@@ -355,6 +356,11 @@ Arrays broadcast_arrays(const Arrays& xs) {
   Arrays out;
   for (const Array& x : xs) out.push_back(broadcast_to(x, shape));
   return out;
+}
+
+OpFamily families::views() {
+  return {listed<BroadcastTo>("broadcast_to", "shape"), listed<Reshape>("reshape", "shape"),
+          listed<Permute>("transpose", "axes")};
 }
 
 }  // namespace hesse

@@ -2,6 +2,7 @@
 #include <cstring>
 
 #include "core/op.h"
+#include "core/op_table.h"
 #include "core/ops.h"
 #include "core/ops/view_loops.h"
 
@@ -66,5 +67,7 @@ Array packed(const Array& x) {
 }
 
 Array copy(const Array& x) { return apply1(the<Copy>(), {x}); }
+
+OpFamily families::copies() { return {listed<Copy>()}; }
 
 }  // namespace hesse

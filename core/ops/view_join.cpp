@@ -3,6 +3,7 @@
 
 #include "core/node.h"
 #include "core/op.h"
+#include "core/op_table.h"
 #include "core/ops.h"
 #include "core/ops/elementwise.h"
 #include "core/ops/rows.h"
@@ -201,5 +202,7 @@ Array pad(const Array& x, const std::vector<std::pair<int64_t, int64_t>>& widths
   if (is_literal(value, 0.0) && x.dtype() != DType::Key) return unslice(x, shape, start, Dims(n, 1));
   return update_part(broadcast_to(converted(value, x.dtype()), shape), x, {start, x.shape(), Dims(n, 1)});
 }
+
+OpFamily families::joins() { return {listed<Concatenate>("concatenate", "axis")}; }
 
 }  // namespace hesse

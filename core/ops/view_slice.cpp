@@ -1,5 +1,6 @@
 // Regular parts of arrays: taken as views, written into zeros, written into a copy.
 #include "core/ops/view_slice.h"
+#include "core/op_table.h"
 
 #include <algorithm>
 
@@ -251,6 +252,15 @@ Arrays unstack(const Array& x, int64_t axis) {
     out.push_back(reshape(slice_part(x, part), shape));
   }
   return out;
+}
+
+OpFamily families::slices() {
+  return {listed<Unslice>("unslice", "shape", "start", "step"),
+          {"slice",
+           [](const ReadParams& p) {
+             return make_op<SlicePart>(Part{p["start"], p["size"], p["step"]});
+           }},
+          listed<UpdatePart>("update_slice", "start", "step")};
 }
 
 }  // namespace hesse

@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include "core/cpu/assign.h"
+#include "core/op_table.h"
 #include "core/ops.h"
 #include "core/ops/control.h"
 #include "core/ops/control_graph.h"
@@ -291,6 +292,10 @@ Arrays fori_loop(const Array& lower, const Array& upper,
                  in);
   out.resize(out.size() - 2);
   return out;
+}
+
+OpFamily families::while_loops() {
+  return {listed<WhileOp>("while_loop", "cond", "body", "num_carry", "num_cond_consts", "save")};
 }
 
 }  // namespace hesse

@@ -250,6 +250,7 @@ from ._higher import hessian, hvp, jacfwd, jacobian, jacrev, laplacian, partials
 from ._info import __array_namespace_info__
 from ._numpy import install as _install
 from ._profile import Profile, ProfileRow, profile
+from ._program_files import LoadedProgram, load_program, save_program
 from ._tree import trainable
 from ._vmap import checkpoint, vmap
 
@@ -307,7 +308,7 @@ def __dir__() -> list[str]:
 # fmt: off
 __all__ = [  # noqa: RUF022
     "ArgumentError", "ArgumentTypeError", "Array", "DType", "Error", "FileError", "FileMissingError", "FormatError",
-    "Graph", "NumericalError", "OutOfRangeError", "Profile", "ProfileRow",
+    "Graph", "LoadedProgram", "NumericalError", "OutOfRangeError", "Profile", "ProfileRow",
     "RecompilationWarning", "ShapeDtype", "TraceError", "TreeDef",
     "__array_api_version__", "__array_namespace_info__", "__version__", "abs", "absolute", "acos",
     "acosh", "add", "all", "allclose", "angle", "any", "arange", "arccos", "arccosh", "arcsin", "arcsinh",
@@ -326,13 +327,13 @@ __all__ = [  # noqa: RUF022
     "interp", "invert", "is_tracked", "isclose", "isdtype", "isfinite", "isinf", "isnan", "jacfwd",
     "jacobian", "jacrev", "jvp", "key", "kron", "laplacian", "left_shift", "less", "less_equal", "lgamma",
     "linalg", "linear_transpose", "linearise", "linearize", "linspace", "live_buffers", "live_bytes",
-    "log", "log10", "log1p", "log2", "log_softmax", "logaddexp", "logical_and", "logical_not",
+    "load_program", "log", "log10", "log1p", "log2", "log_softmax", "logaddexp", "logical_and", "logical_not",
     "logical_or", "logical_xor", "logspace", "logsumexp", "make_complex", "make_graph", "map", "matmul",
     "matrix_transpose", "max", "max_pool", "maximum", "mean", "meshgrid", "min", "minimum", "mod",
     "moveaxis", "multiply", "nan", "negative", "newaxis", "nextafter", "nn", "nonzero", "not_equal",
     "ones", "ones_like", "outer", "pad", "partials", "profile", "permute_dims", "pi", "polygamma", "positive", "pow",
     "power", "prod", "promote_types", "random", "ravel", "real", "reciprocal", "remainder", "repeat",
-    "reshape", "result_type", "right_shift", "roll", "round", "rsqrt", "scan", "scatter_add",
+    "reshape", "result_type", "right_shift", "roll", "round", "rsqrt", "save_program", "scan", "scatter_add",
     "searchsorted", "seed", "segment_max", "segment_sum", "set_debug_nans", "set_default_dtype",
     "set_num_threads", "sigmoid", "sign", "signbit", "sin", "sinh", "softmax", "softplus", "sort",
     "split", "sqrt", "square", "squeeze", "stack", "std", "stop_gradient", "subtract", "sum", "swapaxes",

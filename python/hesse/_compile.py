@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 import types
 import warnings
 from collections.abc import Callable, Sequence
@@ -11,6 +12,7 @@ from typing import Any, NamedTuple
 from . import _hesse
 from ._flat import check_callable, name_of
 from ._hesse import Array, Graph, TreeDef, _flatten_arrays, tree_flatten
+from ._program_files import save
 from ._static import static_arguments, unhashable
 
 __all__ = ["RecompilationWarning", "compile", "make_graph"]
@@ -112,6 +114,19 @@ def _check_unchanged(original: Any, fun: Any, given: Sequence[Any]) -> None:
                 f"compile: {name_of(fun)} stored an array in {name}, which it captured, while it was recorded; later "
                 "calls would not do so. Return the array, and pass what changes as an argument"
             )
+
+
+def explanation(name: str, graph: Graph, program: Graph, versions: str) -> str:
+    """What `program`, recorded as `graph`, runs."""
+    constants = [f"{c.dtype}{list(c.shape)}" for c in program.constants if c.size > 1]
+    lines = [
+        f"{name}: {program.count()} equations in {program.count('map')} map(s), recorded as "
+        f"{graph.count()} in {graph.count('map')}, {versions}",
+        program.explain().rstrip(),
+    ]
+    if constants:
+        lines.append("constants, by reference: " + ", ".join(constants))
+    return "\n".join([*lines, str(program)])
 
 
 class CompiledFunction:
@@ -229,16 +244,17 @@ class CompiledFunction:
     def explain(self, *args: Any, **kwargs: Any) -> str:
         """What a call with these arguments runs, as text: what was joined, how each map runs, what it stores for all
         examples and why, operations and bytes, and the arrays taken as constants."""
-        graph, program = self.graph(*args, **kwargs), self.program(*args, **kwargs)
-        constants = [f"{c.dtype}{list(c.shape)}" for c in program.constants if c.size > 1]
-        lines = [
-            f"{name_of(self._fun)}: {program.count()} equations in {program.count('map')} map(s), recorded as "
-            f"{graph.count()} in {graph.count('map')}, {self.cache_size} version(s)"
-        ]
-        lines.append(program.explain().rstrip())
-        if constants:
-            lines.append("constants, by reference: " + ", ".join(constants))
-        return "\n".join([*lines, str(program)])
+        return explanation(
+            name_of(self._fun),
+            self.graph(*args, **kwargs),
+            self.program(*args, **kwargs),
+            f"{self.cache_size} version(s)",
+        )
+
+    def save(self, path: str | os.PathLike[str], *args: Any, **kwargs: Any) -> None:
+        """Saves the program for arguments like these to a file: see `save_program`."""
+        program, call = self._program(args, kwargs)
+        save(path, self._fun, program, call, self._static(args, kwargs)[0])
 
     @property
     def cache_size(self) -> int:
