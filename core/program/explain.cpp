@@ -19,32 +19,52 @@ void add_once(std::vector<std::string>& all, std::string reason) {
   if (std::find(all.begin(), all.end(), reason) == all.end()) all.push_back(std::move(reason));
 }
 
-// How a map reads its i-th operand, said of what was stored for it.
-std::string reason_of(const MapParts& reader, size_t i) {
-  if (i >= reader.access.size()) return "it is an index of another map";
-  switch (reader.access[i].kind) {
-    case Access::Kind::Each:
-      return "another map needs it, after a sum over all examples or over others";
-    case Access::Kind::Uniform:
-      return "every example of another map reads all of it";
-    case Access::Kind::Gather:
-      return "another map gathers its rows";
+// Whether an equation needs something that is only known when value v is there for all examples: a sum of the
+// map that makes it, or what an operation outside maps made of it.
+bool waits_for_all(const Graph& g, const Graph::Equation& maker, int v, const Graph::Equation& reader) {
+  std::vector<bool> later(g.values().size(), false), same(g.values().size(), false);
+  same[at(v)] = true;
+  const MapParts& map = *map_parts(*maker.op);
+  for (size_t k = 0; k < maker.out.size(); ++k)
+    later[at(maker.out[k])] = map.results[k].kind != Result::Kind::Each;
+  for (const Graph::Equation& eq : g.equations()) {
+    const bool is_view = eq.op->is_view(), reads = &eq == &reader;
+    bool needs = false, passes = false;
+    for (int x : eq.in) {
+      needs = needs || later[at(x)] || (same[at(x)] && !is_view && !reads);
+      passes = passes || (same[at(x)] && is_view);
+    }
+    if (reads) return needs;
+    for (int out : eq.out) {
+      later[at(out)] = later[at(out)] || needs;
+      same[at(out)] = same[at(out)] || passes;
+    }
   }
-  return "";
+  return false;
 }
 
-// Who needs all of value v: views are followed.
-void readers_of(const Graph& g, int v, std::vector<std::string>& reasons) {
-  if (std::count(g.outputs().begin(), g.outputs().end(), v)) add_once(reasons, "it is returned");
+// Who needs all of value v, which `maker` made; views of it, like x, are followed.
+void readers_of(const Graph& g, const Graph::Equation& maker, int v, int x,
+                std::vector<std::string>& reasons) {
+  if (std::count(g.outputs().begin(), g.outputs().end(), x)) add_once(reasons, "it is returned");
   for (const Graph::Equation& eq : g.equations())
     for (size_t i = 0; i < eq.in.size(); ++i) {
-      if (eq.in[i] != v) continue;
-      if (const MapParts* map = map_parts(*eq.op))
-        add_once(reasons, reason_of(*map, i));
-      else if (eq.op->is_view())
-        readers_of(g, eq.out[0], reasons);
-      else
+      if (eq.in[i] != x) continue;
+      const MapParts* map = map_parts(*eq.op);
+      if (!map && eq.op->is_view())
+        readers_of(g, maker, v, eq.out[0], reasons);
+      else if (!map)
         add_once(reasons, concat(eq.op->name(), " reads it, outside maps"));
+      else if (i >= map->access.size())
+        add_once(reasons, "it is an index of another map");
+      else if (map->access[i].kind == Access::Kind::Gather)
+        add_once(reasons, "another map gathers its rows");
+      else if (map->access[i].kind == Access::Kind::Uniform)
+        add_once(reasons, "every example of another map reads all of it");
+      else if (waits_for_all(g, maker, v, eq))
+        add_once(reasons, "another map reads it, which needs a sum over all examples first");
+      else
+        add_once(reasons, "another map reads it, and joining them would not pay");
     }
 }
 
@@ -66,7 +86,7 @@ MapReport report_of(const Graph& g, const Graph::Equation& eq, const MapParts& m
     out.written += bytes_of(y.back());
     if (map.results[k].kind != Result::Kind::Each) continue;
     std::vector<std::string> reasons;
-    readers_of(g, eq.out[k], reasons);
+    readers_of(g, eq, eq.out[k], eq.out[k], reasons);
     std::string why;
     for (const std::string& r : reasons) why += (why.empty() ? "" : "; ") + r;
     out.stored.push_back({y.back(), why.empty() ? "nothing reads it" : why});

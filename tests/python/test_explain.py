@@ -130,7 +130,13 @@ def test_results_and_what_a_sum_over_all_separates():
         return hs.sum(hs.vmap(hs.cos)(y - hs.mean(y)))
 
     ((shape, why),) = stored(normalised, x)
-    assert shape == (2000,) and why == "another map needs it, after a sum over all examples or over others"
+    assert shape == (2000,) and why == "another map reads it, which needs a sum over all examples first"
+
+
+def test_maps_that_are_better_apart():
+    x = a(100_000, 3)
+    found = stored(lambda x: hs.sum(hs.vmap(lambda r: hs.sum(hs.sin(r)))(x) ** 2), x)
+    assert found in ([], [((100_000,), "another map reads it, and joining them would not pay")])
 
 
 def test_what_is_read_as_a_whole():
