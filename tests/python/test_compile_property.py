@@ -165,7 +165,8 @@ def float_results(program):
     """The program with its floating outputs alone."""
     results = ap.run(program, numbers(program.values()))
     outputs = tuple(o for o, r in zip(program.outputs, results, strict=True) if r.is_float)
-    return replace(program, outputs=outputs)
+    first = next(k for k, i in program.inputs.items() if i.value.dtype.kind == "f")
+    return replace(program, outputs=outputs or (first,))
 
 
 def in_jvp(program, rng):
@@ -233,7 +234,31 @@ def in_grad(program, rng):
     return None
 
 
-WAYS = {"plainly": plainly, "vmap": in_vmap, "scan": in_scan, "jvp": in_jvp, "grad": in_grad}
+def in_special_grad(program, rng):
+    """Gradients where infinities and NaN come in: of the same sort, compiled and eager, entry by entry."""
+    program = float_results(program)
+    f, values = ap.function(program, hs), program.values()
+    place = tuple(k for k, v in enumerate(values) if v.dtype.kind == "f")
+    xs = [hs.asarray(v) for v in values]
+    gradient = hs.grad(lambda *xs: sum(hs.sum(hs.astype(y, hs.float64)) for y in f(*xs)), place)
+    sort = lambda z: np.where(np.isnan(z), 2, np.isinf(z) * np.sign(z))
+    eager = gradient(*xs)
+    for what, run in (("compiled", hs.compile(gradient)), ("joined", in_joined(hs.compile(gradient)))):
+        for k, (g, e) in enumerate(zip(run(*xs), eager, strict=True)):
+            off = sort(np.asarray(g)) != sort(np.asarray(e))
+            if off.any():
+                return f"{what} grad, argument {k}: {np.asarray(g)[off][:3]} where eager ones are {np.asarray(e)[off][:3]}"
+    return None
+
+
+WAYS = {
+    "plainly": plainly,
+    "vmap": in_vmap,
+    "scan": in_scan,
+    "jvp": in_jvp,
+    "grad": in_grad,
+    "special grad": in_special_grad,
+}
 
 
 # Failures are cut down ---------------------------------------------------------------------------------------------------
@@ -249,7 +274,7 @@ def failure(program, way, seed):
 
 
 def check(seed, way, profile, dtype="float64", wild=False, rows=None, count=12):
-    generator = Generator(seed, profile, dtype, wild, rows, smooth=way in ("jvp", "grad"))
+    generator = Generator(seed, profile, dtype, wild, rows, smooth="grad" in way or way == "jvp")
     program = generator.program(count)
     hold(program, way, seed)
 
@@ -307,6 +332,20 @@ def test_programs_inside(way, profile):
             wild,
             rows=(1, 2, 7, 5)[k % 4],
             count=(5, 10, 20, 30)[k % 4],
+        )
+
+
+@pytest.mark.parametrize("profile", WEIGHTS)
+def test_gradients_of_special_values(profile):
+    for k in range(12):
+        check(
+            6000 + k,
+            "special grad",
+            profile,
+            DTYPES[k % 2],
+            wild=True,
+            rows=(2, 7, 33)[k % 3],
+            count=(5, 8, 12, 20)[k % 4],
         )
 
 
