@@ -159,26 +159,34 @@ RowAxis Batch::likely_rows(int v) const {
 }
 
 bool Batch::works_on_rows(size_t e, const std::vector<RowAxis>& marks) {
-  const Graph::Equation& eq = equation(e);
   if (std::all_of(marks.begin(), marks.end(), [](RowAxis a) { return a == kShared; })) return false;
+  const auto [known, added] = answers_.try_emplace({e, marks});
+  if (added) known->second = on_row(equation(e), marks);
+  const std::optional<Answer>& answer = known->second;
+  if (!answer) return false;
+  const int out = equation(e).out[0];
+  summed_[at(out)] = answer->summed;
+  outer_[at(out)] = answer->summed && equation(e).op->name() == "matmul";
+  rows_of_[at(out)] = answer->summed ? kShared : answer->axis;
+  marks_[e] = marks;
+  return true;
+}
+
+std::optional<Batch::Answer> Batch::on_row(const Graph::Equation& eq,
+                                           const std::vector<RowAxis>& marks) const {
   Arrays x;
   Avals whole;
   const int64_t most = eq.op->name() == "matmul" ? kMostFactorEntries : kMostRowEntries;
   for (size_t i = 0; i < eq.in.size(); ++i) {
     const Aval row = row_of(eq.in[i], marks[i]);
-    if (num_elements(row.shape) > (marks[i] == kShared ? kMostSharedEntries : most)) return false;
+    if (num_elements(row.shape) > (marks[i] == kShared ? kMostSharedEntries : most)) return std::nullopt;
     x.push_back(trace_->symbol(row));
     whole.push_back(value(eq.in[i]));
   }
   const auto row = eq.op->on_row(x, marks, whole);
-  const int out = eq.out[0];
-  if (!row) return false;
-  if (num_elements(row->value.shape()) > (row->summed ? kMostSharedEntries : most)) return false;
-  summed_[at(out)] = row->summed;
-  outer_[at(out)] = row->summed && eq.op->name() == "matmul";
-  rows_of_[at(out)] = row->summed ? kShared : row->axis;
-  marks_[e] = marks;
-  return true;
+  if (!row || num_elements(row->value.shape()) > (row->summed ? kMostSharedEntries : most))
+    return std::nullopt;
+  return Answer{row->axis, row->summed};
 }
 
 // Without a map among them, equations are joined only where that saves much; else they stay as they are.
@@ -241,26 +249,47 @@ bool Batch::is_broadcast(int v) const {
 }
 
 std::vector<Rows> possible_rows(const Graph& g) {
-  std::vector<Rows> out;
-  std::set<int64_t> of_maps, lengths, sizes;
+  std::set<int64_t> of_maps;
+  struct Count {
+    int equations = 0;
+    double entries = 0;
+  };
+  std::map<std::pair<int64_t, bool>, Count> found;  // by length, and whether all entries are rows
   for (const Graph::Equation& eq : g.equations()) {
     if (const MapParts* map = map_parts(*eq.op)) {
       if (map->n > 0) of_maps.insert(map->n);
       continue;
     }
     if (!is_work(eq)) continue;
+    std::set<std::pair<int64_t, bool>> here;
+    double entries = 0;
     for (int v : eq.in) {
       const Shape& shape = g.values()[at(v)].shape;
-      if (static_cast<double>(num_elements(shape)) * 4 < kLeastWorth) continue;
+      const int64_t size = num_elements(shape);
+      if (static_cast<double>(size) * 4 < kLeastWorth && !join_everything()) continue;
       for (int64_t n : shape)
-        if (n >= kFewestRows) lengths.insert(n);
-      sizes.insert(num_elements(shape));
+        if (n >= (join_everything() ? 2 : kFewestRows)) here.emplace(n, false);
+      here.emplace(size, true);
+      entries = std::max(entries, static_cast<double>(size));
+    }
+    for (const auto& key : here) {
+      ++found[key].equations;
+      found[key].entries += entries;
     }
   }
+  std::vector<Rows> out;
   for (int64_t n : of_maps) out.push_back({n, false});
-  for (int64_t n : lengths)
-    if (!of_maps.count(n)) out.push_back({n, false});
-  for (int64_t n : sizes) out.push_back({n, true});
+  std::vector<std::pair<double, Rows>> others;
+  for (const auto& [key, count] : found)
+    if (count.equations > 1 && (key.second || !of_maps.count(key.first)))
+      others.push_back({count.entries, {key.first, key.second}});
+  // Each costs a walk over the graph: those with the most to save, the others in a later round.
+  constexpr size_t kAtOnce = 6;
+  std::stable_sort(others.begin(), others.end(),
+                   [](const auto& a, const auto& b) { return a.first > b.first; });
+  for (size_t i = 0; i < std::min(kAtOnce, others.size()); ++i) out.push_back(others[i].second);
+  std::stable_sort(out.begin(), out.end(),
+                   [](const Rows& a, const Rows& b) { return a.entries < b.entries; });
   return out;
 }
 

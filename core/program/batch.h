@@ -47,7 +47,13 @@ class Batch {
   bool dissolve();
   bool joins(size_t e);
   bool adds_sums(const Graph::Equation& eq) const;
+  /// What an op says of its rows.
+  struct Answer {
+    RowAxis axis;
+    bool summed;
+  };
   bool works_on_rows(size_t e, const std::vector<RowAxis>& marks);
+  std::optional<Answer> on_row(const Graph::Equation& eq, const std::vector<RowAxis>& marks) const;
   std::vector<RowAxis> with_rows_beside(const Graph::Equation& eq, std::vector<RowAxis> marks) const;
   RowAxis likely_rows(int v) const;
   bool is_broadcast(int v) const;
@@ -64,6 +70,7 @@ class Batch {
   std::vector<int> at_level_;                  // by equation
   std::vector<std::vector<RowAxis>> marks_;    // by equation
   std::map<int, std::vector<size_t>> groups_;  // equations to join, by level
+  std::map<std::pair<size_t, std::vector<RowAxis>>, std::optional<Answer>> answers_;  // asked once
   double worth_ = 0;
 };
 

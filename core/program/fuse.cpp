@@ -263,13 +263,12 @@ Ref<const Graph> fused(const Ref<const Graph>& g) {
   Ref<const Graph> out = g;
   if (g->is_dynamic()) return out;
   // Each round joins what is worth most; a program has few sizes of batches.
-  constexpr int kRounds = 8;
+  constexpr int kRounds = 16;
   for (int round = 0; round < kRounds; ++round) {
     std::optional<Fusion> best;
     for (const Rows rows : possible_rows(*out)) {
       Fusion next(*out, rows);
-      if ((next.worth() > 0 || join_everything()) && (!best || next.worth() >= best->worth()))
-        best.emplace(std::move(next));
+      if (next.worth() > 0 && (!best || next.worth() >= best->worth())) best.emplace(std::move(next));
     }
     if (!best) break;
     out = best->result();
