@@ -18,11 +18,11 @@ SPECIAL = {
 BOUNDED = ("sin", "cos", "tanh", "sigmoid", "atan")
 WEIGHTS = {
     "mixed": {"unary": 5, "binary": 5, "literal": 2, "compare": 2, "logic": 1, "choose": 2, "integer": 1, "reduce": 3, "product": 3, "shape": 5, "join": 2,
-                  "index": 2, "order": 1, "cast": 1, "gram": 0, "normalise": 0, "vmap": 0.3},
+                  "index": 2, "order": 1, "cast": 1, "gram": 0, "normalise": 0, "vmap": 0.3, "update": 1.5},
     "rows": {"unary": 5, "binary": 5, "literal": 2, "compare": 1, "logic": 0.5, "choose": 1, "integer": 0.3, "reduce": 4, "product": 6, "shape": 2, "join": 2,
-                 "index": 0.5, "order": 0.5, "cast": 0.2, "gram": 1, "normalise": 1.5, "vmap": 0.3},
+                 "index": 0.5, "order": 0.5, "cast": 0.2, "gram": 1, "normalise": 1.5, "vmap": 0.3, "update": 0.6},
     "maps": {"unary": 3, "binary": 3, "literal": 1, "compare": 1, "logic": 0.5, "choose": 1, "integer": 0.3, "reduce": 5, "product": 2, "shape": 1, "join": 1,
-                 "index": 0.5, "order": 0.2, "cast": 0, "gram": 0.3, "normalise": 0.5, "vmap": 14},
+                 "index": 0.5, "order": 0.2, "cast": 0, "gram": 0.3, "normalise": 0.5, "vmap": 14, "update": 0.5},
 }  # fmt: skip
 
 
@@ -49,7 +49,7 @@ class Generator:
         names = [k for k, x in self.pool.items() if wanted(x)]
         if self.rows and self.chance(0.7):  # of the batch
             names = [k for k in names if self.pool[k].ndim and self.pool[k].shape[0] == self.rows] or names
-        if self.outside and self.chance(0.15):
+        if self.outside and (not names or self.chance(0.15)):
             names = [k for k, x in self.outside.items() if wanted(x)] or names
         return self.pick(names[-4:] if self.chance(recent) else names)
 
@@ -256,6 +256,26 @@ class Generator:
             return None
         out = self.push("matmul", x, y)
         return (out and self.push(self.pick(BOUNDED), out)) if self.chance(0.5) else out
+
+    def update(self):
+        """A matrix moved by an outer product, as a step of descent does, and products with what comes out."""
+        w = self.value(lambda x: x.is_float and x.ndim == 2 and 0 not in x.shape and x.v.size <= 400)
+        if w is None:
+            return None
+        columns = lambda x: x.is_float and x.shape == self.at(w).shape[1:]
+        h = self.value(columns)
+        if h is None:
+            r = self.value(lambda x: x.is_float and x.shape == self.at(w).shape[:1])
+            h = r and self.push("matmul", r, w)
+        d = h and self.push("matmul", w, h)
+        d = d and self.push(self.pick(BOUNDED), d)
+        step = d and self.push("outer", d, h)
+        step = step and self.push("mul", step, float(self.pick([0.1, -0.5, 1.0])))
+        new = step and self.push(self.pick(["sub", "add"]), w, step)
+        out = new and self.push("matmul", new, self.value(columns))
+        if out and self.chance(0.3):  # and back
+            return self.push("matmul", self.push("permute", new, axes=(1, 0)), out)
+        return out
 
     def gram(self):
         x = self.value(lambda x: x.is_float and x.ndim == 2)

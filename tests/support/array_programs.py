@@ -138,6 +138,7 @@ OPS |= {
     "astype": Op("hs.astype({0}, '{dtype}')", bd.astype),
     "where": Op("hs.where({0}, {1}, {2})", bd.where),
     "matmul": Op("{0} @ {1}", ba.matmul),
+    "outer": Op("hs.outer({0}, {1})", ba.outer),
     "cumsum": Op("hs.cumsum({0}, axis={axis})", ba.cumsum),
     "sort": Op("hs.sort({0}, axis={axis})", ba.sort),
     "softmax": Op("hs.softmax({0}, axis={axis})", ba.softmax),

@@ -15,6 +15,7 @@ from bounded import (
     float_of,
     limits,
     log,
+    mul,
     quiet,
     settled,
     square,
@@ -188,6 +189,10 @@ def matmul(x, y):
                 parts.append(Tangent(mm(t.v, p.v), e, a))
         out.t = added(parts, np.shape(v), eps)
     return out
+
+
+def outer(x, y):
+    return mul(view(x, lambda a: a[:, None]), view(y, lambda a: a[None, :]))
 
 
 # Views, indices, order ---------------------------------------------------------------------------------------------------
