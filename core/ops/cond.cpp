@@ -24,6 +24,9 @@ class CondOp final : public Op {
     for (const auto& b : branches_) out.emplace_back("branch", b);
     return out;
   }
+  bool has_effect() const override {
+    return std::any_of(branches_.begin(), branches_.end(), [](const auto& b) { return has_effects(*b); });
+  }
   Avals infer(std::span<const Aval> x) const override {
     require(x[0].shape.empty() && x[0].dtype == kInt64, "cond: the index is ",
             describe(x[0].shape, x[0].dtype), ", expected an integer or bool scalar");

@@ -59,6 +59,21 @@ bool is_linear(const Graph& g, const std::vector<bool>& marked) {
   return linear;
 }
 
+bool has_effects(const Graph& g) {
+  return std::any_of(g.equations().begin(), g.equations().end(),
+                     [](const Graph::Equation& eq) { return eq.op->has_effect(); });
+}
+
+Ref<const Graph> without_effects(const Ref<const Graph>& g) {
+  if (!has_effects(*g)) return g;
+  std::vector<Graph::Equation> rest;
+  for (const Graph::Equation& eq : g->equations())
+    if (!eq.op->has_effect() || !eq.out.empty()) rest.push_back(eq);
+  const Ref<const Graph> silent =
+      Graph::assemble(g->num_inputs(), g->values(), g->constants(), std::move(rest), g->outputs());
+  return trace_closed([&](std::span<const Array> x) { return silent->call(x); }, silent->input_avals());
+}
+
 Array zeros_of(const Aval& a) { return broadcast_to(astype(Array(0.0), a.dtype), a.shape); }
 
 std::vector<bool> inexact(const Avals& avals) {

@@ -16,6 +16,11 @@ std::vector<bool> outputs_that_depend(const Graph& g, const std::vector<bool>& m
 /// Whether they are linear in these inputs, jointly, with the others fixed.
 bool is_linear(const Graph& g, const std::vector<bool>& marked);
 
+/// Whether one of its equations does something beyond its outputs.
+bool has_effects(const Graph& g);
+/// The graph without equations that have an effect and no outputs: what is run again must not print again.
+Ref<const Graph> without_effects(const Ref<const Graph>& g);
+
 /// Zeros of a shape and dtype, one stored element.
 Array zeros_of(const Aval& a);
 

@@ -88,7 +88,7 @@ MaybeArrays loop_vjp(const Ref<const Graph>& body, int num_carry, int num_xs, in
     marked[i] = want[i] = is_inexact(body->input_aval(static_cast<int>(i)).dtype);
   for (size_t k = 0; k < ny; ++k) marked[nc + k] = ct[nc + k].has_value();
   for (size_t i = nc; i < n; ++i) want[i] = wanted[i];
-  const DerivedGraph d = derivatives().vjp(*body, marked, want, want);
+  const DerivedGraph d = derivatives().vjp(*without_effects(body), marked, want, want);
 
   // Layout of the backward step: carries (ct of inexact carries, accumulators), xs (saved, x, ct_y,
   // ct_saved), consts.
