@@ -6,6 +6,7 @@
 #include "bindings/bindings.h"
 #include "bindings/convert.h"
 #include "bindings/docs_array.h"
+#include "core/node.h"
 
 /// The type hesse.Array: operators, indexing and protocols that CPython calls through slots.
 namespace hesse::python {
@@ -233,12 +234,14 @@ const char* buffer_format(DType t) {
 }
 struct BufferExtents {
   std::vector<Py_ssize_t> shape, strides;
+  Ref<Buffer> memory;  // the array itself may be donated meanwhile
 };
 
 int get_buffer(PyObject* self, Py_buffer* out, int flags) {
   out->obj = nullptr;
   PyObject* done = guarded([&]() -> PyObject* {
     const Array& a = array_of(self);
+    refuse_given_away(a);
     if (a.is_symbol()) throw py::buffer_error("a symbol has no buffer; its value is not known yet");
     const View v = a.view();
     const char* format = buffer_format(v.dtype);
@@ -251,6 +254,7 @@ int get_buffer(PyObject* self, Py_buffer* out, int flags) {
     auto extents = std::make_unique<BufferExtents>();
     extents->shape.assign(v.shape.begin(), v.shape.end());
     for (const int64_t s : v.strides) extents->strides.push_back(s * itemsize(v.dtype));
+    extents->memory = a.buffer();
     out->buf = v.data;
     out->len = v.size() * itemsize(v.dtype);
     out->itemsize = itemsize(v.dtype);

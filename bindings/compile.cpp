@@ -48,8 +48,8 @@ struct HashOf {
 struct Call {
   Signature signature;
   Arrays arrays;
+  std::vector<py::object> leaves;
   Call(py::handle args, py::handle captured, py::handle fixed) {
-    std::vector<py::object> leaves;
     signature.args = TreeDef::flatten(args, leaves, TreeDef::Leaves::Numeric);
     signature.captured = TreeDef::flatten(captured, leaves, TreeDef::Leaves::Arrays);
     signature.dtype = default_dtype();
@@ -70,15 +70,67 @@ struct Program {
   std::optional<TreeDef> in = {};  ///< of a program from a file: that of (args, kwargs)
 
   py::object operator()(const Arrays& arrays) const {
+    return result([&] { return compiled(arrays); });
+  }
+  py::object donating(Arrays arrays) const {
+    return result([&] { return compiled.donating(std::move(arrays)); });
+  }
+
+ private:
+  template <class F>
+  py::object result(F run) const {
     const Arrays values = [&] {
       const py::gil_scoped_release unlocked;
-      return compiled(arrays);
+      return run();
     }();
     std::vector<py::object> leaves;
     leaves.reserve(values.size());
     for (const Array& v : values) leaves.push_back(py::cast(v));
     return out.unflatten(leaves);
   }
+};
+
+/// Which positional arguments are donated, and what becomes of their arrays: an op whose text says so to
+/// whoever uses them again.
+class Donation {
+ public:
+  Donation(const std::string& function, const std::vector<std::pair<int, std::string>>& arguments) {
+    for (const auto& [i, label] : arguments)
+      args_.emplace_back(
+          i, given_away_op(concat("an array was donated to ", function, " as ", label,
+                                  ", and its memory was used for the results; go on with what ", function,
+                                  " returned, or give it a copy: hs.array(x)")));
+  }
+
+  py::object run(const Program& program, Call& call) const {
+    // Under a derivative or a trace, arguments are kept: for the tape, or for the program that is recorded.
+    const bool live =
+        current_region() || !program.compiled.captures.empty() ||
+        !std::all_of(call.arrays.begin(), call.arrays.end(), [](const Array& a) { return is_constant(a); });
+    if (live) return program(call.arrays);
+    for (const auto& [i, why] : args_) take(call, i, why);
+    call.leaves.clear();
+    return program.donating(std::move(call.arrays));
+  }
+
+ private:
+  static void take(Call& call, int i, const OpRef& why) {
+    const std::vector<TreeDef>& positional = call.signature.args.children()[0].children();
+    const auto n = static_cast<int>(positional.size());
+    require(-n <= i && i < n, "compile: donate_argnums ", i, " is out of range for ", n,
+            " positional argument(s); donated arguments are passed by position");
+    size_t begin = 0;
+    const auto place = static_cast<size_t>(i < 0 ? i + n : i);
+    for (size_t k = 0; k < place; ++k) begin += static_cast<size_t>(positional[k].num_leaves());
+    for (size_t k = begin; k < begin + static_cast<size_t>(positional[place].num_leaves()); ++k) {
+      PyObject* const leaf = call.leaves[k].ptr();
+      if (!is_array(leaf)) continue;  // what was converted is a copy already
+      Array& held = reinterpret_cast<ArrayObject*>(leaf)->array;
+      if (held.has_data()) held = given_away(held, why);
+    }
+  }
+
+  std::vector<std::pair<int, OpRef>> args_;
 };
 
 /// A call of a program from a file, or ... where the arguments are not exactly what it was saved for.
@@ -190,6 +242,12 @@ void init_compile(py::module_& m) {
             save_program(to, saved);
           },
           "path"_a, "name"_a, "captured"_a, "notes"_a, py::pos_only());
+  py::class_<Donation>(m, "_Donation")
+      .def(py::init<const std::string&, const std::vector<std::pair<int, std::string>>&>(), "function"_a,
+           "arguments"_a, py::pos_only())
+      .def(
+          "run", [](const Donation& d, const Program& p, Call& c) { return d.run(p, c); }, "program"_a,
+          "call"_a, py::pos_only());
   m.def(
       "_read_program",
       [](py::handle path) {
@@ -226,13 +284,15 @@ void init_compile(py::module_& m) {
       .def(py::init<size_t>(), "most"_a, py::pos_only())
       .def(
           "run",
-          [](Programs& p, py::handle args, py::handle captured, py::handle fixed) -> py::object {
-            const Call call(args, captured, fixed);
+          [](Programs& p, py::handle args, py::handle captured, py::handle fixed,
+             const Donation* donation) -> py::object {
+            Call call(args, captured, fixed);
             const auto program =
                 p.find(call.signature);  // kept while it runs: another thread may clear the table
-            return program ? (*program)(call.arrays) : py::ellipsis();
+            if (!program) return py::ellipsis();
+            return donation ? donation->run(*program, call) : (*program)(call.arrays);
           },
-          "args"_a, "captured"_a, "fixed"_a, py::pos_only(),
+          "args"_a, "captured"_a, "fixed"_a, "donation"_a = nullptr, py::pos_only(),
           "The result, or ... when there is no program for this call.")
       .def(
           "find",

@@ -135,8 +135,7 @@ py::object to_numpy(const Array& given) {
     shape.push_back(2);
     strides.push_back(4);
   }
-  const auto owner = py::reinterpret_steal<py::object>(new_array(a.detached()));
-  if (!owner) throw py::error_already_set();
+  const py::capsule owner(new Array(a.detached()), [](void* p) { delete static_cast<Array*>(p); });
   py::array out(py::reinterpret_borrow<py::dtype>(numpy_dtype(dtype)), shape, strides, v.data, owner);
   py::detail::array_proxy(out.ptr())->flags &= ~py::detail::npy_api::NPY_ARRAY_WRITEABLE_;
   return out;

@@ -28,6 +28,7 @@ class TreeDef {
   std::vector<py::object> flatten_up_to(py::handle tree, const std::string& function) const;
 
   int64_t num_leaves() const { return num_leaves_; }
+  const std::vector<TreeDef>& children() const { return children_; }
   bool is_leaf() const { return kind_ == Kind::Leaf; }
   /// Per leaf, how to reach it: "['a'][0].weight".
   std::vector<std::string> paths() const;

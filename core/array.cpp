@@ -134,6 +134,7 @@ int64_t Array::dim(int64_t axis) const {
 
 Array Array::materialised() const {
   if (has_data()) return *this;
+  refuse_given_away(*this);
   if (node() && node()->trace() && node()->trace()->open())
     if (Array value = node()->trace()->value(*this); value.defined()) return value;
   throw TraceError(

@@ -29,6 +29,8 @@ class Buffer : public RefCounted<Buffer> {
   ~Buffer();
   void* data() const { return data_; }
   size_t bytes() const { return bytes_; }
+  /// Whether the bytes belong to somebody else, who sees what is written to them.
+  bool is_foreign() const { return static_cast<bool>(release_); }
   /// How many buffers are alive in the process, and their bytes: for tests of leaks.
   static int64_t live_count();
   static int64_t live_bytes();
@@ -105,7 +107,8 @@ class Array {
   bool contiguous() const;
   /// Whether nobody else can see this array's data: it may be overwritten.
   bool is_sole_owner() const {
-    return impl_->has_data && !impl_->node && impl_->use_count() == 1 && impl_->buffer->use_count() == 1;
+    return impl_->has_data && !impl_->node && impl_->use_count() == 1 && impl_->buffer->use_count() == 1 &&
+           !impl_->buffer->is_foreign();
   }
   /// Row-major data of type T; copies only when it must. Throws TypeError for another dtype.
   template <class T>

@@ -54,6 +54,7 @@ struct GraphBuilder {
     const Array a = resolve(raw);
     if (inside(a)) return;
     if (a.is_symbol() || is_tracked(a)) {
+      refuse_given_away(a);
       if (a.is_symbol())
         require<TraceError>(a.node() && a.node()->trace() && a.node()->trace()->open(), "trace: the symbol ",
                             describe(a), at_source(a.node() ? a.node()->source() : 0),

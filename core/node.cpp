@@ -37,6 +37,17 @@ class InputOp final : public NonDifferentiable {
   Avals infer(std::span<const Aval> x) const override { return {x.begin(), x.end()}; }
 };
 
+class GivenAwayOp final : public NonDifferentiable {
+ public:
+  explicit GivenAwayOp(std::string why) : why_(std::move(why)) {}
+  std::string_view name() const override { return "given away"; }
+  Avals infer(std::span<const Aval> x) const override { return {x.begin(), x.end()}; }
+  const std::string& why() const { return why_; }
+
+ private:
+  std::string why_;
+};
+
 // What identifies a value: the output of a node, or the handle of a constant.
 struct Identity {
   const void* owner;
@@ -63,6 +74,7 @@ Ref<Trace> innermost_trace(const OpRef& op, const Arrays& inputs) {
   Ref<Trace> trace = t_region;
   for (const Array& a : inputs) {
     if (!a.is_symbol()) continue;
+    refuse_given_away(a);
     const Ref<Trace>& t = a.node() ? a.node()->trace() : Ref<Trace>();
     require<TraceError>(
         t && t->open(), op->name(), ": the operand ", describe(a), made_at(a),
@@ -281,7 +293,22 @@ bool is_literal(const Array& a, double v) {
   });
 }
 
-Arrays apply(const OpRef& op, Arrays inputs) {
+OpRef given_away_op(std::string why) { return make_op<GivenAwayOp>(std::move(why)); }
+Array given_away(const Array& a, const OpRef& why) {
+  const Aval shape = aval(a);
+  return Array::symbol(shape.shape, shape.dtype,
+                       make_ref<Node>(why, Arrays{}, Avals{shape}, std::vector<Ref<Tape>>{}, Ref<Trace>()),
+                       0);
+}
+
+void refuse_given_away(const Array& a) {
+  if (!a.is_symbol() || !a.node()) return;
+  if (const auto* op = dynamic_cast<const GivenAwayOp*>(a.node()->op().get())) throw ValueError(op->why());
+}
+
+namespace {
+
+Arrays applied(const OpRef& op, Arrays inputs, bool owned) {
   std::vector<Ref<Tape>> tapes;
   for (const Array& a : inputs) {
     require<TypeError>(a.defined(), op->name(), ": an operand is undefined");
@@ -295,12 +322,12 @@ Arrays apply(const OpRef& op, Arrays inputs) {
     const FailureScope failures;
     const bool profiling = profile::active();
     const int64_t begin = profiling ? profile::now() : 0;
-    outputs = with_memory_for(op->name(), [&] { return op->eval(inputs); });
-    if (profiling)
-      profile::add_event(op->name(), current_source(), begin,
-                         profile::bytes_of(inputs) + profile::bytes_of(outputs));
+    const int64_t read = profiling ? profile::bytes_of(inputs) : 0;
+    owned = owned && tapes.empty() && !debug_nans();
+    outputs = with_memory_for(op->name(), [&] { return owned ? op->eval_owned(inputs) : op->eval(inputs); });
+    if (profiling) profile::add_event(op->name(), current_source(), begin, read + profile::bytes_of(outputs));
     failures.raise_if_failed();
-    check_nans(*op, inputs, outputs);
+    if (!owned) check_nans(*op, inputs, outputs);
   }
   bool differentiable = false;
   for (const Array& y : outputs) differentiable = differentiable || is_inexact(y.dtype());
@@ -325,6 +352,11 @@ Arrays apply(const OpRef& op, Arrays inputs) {
   for (const Ref<Tape>& t : tapes) t->record(node);
   return outputs;
 }
+
+}  // namespace
+
+Arrays apply(const OpRef& op, Arrays inputs) { return applied(op, std::move(inputs), false); }
+Arrays apply_owned(const OpRef& op, Arrays inputs) { return applied(op, std::move(inputs), true); }
 
 Array apply1(const OpRef& op, Arrays inputs) { return hesse::apply(op, std::move(inputs))[0]; }
 

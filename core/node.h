@@ -135,6 +135,15 @@ const OpRef& input_op();
 /// Whether `a` is a constant all of whose entries are `v`, stored as one element.
 bool is_literal(const Array& a, double v);
 
+/// As apply; where nothing is recorded, operands that nobody else holds may be overwritten.
+Arrays apply_owned(const OpRef& op, Arrays inputs);
+/// What stands in the place of an array whose memory was given away: shape and dtype, and for whoever wants
+/// its value, an error that says `why`.
+OpRef given_away_op(std::string why);
+Array given_away(const Array& a, const OpRef& why);
+/// Throws ValueError with that text, if `a` is such an array.
+void refuse_given_away(const Array& a);
+
 /// Whether a derivative that is still open depends on `a`.
 bool is_tracked(const Array& a);
 /// Whether `a` is neither a symbol nor tracked: a plain constant.

@@ -155,6 +155,11 @@ Compiled compile(const Ref<const Graph>& g) { return {g, {}, make_op<CallOp>(g)}
 
 Ref<const Graph> Compiled::program() const { return planned(graph); }
 
+Arrays Compiled::donating(Arrays args) const {
+  args.insert(args.end(), captures.begin(), captures.end());
+  return apply_owned(op, std::move(args));
+}
+
 Arrays Compiled::operator()(std::span<const Array> args) const {
   Arrays in(args.begin(), args.end());
   in.insert(in.end(), captures.begin(), captures.end());

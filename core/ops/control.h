@@ -86,6 +86,9 @@ struct Compiled {
   /// The graph as it is run: maps over the same examples joined (core/program/fuse.h).
   Ref<const Graph> program() const;
   Arrays operator()(std::span<const Array> args) const;
+  /// The same, where arguments that nobody else holds are given away: results are written into their memory
+  /// where that can be done (donated arguments). Under a derivative or a trace nothing is overwritten.
+  Arrays donating(Arrays args) const;
 };
 Compiled compile(const Fn& f, const Avals& args);
 /// A graph as a compiled function.

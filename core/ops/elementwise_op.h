@@ -47,6 +47,9 @@ void check_dtype(std::string_view function, const Array& x, DTypes set);
 /// Evaluates an op whose operands and output are of one shape. Axes along which every operand is broadcast
 /// are computed once and broadcast again: an op on literals costs one element, whatever their shape.
 Arrays eval_entrywise(const Op& op, std::span<const Array> x);
+/// The same into the memory of an operand that nobody else holds, is row-major and of the output's dtype:
+/// every entry is read before it is written.
+Arrays eval_entrywise_owned(const Op& op, Arrays& x);
 
 /// An op of `Count` operands of one shape; its kernel walks entries.
 template <class Kind>
@@ -54,6 +57,7 @@ class Entrywise : public Kind {
  public:
   using Kind::Kind;
   Arrays eval(std::span<const Array> x) const override { return eval_entrywise(*this, x); }
+  Arrays eval_owned(Arrays& x) const override { return eval_entrywise_owned(*this, x); }
   bool has_lane_kernel() const override { return true; }
   std::optional<Op::Row> on_row(std::span<const Array> x, std::span<const RowAxis> axes,
                                 std::span<const Aval>) const override {

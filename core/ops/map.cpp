@@ -89,6 +89,10 @@ class MapOp final : public Op {
   Arrays eval(std::span<const Array> x) const override {
     return program_.run(x.first(parts_.access.size()), x.subspan(parts_.access.size()));
   }
+  Arrays eval_owned(Arrays& x) const override {
+    const std::span<const Array> all(x);
+    return program_.run(all.first(parts_.access.size()), all.subspan(parts_.access.size()), true);
+  }
   // Inside a tile: its examples are an axis of lanes before those of the tile.
   bool has_lane_kernel() const override { return program_.nests(); }
   void kernel(std::span<const View> x, std::span<const View> out, int lane_axes) const override {

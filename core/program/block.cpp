@@ -23,11 +23,21 @@ class BlockOp final : public Op {
  public:
   explicit BlockOp(Ref<const Graph> body)
       : body_(std::move(body)),
-        schedule_(with_recomputation(by_levels(as_recorded(*body_, body_->outputs(), {}, {})))) {}
+        schedule_(with_recomputation(by_levels(as_recorded(*body_, body_->outputs(), {}, {})))),
+        overwritten_(inputs_to_overwrite()) {}
   std::string_view name() const override { return "block"; }
   Params params() const override { return {{"body", body_}}; }
   Avals infer(std::span<const Aval>) const override { return body_->output_avals(); }
-  Arrays eval(std::span<const Array> x) const override {
+  Arrays eval(std::span<const Array> x) const override { return run(x, false); }
+  Arrays eval_owned(Arrays& x) const override { return run(x, true); }
+  MaybeArrays jvp(std::span<const Array>, std::span<const Array>,
+                  std::span<const MaybeArray>) const override {
+    throw Error("block: belongs to a program that is run; differentiate the graph it was made from");
+  }
+  bool is_linear_in(const std::vector<bool>&) const override { return false; }
+
+ private:
+  Arrays run(std::span<const Array> x, bool owned) const {
     if (debug_nans()) return body_->run(x);
     const std::shared_ptr<const Layout> layout = layout_for(x);
     const Tile& tile = layout->tile;
@@ -41,24 +51,84 @@ class BlockOp final : public Op {
     for (const Array& a : x) bases.push_back(data(a));
     for (const auto& [id, a] : body_->constants()) bases.push_back(data(a));
     Arrays out;
-    out.reserve(body_->outputs().size());
-    for (int v : body_->outputs()) {
-      const Aval& a = body_->values()[at(v)];
-      out.push_back(Array::uninitialized(a.shape, a.dtype));
-      bases.push_back(data(out.back()));
+    out.resize(body_->outputs().size());
+    if (owned)
+      for (const Overwriting& o : overwritten_)
+        for (const size_t i : o.inputs)
+          if (x[i].is_sole_owner() && x[i].contiguous()) {
+            out[o.result] = x[i];  // held twice from here on: no other result takes it
+            break;
+          }
+    for (size_t k = 0; k < out.size(); ++k) {
+      const Aval& a = body_->values()[at(body_->outputs()[k])];
+      if (!out[k].defined()) out[k] = Array::uninitialized(a.shape, a.dtype);
+      bases.push_back(data(out[k]));
     }
     tile.run(bases.data());
     for (const size_t k : tile.outputs_to_copy())
       cpu::assign(tile.view(body_->outputs()[k], bases.data()), out[k].view());
     return out;
   }
-  MaybeArrays jvp(std::span<const Array>, std::span<const Array>,
-                  std::span<const MaybeArray>) const override {
-    throw Error("block: belongs to a program that is run; differentiate the graph it was made from");
+  /// A result and the inputs whose memory it may take, if nobody else holds that: all that reads such an
+  /// input works entry by entry on all of it, and has run when the result is written, or writes it.
+  struct Overwriting {
+    size_t result;
+    std::vector<size_t> inputs;
+  };
+  std::vector<Overwriting> inputs_to_overwrite() const {
+    const Graph& g = *schedule_.graph;
+    const auto n = static_cast<int>(g.equations().size());
+    std::vector<int> maker(g.values().size(), -1), readers(g.values().size(), 0),
+        reader(g.values().size(), -1);
+    std::vector<bool> by_entry(at(n), false), kept(g.values().size(), false);
+    for (int v : g.outputs()) kept[at(v)] = true;
+    for (int e = 0; e < n; ++e) {
+      const Graph::Equation& eq = g.equations()[at(e)];
+      for (int v : eq.out) maker[at(v)] = e;
+      for (int v : eq.in) {
+        ++readers[at(v)];
+        reader[at(v)] = e;
+      }
+      by_entry[at(e)] =
+          eq.out.size() == 1 && !eq.op->is_view() && !eq.in.empty() &&
+          eq.op->entry_kernel(g.values()[at(eq.in.back())].dtype).kind != EntryKernel::Kind::None;
+      // A product of matrices may run together with what adds to it.
+      for (int v : eq.in)
+        by_entry[at(e)] = by_entry[at(e)] && (maker[at(v)] < 0 || by_entry[at(maker[at(v)])]);
+    }
+    // An equation may run together with the only one that reads its result.
+    const auto runs_at = [&](int e) {
+      const int v = g.equations()[at(e)].out[0];
+      return readers[at(v)] == 1 && !kept[at(v)] ? std::max(e, reader[at(v)]) : e;
+    };
+    std::vector<int> last(at(g.num_inputs()), -1);  // when an input has been read; n: never to be overwritten
+    for (int i = 0; i < g.num_inputs(); ++i)
+      if (kept[at(i)]) last[at(i)] = n;
+    for (int e = 0; e < n; ++e)
+      for (int v : g.equations()[at(e)].in)
+        if (v < g.num_inputs()) last[at(v)] = std::max(last[at(v)], by_entry[at(e)] ? runs_at(e) : n);
+    // Results in the order in which they are made; of its inputs, each prefers the one that is read last.
+    std::vector<size_t> order;
+    for (size_t k = 0; k < body_->outputs().size(); ++k) {
+      const int v = g.outputs()[k], e = maker[at(v)];
+      if (e >= 0 && by_entry[at(e)] && std::count(g.outputs().begin(), g.outputs().end(), v) == 1)
+        order.push_back(k);
+    }
+    const auto made = [&](size_t k) { return maker[at(g.outputs()[k])]; };
+    std::sort(order.begin(), order.end(), [&](size_t a, size_t b) { return made(a) < made(b); });
+    std::vector<Overwriting> out;
+    for (const size_t k : order) {
+      Overwriting o{k, {}};
+      for (int i = 0; i < g.num_inputs(); ++i)
+        if (last[at(i)] <= made(k) && g.values()[at(i)] == g.values()[at(g.outputs()[k])])
+          o.inputs.push_back(at(i));
+      std::stable_sort(o.inputs.begin(), o.inputs.end(),
+                       [&](size_t a, size_t b) { return last[a] > last[b]; });
+      if (!o.inputs.empty()) out.push_back(std::move(o));
+    }
+    return out;
   }
-  bool is_linear_in(const std::vector<bool>&) const override { return false; }
 
- private:
   struct Layout {
     std::vector<Strides> strides;
     Tile tile;
@@ -85,6 +155,7 @@ class BlockOp final : public Op {
 
   Ref<const Graph> body_;
   Schedule schedule_;
+  std::vector<Overwriting> overwritten_;
   mutable std::mutex mutex_;
   mutable std::vector<std::shared_ptr<const Layout>> layouts_;
 };
@@ -110,9 +181,11 @@ class Blocks {
  public:
   explicit Blocks(const Graph& g) : g_(g) {
     std::vector<int> level(g.values().size(), 0);
+    int last_effect = 0;
     for (const Graph::Equation& eq : g.equations()) {
       int l = 0;
       for (int v : eq.in) l = std::max(l, level[at(v)]);
+      if (eq.op->has_effect()) l = last_effect = std::max(l, last_effect);  // effects keep their order
       const bool small = is_small(g, eq);
       for (int v : eq.out) level[at(v)] = l + (small ? 0 : 1);
       if (small_.size() <= static_cast<size_t>(l)) {
@@ -193,9 +266,7 @@ class Blocks {
 }  // namespace
 
 Ref<const Graph> blocked(const Ref<const Graph>& g) {
-  const bool effects = std::any_of(g->equations().begin(), g->equations().end(),
-                                   [](const Graph::Equation& eq) { return eq.op->has_effect(); });
-  if (effects || g->is_dynamic()) return g;
+  if (g->is_dynamic()) return g;
   return Blocks(*g).result();
 }
 

@@ -8,8 +8,8 @@ namespace hesse {
 /// of a hundred operations on eight numbers is bound by what calling them costs; in a block that is some 20
 /// ns each.
 ///
-/// A block takes all that needs as many other equations (maps, loops, large arrays) before it. Graphs with
-/// effects or run-time lengths stay as they are.
+/// A block takes all that needs as many other equations (maps, loops, large arrays) before it. Effects
+/// keep their order; graphs with run-time lengths stay as they are.
 Ref<const Graph> blocked(const Ref<const Graph>& g);
 
 }  // namespace hesse

@@ -184,17 +184,38 @@ struct MapProgram::Call {
   std::shared_ptr<const Layout> whole, rest;
   Arrays outputs;
 
-  Call(const MapProgram& m, std::span<const Array> x, std::span<const Array> i)
+  Call(const MapProgram& m, std::span<const Array> x, std::span<const Array> i, bool owned)
       : map(m), plan(m.plan()), operands(x), indices(i) {
     lanes = map.lanes();
     whole = layout(lanes);
     rest = map.n_ % lanes ? layout(map.n_ % lanes) : whole;
     for (size_t k = 0; k < map.results_.size(); ++k) {
-      const Aval a = map.body_.output_aval(static_cast<int>(k));
-      outputs.push_back(map.results_[k].kind == Result::Kind::Sum
-                            ? Array()
-                            : Array::uninitialized(with_front(map.n_, a.shape), a.dtype));
+      Aval a = map.body_.output_aval(static_cast<int>(k));
+      a.shape = with_front(map.n_, a.shape);
+      const bool each = map.results_[k].kind == Result::Kind::Each;
+      if (map.results_[k].kind == Result::Kind::Sum)
+        outputs.emplace_back();
+      else if (const Array* x = owned && each ? to_overwrite(a) : nullptr)
+        outputs.push_back(*x);  // held twice from here on: nobody else takes it
+      else
+        outputs.push_back(Array::uninitialized(a.shape, a.dtype));
     }
+  }
+
+  // An operand in whose place a result may be written: a tile has read its rows when it writes its results,
+  // and no other tile reads them. No result may be a view of an operand.
+  const Array* to_overwrite(const Aval& result) const {
+    const auto computed = [&](int v) {
+      for (const Graph::Equation& eq : map.body_.equations())
+        if (std::find(eq.out.begin(), eq.out.end(), v) != eq.out.end()) return !eq.op->is_view();
+      return false;
+    };
+    for (size_t i = 0; i < operands.size(); ++i)
+      if (map.is_each(i) && operands[i].is_sole_owner() && operands[i].contiguous() &&
+          aval(operands[i]) == result &&
+          std::all_of(map.body_.outputs().begin(), map.body_.outputs().end(), computed))
+        return &operands[i];
+    return nullptr;
   }
 
   // Uniform operands are read in place, and scalars that lie side by side, example by example.
@@ -234,10 +255,12 @@ struct MapProgram::Call {
       std::vector<char*> bases = bases_of(static_cast<char*>(arena->data()), acc);
       for (int64_t t = group * per_group; t < std::min(tiles, (group + 1) * per_group); ++t) {
         const int64_t begin = t * lanes, width = std::min(lanes, map.n_ - begin);
-        run_tile(width == lanes ? whole->tile : rest->tile, begin, width, bases);
+        const Tile& tile = width == lanes ? whole->tile : rest->tile;
+        run_tile(tile, begin, width, bases);
         auto& failure = failures[static_cast<size_t>(group)];
-        if (scope.failed() && !failure)
+        if (scope.failed() && !failure)  // before results are stored: they may take the place of operands
           failure = std::make_unique<Failed>(scope, first_failing(begin, width));
+        store(tile, begin, width, bases);
       }
       partial[static_cast<size_t>(group)] = std::move(acc);
     };
@@ -296,6 +319,9 @@ struct MapProgram::Call {
         load(i, tile.view(static_cast<int>(i), bases.data()), begin, width);
     }
     tile.run(bases.data());
+  }
+
+  void store(const Tile& tile, int64_t begin, int64_t width, std::vector<char*>& bases) const {
     for (size_t k = 0; k < outputs.size(); ++k) {
       if (!outputs[k].defined()) continue;
       const View dst = cpu::range(outputs[k].view(), 0, begin, width);
@@ -341,9 +367,9 @@ struct MapProgram::Call {
   }
 };
 
-Arrays MapProgram::run(std::span<const Array> operands, std::span<const Array> indices) const {
+Arrays MapProgram::run(std::span<const Array> operands, std::span<const Array> indices, bool owned) const {
   if (body_.is_dynamic() || debug_nans()) return by_example(operands, indices);
-  return Call(*this, operands, indices).run();
+  return Call(*this, operands, indices, owned).run();
 }
 
 Arrays MapProgram::by_example(std::span<const Array> operands, std::span<const Array> indices) const {

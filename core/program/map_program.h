@@ -18,7 +18,8 @@ class MapProgram {
   MapProgram(const Graph& body, int64_t n, const std::vector<Access>& access,
              const std::vector<Result>& results);
   ~MapProgram();
-  Arrays run(std::span<const Array> operands, std::span<const Array> indices) const;
+  /// `owned`: operands that nobody else holds may be overwritten.
+  Arrays run(std::span<const Array> operands, std::span<const Array> indices, bool owned = false) const;
 
   /// How many examples run at a time, and the memory of each.
   Tiling tiling() const;

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from . import _hesse
-from ._flat import check_callable, name_of
+from ._flat import check_callable, name_of, positional_parameters
 from ._hesse import Array, Graph, TreeDef, _flatten_arrays, tree_flatten
 from ._program_files import save
 from ._static import static_arguments, unhashable
@@ -138,12 +138,15 @@ class CompiledFunction:
         static_argnums: Sequence[int],
         static_argnames: Sequence[str],
         maxsize: int,
+        donate_argnums: Sequence[int] = (),
     ) -> None:
         functools.update_wrapper(self, fun, updated=())
         self._fun = fun
         self._static_argnums = frozenset(static_argnums)
         self._static_argnames = frozenset(static_argnames)
         self._maxsize = maxsize
+        self._donate_argnums = tuple(donate_argnums)
+        self._donation = (self._make_donation(),) if self._donate_argnums else ()
         self._programs = _hesse._Programs(maxsize)
         self._recorded, self._warn_at = 0, _WARN_AT
         self._plain = isinstance(fun, types.FunctionType) and fun.__closure__ is None
@@ -155,7 +158,21 @@ class CompiledFunction:
         return (self._fun,)
 
     def __hesse_with_parts__(self, fun: Callable[..., Any]) -> CompiledFunction:
-        return CompiledFunction(fun, tuple(self._static_argnums), tuple(self._static_argnames), self._maxsize)
+        return CompiledFunction(
+            fun,
+            tuple(self._static_argnums),
+            tuple(self._static_argnames),
+            self._maxsize,
+            self._donate_argnums,
+        )
+
+    def _make_donation(self) -> _hesse._Donation:
+        names = positional_parameters(self._fun)
+        labels = [
+            (i, f"argument {i}" + (f" ({names[i]})" if -len(names) <= i < len(names) else ""))
+            for i in self._donate_argnums
+        ]
+        return _hesse._Donation(name_of(self._fun), labels)
 
     def _static(
         self, args: tuple[Any, ...], kwargs: dict[str, Any]
@@ -227,11 +244,12 @@ class CompiledFunction:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         static, rest, named = self._static(args, kwargs)
-        result = self._programs.run((rest, named), None if self._plain else _open(self._fun), static)
+        captured = None if self._plain else _open(self._fun)
+        result = self._programs.run((rest, named), captured, static, *self._donation)
         if result is not ...:
             return result
         program, call = self._program(args, kwargs)
-        return program(call)
+        return self._donation[0].run(program, call) if self._donation else program(call)
 
     def graph(self, *args: Any, **kwargs: Any) -> Graph:
         """The equations that a call with these arguments runs; they also list the constants it holds."""
@@ -271,6 +289,7 @@ def compile(
     *,
     static_argnums: int | Sequence[int] = (),
     static_argnames: str | Sequence[str] = (),
+    donate_argnums: int | Sequence[int] = (),
     maxsize: int = 64,
 ) -> Any:
     """A function that is recorded once per shapes of its arguments and then runs without Python.
@@ -282,13 +301,16 @@ def compile(
         `cond` and static arguments.
     static_argnums, static_argnames : optional
         Arguments that are not arrays but choices (a number of layers, a flag): one record per value.
+    donate_argnums : int or sequence of int, optional
+        Positional arguments that the caller does not need afterwards (parameters and optimiser state of a
+        training step): results are written into their memory.
     maxsize : int, optional
         How many versions are kept; beyond it the one that was used longest ago is forgotten.
 
     Raises
     ------
     ValueError
-        If maxsize is less than 1.
+        If maxsize is less than 1, and where an array is used after it was donated.
 
     Warns
     -----
@@ -301,6 +323,12 @@ def compile(
     record, compared by ==. Arrays that are met as global variables are constants, by reference: `explain`
     lists them.
 
+    A donated array is gone: using it again raises an error that names the call. Memory that somebody else
+    sees (a NumPy view, a slice, the same array elsewhere among the arguments, memory of NumPy itself) is left
+    as it is, and the results get memory of their own. Under a derivative or `vmap`, and inside another
+    compiled function, nothing is donated. What has been overwritten cannot be brought back: a call that fails
+    while it runs loses its donated arguments.
+
     Examples
     --------
     >>> import hesse as hs
@@ -311,18 +339,29 @@ def compile(
     Array(5., dtype=float64)
     >>> hs.grad(f)(hs.array([1.0, 2.0]))
     Array([2., 4.], dtype=float64)
+    >>> step = hs.compile(lambda w, g: w - 0.1 * g, donate_argnums=0)
+    >>> w = step(hs.ones((3,)), hs.ones((3,)))
     """
     if not isinstance(maxsize, int):
         raise _hesse.ArgumentTypeError(f"compile: maxsize is {maxsize!r}; expected an integer")
     if maxsize < 1:
         raise _hesse.ArgumentError(f"compile: maxsize is {maxsize}; keep at least one version")
+    donated = (donate_argnums,) if isinstance(donate_argnums, int) else tuple(donate_argnums)
     if fun is None:
         return lambda f: compile(
-            f, static_argnums=static_argnums, static_argnames=static_argnames, maxsize=maxsize
+            f,
+            static_argnums=static_argnums,
+            static_argnames=static_argnames,
+            donate_argnums=donated,
+            maxsize=maxsize,
         )
     check_callable(fun, "compile")
     nums, names = static_arguments(fun, static_argnums, static_argnames)
-    return CompiledFunction(fun, nums, names, maxsize)
+    if set(donated) & set(nums):
+        raise _hesse.ArgumentError(
+            f"compile: argument {min(set(donated) & set(nums))} is static and donated; only arrays can be donated"
+        )
+    return CompiledFunction(fun, nums, names, maxsize, donated)
 
 
 def make_graph(fun: Callable[..., Any], *args: Any) -> Graph:

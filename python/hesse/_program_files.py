@@ -6,7 +6,6 @@ import dataclasses
 import enum
 import functools
 import importlib
-import inspect
 import json
 import os
 from collections.abc import Callable
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from . import _hesse
 from ._dtypes import can_cast
-from ._flat import check_callable, name_of
+from ._flat import check_callable, name_of, positional_parameters
 from ._hesse import Graph, TreeDef
 
 if TYPE_CHECKING:
@@ -169,15 +168,6 @@ def _difference(a: tuple[Any, ...], b: tuple[Any, ...], place: str = "") -> tupl
     return f"of {a[4]!r} at {place}", f"{b[4]!r}"
 
 
-def _parameters(fun: Any) -> list[str]:
-    """The names of positional parameters, for messages."""
-    try:
-        parameters = inspect.signature(fun).parameters.values()
-    except (TypeError, ValueError):
-        return []
-    return [p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
-
-
 def save(
     path: str | os.PathLike[str],
     fun: Any,
@@ -191,7 +181,7 @@ def save(
         "args": _encode_tree(call.args._parts(), f"an argument of {name}"),
         "out": _encode_tree(program.out._parts(), f"the result of {name}"),
         "static": _encode(static, f"a static argument of {name}"),
-        "parameters": _parameters(fun),
+        "parameters": positional_parameters(fun),
     }
     program.save(
         path, name, call.arrays[call.args.num_leaves :], {k: json.dumps(v) for k, v in notes.items()}
