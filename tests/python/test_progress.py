@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import _thread
+import signal
 
 import numpy as np
 import pytest
@@ -132,9 +133,16 @@ def test_ctrl_c(run):
         if steps == 100:
             _thread.interrupt_main()
 
-    f = run(lambda x: hs.fori_loop(0, 10**9, lambda i, x: x + 1.0, x, progress=progress, every=100))
-    with pytest.raises(KeyboardInterrupt):
-        f(hs.array(0.0))
+    # Long, but not for ever: a loop that is not interrupted fails the test.
+    f = run(lambda x: hs.fori_loop(0, 2 * 10**6, lambda i, x: x + 1.0, x, progress=progress, every=100))
+    before = signal.signal(
+        signal.SIGINT, signal.default_int_handler
+    )  # a background shell starts us deaf to it
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            f(hs.array(0.0))
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def test_kept_carries_do_not_change(run):
