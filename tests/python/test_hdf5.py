@@ -36,3 +36,17 @@ def test_refusals(tmp_path):
         with pytest.raises(OSError, match="^save_hdf5: .* cannot be written: "):
             hs.io.save_hdf5(where, {"a": hs.ones(2)})
     assert sorted(p.name for p in tmp_path.iterdir()) == ["text.h5"]  # nothing is left half-way
+
+
+@pytest.mark.parametrize(
+    "name,given",
+    [
+        ("attributes", (3,)),
+        ("dataset_attributes", (None, 5)),
+        (r"dataset_attributes\['a'\]", (None, {"a": 2})),
+    ],
+)
+def test_attributes_that_are_no_dicts_are_refused(tmp_path, name, given):
+    with pytest.raises(TypeError, match=rf"^save_hdf5: {name} is of type int; expected a dict"):
+        hs.io.save_hdf5(tmp_path / "a.h5", {"a": hs.ones(2)}, *given)
+    assert not list(tmp_path.iterdir())

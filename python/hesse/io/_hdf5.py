@@ -53,6 +53,18 @@ def save_hdf5(
         raise _hesse.ArgumentTypeError(
             f"save_hdf5: datasets is of type {type(datasets).__name__}; expected a dict of arrays by name"
         )
+    for name, some in {
+        "attributes": attributes,
+        "dataset_attributes": dataset_attributes,
+        **{
+            f"dataset_attributes[{name!r}]": some
+            for name, some in (dataset_attributes.items() if isinstance(dataset_attributes, Mapping) else ())
+        },
+    }.items():
+        if some is not None and not isinstance(some, Mapping):
+            raise _hesse.ArgumentTypeError(
+                f"save_hdf5: {name} is of type {type(some).__name__}; expected a dict of values by name"
+            )
     arrays = {name: np.asarray(value) for name, value in datasets.items()}
     for name, array in arrays.items():
         if not isinstance(name, str) or not name.strip("/") or array.dtype.kind not in "biufc":
