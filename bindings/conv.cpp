@@ -26,7 +26,7 @@ Padding padding_per_axis(py::handle padding, size_t spatial, const char* functio
   }
   if (!PySequence_Check(padding.ptr()) || PyUnicode_Check(padding.ptr())) refuse(padding, where, expected);
   Padding out;
-  for (const py::handle item : py::reinterpret_borrow<py::sequence>(padding)) {
+  for (const py::object item : py::reinterpret_borrow<py::sequence>(padding)) {
     const auto ends = convert<Dims>(item, where);
     if (ends.size() != 1 && ends.size() != 2) refuse(padding, where, expected);
     out.emplace_back(ends.front(), ends.back());

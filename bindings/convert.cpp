@@ -242,7 +242,7 @@ bool holds_arrays(py::handle o) {
   if (!PyTuple_Check(o.ptr()) && !PyList_Check(o.ptr())) return false;
   if (Py_EnterRecursiveCall(" in hs.asarray")) throw py::error_already_set();
   bool found = false;
-  for (const py::handle item : py::reinterpret_borrow<py::sequence>(o)) found = found || holds_arrays(item);
+  for (const py::object item : py::reinterpret_borrow<py::sequence>(o)) found = found || holds_arrays(item);
   Py_LeaveRecursiveCall();
   return found;
 }
@@ -253,7 +253,7 @@ Array strong(const Array& a) { return a.is_weak() ? full(a.shape(), a, a.dtype()
 Array stack_nested(py::handle o) {
   if (!PyTuple_Check(o.ptr()) && !PyList_Check(o.ptr())) return strong(require_array(o.ptr(), "asarray"));
   Arrays parts;
-  for (const py::handle item : py::reinterpret_borrow<py::sequence>(o)) parts.push_back(stack_nested(item));
+  for (const py::object item : py::reinterpret_borrow<py::sequence>(o)) parts.push_back(stack_nested(item));
   for (const Array& p : parts)
     require(p.shape() == parts.front().shape(), "asarray: the entries of a list have different shapes, ",
             parts.front().shape(), " and ", p.shape());

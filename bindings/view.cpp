@@ -32,7 +32,7 @@ Widths pad_widths(py::handle widths, size_t ndim) {
   if (s.size() == 2 && integer(py::object(s[0])) && integer(py::object(s[1])))
     return Widths(ndim, pair(widths));
   Widths w;
-  for (const py::handle item : s) w.push_back(pair(item));
+  for (const py::object item : s) w.push_back(pair(item));  // held: an array makes it for us alone
   return w.size() == 1 ? Widths(ndim, w.front()) : w;
 }
 

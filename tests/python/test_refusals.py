@@ -152,3 +152,12 @@ def test_vector_norm_of_axes_that_are_not_there():
 
 def test_more_differences_than_entries_end_at_once():
     assert hs.diff(hs.ones((2, 5)), n=2**62).shape == (2, 0)
+
+
+def test_pad_widths_in_arrays_of_any_shape():
+    """An array makes its rows when asked for them: they must be held while they are read."""
+    for widths in (np.ones((1, 2, 5), np.float32), np.ones((3, 2, 2)), np.full((2, 2), 0.5)):
+        for _ in range(50):
+            with pytest.raises(TypeError, match="^pad: "):
+                hs.pad(hs.ones((2, 2)), widths)
+    assert hs.pad(hs.ones((2, 2, 2)), np.array([[1, 0], [0, 2], [0, 0]])).shape == (3, 4, 2)
