@@ -16,9 +16,15 @@ Widths pad_widths(py::handle widths, size_t ndim) {
   const auto refused = [&] {
     refuse(widths, {"pad", "pad_width"}, "an integer, a pair (before, after), or such a pair for each axis");
   };
-  const auto integer = [](py::handle o) { return PyIndex_Check(o.ptr()) != 0; };
+  // A scalar, and not an array of several: NumPy's all claim to be indices.
+  const auto integer = [](py::handle o) {
+    if (!PyIndex_Check(o.ptr())) return false;
+    if (PyObject_Size(o.ptr()) >= 0) return false;
+    PyErr_Clear();
+    return true;
+  };
   const Where where{"pad", "pad_width"};
-  if (integer(widths) && !py::hasattr(widths, "__len__")) {
+  if (integer(widths)) {
     const auto n = convert<int64_t>(widths, where);
     return Widths(ndim, {n, n});
   }

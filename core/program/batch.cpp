@@ -37,9 +37,7 @@ Batch::Batch(const Graph& g, Rows rows)
     const Ref<Trace>& t;
     ~Closer() { t->close(); }
   } closer{trace_};
-  const auto [producer, uses] = producers_and_uses(g);
-  maker_ = producer;
-  uses_ = uses;
+  std::tie(maker_, uses_) = producers_and_uses(g);
   do find_levels();
   while (dissolve());
 }
@@ -126,7 +124,8 @@ bool Batch::adds_sums(const Graph::Equation& eq) const {
 }
 
 // An operand that no member makes is met row by row where another is met so.
-std::vector<RowAxis> Batch::with_rows_beside(const Graph::Equation& eq, std::vector<RowAxis> marks) const {
+std::vector<RowAxis> Batch::with_rows_beside(const Graph::Equation& eq,
+                                             const std::vector<RowAxis>& marks) const {
   std::vector<RowAxis> out = marks;
   for (size_t i = 0; i < eq.in.size(); ++i) {
     if (marks[i] != kShared) continue;

@@ -32,7 +32,7 @@ class Batch {
   bool is_summed(int v) const { return summed_[static_cast<size_t>(v)]; }
   /// How a member that is no map meets its operands.
   const std::vector<RowAxis>& operand_rows(size_t equation) const { return marks_[equation]; }
-  /// The entries that members write: what a map saves.
+  /// What joining saves, in entries: those that members work on, less what moving rows into lanes costs.
   double worth() const { return worth_; }
   /// The equation that makes a value, or -1.
   int maker(int v) const { return maker_[static_cast<size_t>(v)]; }
@@ -54,7 +54,7 @@ class Batch {
   };
   bool works_on_rows(size_t e, const std::vector<RowAxis>& marks);
   std::optional<Answer> on_row(const Graph::Equation& eq, const std::vector<RowAxis>& marks) const;
-  std::vector<RowAxis> with_rows_beside(const Graph::Equation& eq, std::vector<RowAxis> marks) const;
+  std::vector<RowAxis> with_rows_beside(const Graph::Equation& eq, const std::vector<RowAxis>& marks) const;
   RowAxis likely_rows(int v) const;
   bool is_broadcast(int v) const;
   double transposed_entries(const std::vector<size_t>& members) const;

@@ -24,6 +24,32 @@ struct Term {
   std::vector<Factor> factors;
 };
 
+/// The graph, where rule(e, values) may give results of equation e of its own.
+template <class Rule>
+Ref<const Graph> replaced(const Graph& g, Rule rule) {
+  return trace_closed(
+      [&](std::span<const Array> args) {
+        Arrays env(g.values().size());
+        std::copy(args.begin(), args.end(), env.begin());
+        for (const auto& [id, a] : g.constants()) env[at(id)] = a;
+        for (size_t e = 0; e < g.equations().size(); ++e) {
+          const Graph::Equation& eq = g.equations()[e];
+          const SourceScope line(eq.source);
+          std::optional<Arrays> out = rule(e, env);
+          if (!out) {
+            Arrays in;
+            for (int v : eq.in) in.push_back(env[at(v)]);
+            out = hesse::apply(eq.op, std::move(in));
+          }
+          for (size_t k = 0; k < out->size(); ++k) env[at(eq.out[k])] = (*out)[k];
+        }
+        Arrays out;
+        for (int v : g.outputs()) out.push_back(env[at(v)]);
+        return out;
+      },
+      g.input_avals());
+}
+
 /// What rewrites the body of a map.
 class Products {
  public:
@@ -43,27 +69,10 @@ class Products {
   }
 
   Ref<const Graph> result() const {
-    return trace_closed(
-        [this](std::span<const Array> args) {
-          Arrays env = constants_;
-          std::copy(args.begin(), args.end(), env.begin());
-          for (size_t e = 0; e < g_.equations().size(); ++e) {
-            const Graph::Equation& eq = g_.equations()[e];
-            const SourceScope line(eq.source);
-            if (rewritten_[e]) {
-              env[at(eq.out[0])] = product(*rewritten_[e], eq, env);
-              continue;
-            }
-            Arrays in;
-            for (int v : eq.in) in.push_back(env[at(v)]);
-            const Arrays out = hesse::apply(eq.op, std::move(in));
-            for (size_t k = 0; k < out.size(); ++k) env[at(eq.out[k])] = out[k];
-          }
-          Arrays out;
-          for (int v : g_.outputs()) out.push_back(env[at(v)]);
-          return out;
-        },
-        g_.input_avals());
+    return replaced(g_, [this](size_t e, const Arrays& env) -> std::optional<Arrays> {
+      if (!rewritten_[e]) return std::nullopt;
+      return Arrays{product(*rewritten_[e], g_.equations()[e], env)};
+    });
   }
 
  private:
@@ -274,31 +283,15 @@ Ref<const Graph> with_low_rank_products(const Ref<const Graph>& g) {
     any = true;
   }
   if (!any || g->is_dynamic()) return g;
-  return trace_closed(
-      [&](std::span<const Array> args) {
-        Arrays env(g->values().size());
-        std::copy(args.begin(), args.end(), env.begin());
-        for (const auto& [id, a] : g->constants()) env[at(id)] = a;
-        for (size_t e = 0; e < g->equations().size(); ++e) {
-          const Graph::Equation& eq = g->equations()[e];
-          const SourceScope line(eq.source);
-          Arrays in, out;
-          for (int v : eq.in) in.push_back(env[at(v)]);
-          if (bodies[e]) {
-            const MapParts& m = *map_parts(*eq.op);
-            const auto split = in.begin() + static_cast<int64_t>(m.access.size());
-            out =
-                map(bodies[e], m.n, Arrays(in.begin(), split), m.access, m.results, Arrays(split, in.end()));
-          } else {
-            out = hesse::apply(eq.op, std::move(in));
-          }
-          for (size_t k = 0; k < out.size(); ++k) env[at(eq.out[k])] = out[k];
-        }
-        Arrays out;
-        for (int v : g->outputs()) out.push_back(env[at(v)]);
-        return out;
-      },
-      g->input_avals());
+  return replaced(*g, [&](size_t e, const Arrays& env) -> std::optional<Arrays> {
+    if (!bodies[e]) return std::nullopt;
+    const Graph::Equation& eq = g->equations()[e];
+    const MapParts& m = *map_parts(*eq.op);
+    Arrays operands, indices;
+    for (size_t i = 0; i < eq.in.size(); ++i)
+      (i < m.access.size() ? operands : indices).push_back(env[at(eq.in[i])]);
+    return map(bodies[e], m.n, operands, m.access, m.results, indices);
+  });
 }
 
 }  // namespace hesse

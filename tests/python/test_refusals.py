@@ -161,3 +161,12 @@ def test_pad_widths_in_arrays_of_any_shape():
             with pytest.raises(TypeError, match="^pad: "):
                 hs.pad(hs.ones((2, 2)), widths)
     assert hs.pad(hs.ones((2, 2, 2)), np.array([[1, 0], [0, 2], [0, 0]])).shape == (3, 4, 2)
+    for given in (
+        np.array([[1, 0], [0, 2]]),
+        [np.array([1, 0]), (0, np.int64(2))],
+    ):
+        assert hs.pad(hs.ones((2, 2)), given).shape == (3, 4)
+    for given in (np.array([1, 2]), (np.int8(1), 2)):
+        assert hs.pad(hs.ones((2, 2)), given).shape == (5, 5)
+    for given in (np.int64(1), np.array(1), hs.array(1)):
+        assert hs.pad(hs.ones((2, 2)), given).shape == (4, 4)

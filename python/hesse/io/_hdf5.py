@@ -18,6 +18,13 @@ __all__ = ["load_hdf5", "save_hdf5"]
 Path = str | os.PathLike[str]
 
 
+def _check_attributes(argument: str, given: Any) -> None:
+    if given is not None and not isinstance(given, Mapping):
+        raise _hesse.ArgumentTypeError(
+            f"save_hdf5: {argument} is of type {type(given).__name__}; expected a dict of values by name"
+        )
+
+
 def save_hdf5(
     path: Path,
     datasets: Mapping[str, Any],
@@ -53,18 +60,10 @@ def save_hdf5(
         raise _hesse.ArgumentTypeError(
             f"save_hdf5: datasets is of type {type(datasets).__name__}; expected a dict of arrays by name"
         )
-    for name, some in {
-        "attributes": attributes,
-        "dataset_attributes": dataset_attributes,
-        **{
-            f"dataset_attributes[{name!r}]": some
-            for name, some in (dataset_attributes.items() if isinstance(dataset_attributes, Mapping) else ())
-        },
-    }.items():
-        if some is not None and not isinstance(some, Mapping):
-            raise _hesse.ArgumentTypeError(
-                f"save_hdf5: {name} is of type {type(some).__name__}; expected a dict of values by name"
-            )
+    _check_attributes("attributes", attributes)
+    _check_attributes("dataset_attributes", dataset_attributes)
+    for name, some in (dataset_attributes or {}).items():
+        _check_attributes(f"dataset_attributes[{name!r}]", some)
     arrays = {name: np.asarray(value) for name, value in datasets.items()}
     for name, array in arrays.items():
         if not isinstance(name, str) or not name.strip("/") or array.dtype.kind not in "biufc":
