@@ -1,13 +1,27 @@
 #pragma once
 #include <pybind11/pybind11.h>
 
+#include <optional>
 #include <string>
 #include <vector>
+
+#include "core/dtype.h"
 
 /// Trees of arrays: dict, list, tuple, named tuple, dataclass, hesse.nn.Module, None.
 namespace hesse::python {
 
 namespace py = pybind11;
+
+/// Guards C++ recursion on trees against ones that are too deep or contain themselves.
+struct Deeper {
+  Deeper() {
+    if (Py_EnterRecursiveCall(" in a tree of arrays")) throw py::error_already_set();
+  }
+  ~Deeper() { Py_LeaveRecursiveCall(); }
+};
+
+/// The dtype a leaf has as an array; nullopt for what is none.
+std::optional<DType> leaf_dtype(py::handle leaf);
 
 /// The structure of a tree without its leaves. Everything that is not a container is a leaf; but inside a
 /// Module only arrays are, and the rest is part of the structure, compared by ==.

@@ -11,8 +11,9 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from . import _hesse
+from ._branches import cond, switch
+from ._callback import ShapeDtype, callback
 from ._compile import RecompilationWarning, compile, make_graph
-from ._control import ShapeDtype, callback, cond, fori_loop, map, scan, switch, while_loop
 from ._custom import custom_jvp, custom_vjp
 from ._derivatives import grad, jvp, linear_transpose, linearise, linearize, value_and_grad, vjp
 from ._dtypes import can_cast, finfo, iinfo, isdtype, result_type
@@ -248,6 +249,8 @@ from ._hesse import (
 # fmt: on
 from ._higher import hessian, hvp, jacfwd, jacobian, jacrev, laplacian, partials, taylor
 from ._info import __array_namespace_info__
+from ._loops import fori_loop, scan, while_loop
+from ._map import map
 from ._numpy import install as _install
 from ._profile import Profile, ProfileRow, profile
 from ._program_files import LoadedProgram, load_program, save_program

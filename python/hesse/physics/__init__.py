@@ -3,7 +3,8 @@
 from .._hesse import physics as _p
 from ._domains import Box, Domain, Interval, TimeBox
 from ._pinn import PINN, Boundary, Data, Initial, Residual
-from ._training import Adam, Lbfgs, Record, Stage, Training, train
+from ._stages import Adam, Lbfgs, Stage
+from ._training import Record, Training, train
 
 __all__ = [
     "PINN",

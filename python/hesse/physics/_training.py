@@ -4,12 +4,8 @@ from __future__ import annotations
 
 import math
 import os
-import signal
-import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from types import FrameType, TracebackType
 from typing import Any, NamedTuple
 
 from .. import _hesse, optim
@@ -18,81 +14,12 @@ from .._derivatives import value_and_grad
 from .._hesse import Array
 from ..io import leaf_names, load_safetensors, read_metadata, save_safetensors
 from ..random import key_data
+from ._interrupts import Interrupts
 from ._pinn import PINN
 from ._progress import Progress
+from ._stages import Adam, Lbfgs, Stage, check, optimiser, settings
 
-__all__ = ["Adam", "Lbfgs", "Record", "Stage", "Training", "train"]
-
-
-class Stage:
-    """A part of a training: `Adam` or `Lbfgs`.
-
-    Examples
-    --------
-    >>> import hesse as hs
-    >>> isinstance(hs.physics.Adam(100), hs.physics.Stage)
-    True
-    """
-
-    iterations: int
-    resample: int | None
-
-
-@dataclass(frozen=True)
-class Adam(Stage):
-    """A stage of Adam.
-
-    Parameters
-    ----------
-    iterations : int
-    learning_rate : float or schedule
-        A number decays to zero along half a cosine; a schedule (`hs.optim.constant`, ...) is taken as it is.
-    batch : int, optional
-        Points per iteration of every term that has more, in random order without repetition until all were used.
-    resample : int, optional
-        New points every so many iterations.
-    clip : float, optional
-        The largest norm of a gradient.
-
-    Examples
-    --------
-    >>> import hesse as hs
-    >>> hs.physics.Adam(1000, learning_rate=1e-3).iterations
-    1000
-    """
-
-    iterations: int
-    learning_rate: float | optim._schedules.Schedule = 5e-3
-    batch: int | None = None
-    resample: int | None = None
-    clip: float | None = None
-
-
-@dataclass(frozen=True)
-class Lbfgs(Stage):
-    """A stage of L-BFGS on all points.
-
-    Parameters
-    ----------
-    iterations : int
-    history : int
-    resample : int, optional
-        New points every so many iterations; the history is kept.
-    value_tolerance : float
-        Ends the stage when an iteration lowers the loss by no more than this times max(1, loss).
-
-    Examples
-    --------
-    >>> import hesse as hs
-    >>> hs.physics.Lbfgs(500).history
-    100
-    """
-
-    iterations: int
-    history: int = 100
-    resample: int | None = None
-    value_tolerance: float = 0.0
-
+__all__ = ["Record", "Training", "train"]
 
 Points = Sequence[Sequence[Array]]
 
@@ -164,7 +91,7 @@ class Training:
         if not isinstance(stages, (tuple, list)):
             raise _hesse.ArgumentTypeError(f"train: stages must be a list, got {type(stages).__name__}")
         for stage in stages:
-            _check(stage)
+            check(stage)
         self.problem, self.model, self.stages, self.tag = problem, model, tuple(stages), tag
         self.loss = math.nan
         self.iteration = 0
@@ -231,7 +158,7 @@ class Training:
     def _adam(self, stage: Adam) -> None:
         step = self._adam_steps.get(self._stage)
         if step is None:
-            opt = _optimiser(stage)
+            opt = optimiser(stage)
             clip = stage.clip
             gradient = self._gradient
 
@@ -243,7 +170,7 @@ class Training:
 
             step = self._adam_steps[self._stage] = compile(update)
         if self._state is None:
-            self._state = _optimiser(stage).init(self.model)
+            self._state = optimiser(stage).init(self.model)
         points = self._points if stage.batch is None else self._batch(stage.batch)
         value, model, state = step(self.model, self._state, points)
         loss = float(value)
@@ -313,7 +240,7 @@ class Training:
             tree["lbfgs"] = self._engine.state
         metadata = {
             "format": _FORMAT,
-            "stages": _settings(self.stages),
+            "stages": settings(self.stages),
             "tag": self.tag,
             "notes": "\n".join(self.notes),
         }
@@ -340,7 +267,7 @@ class Training:
             ) from error
         if metadata.get("format") != _FORMAT:
             raise _hesse.FormatError(f"resume: {name} is not a checkpoint of a training")
-        for ours, what in ((_settings(self.stages), "stages"), (self.tag, "tag")):
+        for ours, what in ((settings(self.stages), "stages"), (self.tag, "tag")):
             _compare(metadata.get(what, ""), ours, name)
         key = key_data(self._key)
         if not bool(_hesse.all(_entry(tensors, "key", name, key.shape) == key)):
@@ -352,7 +279,7 @@ class Training:
             0 <= stage <= len(self.stages) and 0 <= done <= most and 0 <= draw <= iteration <= self.total
         ):
             raise _hesse.FormatError(
-                f"resume: {name}: the counters {counters} do not fit {_settings(self.stages)}"
+                f"resume: {name}: the counters {counters} do not fit {settings(self.stages)}"
             )
         self.model = _restore(tensors, "model", self.model, name)
         self._stage, self._done, self._draw, self.iteration = stage, done, draw - 1, iteration
@@ -364,7 +291,7 @@ class Training:
         self.notes = [line for line in metadata.get("notes", "").split("\n") if line]
         self._state = self._engine = None
         if isinstance(self.stage, Adam) and self._done:
-            self._state = _restore(tensors, "adam", _optimiser(self.stage).init(self.model), name)
+            self._state = _restore(tensors, "adam", optimiser(self.stage).init(self.model), name)
         elif isinstance(self.stage, Lbfgs) and self._done:
             parts = ("x", "gradient", "value", "steps", "changes", "counts")
             state = {part: _entry(tensors, f"lbfgs.{part}", name) for part in parts}
@@ -377,16 +304,6 @@ class Training:
 _FORMAT = "hesse training 1"
 
 
-def _settings(stages: Sequence[Stage]) -> str:
-    """What must be the same to go on, as words; of a schedule only that it is one."""
-    words = []
-    for k, stage in enumerate(stages):
-        for name, value in vars(stage).items():
-            text = "schedule" if callable(value) else value
-            words.append(f"stage{k}.{type(stage).__name__}.{name}={text}")
-    return " ".join(words)
-
-
 def _compare(theirs: str, ours: str, path: str) -> None:
     """Refuses a checkpoint of other settings, and says in which words they differ."""
     if theirs != ours:
@@ -396,40 +313,6 @@ def _compare(theirs: str, ours: str, path: str) -> None:
             f"this is {' '.join(w for w in now if w not in then) or 'less'}; give the options it was written with, "
             "or begin without resuming"
         )
-
-
-def _check(stage: Stage) -> None:
-    """Refuses what would fail after hours, in a later stage."""
-    kind = type(stage).__name__
-
-    def require(ok: bool, what: str, value: Any) -> None:
-        if not ok:
-            raise _hesse.ArgumentError(f"{kind}: {what}, got {value}")
-
-    def count(name: str, least: int) -> None:
-        value = getattr(stage, name)
-        what = "must be a positive integer" if least else "must be an integer from 0 on"
-        require(type(value) is int and value >= least, f"{name} {what}", value)
-
-    if not isinstance(stage, (Adam, Lbfgs)):
-        raise _hesse.ArgumentTypeError(f"train: a stage must be Adam or Lbfgs, got {kind}")
-    count("iterations", 0)
-    if stage.resample is not None:
-        count("resample", 1)
-    if isinstance(stage, Lbfgs):
-        count("history", 1)
-        require(stage.value_tolerance >= 0.0, "value_tolerance must not be negative", stage.value_tolerance)
-        return
-    if stage.batch is not None:
-        count("batch", 1)
-    require(stage.clip is None or stage.clip > 0.0, "clip must be positive", stage.clip)
-    rate = stage.learning_rate
-    require(callable(rate) or rate >= 0.0, "learning_rate must not be negative", rate)
-
-
-def _optimiser(stage: Adam) -> optim.Adam:
-    rate = stage.learning_rate
-    return optim.adam(rate if callable(rate) else optim.cosine_decay(rate, max(stage.iterations, 1)))
 
 
 def _entry(
@@ -459,30 +342,6 @@ def _restore(tensors: dict[str, Array], part: str, like: Any, path: str) -> Any:
             )
         restored.append(got)
     return treedef.unflatten(restored)
-
-
-class _Interrupts:
-    """Turns the first Ctrl-C into a flag, so that an iteration is finished; the second interrupts at once."""
-
-    def __init__(self) -> None:
-        self.asked = False
-        self._before: Any = None
-
-    def __enter__(self) -> _Interrupts:
-        if threading.current_thread() is threading.main_thread():
-            self._before = signal.signal(signal.SIGINT, self._note)
-        return self
-
-    def _note(self, number: int, frame: FrameType | None) -> None:
-        if self.asked:
-            raise KeyboardInterrupt
-        self.asked = True
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._before is not None:
-            signal.signal(signal.SIGINT, self._before)
 
 
 def train(
@@ -557,7 +416,7 @@ def train(
     latest: dict[str, float] = {}
     saved = time.monotonic()
     try:
-        with _Interrupts() as interrupts:
+        with Interrupts() as interrupts:
             while not interrupts.asked:
                 label = type(training.stage).__name__
                 if not training.step():
