@@ -90,7 +90,7 @@ void product(const Matrix<const T>& a, const Matrix<const T>& b, const Matrix<T>
       // Small: half to two thirds of the time that blocking and packing take; columns are as good as lanes.
       if (b.col == 1 && b.cols >= 8 && a.rows * a.cols <= 64 * 64)
         return lane_kernels<T>().uniform(a.rows, 1, a.cols, b.cols, {a.data, a.row, a.col},
-                                         {b.data, b.row, 0}, {out.data, out.row, 0});
+                                         {b.data, b.row, 0}, {}, {out.data, out.row, 0});
     std::unique_ptr<T[]> a_storage, b_storage;
     const Matrix<const T> x = contiguous(a, a_storage), y = contiguous(b, b_storage);
     eigen_gemm<T>()(a.rows, b.cols, a.cols, x.data, x.row, x.col, y.data, y.row, y.col, out.data, out.row);
@@ -197,11 +197,14 @@ bool by_lanes(const View& x, const View& y, const View& out, size_t axis) {
     if (d != axis && d != axis + 1) others.push_back(static_cast<int64_t>(d));
   for_each_offset<T>(x, y, out, others, [&](const T* a, const T* b, T* c) {
     if (x_lane == 0)
-      lane_kernels<T>().uniform(m, n, k, lanes, {a, x_row, x_col}, {b, y_row, y_col}, {c, out_row, out_col});
+      lane_kernels<T>().uniform(m, n, k, lanes, {a, x_row, x_col}, {b, y_row, y_col}, {},
+                                {c, out_row, out_col});
     else if (y_lane == 0)  // (b^T a^T)^T
-      lane_kernels<T>().uniform(n, m, k, lanes, {b, y_col, y_row}, {a, x_col, x_row}, {c, out_col, out_row});
+      lane_kernels<T>().uniform(n, m, k, lanes, {b, y_col, y_row}, {a, x_col, x_row}, {},
+                                {c, out_col, out_row});
     else
-      lane_kernels<T>().varying(m, n, k, lanes, {a, x_row, x_col}, {b, y_row, y_col}, {c, out_row, out_col});
+      lane_kernels<T>().varying(m, n, k, lanes, {a, x_row, x_col}, {b, y_row, y_col}, {},
+                                {c, out_row, out_col});
   });
   return true;
 }

@@ -38,4 +38,16 @@ Isa active_isa() {
   return active;
 }
 
+int vector_bytes() {
+  switch (active_isa()) {
+    case Isa::Avx512:
+      return 64;
+    case Isa::Avx2:
+      return 32;
+    case Isa::Baseline:
+      break;
+  }
+  return 16;
+}
+
 }  // namespace hesse::cpu

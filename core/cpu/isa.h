@@ -10,5 +10,7 @@ Isa detected_isa();
 /// The one in use: the detected one, or less if the environment variable HESSE_ISA (baseline, avx2, avx512),
 /// read once, says so. Throws ValueError for another value of it.
 Isa active_isa();
+/// The bytes of its vectors.
+int vector_bytes();
 
 }  // namespace hesse::cpu

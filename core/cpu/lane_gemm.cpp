@@ -26,6 +26,10 @@ constexpr int kVaryingRows = 3;
 constexpr int kRows = 5;
 constexpr int kColumns = 4;
 
+// On lambdas: one that is called and not inlined has its captured accumulators stored at every step.
+#undef HESSE_INLINED
+#define HESSE_INLINED HWY_ATTR __attribute__((always_inline))
+
 /// Keeps a vector that is used several times in its register: compilers else read it from memory each time.
 template <class V>
 HWY_INLINE V kept(V v) {
@@ -50,47 +54,74 @@ HWY_INLINE void repeat(F&& f) {
 /// The rows x columns x vectors block at y: a is broadcast (uniform) or loaded (varying). `count` > 0 limits
 /// the one vector of a block to its first lanes.
 template <class T, int Rows, int Columns, int Vectors, bool Varying, bool Partial>
-void block(int64_t k, LaneMatrix<const T> a, LaneMatrix<const T> x, LaneMatrix<T> y, size_t count) {
+HWY_INLINE void block(int64_t k, LaneMatrix<const T> a, LaneMatrix<const T> x, LaneAddend<T> z,
+                      LaneMatrix<T> y, size_t count) {
   const hn::ScalableTag<T> d;
   using V = hn::Vec<decltype(d)>;
   const size_t width = hn::Lanes(d);
   [[maybe_unused]] const auto mask = hn::FirstN(d, Partial ? count : width);
   // Vector v of the lanes at p.
-  const auto load = [&](const T* p, auto v) HWY_ATTR {
+  const auto load = [&](const T* p, auto v) HESSE_INLINED {
     if constexpr (Partial && v == Vectors - 1)
       return hn::MaskedLoad(mask, d, p + v * width);
     else
       return hn::LoadU(d, p + v * width);
   };
   V sum[Rows][Columns][Vectors];
-  repeat<Rows>([&](auto r) HWY_ATTR {
-    repeat<Columns>([&](auto c)
-                        HWY_ATTR { repeat<Vectors>([&](auto v) HWY_ATTR { sum[r][c][v] = hn::Zero(d); }); });
+  repeat<Rows>([&](auto r) HESSE_INLINED {
+    repeat<Columns>([&](auto c) HESSE_INLINED {
+      const T* p = z.data + static_cast<int64_t>(r) * z.row + static_cast<int64_t>(c) * z.col;
+      if (!z.data)
+        repeat<Vectors>([&](auto v) HESSE_INLINED { sum[r][c][v] = hn::Zero(d); });
+      else if (z.step == 0)
+        repeat<Vectors>([&](auto v) HESSE_INLINED { sum[r][c][v] = hn::Set(d, *p); });
+      else
+        repeat<Vectors>([&](auto v) HESSE_INLINED { sum[r][c][v] = load(p, v); });
+    });
   });
+  const auto factor = [&](int64_t i, auto r, auto v) HESSE_INLINED {
+    const T* p = a.data + static_cast<int64_t>(r) * a.row + i * a.col;
+    if constexpr (Varying)
+      return kept(load(p, v));
+    else
+      return hn::Set(d, *p);
+  };
+  const auto column = [&](int64_t i, auto c, auto v) HESSE_INLINED {
+    const V x_ic = load(x.data + i * x.row + static_cast<int64_t>(c) * x.col, v);
+    return Varying ? kept(x_ic) : x_ic;
+  };
+  // Of rows and columns the fewer are held, the others pass one by one: with 3 x 4 accumulators all fit 16
+  // registers.
   for (int64_t i = 0; i < k; ++i) {
-    V column[Columns][Vectors];
-    repeat<Columns>([&](auto c) HWY_ATTR {
-      repeat<Vectors>([&](auto v) HWY_ATTR {
-        column[c][v] = load(x.data + i * x.row + static_cast<int64_t>(c) * x.col, v);
-        if constexpr (Varying) column[c][v] = kept(column[c][v]);
+    if constexpr (Rows < Columns) {
+      V held[Rows][Vectors];
+      repeat<Rows>([&](auto r) HESSE_INLINED {
+        repeat<Vectors>([&](auto v) HESSE_INLINED { held[r][v] = factor(i, r, v); });
       });
-    });
-    repeat<Rows>([&](auto r) HWY_ATTR {
-      const T* p = a.data + static_cast<int64_t>(r) * a.row + i * a.col;
-      repeat<Vectors>([&](auto v) HWY_ATTR {
-        V factor;
-        if constexpr (Varying)
-          factor = kept(load(p, v));
-        else
-          factor = hn::Set(d, *p);
-        repeat<Columns>([&](auto c)
-                            HWY_ATTR { sum[r][c][v] = hn::MulAdd(factor, column[c][v], sum[r][c][v]); });
+      repeat<Columns>([&](auto c) HESSE_INLINED {
+        repeat<Vectors>([&](auto v) HESSE_INLINED {
+          const V x_ic = column(i, c, v);
+          repeat<Rows>([&](auto r)
+                           HESSE_INLINED { sum[r][c][v] = hn::MulAdd(held[r][v], x_ic, sum[r][c][v]); });
+        });
       });
-    });
+    } else {
+      V held[Columns][Vectors];
+      repeat<Columns>([&](auto c) HESSE_INLINED {
+        repeat<Vectors>([&](auto v) HESSE_INLINED { held[c][v] = column(i, c, v); });
+      });
+      repeat<Rows>([&](auto r) HESSE_INLINED {
+        repeat<Vectors>([&](auto v) HESSE_INLINED {
+          const V a_ri = factor(i, r, v);
+          repeat<Columns>([&](auto c)
+                              HESSE_INLINED { sum[r][c][v] = hn::MulAdd(a_ri, held[c][v], sum[r][c][v]); });
+        });
+      });
+    }
   }
-  repeat<Rows>([&](auto r) HWY_ATTR {
-    repeat<Columns>([&](auto c) HWY_ATTR {
-      repeat<Vectors>([&](auto v) HWY_ATTR {
+  repeat<Rows>([&](auto r) HESSE_INLINED {
+    repeat<Columns>([&](auto c) HESSE_INLINED {
+      repeat<Vectors>([&](auto v) HESSE_INLINED {
         T* to = y.data + static_cast<int64_t>(r) * y.row + static_cast<int64_t>(c) * y.col +
                 static_cast<int64_t>(v * width);
         if constexpr (Partial && v == Vectors - 1)
@@ -104,15 +135,16 @@ void block(int64_t k, LaneMatrix<const T> a, LaneMatrix<const T> x, LaneMatrix<T
 
 /// All rows of Columns columns and Vectors vectors, in blocks of Rows, the rest in one smaller block.
 template <class T, int Rows, int Columns, int Vectors, bool Varying, bool Partial>
-void panel(int64_t m, int64_t k, LaneMatrix<const T> a, LaneMatrix<const T> x, LaneMatrix<T> y,
-           size_t count) {
+void panel(int64_t m, int64_t k, LaneMatrix<const T> a, LaneMatrix<const T> x, LaneAddend<T> z,
+           LaneMatrix<T> y, size_t count) {
   for (; m >= Rows; m -= Rows) {
-    block<T, Rows, Columns, Vectors, Varying, Partial>(k, a, x, y, count);
+    block<T, Rows, Columns, Vectors, Varying, Partial>(k, a, x, z, y, count);
     a.data += Rows * a.row;
+    if (z.data) z.data += Rows * z.row;
     y.data += Rows * y.row;
   }
   if constexpr (Rows > 1)
-    if (m > 0) panel<T, Rows - 1, Columns, Vectors, Varying, Partial>(m, k, a, x, y, count);
+    if (m > 0) panel<T, Rows - 1, Columns, Vectors, Varying, Partial>(m, k, a, x, z, y, count);
 }
 
 template <class T>
@@ -127,10 +159,16 @@ LaneMatrix<T> at_column(LaneMatrix<T> a, int64_t column) {
 }
 
 template <class T>
+LaneAddend<T> moved(LaneAddend<T> z, int64_t row, int64_t column, int64_t lane) {
+  if (z.data) z.data += row * z.row + column * z.col + lane * z.step;
+  return z;
+}
+
+template <class T>
 void gemm_uniform(int64_t m, int64_t n, int64_t k, int64_t lanes, LaneMatrix<const T> a,
-                  LaneMatrix<const T> x, LaneMatrix<T> y) {
+                  LaneMatrix<const T> x, LaneAddend<T> z, LaneMatrix<T> y) {
   // Columns that follow each other in memory are but more lanes.
-  if (n > 1 && x.col == lanes && y.col == lanes) {
+  if (n > 1 && x.col == lanes && y.col == lanes && z.col == lanes * z.step) {
     lanes *= n;
     n = 1;
   }
@@ -140,15 +178,16 @@ void gemm_uniform(int64_t m, int64_t n, int64_t k, int64_t lanes, LaneMatrix<con
     const LaneMatrix<T> yj = at_column(y, j);
     int64_t l = 0;
     for (; l + kVectors * width <= lanes; l += kVectors * width)
-      panel<T, kRows, 1, kVectors, false, false>(m, k, a, at_lane(xj, l), at_lane(yj, l), 0);
+      panel<T, kRows, 1, kVectors, false, false>(m, k, a, at_lane(xj, l), moved(z, 0, j, l), at_lane(yj, l),
+                                                 0);
     if (l == lanes) continue;
     // The rest, fewer than kVectors vectors and one lane more, the last of them partial.
     const int64_t rest = lanes - l, full = (rest - 1) / width;
     const auto count = static_cast<size_t>(rest - full * width);
     repeat<kVectors>([&](auto v) HWY_ATTR {
       if (full == static_cast<int64_t>(v))
-        panel<T, kRows, 1, static_cast<int>(v) + 1, false, true>(m, k, a, at_lane(xj, l), at_lane(yj, l),
-                                                                 count);
+        panel<T, kRows, 1, static_cast<int>(v) + 1, false, true>(m, k, a, at_lane(xj, l), moved(z, 0, j, l),
+                                                                 at_lane(yj, l), count);
     });
   }
 }
@@ -157,7 +196,7 @@ void gemm_uniform(int64_t m, int64_t n, int64_t k, int64_t lanes, LaneMatrix<con
 /// reads less is taken. With few columns every entry of a is read once: a few long runs of lanes.
 template <class T>
 void gemm_varying(int64_t m, int64_t n, int64_t k, int64_t lanes, LaneMatrix<const T> a,
-                  LaneMatrix<const T> x, LaneMatrix<T> y) {
+                  LaneMatrix<const T> x, LaneAddend<T> z, LaneMatrix<T> y) {
   using std::bool_constant, std::integral_constant;
   const auto width = static_cast<int64_t>(hn::Lanes(hn::ScalableTag<T>()));
   // Rows [i, i + rows) and columns [j, j + columns), on vectors that begin at lane l.
@@ -168,16 +207,18 @@ void gemm_varying(int64_t m, int64_t n, int64_t k, int64_t lanes, LaneMatrix<con
     LaneMatrix<T> yj = at_column(at_lane(y, l), j);
     ai.data += i * ai.row;
     yj.data += i * yj.row;
+    LaneAddend<T> zj = moved(z, i, j, l);
     const auto advance = [&](int64_t by) {
       xj = at_column(xj, by);
       yj = at_column(yj, by);
+      zj = moved(zj, 0, by, 0);
       j += by;
     };
     for (; j + kColumns <= end; advance(kColumns))
-      panel<T, kVaryingRows, kColumns, 1, true, partial>(rows, k, ai, xj, yj, count);
+      panel<T, kVaryingRows, kColumns, 1, true, partial>(rows, k, ai, xj, zj, yj, count);
     for (; kWide == 1 && j + 2 <= end; advance(2))
-      panel<T, 5, 2, 1, true, partial>(rows, k, ai, xj, yj, count);
-    for (; j < end; advance(1)) panel<T, 2, 1, kWide, true, partial>(rows, k, ai, xj, yj, count);
+      panel<T, 5, 2, 1, true, partial>(rows, k, ai, xj, zj, yj, count);
+    for (; j < end; advance(1)) panel<T, 2, 1, kWide, true, partial>(rows, k, ai, xj, zj, yj, count);
   };
   const auto all_lanes = [&](int64_t i, int64_t rows, int64_t j, int64_t end) HWY_ATTR {
     int64_t l = 0;
@@ -204,10 +245,10 @@ template <int Rows, int Columns, class V, class T, class Load>
 HWY_INLINE void outer_step(V (&sum)[Rows][Columns], const T* a, int64_t a_row, const T* b, int64_t b_row,
                            Load load) {
   V row[Rows];
-  repeat<Rows>([&](auto r) HWY_ATTR { row[r] = kept(load(a + static_cast<int64_t>(r) * a_row)); });
-  repeat<Columns>([&](auto c) HWY_ATTR {
+  repeat<Rows>([&](auto r) HESSE_INLINED { row[r] = kept(load(a + static_cast<int64_t>(r) * a_row)); });
+  repeat<Columns>([&](auto c) HESSE_INLINED {
     const V column = kept(load(b + static_cast<int64_t>(c) * b_row));
-    repeat<Rows>([&](auto r) HWY_ATTR { sum[r][c] = hn::MulAdd(row[r], column, sum[r][c]); });
+    repeat<Rows>([&](auto r) HESSE_INLINED { sum[r][c] = hn::MulAdd(row[r], column, sum[r][c]); });
   });
 }
 
@@ -263,7 +304,8 @@ void outer_block(int64_t i, int64_t j, int64_t lanes, const OuterTerm<T>* terms,
   using V = hn::Vec<decltype(d)>;
   const auto width = static_cast<int64_t>(hn::Lanes(d));
   V sum[Rows][Columns];
-  repeat<Rows>([&](auto r) HWY_ATTR { repeat<Columns>([&](auto c) HWY_ATTR { sum[r][c] = hn::Zero(d); }); });
+  repeat<Rows>(
+      [&](auto r) HESSE_INLINED { repeat<Columns>([&](auto c) HESSE_INLINED { sum[r][c] = hn::Zero(d); }); });
   for (int64_t t = 0; t < count; ++t) {
     const OuterTerm<T>& term = terms[t];
     const T* const a = term.a + i * term.a_row;
@@ -271,19 +313,19 @@ void outer_block(int64_t i, int64_t j, int64_t lanes, const OuterTerm<T>* terms,
     int64_t l = 0;
     for (; l + width <= lanes; l += width)
       outer_step<Rows, Columns>(sum, a + l, term.a_row, b + l, term.b_row,
-                                [d](const T* p) HWY_ATTR { return hn::LoadU(d, p); });
+                                [d](const T* p) HESSE_INLINED { return hn::LoadU(d, p); });
     if (l < lanes) {
       const auto mask = hn::FirstN(d, static_cast<size_t>(lanes - l));
       outer_step<Rows, Columns>(sum, a + l, term.a_row, b + l, term.b_row,
-                                [d, mask](const T* p) HWY_ATTR { return hn::MaskedLoad(mask, d, p); });
+                                [d, mask](const T* p) HESSE_INLINED { return hn::MaskedLoad(mask, d, p); });
     }
   }
-  repeat<Rows>([&](auto r) HWY_ATTR {
+  repeat<Rows>([&](auto r) HESSE_INLINED {
     T* to = acc + (i + static_cast<int64_t>(r)) * acc_row + j;
     if constexpr (Columns == 4) {
       add_four_sums<T>(sum[r][0], sum[r][1], sum[r][2], sum[r][3], to);
     } else {
-      repeat<Columns>([&](auto c) HWY_ATTR { to[c] += hn::GetLane(hn::SumOfLanes(d, sum[r][c])); });
+      repeat<Columns>([&](auto c) HESSE_INLINED { to[c] += hn::GetLane(hn::SumOfLanes(d, sum[r][c])); });
     }
   });
 }
@@ -325,6 +367,23 @@ void row_sums(int64_t rows, int64_t lanes, const T* x, T* acc) {
     if (l < lanes)
       odd = hn::Add(odd, hn::MaskedLoad(hn::FirstN(d, static_cast<size_t>(lanes - l)), d, x + l));
     acc[r] += hn::GetLane(hn::SumOfLanes(d, hn::Add(even, odd)));
+  }
+}
+
+/// Whole vectors, the last of a row over part of the one before.
+template <class T>
+void spread(int64_t rows, int64_t lanes, const T* x, int64_t x_row, int64_t step, T* out) {
+  const hn::ScalableTag<T> d;
+  const auto width = static_cast<int64_t>(hn::Lanes(d));
+  for (int64_t r = 0; r < rows; ++r, x += x_row, out += lanes) {
+    if (lanes < width) {
+      for (int64_t l = 0; l < lanes; ++l) out[l] = x[l * step];
+      continue;
+    }
+    const auto value = hn::Set(d, *x);
+    const auto at = [&](int64_t l) HWY_ATTR { return step == 0 ? value : hn::LoadU(d, x + l); };
+    for (int64_t l = 0; l + width <= lanes; l += width) hn::StoreU(at(l), d, out + l);
+    hn::StoreU(at(lanes - width), d, out + lanes - width);
   }
 }
 
@@ -382,13 +441,15 @@ void transpose(int64_t m, int64_t n, const T* from, int64_t from_row, T* to, int
 }
 
 const LaneKernels<float>& Float32LaneKernels() {
-  static constexpr LaneKernels<float> kernels{gemm_uniform<float>, gemm_varying<float>,
-                                              outer_accumulate<float>, row_sums<float>, transpose<float>};
+  static constexpr LaneKernels<float> kernels{gemm_uniform<float>,     gemm_varying<float>,
+                                              outer_accumulate<float>, row_sums<float>,
+                                              spread<float>,           transpose<float>};
   return kernels;
 }
 const LaneKernels<double>& Float64LaneKernels() {
-  static constexpr LaneKernels<double> kernels{gemm_uniform<double>, gemm_varying<double>,
-                                               outer_accumulate<double>, row_sums<double>, transpose<double>};
+  static constexpr LaneKernels<double> kernels{gemm_uniform<double>,     gemm_varying<double>,
+                                               outer_accumulate<double>, row_sums<double>,
+                                               spread<double>,           transpose<double>};
   return kernels;
 }
 

@@ -128,35 +128,53 @@ HWY_INLINE void UnarySinCos(const float* x, float* out, int64_t n) {
   }
 }
 
-/// One operand of a binary kernel: loaded vector by vector, or splat once.
+/// One operand of a kernel: loaded vector by vector, or splat once (what is stored might else change it).
 template <class D, bool Uniform>
 struct Operand {
   using T = hn::TFromD<D>;
   using V = hn::VFromD<D>;
   const T* at;
+  V value;
+  HWY_INLINE Operand(D d, const T* x) : at(x), value(Uniform ? hn::Set(d, *x) : hn::Zero(d)) {}
   HWY_INLINE V load(D d, int64_t i) const {
     if constexpr (Uniform)
-      return hn::Set(d, *at);
+      return value;
     else
       return hn::LoadU(d, at + i);
   }
   HWY_INLINE V load_some(D d, int64_t i, int64_t n) const {
-    if constexpr (Uniform) return hn::Set(d, *at);
+    if constexpr (Uniform) return value;
     HWY_ALIGN T buffer[hn::MaxLanes(d)] = {};
     CopySome(at + i, buffer, n);
     return hn::Load(d, buffer);
   }
 };
 
+/// run(i) for whole vectors, two at a time; returns where the rest begins.
+template <class Run>
+HWY_INLINE int64_t WholeVectors(int64_t lanes, int64_t n, Run run) {
+  int64_t i = 0;
+  for (; i + 2 * lanes <= n; i += 2 * lanes) {
+    run(i);
+    run(i + lanes);
+  }
+  if (i + lanes <= n) {
+    run(i);
+    i += lanes;
+  }
+  return i;
+}
+
 template <class F, bool UniformX, bool UniformY, class T>
 HWY_INLINE void BinaryRun(const T* x, const T* y, T* out, int64_t n) {
   const hn::ScalableTag<T> d;
   using D = decltype(d);
-  const Operand<hn::ScalableTag<T>, UniformX> a{x};
-  const Operand<hn::ScalableTag<T>, UniformY> b{y};
+  const Operand<hn::ScalableTag<T>, UniformX> a(d, x);
+  const Operand<hn::ScalableTag<T>, UniformY> b(d, y);
   const auto lanes = static_cast<int64_t>(hn::Lanes(d));
-  int64_t i = 0;
-  for (; i + lanes <= n; i += lanes) hn::StoreU(F()(d, a.load(d, i), b.load(d, i)), d, out + i);
+  const int64_t i = WholeVectors(lanes, n, [&](int64_t at) HWY_ATTR __attribute__((always_inline)) {
+    hn::StoreU(F()(d, a.load(d, at), b.load(d, at)), d, out + at);
+  });
   if (i >= n) return;
   HWY_ALIGN T buffer[hn::MaxLanes(D())];
   hn::Store(F()(d, a.load_some(d, i, n - i), b.load_some(d, i, n - i)), d, buffer);
@@ -196,12 +214,13 @@ template <class F, bool UniformX, bool UniformY, bool UniformZ, class T>
 HWY_INLINE void TernaryRun(const T* x, const T* y, const T* z, T* out, int64_t n) {
   const hn::ScalableTag<T> d;
   using D = decltype(d);
-  const Operand<hn::ScalableTag<T>, UniformX> a{x};
-  const Operand<hn::ScalableTag<T>, UniformY> b{y};
-  const Operand<hn::ScalableTag<T>, UniformZ> c{z};
+  const Operand<hn::ScalableTag<T>, UniformX> a(d, x);
+  const Operand<hn::ScalableTag<T>, UniformY> b(d, y);
+  const Operand<hn::ScalableTag<T>, UniformZ> c(d, z);
   const auto lanes = static_cast<int64_t>(hn::Lanes(d));
-  int64_t i = 0;
-  for (; i + lanes <= n; i += lanes) hn::StoreU(F()(a.load(d, i), b.load(d, i), c.load(d, i)), d, out + i);
+  const int64_t i = WholeVectors(lanes, n, [&](int64_t at) HWY_ATTR __attribute__((always_inline)) {
+    hn::StoreU(F()(a.load(d, at), b.load(d, at), c.load(d, at)), d, out + at);
+  });
   if (i >= n) return;
   HWY_ALIGN T buffer[hn::MaxLanes(D())];
   hn::Store(F()(a.load_some(d, i, n - i), b.load_some(d, i, n - i), c.load_some(d, i, n - i)), d, buffer);
@@ -237,8 +256,8 @@ HWY_INLINE void StoreBools(D, M mask, uint8_t* out) {
 template <class F, bool UniformX, bool UniformY, class T>
 HWY_INLINE void CompareRun(const T* x, const T* y, uint8_t* out, int64_t n) {
   const hn::ScalableTag<T> d;
-  const Operand<hn::ScalableTag<T>, UniformX> a{x};
-  const Operand<hn::ScalableTag<T>, UniformY> b{y};
+  const Operand<hn::ScalableTag<T>, UniformX> a(d, x);
+  const Operand<hn::ScalableTag<T>, UniformY> b(d, y);
   const auto lanes = static_cast<int64_t>(hn::Lanes(d));
   int64_t i = 0;
   for (; i + lanes <= n; i += lanes) StoreBools(d, F()(d, a.load(d, i), b.load(d, i)), out + i);
@@ -275,8 +294,8 @@ HWY_INLINE auto LoadBools(D d, const uint8_t* c) {
 template <bool UniformX, bool UniformY, class T>
 HWY_INLINE void SelectRun(const uint8_t* c, const T* x, const T* y, T* out, int64_t n) {
   const hn::ScalableTag<T> d;
-  const Operand<hn::ScalableTag<T>, UniformX> a{x};
-  const Operand<hn::ScalableTag<T>, UniformY> b{y};
+  const Operand<hn::ScalableTag<T>, UniformX> a(d, x);
+  const Operand<hn::ScalableTag<T>, UniformY> b(d, y);
   const auto lanes = static_cast<int64_t>(hn::Lanes(d));
   int64_t i = 0;
   for (; i + lanes <= n; i += lanes)

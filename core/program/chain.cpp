@@ -2,12 +2,13 @@
 
 #include <algorithm>
 
+#include "core/cpu/lane_gemm.h"
 #include "core/cpu/simd_kernels.h"
 
 namespace hesse {
 namespace {
 
-constexpr int64_t kBlockBytes = 4096;  // of one operand: several of them fit the first-level cache
+constexpr int64_t kShortRow = 512;  // bytes: below, a call of a kernel for a row costs more than copying it
 
 }  // namespace
 
@@ -19,18 +20,18 @@ void Chain::call(const Step& s, char* const* at, int64_t n) {
     case EntryKernel::Kind::Unary:
       return reinterpret_cast<typename S::Unary>(s.kernel.f)(in(0), reinterpret_cast<T*>(at[1]), n);
     case EntryKernel::Kind::Binary:
-      return reinterpret_cast<typename S::Binary>(s.kernel.f)(in(0), s.in[0].step, in(1), s.in[1].step,
+      return reinterpret_cast<typename S::Binary>(s.kernel.f)(in(0), s.step[0], in(1), s.step[1],
                                                               reinterpret_cast<T*>(at[2]), n);
     case EntryKernel::Kind::Compare:
-      return reinterpret_cast<typename S::Compare>(s.kernel.f)(in(0), s.in[0].step, in(1), s.in[1].step,
+      return reinterpret_cast<typename S::Compare>(s.kernel.f)(in(0), s.step[0], in(1), s.step[1],
                                                                reinterpret_cast<bool*>(at[2]), n);
     case EntryKernel::Kind::Select:
-      return reinterpret_cast<typename S::Select>(s.kernel.f)(reinterpret_cast<const bool*>(at[0]),
-                                                              s.in[0].step, in(1), s.in[1].step, in(2),
-                                                              s.in[2].step, reinterpret_cast<T*>(at[3]), n);
+      return reinterpret_cast<typename S::Select>(s.kernel.f)(reinterpret_cast<const bool*>(at[0]), s.step[0],
+                                                              in(1), s.step[1], in(2), s.step[2],
+                                                              reinterpret_cast<T*>(at[3]), n);
     case EntryKernel::Kind::Ternary:
-      return reinterpret_cast<typename S::Ternary>(s.kernel.f)(
-          in(0), s.in[0].step, in(1), s.in[1].step, in(2), s.in[2].step, reinterpret_cast<T*>(at[3]), n);
+      return reinterpret_cast<typename S::Ternary>(s.kernel.f)(in(0), s.step[0], in(1), s.step[1], in(2),
+                                                               s.step[2], reinterpret_cast<T*>(at[3]), n);
     case EntryKernel::Kind::None:
       break;
   }
@@ -51,7 +52,7 @@ std::optional<Chain::Operand> Chain::operand(const Place& p, const Geometry& g) 
   const Shape& shape = p.view.shape;
   const Strides& strides = p.view.strides;
   const int64_t item = itemsize(p.view.dtype);
-  Operand out{p.base, p.offset, {0, 0}, g.run == 1 ? 1 : strides.back(), item};
+  Operand out{p.base, p.offset, {0, 0}, g.run == 1 ? 1 : strides.back(), item, p.passing};
   if (out.step != 0 && out.step != 1) return std::nullopt;
   if (shape.size() >= 2) out.rows[1] = strides[shape.size() - 2] * item;
   // The axes before collapse to one stride.
@@ -69,80 +70,86 @@ std::optional<Chain::Operand> Chain::operand(const Place& p, const Geometry& g) 
   return out;
 }
 
-bool Chain::takes(std::span<const Place* const> in, const Place& out) {
+std::optional<Chain::Geometry> Chain::fits(const EntryKernel& kernel, std::span<const Place* const> in,
+                                           const Place& out) {
   const auto g = geometry(out);
-  return g && std::all_of(in.begin(), in.end(), [&](const Place* p) { return operand(*p, *g).has_value(); });
+  if (!g || in.size() > 3) return std::nullopt;
+  for (const Place* p : in) {
+    const auto o = operand(*p, *g);
+    if (!o || (kernel.kind == EntryKernel::Kind::Unary && o->step == 0)) return std::nullopt;
+  }
+  return g;
 }
 
-bool Chain::add(const EntryKernel& kernel, DType dtype, std::span<const Place* const> in, const Place& out) {
+void Chain::add(const EntryKernel& kernel, DType dtype, std::span<const Place* const> in, const Place& out) {
   const std::optional<Geometry> g = geometry(out);
-  if (!g || in.size() > 3 || (!empty() && !(*g == geometry_))) return false;
-  Step s{kernel, dtype == kFloat32 ? &call<float> : &call<double>, {}, {}, static_cast<int>(in.size()),
-         false};
+  Step s{kernel, dtype == kFloat32 ? &call<float> : &call<double>, {}, {}, static_cast<int>(in.size())};
   s.out = *operand(out, *g);
-  for (size_t i = 0; i < in.size(); ++i) {
-    const auto o = operand(*in[i], *g);
-    if (!o || (kernel.kind == EntryKernel::Kind::Unary && o->step == 0)) return false;
-    s.in[i] = *o;
-  }
-  // Blocks of rows are in order; what another step writes must be met row by row.
-  const auto overlaps = [&](const Operand& a, const Operand& b) {
-    const auto end = [&](const Operand& o) {
-      return o.offset + o.rows[0] * (g->rows[0] - 1) + o.rows[1] * (g->rows[1] - 1) +
-             (o.step * (g->run - 1) + 1) * o.item;
-    };
-    return a.base == b.base && a.offset < end(b) && b.offset < end(a);
-  };
-  const auto clash = [&](const Operand& a, const Operand& b) { return overlaps(a, b) && !(a == b); };
-  for (const Step& before : steps_) {
-    if (clash(before.out, s.out)) return false;
-    for (int i = 0; i < s.count; ++i)
-      if (clash(before.out, s.in[i])) return false;
-    for (int i = 0; i < before.count; ++i)
-      if (clash(before.in[i], s.out)) return false;
-  }
-  for (int i = 0; i < s.count; ++i)
-    if (clash(s.in[i], s.out)) return false;
+  for (size_t i = 0; i < in.size(); ++i) s.in[i] = *operand(*in[i], *g);
   const auto follows = [&](const Operand& o) {
     const int64_t row = o.step * g->run * o.item;
-    return o.rows[1] == row && (g->rows[0] == 1 || o.rows[0] == row * g->rows[1]);
+    return o.passing || (o.rows[1] == row && (g->rows[0] == 1 || o.rows[0] == row * g->rows[1]));
   };
   s.whole = follows(s.out);
-  for (int i = 0; i < s.count; ++i) s.whole = s.whole && follows(s.in[i]);
+  for (int i = 0; i < s.count; ++i) {
+    const bool follow = follows(s.in[i]);
+    s.packed[i] = !follow && g->run * s.in[i].item <= kShortRow && s.in[i].item == itemsize(dtype);
+    s.whole = s.whole && (follow || s.packed[i]);
+  }
+  for (int i = 0; i < s.count; ++i) {
+    s.packed[i] = s.packed[i] && s.whole;
+    s.step[i] = s.packed[i] ? 1 : s.in[i].step;
+  }
   geometry_ = *g;
   steps_.push_back(s);
-  return true;
+  int64_t item = 1;
+  for (const Step& step : steps_) {
+    item = std::max(item, step.out.item);
+    for (int i = 0; i < step.count; ++i) item = std::max(item, step.in[i].item);
+  }
+  block_ = std::max<int64_t>(1, kBlockBytes / (std::max<int64_t>(g->run, 1) * item));
 }
 
 void Chain::run(char* const* bases) const {
   const Geometry& g = geometry_;
   if (g.run == 0) return;
-  int64_t item = 1;
-  for (const Step& s : steps_) item = std::max(item, s.out.item);
-  const int64_t block = std::max<int64_t>(1, kBlockBytes / (g.run * item));
-  char* at[4];
   for (int64_t outer = 0; outer < g.rows[0]; ++outer)
-    for (int64_t begin = 0; begin < g.rows[1]; begin += block) {
-      const int64_t end = std::min(begin + block, g.rows[1]);
-      for (const Step& s : steps_) {
-        const auto point = [&](int64_t row) {
-          const auto address = [&](const Operand& o) {
-            return bases[o.base] + o.offset + outer * o.rows[0] + row * o.rows[1];
-          };
-          for (int i = 0; i < s.count; ++i) at[i] = address(s.in[i]);
-          at[s.count] = address(s.out);
-        };
-        if (s.whole) {
-          point(begin);
-          s.call(s, at, (end - begin) * g.run);
-        } else {
-          for (int64_t row = begin; row < end; ++row) {
-            point(row);
-            s.call(s, at, g.run);
-          }
-        }
-      }
+    for (int64_t begin = 0; begin < g.rows[1]; begin += block_)
+      for (const Step& s : steps_) run_block(s, bases, outer, begin, std::min(block_, g.rows[1] - begin));
+}
+
+void Chain::run_block(const Step& s, char* const* bases, int64_t outer, int64_t begin, int64_t rows) const {
+  const int64_t run = geometry_.run;
+  const auto address = [&](const Operand& o, int64_t row) {
+    char* const first = bases[o.base] + o.offset;
+    return o.passing ? first + (row - begin) * o.rows[1] : first + outer * o.rows[0] + row * o.rows[1];
+  };
+  char* at[4];
+  if (!s.whole) {
+    for (int64_t row = begin; row < begin + rows; ++row) {
+      for (int i = 0; i < s.count; ++i) at[i] = address(s.in[i], row);
+      at[s.count] = address(s.out, row);
+      s.call(s, at, run);
     }
+    return;
+  }
+  alignas(64) char copies[3][kBlockBytes];
+  for (int i = 0; i < s.count; ++i) {
+    const Operand& o = s.in[i];
+    at[i] = address(o, begin);
+    if (!s.packed[i]) continue;
+    const auto spread = [&]<class T>(const cpu::LaneKernels<T>& kernels) {
+      kernels.spread(rows, run, reinterpret_cast<const T*>(at[i]), o.rows[1] / o.item, o.step,
+                     reinterpret_cast<T*>(copies[i]));
+    };
+    if (o.item == 4)
+      spread(cpu::lane_kernels<float>());
+    else
+      spread(cpu::lane_kernels<double>());
+    at[i] = copies[i];
+  }
+  at[s.count] = address(s.out, begin);
+  s.call(s, at, rows * run);
 }
 
 }  // namespace hesse

@@ -12,17 +12,26 @@ struct Place {
   View view;  ///< without its data
   int base = 0;
   int64_t offset = 0;
+  bool passing = false;  ///< within one chain only: there is room for one block of its rows
 };
 
 /// Entry-by-entry equations of one shape, one after the other, run in blocks of rows that stay in the
 /// first-level cache. A value of shape [features..., lanes...] is rows x runs: a run is the innermost axis.
+/// What one equation writes another may read row by row only.
 class Chain {
  public:
-  /// Adds out = kernel(in...) if it has the shape of the others and reads or overwrites nothing of theirs in
-  /// another order than they do; else returns false. The kernel is one for entries of `dtype`.
-  bool add(const EntryKernel& kernel, DType dtype, std::span<const Place* const> in, const Place& out);
-  /// Whether a chain of its own takes an equation with these operands.
-  static bool takes(std::span<const Place* const> in, const Place& out);
+  struct Geometry {
+    int64_t rows[2] = {1, 1}, run = 1;
+    bool operator==(const Geometry&) const = default;
+  };
+  /// The geometry of a chain that out = kernel(in...) can be part of; nullopt where none can.
+  static std::optional<Geometry> fits(const EntryKernel& kernel, std::span<const Place* const> in,
+                                      const Place& out);
+  static constexpr int64_t kBlockBytes = 4096;  ///< at most, of one value, where a row is not longer
+
+  /// Adds out = kernel(in...), which fits the geometry of the others. The kernel is one for entries of
+  /// `dtype`.
+  void add(const EntryKernel& kernel, DType dtype, std::span<const Place* const> in, const Place& out);
   bool empty() const { return steps_.empty(); }
   size_t size() const { return steps_.size(); }
   void run(char* const* bases) const;
@@ -32,26 +41,26 @@ class Chain {
   struct Operand {
     int base = 0;
     int64_t offset = 0, rows[2] = {0, 0}, step = 0, item = 0;
-    bool operator==(const Operand&) const = default;
+    bool passing = false;
   };
   struct Step {
     EntryKernel kernel;
     void (*call)(const Step&, char* const* at, int64_t n) = nullptr;  // the kernel, by its type
     Operand in[3], out;
     int count = 0;
-    bool whole = false;  // rows follow each other in all operands: a block is one run
-  };
-  struct Geometry {
-    int64_t rows[2] = {1, 1}, run = 1;
-    bool operator==(const Geometry&) const = default;
+    int64_t step[3] = {1, 1, 1};             // of the operands, as the kernel meets them
+    bool packed[3] = {false, false, false};  // short rows that do not follow each other: copied
+    bool whole = false;                      // rows then follow each other: a block is one run
   };
   static std::optional<Geometry> geometry(const Place& out);
   static std::optional<Operand> operand(const Place& p, const Geometry& g);
   template <class T>
   static void call(const Step& s, char* const* at, int64_t n);
+  void run_block(const Step& s, char* const* bases, int64_t outer, int64_t begin, int64_t rows) const;
 
   Geometry geometry_;
   std::vector<Step> steps_;
+  int64_t block_ = 1;  // rows
 };
 
 }  // namespace hesse

@@ -62,7 +62,10 @@ Tile::Tile(const Schedule& s, const Dims& lanes, const std::vector<std::optional
   const std::vector<TileSum> none, &sums = results == Results::Sums ? s.sums : none;
   select(sums);
   const std::vector<int> owner = place_views(outside, results);
+  add_to_products(kept);
   fuse_products(kept);
+  form_chains(owner);
+  place_passing(kept, owner);
   place_slots(outside, kept, owner);
   prepare(sums, outside.size());
 }
@@ -93,6 +96,53 @@ void Tile::select(const std::vector<TileSum>& sums) {
   }
 }
 
+// a x + z, where nothing else reads the product: it begins at z. Reshapes may stand between the two.
+void Tile::add_to_products(const std::vector<int>& kept) {
+  std::vector<int> uses(places_.size(), 0), maker(places_.size(), -1);
+  for (size_t w = 0; w < works_.size(); ++w) {
+    for (int v : works_[w].in) ++uses[at(v)];
+    for (int v : works_[w].out) maker[at(v)] = static_cast<int>(w);
+  }
+  for (int v : kept) ++uses[at(v)];
+  std::vector<bool> gone(works_.size(), false);
+  for (size_t w = 0; w < works_.size(); ++w) {
+    if (works_[w].kernel.role != EntryKernel::Role::Add) continue;
+    std::optional<Work> best;  // of two products the later one: the other is known by then
+    std::vector<int> absorbed;
+    for (size_t i = 0; i < 2; ++i) {
+      std::vector<int> through;
+      int m = maker[at(works_[w].in[i])];
+      for (int v = works_[w].in[i]; m >= 0 && uses[at(v)] == 1; m = maker[at(v)]) {
+        through.push_back(m);
+        if (!works_[at(m)].aliased) break;
+        v = works_[at(m)].in[0];
+      }
+      if (m < 0 || through.empty() || through.back() != m || !works_[at(m)].equation) continue;
+      const Place &made = places_[at(works_[at(m)].out[0])], &read = places_[at(works_[w].in[i])];
+      if (read.offset != made.offset || num_elements(read.view.shape) != num_elements(made.view.shape) ||
+          !is_contiguous(read.view.shape, read.view.strides))
+        continue;
+      Work sum{works_[at(m)].equation, {}, works_[at(m)].in, works_[w].out};
+      sum.addend = works_[w].in[1 - i];
+      sum.in.push_back(sum.addend);
+      if ((best && through.back() < absorbed.back()) || works_[at(m)].addend >= 0 || !product(sum)) continue;
+      best = std::move(sum);
+      absorbed = std::move(through);
+    }
+    if (!best) continue;
+    works_[w] = std::move(*best);
+    for (int m : absorbed) gone[at(m)] = true;
+  }
+  erase(gone);
+}
+
+void Tile::erase(const std::vector<bool>& gone) {
+  std::vector<Work> rest;
+  for (size_t w = 0; w < works_.size(); ++w)
+    if (!gone[w]) rest.push_back(std::move(works_[w]));
+  works_ = std::move(rest);
+}
+
 // x * y + z, x * y - z and z - x * y, where nothing else reads the product: one kernel, rounded once.
 void Tile::fuse_products(const std::vector<int>& kept) {
   using Role = EntryKernel::Role;
@@ -112,8 +162,7 @@ void Tile::fuse_products(const std::vector<int>& kept) {
       const int v = sum.in[i], other = sum.in[1 - i], m = maker[at(v)];
       if (m < 0 || uses[at(v)] != 1 || gone[at(m)]) continue;
       const std::vector<int> in{works_[at(m)].in.front(), works_[at(m)].in.back(), other};
-      const Place* const operands[] = {&places_[at(in[0])], &places_[at(in[1])], &places_[at(other)]};
-      if (!Chain::takes(operands, places_[at(sum.out[0])])) continue;
+      if (!Chain::fits(sum.kernel, places_of(in), places_[at(sum.out[0])])) continue;
       visit_dtype(values[at(v)].dtype, [&](auto tag) {
         using T = typename decltype(tag)::type;
         if constexpr (std::is_same_v<T, float> || std::is_same_v<T, double>) {
@@ -129,10 +178,7 @@ void Tile::fuse_products(const std::vector<int>& kept) {
       break;
     }
   }
-  std::vector<Work> rest;
-  for (size_t w = 0; w < works_.size(); ++w)
-    if (!gone[w]) rest.push_back(std::move(works_[w]));
-  works_ = std::move(rest);
+  erase(gone);
 }
 
 // Strides, and what lies outside or is a view; slots come after.
@@ -186,42 +232,133 @@ std::vector<int> Tile::place_views(const std::vector<std::optional<Strides>>& ou
   return owner;
 }
 
-// A slot is free again after the last equation that reads its value or a view of it.
+std::vector<const Place*> Tile::places_of(const std::vector<int>& values) const {
+  std::vector<const Place*> out;
+  for (int v : values) out.push_back(&places_[at(v)]);
+  return out;
+}
+
+// Neighbours of one geometry run as one chain; but what one of them makes, another must read where it was
+// written, and not through a view that moves entries.
+void Tile::form_chains(const std::vector<int>& owner) {
+  std::optional<Chain::Geometry> current;
+  std::vector<int> made(places_.size(), -1);  // by value: the unit that makes it
+  int unit = -1;
+  for (Work& work : works_) {
+    if (work.aliased) {  // does nothing: stands between two of a chain
+      work.unit = std::max(unit, 0);
+      continue;
+    }
+    std::optional<Chain::Geometry> geometry;
+    if (work.equation && work.kernel.kind != EntryKernel::Kind::None)
+      geometry = Chain::fits(work.kernel, places_of(work.in), places_[at(work.out[0])]);
+    const bool joins =
+        geometry && geometry == current && std::all_of(work.in.begin(), work.in.end(), [&](int v) {
+          const Place &read = places_[at(v)], &written = places_[at(owner[at(v)])];
+          return made[at(owner[at(v)])] != unit ||
+                 (read.offset == written.offset && read.view.shape == written.view.shape &&
+                  read.view.strides == written.view.strides);
+        });
+    if (!joins) ++unit;
+    current = geometry;
+    work.unit = unit;
+    for (int v : work.out) made[at(v)] = unit;
+  }
+}
+
+// What is read in its own chain only, and has no views, lies in buffers that all chains share.
+void Tile::place_passing(const std::vector<int>& kept, const std::vector<int>& owner) {
+  constexpr int64_t kWidest = 8;  // bytes of an entry
+  std::vector<int> last(places_.size(), -1), maker(places_.size(), -1);
+  std::vector<bool> passes(places_.size(), true);
+  for (size_t w = 0; w < works_.size(); ++w) {
+    for (int v : works_[w].out) maker[at(v)] = static_cast<int>(w);
+    for (int v : works_[w].in) {
+      last[at(v)] = static_cast<int>(w);
+      if (maker[at(v)] < 0 || works_[at(maker[at(v)])].unit != works_[w].unit || works_[w].aliased)
+        passes[at(v)] = false;
+    }
+  }
+  for (int v : kept) passes[at(owner[at(v)])] = false;
+  std::vector<int64_t> buffer(places_.size(), -1);
+  std::vector<int64_t> free;
+  int64_t buffers = 0;
+  int unit = -1;
+  for (size_t w = 0; w < works_.size(); ++w) {
+    const Work& work = works_[w];
+    if (work.unit != unit) {
+      unit = work.unit;
+      free.clear();
+      for (int64_t b = buffers; b-- > 0;) free.push_back(b);
+    }
+    if (work.aliased || work.out.size() != 1) continue;
+    std::vector<int> dead(work.in);
+    std::sort(dead.begin(), dead.end());
+    dead.erase(std::unique(dead.begin(), dead.end()), dead.end());
+    const int v = work.out[0];
+    Place& p = places_[at(v)];
+    // A result may take the place of an operand, entry by entry.
+    const auto release = [&](bool same_size) {
+      for (int x : dead)
+        if (buffer[at(x)] >= 0 && last[at(x)] == static_cast<int>(w) &&
+            same_size == (itemsize(places_[at(x)].view.dtype) == itemsize(p.view.dtype)))
+          free.push_back(buffer[at(x)]);
+    };
+    release(true);
+    const int64_t run = p.view.shape.empty() ? 1 : p.view.shape.back();
+    if (passes[at(v)] && last[at(v)] >= 0 && p.base == 0 && run * kWidest <= Chain::kBlockBytes) {
+      if (free.empty()) free.push_back(buffers++);
+      buffer[at(v)] = free.back();
+      free.pop_back();
+      p.passing = true;
+      p.offset = buffer[at(v)] * Chain::kBlockBytes;
+    }
+    release(false);
+  }
+  passing_bytes_ = buffers * Chain::kBlockBytes;
+}
+
+// A slot is free again after the last unit that reads its value or a view of it.
 void Tile::place_slots(const std::vector<std::optional<Strides>>& outside, const std::vector<int>& kept,
                        const std::vector<int>& owner) {
   const auto size = [&](int v) {
     const View& view = places_[at(v)].view;
     return (num_elements(view.shape) * itemsize(view.dtype) + 63) / 64 * 64;
   };
+  const int end = works_.empty() ? 0 : works_.back().unit + 1;
   std::vector<int> last(places_.size(), -1);
-  for (size_t w = 0; w < works_.size(); ++w) {
-    for (int v : works_[w].in) last[at(owner[at(v)])] = static_cast<int>(w);
-    for (int v : works_[w].out) last[at(owner[at(v)])] = static_cast<int>(w);
+  for (const Work& work : works_) {
+    for (int v : work.in) last[at(owner[at(v)])] = work.unit;
+    for (int v : work.out) last[at(owner[at(v)])] = work.unit;
   }
-  for (int v : kept) last[at(owner[at(v)])] = static_cast<int>(works_.size());
+  for (int v : kept) last[at(owner[at(v)])] = end;
   Slots slots;
   std::vector<int64_t> slot(places_.size(), 0);
+  const auto has_slot = [&](int v) { return places_[at(v)].base == 0 && !places_[at(v)].passing; };
   for (size_t i = 0; i < outside.size(); ++i)
     if (!outside[i]) slot[i] = slots.take(size(static_cast<int>(i)));
-  for (size_t w = 0; w < works_.size(); ++w) {
-    const Work& work = works_[w];
-    std::vector<int> dead(work.in);
-    for (int v : work.out) {
-      if (!work.aliased && places_[at(v)].base == 0) slot[at(v)] = slots.take(size(v));
-      dead.push_back(v);
+  for (size_t w = 0; w < works_.size();) {
+    const int unit = works_[w].unit;
+    std::vector<int> dead;
+    for (; w < works_.size() && works_[w].unit == unit; ++w) {
+      const Work& work = works_[w];
+      for (int v : work.out)
+        if (!work.aliased && has_slot(v)) slot[at(v)] = slots.take(size(v));
+      for (const std::vector<int>* values : {&work.in, &work.out})
+        for (int v : *values) dead.push_back(owner[at(v)]);
     }
-    for (int& v : dead) v = owner[at(v)];
     std::sort(dead.begin(), dead.end());
     dead.erase(std::unique(dead.begin(), dead.end()), dead.end());
     for (int v : dead)
-      if (places_[at(v)].base == 0 && last[at(v)] == static_cast<int>(w)) slots.release(slot[at(v)], size(v));
+      if (has_slot(v) && last[at(v)] == unit) slots.release(slot[at(v)], size(v));
   }
-  for (size_t v = 0; v < places_.size(); ++v)
-    if (places_[v].base == 0) places_[v].offset += slot[at(owner[v])];
   bytes_ = slots.bytes;
+  for (size_t v = 0; v < places_.size(); ++v)
+    if (places_[v].base == 0) places_[v].offset += places_[v].passing ? bytes_ : slot[at(owner[v])];
 }
 
 void Tile::prepare(const std::vector<TileSum>& sums, size_t num_inputs) {
+  int chained = -1;  // the unit of the chain that is being filled
   for (const Work& work : works_) {
     if (work.aliased) continue;
     if (!work.equation) {
@@ -232,60 +369,80 @@ void Tile::prepare(const std::vector<TileSum>& sums, size_t num_inputs) {
     }
     const Graph::Equation& eq = *work.equation;
     if (work.kernel.kind != EntryKernel::Kind::None) {
-      std::vector<const Place*> in;
-      for (int v : work.in) in.push_back(&places_[at(v)]);
-      const Place& out = places_[at(eq.out[0])];
-      const DType dtype = graph_.values()[at(work.in.back())].dtype;
-      Chain* last = steps_.empty() ? nullptr : std::get_if<Chain>(&steps_.back());
-      if (last && last->add(work.kernel, dtype, in, out)) continue;
-      Chain chain;
-      if (chain.add(work.kernel, dtype, in, out)) {
-        steps_.emplace_back(std::move(chain));
-        first_.push_back(&eq);
+      const std::vector<const Place*> in = places_of(work.in);
+      const Place& out = places_[at(work.out[0])];
+      if (Chain::fits(work.kernel, in, out)) {
+        if (work.unit != chained) {
+          steps_.emplace_back(Chain());
+          first_.push_back(&eq);
+          chained = work.unit;
+        }
+        std::get<Chain>(steps_.back()).add(work.kernel, graph_.values()[at(work.in.back())].dtype, in, out);
         continue;
       }
     }
     first_.push_back(&eq);
-    if (const auto p = product(eq))
+    if (const auto p = product(work))
       steps_.emplace_back(*p);
     else
       steps_.emplace_back(&eq);
   }
 }
 
-std::optional<Tile::Product> Tile::product(const Graph::Equation& eq) const {
-  if (eq.op->name() != "matmul" || lanes_.size() != 1) return std::nullopt;
-  const Place &a = places_[at(eq.in[0])], &x = places_[at(eq.in[1])], &out = places_[at(eq.out[0])];
-  const DType t = out.view.dtype;
-  if (out.view.shape.size() != 3 || (t != kFloat32 && t != kFloat64)) return std::nullopt;
-  const int64_t lanes = lanes_[0];
-  const auto lane = [&](const Place& p) { return p.view.strides[2]; };
-  if (lanes < 2 || lane(out) != 1 || lane(a) > 1 || lane(x) > 1 || lane(a) + lane(x) == 0)
+// Value v as [m, n, lanes]: as it is, or its entries in order where they are one row or column.
+std::optional<Tile::Matrix> Tile::matrix(int v, int64_t m, int64_t n) const {
+  const Place& p = places_[at(v)];
+  const View& view = p.view;
+  const size_t features = view.shape.size() - 1;
+  const int64_t lane = view.strides.back();
+  if (features == 2 && view.shape[0] == m && view.shape[1] == n)
+    return Matrix{&p, view.strides[0], view.strides[1], lane};
+  if (m != 1 && n != 1) return std::nullopt;
+  int64_t step = 0, expected = 0, length = 1;
+  for (size_t d = features; d-- > 0;) {
+    if (view.shape[d] == 1) continue;
+    if (length == 1) step = view.strides[d];
+    if (length > 1 && view.strides[d] != expected) return std::nullopt;
+    expected = view.strides[d] * view.shape[d];
+    length *= view.shape[d];
+  }
+  if (length != m * n) return std::nullopt;
+  return Matrix{&p, n == 1 ? step : 0, n == 1 ? 0 : step, lane};
+}
+
+std::optional<Tile::Product> Tile::product(const Work& work) const {
+  if (work.equation->op->name() != "matmul" || lanes_.size() != 1) return std::nullopt;
+  const View &a = places_[at(work.in[0])].view, &x = places_[at(work.in[1])].view;
+  if (a.shape.size() != 3 || x.shape.size() != 3 || (a.dtype != kFloat32 && a.dtype != kFloat64))
     return std::nullopt;
-  Product p{t,  a.view.shape[0],       x.view.shape[1], a.view.shape[1], lanes, &a, &x, &out,
-            {}, lane(a) + lane(x) == 2};
-  const auto strides = [&](int i, const Place& q, bool flipped) {
-    p.strides[2 * i] = q.view.strides[flipped ? 1 : 0];
-    p.strides[2 * i + 1] = q.view.strides[flipped ? 0 : 1];
-  };
-  const bool flipped = lane(x) == 0;  // (x^T a^T)^T: the uniform matrix stands on the left
-  if (flipped) {
+  Product p{a.dtype, a.shape[0], x.shape[1], a.shape[1], lanes_[0], {}, {}, {}, {}};
+  const auto out = matrix(work.out[0], p.m, p.n);
+  const auto addend = work.addend < 0 ? Matrix{} : matrix(work.addend, p.m, p.n);
+  if (!out || !addend) return std::nullopt;
+  p.a = *matrix(work.in[0], p.m, p.k);
+  p.x = *matrix(work.in[1], p.k, p.n);
+  p.addend = *addend;
+  p.out = *out;
+  if (p.lanes < 2 || p.out.lane != 1 || p.addend.lane > 1 || p.a.lane > 1 || p.x.lane > 1 ||
+      p.a.lane + p.x.lane == 0)
+    return std::nullopt;
+  if (p.x.lane == 0) {  // (x^T a^T)^T: the uniform matrix stands on the left
     std::swap(p.m, p.n);
     std::swap(p.a, p.x);
+    for (Matrix* q : {&p.a, &p.x, &p.addend, &p.out}) *q = q->transposed();
   }
-  strides(0, *p.a, flipped);
-  strides(1, *p.x, flipped);
-  strides(2, *p.out, flipped);
   return p;
 }
 
 void Tile::run_product(const Product& p, char* const* bases) const {
   const auto run = [&]<class T>(TypeTag<T>) {
-    const auto data = [&](const Place* q) { return reinterpret_cast<T*>(bases[q->base] + q->offset); };
+    const auto data = [&](const Matrix& q) {
+      return q.place ? reinterpret_cast<T*>(bases[q.place->base] + q.place->offset) : nullptr;
+    };
     const auto& kernels = cpu::lane_kernels<T>();
-    (p.varying ? kernels.varying : kernels.uniform)(
-        p.m, p.n, p.k, p.lanes, {data(p.a), p.strides[0], p.strides[1]},
-        {data(p.x), p.strides[2], p.strides[3]}, {data(p.out), p.strides[4], p.strides[5]});
+    (p.a.lane == 1 ? kernels.varying : kernels.uniform)(
+        p.m, p.n, p.k, p.lanes, {data(p.a), p.a.row, p.a.col}, {data(p.x), p.x.row, p.x.col},
+        {data(p.addend), p.addend.row, p.addend.col, p.addend.lane}, {data(p.out), p.out.row, p.out.col});
   };
   if (p.dtype == kFloat32)
     run(TypeTag<float>{});

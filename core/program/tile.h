@@ -11,7 +11,8 @@ namespace hesse {
 /// axis contiguous. Results of equations lie in one block of memory (an arena) in slots that are reused when
 /// their value is dead; inputs lie there too, or outside, as they are. Equations become steps that are
 /// prepared once: chains of entry-by-entry ones, products with the lane kernels, and the others with their
-/// own kernel. Immutable: any number of threads run it, each with its own memory.
+/// own kernel. What only one chain reads has no slot, but room for one block of rows. Immutable: any number
+/// of threads run it, each with its own memory.
 class Tile {
  public:
   /// Where results go. Sums: they are added to their accumulators as soon as their values are known; those
@@ -27,7 +28,9 @@ class Tile {
        Results results);
 
   /// The memory it needs.
-  int64_t bytes() const { return bytes_; }
+  int64_t bytes() const { return bytes_ + passing_bytes_; }
+  /// What of it grows with the number of examples.
+  int64_t slot_bytes() const { return bytes_; }
   /// Value v, given the beginnings of the arena and of the inputs.
   View view(int v, char* const* bases) const {
     const Place& p = places_[static_cast<size_t>(v)];
@@ -42,7 +45,8 @@ class Tile {
   void run(char* const* bases) const;
 
  private:
-  /// An equation to run, or two that became one: a product that is only added to something.
+  /// An equation to run, or two that became one: a product, of entries or of matrices, that is only added to
+  /// something.
   struct Work {
     const Graph::Equation* equation;  // null: a sum
     EntryKernel kernel;
@@ -50,6 +54,8 @@ class Tile {
     std::vector<int> out;
     int sum = -1;
     bool aliased = false;  // its result is a view of its operand's memory
+    int addend = -1;       // what a product of matrices is added to
+    int unit = 0;          // works of one unit run as one chain
   };
   /// into += the sum over lanes of a value, or of the outer products of rows of vectors.
   struct Accumulate {
@@ -64,23 +70,33 @@ class Tile {
     int64_t lanes = 0;
     bool packed = false;  // floats, one row of lanes after the other
   };
-  /// out[m, n] = a[m, k] x[k, n] on one axis of lanes, of float or double.
+  /// A matrix on one axis of lanes: the strides of its rows, its columns and its lanes.
+  struct Matrix {
+    const Place* place = nullptr;
+    int64_t row = 0, col = 0, lane = 0;
+    Matrix transposed() const { return {place, col, row, lane}; }
+  };
+  /// out[m, n] = addend[m, n] + a[m, k] x[k, n] on one axis of lanes, of float or double.
   struct Product {
     DType dtype;
     int64_t m, n, k, lanes;
-    const Place *a, *x, *out;
-    int64_t strides[6];  // rows and columns of a, x and out
-    bool varying;
+    Matrix a, x, addend, out;
   };
   using Step = std::variant<Chain, Product, Accumulate, const Graph::Equation*>;
 
   void select(const std::vector<TileSum>& sums);
   std::vector<int> place_views(const std::vector<std::optional<Strides>>& outside, Results results);
+  void add_to_products(const std::vector<int>& kept);
   void fuse_products(const std::vector<int>& kept);
+  void erase(const std::vector<bool>& gone);  // of works_
+  std::vector<const Place*> places_of(const std::vector<int>& values) const;
+  void form_chains(const std::vector<int>& owner);
+  void place_passing(const std::vector<int>& kept, const std::vector<int>& owner);
   void place_slots(const std::vector<std::optional<Strides>>& outside, const std::vector<int>& kept,
                    const std::vector<int>& owner);
   void prepare(const std::vector<TileSum>& sums, size_t num_inputs);
-  std::optional<Product> product(const Graph::Equation& eq) const;
+  std::optional<Matrix> matrix(int v, int64_t m, int64_t n) const;
+  std::optional<Product> product(const Work& work) const;
   void run_step(const Step& step, char* const* bases) const;
   void run_product(const Product& p, char* const* bases) const;
   void accumulate(const Accumulate& sum, char* const* bases) const;
@@ -95,7 +111,7 @@ class Tile {
   std::vector<Step> steps_;
   std::vector<const Graph::Equation*> first_;  // of every step: its first equation; null for sums
   std::vector<size_t> to_copy_;
-  int64_t bytes_ = 0;
+  int64_t bytes_ = 0, passing_bytes_ = 0;
 };
 
 }  // namespace hesse

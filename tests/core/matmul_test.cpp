@@ -227,6 +227,56 @@ TEST(LaneGemm, RowSums) {
   row_sums_accumulate<float>();
 }
 
+/// z + a x, z by entry or by lane, is z and then the product's multiply-adds: near their sum.
+template <class T>
+void products_begin_at_what_is_added() {
+  const int64_t m = 7, k = 11;
+  for (const int64_t n : {1, 3, 6})
+    for (const int64_t lanes : {1, 7, 8, 67}) {
+      const Array w = wavy<T>({m, k}), a = wavy<T>({m, k, lanes}, 1), x = wavy<T>({k, n, lanes}, 2);
+      for (const int64_t step : {0, 1}) {
+        const Array z = wavy<T>({m, n, step == 0 ? 1 : lanes}, 3);
+        const cpu::LaneAddend<T> addend{z.view().as<const T>(), z.strides()[0], z.strides()[1], step};
+        const auto run = [&](auto kernel, const Array& left, int64_t row, int64_t col) {
+          const Array out = Array::uninitialized({m, n, lanes}, x.dtype());
+          kernel(m, n, k, lanes, {left.view().as<const T>(), row, col},
+                 {x.view().as<const T>(), n * lanes, lanes}, addend, {out.view().as<T>(), n * lanes, lanes});
+          return out;
+        };
+        const auto expected = [&](const Array& left) {  // [m, k, lanes or 1]
+          return z + sum(expand_dims(left, {2}) * expand_dims(x, {0}), Axes{1});
+        };
+        const double tolerance = sizeof(T) == 4 ? 1e-5 : 1e-14;
+        expect_close(astype(run(cpu::lane_kernels<T>().uniform, w, k, 1), kFloat64),
+                     astype(expected(expand_dims(w, {2})), kFloat64), tolerance);
+        expect_close(astype(run(cpu::lane_kernels<T>().varying, a, k * lanes, lanes), kFloat64),
+                     astype(expected(a), kFloat64), tolerance);
+      }
+    }
+}
+TEST(LaneGemm, AddendFloat64) { products_begin_at_what_is_added<double>(); }
+TEST(LaneGemm, AddendFloat32) { products_begin_at_what_is_added<float>(); }
+
+template <class T>
+void rows_are_spread() {
+  for (const int64_t lanes : {1, 3, 4, 8, 17, 64}) {
+    const Array x = wavy<T>({3, lanes + 2});
+    for (const int64_t step : {0, 1}) {
+      std::vector<T> out(static_cast<size_t>(3 * lanes + 1), T(-7));
+      cpu::lane_kernels<T>().spread(3, lanes, x.view().as<const T>(), lanes + 2, step, out.data());
+      for (int64_t r = 0; r < 3; ++r)
+        for (int64_t l = 0; l < lanes; ++l)
+          EXPECT_EQ(out[static_cast<size_t>(r * lanes + l)],
+                    x.view().as<const T>()[r * (lanes + 2) + l * step]);
+      EXPECT_EQ(out.back(), T(-7));
+    }
+  }
+}
+TEST(LaneGemm, Spread) {
+  rows_are_spread<double>();
+  rows_are_spread<float>();
+}
+
 TEST(LaneGemm, OuterFloat64) { outer_products_accumulate<double>(); }
 TEST(LaneGemm, OuterFloat32) { outer_products_accumulate<float>(); }
 

@@ -176,3 +176,59 @@ def test_sums_of_outer_products_with_a_factor_that_all_points_share():
     expected = sum(np.outer(np.tanh(weights @ x)[:4], x) for x in points)
     np.testing.assert_allclose(np.asarray(f(W, u)[1]), expected, rtol=1e-12)
     np.testing.assert_allclose(np.asarray(f(W, u)[0]), np.outer(np.asarray(u), points.sum(0)), rtol=1e-12)
+
+
+# ---- inside a tile -------------------------------------------------------------------------------------------------
+SQUARE = hs.asarray(RNG.normal(size=(4, 4)))
+BIAS = hs.asarray(RNG.normal(size=4))
+VECTORS = hs.asarray(RNG.normal(size=(N, 4)))
+MATRICES = hs.asarray(RNG.normal(size=(N, 4, 4)))
+
+TILES = {
+    "bias": lambda x, a, w, b: w @ x + b,
+    "bias of a row": lambda x, a, w, b: b + x @ w,
+    "two products": lambda x, a, w, b: w @ x + a @ hs.tanh(x),
+    "two readers": lambda x, a, w, b: (w @ x + b) * hs.sum(w @ x),
+    "itself twice": lambda x, a, w, b: a @ x + a @ x,
+    "a matrix": lambda x, a, w, b: w @ a + a,
+    "a number": lambda x, a, w, b: a @ a + 2.0,
+    "transposed": lambda x, a, w, b: hs.transpose(w @ a) + a,
+    "reversed": lambda x, a, w, b: hs.flip(a @ x) + x,
+    "reshaped": lambda x, a, w, b: hs.reshape(w @ hs.reshape(x, (4, 1)), (2, 2)) + hs.reshape(b, (2, 2)),
+    "longer sum": lambda x, a, w, b: (a @ x)[:, None] + a,
+    "minus": lambda x, a, w, b: b - a @ x,
+    "a chain that reads itself reversed": lambda x, a, w, b: (
+        hs.flip(x * 2.0) + x * 2.0 - hs.exp(hs.flip(x * 2.0))
+    ),
+    "a chain of conditions": lambda x, a, w, b: hs.where(
+        x * 3.0 > b, hs.where(x < 0.5, x * 3.0, x), hs.sin(x * 3.0)
+    ),
+    "rows of numbers": lambda x, a, w, b: (a - w) * b[:, None] + (a * b) * x[0] - a,
+    "a sum on the way": lambda x, a, w, b: (x * 2.0 - hs.sum(x * 2.0)) * hs.sqrt(hs.abs(x * 2.0)),
+}
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("f", TILES.values(), ids=TILES)
+def test_tiles_agree_with_examples_one_by_one(f, dtype):
+    """Products begin at what is added to them; what only one chain reads passes through one block of rows."""
+    tolerance = {"float64": 1e-13, "float32": 1e-5}[dtype]
+    each = (None, None, 0, 0)
+
+    def examples(w, b, x, a):
+        return hs.vmap(lambda w, b, x, a: f(x, a, w, b), each)(w, b, x, a)
+
+    def one_by_one(w, b, x, a):
+        return hs.stack([f(x[i], a[i], w, b) for i in range(x.shape[0])])
+
+    def gradient(g):
+        return hs.grad(lambda *args: hs.sum(hs.sin(g(*args))), argnums=(0, 1, 2, 3))
+
+    for n in (1, 7, N):
+        args = [hs.astype(t, dtype) for t in (SQUARE, BIAS, VECTORS[:n], MATRICES[:n])]
+        got = [examples(*args), *hs.compile(gradient(examples))(*args)]
+        for ours, expected in zip(got, [one_by_one(*args), *gradient(one_by_one)(*args)], strict=True):
+            assert ours.dtype == expected.dtype
+            np.testing.assert_allclose(
+                np.asarray(ours), np.asarray(expected), rtol=20 * tolerance, atol=20 * tolerance
+            )
