@@ -8,6 +8,7 @@
 #include "core/ops/control.h"
 #include "core/program/batch.h"
 #include "core/program/explain.h"
+#include "core/program/map_cost.h"
 
 /// Recorded programs.
 namespace hesse::python {
@@ -119,6 +120,12 @@ void init_graph(py::module_& m) {
         "How many bytes have been asked for so far: for tests of what is done in place.");
   m.def("_join_everything", &set_join_everything, "on"_a, py::pos_only(),
         "Whether programs join batches also where it does not pay: for tests.");
+  py::enum_<RunExamples>(m, "_RunExamples", "How maps run their examples: for tests.")
+      .value("as_costs_say", RunExamples::AsCostsSay)
+      .value("on_lanes", RunExamples::OnLanes)
+      .value("one_by_one", RunExamples::OneByOne);
+  m.def("_set_run_examples", &set_run_examples, "how"_a, py::pos_only(),
+        "Whether maps run on lanes or one by one, whatever it costs: for tests.");
 }
 
 }  // namespace hesse::python

@@ -116,8 +116,11 @@ std::string counted(double n, const char* what) {
 
 void print(std::ostream& out, const MapReport& map) {
   out << "map over " << map.tiling.examples << " examples" << (map.inside.empty() ? "" : ", inside ")
-      << map.inside << ": tiles of " << map.tiling.lanes << ", " << map.tiling.bytes_per_example
-      << " bytes an example\n";
+      << map.inside;
+  if (map.tiling.bytes_per_example == 0)
+    out << ": one by one\n";
+  else
+    out << ": tiles of " << map.tiling.lanes << ", " << map.tiling.bytes_per_example << " bytes an example\n";
   out << "  " << map.equations << " equations, " << counted(map.flops_per_example(), "flop")
       << " an example, " << counted(map.flops, "flop") << " in all; reads " << describe_bytes(map.read)
       << ", writes " << describe_bytes(map.written) << ": " << counted(map.intensity(), "flop")

@@ -7,8 +7,8 @@ namespace hesse {
 struct Tiling {
   int64_t examples = 0, lanes = 0, bytes_per_example = 0;
 };
-/// Of every map of a program, those in sub-graphs included, in order. Maps whose bodies hold run-time lengths
-/// run example by example: one lane.
+/// Of every map of a program, those in sub-graphs included, in order. Few or large examples, and those whose
+/// graph holds run-time lengths, run one by one: one lane, in no tile (0 bytes).
 std::vector<Tiling> tilings(const Graph& program);
 
 /// A value with a row for every example that leaves its map: all of it is in memory at a time.

@@ -1,6 +1,7 @@
 #include "core/program/map_program.h"
 
 #include <algorithm>
+#include <atomic>
 
 #include "core/allocator.h"
 #include "core/cpu/assign.h"
@@ -10,6 +11,8 @@
 #include "core/ops/control_graph.h"
 #include "core/ops/map_split.h"
 #include "core/program/lane_sums.h"
+#include "core/program/map_cost.h"
+#include "core/program/prepared.h"
 #include "core/status.h"
 
 namespace hesse {
@@ -18,14 +21,28 @@ namespace {
 constexpr int64_t kGroups = 64;  // partial sums: fixed by the problem, never by the number of threads
 // The memory of a tile: a constant, so that results do not depend on the machine's caches.
 constexpr int64_t kTileBytes = int64_t{1} << 20;
-constexpr int64_t kMaxLanes = 496, kMinLanes = 16;
-constexpr int64_t kMostTileBytes = int64_t{1} << 28;  // below kMinLanes: examples that leave every cache
+constexpr int64_t kMaxLanes = 496, kSixteen = 16;
+constexpr int64_t kMostTileBytes = int64_t{1} << 28;  // below one vector of lanes
 
 size_t at(int v) { return static_cast<size_t>(v); }
 
 Shape with_front(int64_t n, Shape s) {
   s.insert(0, n);
   return s;
+}
+
+// Zeros in memory of their own, to add to.
+Array zeroed(const Aval& a) {
+  const Array out = Array::uninitialized(a.shape, a.dtype);
+  cpu::set_zero(out.view());
+  return out;
+}
+
+// The same entries in memory of their own.
+Array packed(const Array& a) {
+  const Array out = Array::uninitialized(a.shape(), a.dtype());
+  cpu::assign(a.view(), out.view());
+  return out;
 }
 
 // The memory of a tile of so many examples.
@@ -88,10 +105,18 @@ struct MapProgram::Layout {
   Tile tile;
 };
 
-/// What runs on a tile, the same for all its shapes.
+/// Whether examples run on tiles, and what then runs there.
 struct MapProgram::Plan {
+  Schedule recorded;
+  int64_t most_lanes = 0;
+  // Where examples run one by one: the program of one, and how many have run so far.
+  std::unique_ptr<Prepared> example;
+  mutable std::atomic<int64_t> ran = 0;
+};
+
+/// The equations in the order in which they run on a tile, the same for all its shapes.
+struct MapProgram::Order {
   Schedule schedule;
-  std::vector<int> outputs;       // by result; -1 where it is summed
   int64_t bytes_per_example = 1;  // the memory of a tile is this times its lanes
 };
 
@@ -108,19 +133,23 @@ MapProgram::MapProgram(const Graph& body, int64_t n, const std::vector<Access>& 
 }
 MapProgram::~MapProgram() = default;
 
-// Of the orders that are tried, the one whose tile needs the least memory: more lanes then fit the cache.
 const MapProgram::Plan& MapProgram::plan() const {
   std::call_once(planned_, [this] {
+    auto plan = std::make_unique<Plan>();
+    if (body_.is_dynamic()) {
+      plan->example = std::make_unique<Prepared>(Ref<const Graph>(&body_));
+      plan_ = std::move(plan);
+      return;
+    }
     const auto [producer, uses] = producers_and_uses(body_);
     std::vector<bool> marked;
     for (const Access& a : access_) marked.push_back(a.kind != Access::Kind::Uniform);
     const std::vector<bool> varies = body_.depends_on(marked);
-    std::vector<int> kept, unformed, outputs;
+    std::vector<int> kept, unformed;
     std::vector<TileSum> sums;
     for (size_t k = 0; k < results_.size(); ++k) {
       const int v = body_.outputs()[k];
-      outputs.push_back(results_[k].kind == Result::Kind::Sum ? -1 : v);
-      if (outputs[k] >= 0) {
+      if (results_[k].kind != Result::Kind::Sum) {
         kept.push_back(v);
         continue;
       }
@@ -132,38 +161,58 @@ const MapProgram::Plan& MapProgram::plan() const {
       }
       sums.push_back(std::move(s));
     }
-    constexpr int64_t kProbe = 64;  // slots are multiples of 64 bytes
-    std::vector<std::optional<Strides>> outside(access_.size());
-    for (size_t i = 0; i < access_.size(); ++i)
-      if (is_uniform(i)) outside[i] = Strides(body_.input_aval(static_cast<int>(i)).shape.size() + 1, 0);
-    const auto plan_for = [&](Schedule s) {
-      const int64_t bytes = Tile(s, {kProbe}, outside, Tile::Results::Sums).bytes() / kProbe;
-      return std::make_unique<const Plan>(Plan{std::move(s), outputs, std::max<int64_t>(bytes, 1)});
-    };
-    const Schedule recorded = as_recorded(body_, kept, unformed, std::move(sums));
-    plan_ = plan_for(with_recomputation(recorded));
-    auto other = plan_for(with_recomputation(by_levels(recorded)));
-    if (other->bytes_per_example <= plan_->bytes_per_example) plan_ = std::move(other);
+    plan->recorded = as_recorded(body_, kept, unformed, std::move(sums));
+    plan->most_lanes = most_lanes(*plan->recorded.graph, varies);
+    if (better_one_by_one(body_, *plan->recorded.graph, varies, n_))
+      plan->example = std::make_unique<Prepared>(Ref<const Graph>(&body_));
+    plan_ = std::move(plan);
   });
   return *plan_;
 }
 
+// Of the orders that are tried, the one whose tile needs the least memory: more lanes then fit the cache.
+const MapProgram::Order& MapProgram::order() const {
+  std::call_once(ordered_, [this] {
+    const Schedule& recorded = plan().recorded;
+    auto order = std::make_unique<Order>();
+    constexpr int64_t kProbe = 64;  // slots are multiples of 64 bytes
+    std::vector<std::optional<Strides>> outside(access_.size());
+    for (size_t i = 0; i < access_.size(); ++i)
+      if (is_uniform(i)) outside[i] = Strides(body_.input_aval(static_cast<int>(i)).shape.size() + 1, 0);
+    for (Schedule s : {with_recomputation(recorded), with_recomputation(by_levels(recorded))}) {
+      const int64_t bytes =
+          std::max<int64_t>(Tile(s, {kProbe}, outside, Tile::Results::Sums).slot_bytes() / kProbe, 1);
+      if (order->schedule.graph && bytes > order->bytes_per_example) continue;
+      order->schedule = std::move(s);
+      order->bytes_per_example = bytes;
+    }
+    order_ = std::move(order);
+  });
+  return *order_;
+}
+
 int64_t MapProgram::lanes() const {
-  // An odd multiple of 16: rows a power of two apart would meet in few sets of the caches.
-  const int64_t sixteens = std::min(kMaxLanes, kTileBytes / plan().bytes_per_example) / kMinLanes;
-  int64_t out = kMinLanes * std::max<int64_t>(1, sixteens - (sixteens + 1) % 2);
-  while (out > 1 && out * plan().bytes_per_example > kMostTileBytes) out /= 2;
+  const int64_t bytes = order().bytes_per_example;
+  const int64_t sixteens = std::min({kMaxLanes, kTileBytes / bytes, plan().most_lanes}) / kSixteen;
+  int64_t out = 0;
+  if (sixteens == 0) {  // large examples, which need no further lanes: one vector
+    out = vector_lanes(body_);
+  } else {
+    // An odd multiple of 16: rows a power of two apart would meet in few sets of the caches.
+    out = kSixteen * (sixteens - (sixteens + 1) % 2);
+  }
+  while (out > 1 && out * bytes > kMostTileBytes) out /= 2;
   return std::min(out, std::max<int64_t>(n_, 1));
 }
 
 Tiling MapProgram::tiling() const {
-  if (body_.is_dynamic()) return {n_, 1, 0};
-  return {n_, lanes(), plan().bytes_per_example};
+  if (plan().example) return {n_, 1, 0};
+  return {n_, lanes(), order().bytes_per_example};
 }
 
 std::shared_ptr<const MapProgram::Layout> MapProgram::layout(
     const Dims& lanes, const std::vector<std::optional<Strides>>& outside, bool nested) const {
-  const Plan& p = plan();
+  const Order& p = order();
   const std::lock_guard lock(mutex_);
   for (const auto& l : layouts_)
     if (l->lanes == lanes && l->outside == outside) return l;
@@ -182,13 +231,23 @@ struct MapProgram::Call {
   std::span<const Array> operands, indices;
   int64_t lanes = 1;
   std::shared_ptr<const Layout> whole, rest;
+  const Graph* one_by_one = nullptr;  // what runs for each example, where they do not run on tiles
   Arrays outputs;
 
-  Call(const MapProgram& m, std::span<const Array> x, std::span<const Array> i, bool owned)
+  Call(const MapProgram& m, std::span<const Array> x, std::span<const Array> i)
       : map(m), plan(m.plan()), operands(x), indices(i) {
-    lanes = map.lanes();
-    whole = layout(lanes);
-    rest = map.n_ % lanes ? layout(map.n_ % lanes) : whole;
+    if (plan.example || debug_nans()) {
+      // For the first examples a program is not worth making; with debug_nans every equation is looked at.
+      const bool prepared = plan.example && !debug_nans() && plan.ran.fetch_add(map.n_) + map.n_ > 4;
+      one_by_one = prepared ? &plan.example->program() : &map.body_;
+    } else {
+      lanes = map.lanes();
+      whole = layout(lanes);
+      rest = map.n_ % lanes ? layout(map.n_ % lanes) : whole;
+    }
+  }
+
+  void make_outputs(bool owned) {
     for (size_t k = 0; k < map.results_.size(); ++k) {
       Aval a = map.body_.output_aval(static_cast<int>(k));
       a.shape = with_front(map.n_, a.shape);
@@ -236,7 +295,11 @@ struct MapProgram::Call {
     return map.is_each(i) && operands[i].ndim() == 1 && operands[i].strides()[0] == 1;
   }
 
-  Arrays run() {
+  Arrays run(bool owned) {
+    const auto by_segment = [](const Result& r) { return r.kind == Result::Kind::SegmentSum; };
+    if (map.n_ == 1 && one_by_one && std::none_of(map.results_.begin(), map.results_.end(), by_segment))
+      return run_only_example();
+    make_outputs(owned);
     const int64_t tiles = (map.n_ + lanes - 1) / lanes;
     const int64_t per_group = std::max<int64_t>(1, (tiles + kGroups - 1) / kGroups);
     const int64_t groups = (tiles + per_group - 1) / per_group;
@@ -244,29 +307,34 @@ struct MapProgram::Call {
     std::vector<std::unique_ptr<Failed>> failures(static_cast<size_t>(groups));
     const auto run_group = [&](int64_t group) {
       const FailureScope scope;
-      // A narrower tile may need more: values that shared a slot may differ in size once rounded.
-      const Ref<Buffer> arena =
-          arena_for(std::max(whole->tile.bytes(), rest->tile.bytes()), map.body_, lanes);
       Arrays acc;
-      for (const TileSum& s : plan.schedule.sums) {
-        acc.push_back(Array::uninitialized(s.of.shape, s.of.dtype));
-        cpu::set_zero(acc.back().view());
-      }
-      std::vector<char*> bases = bases_of(static_cast<char*>(arena->data()), acc);
-      for (int64_t t = group * per_group; t < std::min(tiles, (group + 1) * per_group); ++t) {
-        const int64_t begin = t * lanes, width = std::min(lanes, map.n_ - begin);
-        const Tile& tile = width == lanes ? whole->tile : rest->tile;
-        run_tile(tile, begin, width, bases);
-        auto& failure = failures[static_cast<size_t>(group)];
-        if (scope.failed() && !failure)  // before results are stored: they may take the place of operands
-          failure = std::make_unique<Failed>(scope, first_failing(begin, width));
-        store(tile, begin, width, bases);
+      for (size_t k : map.sum_results_) acc.push_back(zeroed(map.body_.output_aval(static_cast<int>(k))));
+      auto& failure = failures[static_cast<size_t>(group)];
+      const int64_t first = group * per_group, last = std::min(tiles, (group + 1) * per_group);
+      if (one_by_one) {
+        for (int64_t i = first; i < last; ++i) {
+          run_example(i, acc);
+          if (scope.failed() && !failure) failure = std::make_unique<Failed>(scope, i);
+        }
+      } else {
+        // A narrower tile may need more: values that shared a slot may differ in size once rounded.
+        const Ref<Buffer> arena =
+            arena_for(std::max(whole->tile.bytes(), rest->tile.bytes()), map.body_, lanes);
+        std::vector<char*> bases = bases_of(static_cast<char*>(arena->data()), acc);
+        for (int64_t t = first; t < last; ++t) {
+          const int64_t begin = t * lanes, width = std::min(lanes, map.n_ - begin);
+          const Tile& tile = width == lanes ? whole->tile : rest->tile;
+          run_tile(tile, begin, width, bases);
+          if (scope.failed() && !failure)  // before results are stored: they may take the place of operands
+            failure = std::make_unique<Failed>(scope, first_failing(begin, width));
+          store(tile, begin, width, bases);
+        }
       }
       partial[static_cast<size_t>(group)] = std::move(acc);
     };
     const bool effects = std::any_of(map.body_.equations().begin(), map.body_.equations().end(),
                                      [](const auto& e) { return e.op->has_effect(); });
-    if (effects)  // prints and the like come in the order of the examples
+    if (effects || debug_nans())  // prints and the like come in the order of the examples
       for (int64_t group = 0; group < groups; ++group) run_group(group);
     else
       parallel_for(groups, run_group);
@@ -310,6 +378,38 @@ struct MapProgram::Call {
     return bases;
   }
 
+  // Its results are those of the map, with an axis more.
+  Arrays run_only_example() {
+    std::optional<Failed> failure;
+    {
+      const FailureScope scope;
+      outputs = one_by_one->run(example(operands, map.access_, indices, 0));
+      if (scope.failed()) failure.emplace(scope, 0);
+    }
+    if (failure) failure->report();
+    for (size_t k = 0; k < outputs.size(); ++k) {
+      if (map.results_[k].kind == Result::Kind::Sum) continue;
+      View v = outputs[k].view();
+      v.shape = with_front(1, v.shape);
+      v.strides.insert(0, 0);
+      outputs[k] = outputs[k].viewed(v);
+    }
+    return std::move(outputs);
+  }
+
+  void run_example(int64_t i, Arrays& acc) {
+    Arrays y = one_by_one->run(example(operands, map.access_, indices, i));
+    for (Array& a : y)  // what the body gives out as it got it, where a result takes an operand's place
+      for (const Array& out : outputs)
+        if (out.defined() && a.buffer() == out.buffer()) a = packed(a);
+    size_t sum = 0;
+    for (size_t k = 0; k < y.size(); ++k)
+      if (map.results_[k].kind == Result::Kind::Sum)
+        cpu::accumulate(y[k].view(), acc[sum++].view());
+      else
+        cpu::assign(y[k].view(), cpu::at(outputs[k].view(), 0, i));
+  }
+
   void run_tile(const Tile& tile, int64_t begin, int64_t width, std::vector<char*>& bases) const {
     for (size_t i = 0; i < operands.size(); ++i) {
       if (map.is_uniform(i)) continue;
@@ -325,7 +425,7 @@ struct MapProgram::Call {
     for (size_t k = 0; k < outputs.size(); ++k) {
       if (!outputs[k].defined()) continue;
       const View dst = cpu::range(outputs[k].view(), 0, begin, width);
-      cpu::assign(tile.view(plan.outputs[k], bases.data()), cpu::moved(dst, 0, dst.shape.size() - 1));
+      cpu::assign(tile.view(map.body_.outputs()[k], bases.data()), cpu::moved(dst, 0, dst.shape.size() - 1));
     }
   }
 
@@ -340,12 +440,11 @@ struct MapProgram::Call {
 
   // Partial sums in the order of their groups.
   Arrays finish(const std::vector<Arrays>& partial) {
-    for (size_t s = 0; s < plan.schedule.sums.size(); ++s) {
-      const Aval& a = plan.schedule.sums[s].of;
-      Array total = partial.empty() ? Array::uninitialized(a.shape, a.dtype) : partial[0][s];
-      if (partial.empty()) cpu::set_zero(total.view());
-      for (size_t k = 1; k < partial.size(); ++k) cpu::accumulate(partial[k][s].view(), total.view());
-      outputs[map.sum_results_[s]] = total;
+    for (size_t s = 0; s < map.sum_results_.size(); ++s) {
+      const size_t k = map.sum_results_[s];
+      Array total = partial.empty() ? zeroed(map.body_.output_aval(static_cast<int>(k))) : partial[0][s];
+      for (size_t g = 1; g < partial.size(); ++g) cpu::accumulate(partial[g][s].view(), total.view());
+      outputs[k] = total;
     }
     for (size_t k = 0; k < outputs.size(); ++k)
       if (map.results_[k].kind == Result::Kind::SegmentSum) outputs[k] = segment_rows(outputs[k], k);
@@ -368,39 +467,14 @@ struct MapProgram::Call {
 };
 
 Arrays MapProgram::run(std::span<const Array> operands, std::span<const Array> indices, bool owned) const {
-  if (body_.is_dynamic() || debug_nans()) return by_example(operands, indices);
-  return Call(*this, operands, indices, owned).run();
-}
-
-Arrays MapProgram::by_example(std::span<const Array> operands, std::span<const Array> indices) const {
-  Arrays out;
-  for (size_t k = 0; k < results_.size(); ++k) {
-    Aval a = body_.output_aval(static_cast<int>(k));
-    if (results_[k].kind == Result::Kind::Each) a.shape.insert(0, n_);
-    if (results_[k].kind == Result::Kind::SegmentSum) a.shape.insert(0, results_[k].num_segments);
-    out.push_back(Array::uninitialized(a.shape, a.dtype));
-    cpu::set_zero(out.back().view());
-  }
-  for (int64_t i = 0; i < n_; ++i) {
-    const Arrays y = body_.run(example(operands, access_, indices, i));
-    for (size_t k = 0; k < y.size(); ++k) {
-      if (results_[k].kind == Result::Kind::Each)
-        cpu::assign(y[k].view(), cpu::at(out[k].view(), 0, i));
-      else if (results_[k].kind == Result::Kind::Sum)
-        cpu::accumulate(y[k].view(), out[k].view());
-      else
-        cpu::accumulate(y[k].view(), cpu::at(out[k].view(), 0,
-                                             row_of(indices[at(results_[k].index)], i, out[k].shape()[0])));
-    }
-  }
-  return out;
+  return Call(*this, operands, indices).run(owned);
 }
 
 // The examples are taken in pieces that fit beside the lanes of the outer tile; sums run over them in order.
 void MapProgram::run_nested(std::span<const View> x, std::span<const View> out, int lane_axes) const {
   const auto outer = static_cast<size_t>(lane_axes);
   if (out.empty()) return;
-  const Plan& p = plan();
+  const Order& p = order();
   Dims lanes;
   for (size_t d = out[0].shape.size() - outer; d < out[0].shape.size(); ++d) lanes.push_back(out[0].shape[d]);
   const int64_t outer_lanes = std::max<int64_t>(num_elements(lanes), 1);
@@ -457,7 +531,8 @@ void MapProgram::run_nested(std::span<const View> x, std::span<const View> out, 
     for (size_t k = 0; k < results_.size(); ++k) {
       if (results_[k].kind != Result::Kind::Each) continue;
       const View dst = cpu::range(out[k], 0, begin, width);
-      cpu::assign(tile.view(p.outputs[k], bases.data()), cpu::moved(dst, 0, dst.shape.size() - outer - 1));
+      cpu::assign(tile.view(body_.outputs()[k], bases.data()),
+                  cpu::moved(dst, 0, dst.shape.size() - outer - 1));
     }
   }
 }

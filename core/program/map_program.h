@@ -12,7 +12,7 @@ namespace hesse {
 /// of a tile is [features..., lanes] in one arena per thread. Sums over lanes are accumulated per tile and
 /// combined over fixed groups of tiles in a fixed order, so the result does not depend on threads. Equations
 /// without a lane kernel run lane by lane; graphs with run-time lengths run example by example. Layouts are
-/// kept for the next call.
+/// kept for the next call. Few or large examples run one by one instead (`core/program/map_cost.h`).
 class MapProgram {
  public:
   MapProgram(const Graph& body, int64_t n, const std::vector<Access>& access,
@@ -35,14 +35,15 @@ class MapProgram {
   struct Layout;
   struct Call;
   struct Plan;
+  struct Order;
   // `nested`: sums are the caller's, their values are kept.
   std::shared_ptr<const Layout> layout(const Dims& lanes, const std::vector<std::optional<Strides>>& outside,
                                        bool nested) const;
-  const Plan& plan() const;  // made at the first call
-  int64_t lanes() const;     // of a tile
+  const Plan& plan() const;    // made at the first call
+  const Order& order() const;  // made for the first tile
+  int64_t lanes() const;       // of a tile
   bool is_each(size_t i) const { return access_[i].kind == Access::Kind::Each; }
   bool is_uniform(size_t i) const { return access_[i].kind == Access::Kind::Uniform; }
-  Arrays by_example(std::span<const Array> operands, std::span<const Array> indices) const;
 
   const Graph& body_;
   int64_t n_;
@@ -50,8 +51,9 @@ class MapProgram {
   const std::vector<Result>& results_;
   bool nests_ = true;
   std::vector<size_t> sum_results_;  // results that are summed
-  mutable std::once_flag planned_;
+  mutable std::once_flag planned_, ordered_;
   mutable std::unique_ptr<const Plan> plan_;
+  mutable std::unique_ptr<const Order> order_;
   mutable std::mutex mutex_;
   mutable std::vector<std::shared_ptr<const Layout>> layouts_;
 };

@@ -116,6 +116,8 @@ class Run:
             self.lines += measures.memory(dtype, self.libraries, self.missing, now, self.options.full)
         if "prepare" in names:
             self.lines += measures.preparation(dtype, self.libraries, self.missing, now)
+        if "maps" in names:
+            self.lines += measures.maps(dtype, now)
 
     def time(self, workload: workloads.Workload, dtype: str, n: int, settings: Settings, peak: float) -> None:
         """One workload, dtype and number of threads."""

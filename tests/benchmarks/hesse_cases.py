@@ -209,6 +209,63 @@ def eager_op(dtype: str) -> Case:
     return Case(lambda: float(hs.sum(a + b)), repeat=repeat)
 
 
+# ---- maps of few or large examples ---------------------------------------------------------------------------------
+def small_maps(dtype: str, quick: bool) -> list[dict[str, Any]]:
+    """Medians of a compiled map and of a compiled loop, taken in turns, on one thread."""
+    hs.set_num_threads(1)
+    rng = np.random.default_rng(0)
+    params = arrays(data.dense_layers([2, 20, 20, 20, 20, 1], dtype))
+
+    def numbers(*shape: int) -> Any:
+        return hs.asarray(rng.normal(size=shape).astype(dtype))
+
+    def network_gradient(x: Any) -> Any:
+        return hs.grad(lambda p: hs.sum(dense(p, x, hs.tanh)))(params)
+
+    def chain_of_entries(a: Any) -> Any:
+        return hs.sum(hs.tanh(2.0 * a + 1.0) * a)
+
+    def product(a: Any) -> Any:
+        return hs.sum(hs.tanh(a @ a))
+
+    def solution(a: Any) -> Any:
+        return hs.linalg.solve(a + 100.0 * hs.eye(a.shape[0], dtype=dtype), a[0])
+
+    few, side = ((2,), 100) if quick else ((1, 2, 3, 5, 7), 1000)
+    cases = [("gradient of a network 2-20x4-1", network_gradient, n, (2,)) for n in few]
+    for n in few[:3]:
+        cases += [(f"entries of a {k} x {k} matrix", chain_of_entries, n, (k, k)) for k in (30, side)]
+        cases += [(f"square of a {k} x {k} matrix", product, n, (k, k)) for k in (30, side)]
+        cases.append(("solution of 100 equations", solution, n, (100, 100)))
+    return [in_turns(*case, numbers, quick) for case in cases]
+
+
+def in_turns(
+    title: str,
+    f: Callable[[Any], Any],
+    n: int,
+    shape: tuple[int, ...],
+    numbers: Callable[..., Any],
+    quick: bool,
+) -> dict[str, Any]:
+    """The times of one map and of its loop."""
+    x = numbers(n, *shape)
+    forms = {
+        "map": hs.compile(hs.vmap(f)),
+        "loop": hs.compile(lambda x: hs.tree_map(lambda *rows: hs.stack(rows), *[f(x[i]) for i in range(n)])),
+    }
+    times: dict[str, list[float]] = {name: [] for name in forms}
+    for turn in range(3 if quick else 9):
+        for name, call in forms.items():
+            begin, count = time.perf_counter(), 0
+            while count < 2 or time.perf_counter() - begin < 0.02:
+                call(x)
+                count += 1
+            if turn:  # the first one warms
+                times[name].append((time.perf_counter() - begin) / count)
+    return {"title": title, "examples": n, **{k: float(np.median(v)) for k, v in times.items()}}
+
+
 # ---- the training of ./run demo ------------------------------------------------------------------------------------
 def demo_problem(quick: bool) -> tuple[demo.Budget, physics.PINN, Any, Any]:
     """The budget, the problem, the network and the key of the points, as the demo has them with seed 0."""

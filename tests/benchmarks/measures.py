@@ -92,6 +92,18 @@ def preparation(dtype: str, libraries: list[str], missing: dict[str, str], setti
     return lines
 
 
+def maps(dtype: str, settings: Settings) -> list[Line]:
+    """Compiled maps of few or large examples, against compiled loops over the same examples."""
+    with Process("hesse", settings, 1, "default") as process:
+        found = process.ask("call", function="small_maps", dtype=dtype, quick=settings.quick)
+    lines = []
+    for case in found:
+        ratio = case["loop"] / case["map"]
+        title = f"{case['title']}, {case['examples']} examples, {dtype}: {ratio:.2f}x a loop"
+        lines.append(Line("maps", title, "s", {"hesse": case["map"]}, "1x a loop", ratio > 0.95))
+    return lines
+
+
 def demo(
     threads: int, libraries: list[str], missing: dict[str, str], settings: Settings, folder: Path
 ) -> list[Line]:

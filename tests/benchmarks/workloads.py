@@ -179,8 +179,8 @@ WORKLOADS = {
 
 # What --workloads accepts beside their names.
 GROUPS = {"w8": ("w8_1", "w8_5"), "w12": ("w12", "w12_eager")}
-MEASURES = ("import", "memory", "prepare", "demo")
-DEFAULT = ("w1", "w2", "w8", "w12", "call20", "eager_op", "import", "memory", "prepare")
+MEASURES = ("import", "memory", "prepare", "maps", "demo")
+DEFAULT = ("w1", "w2", "w8", "w12", "call20", "eager_op", "import", "memory", "prepare", "maps")
 
 # torch.compile takes half a minute to prepare: --quick leaves it out.
 SLOW_FORMS = {("torch", "compile")}

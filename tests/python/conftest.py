@@ -12,6 +12,14 @@ sys.path.insert(0, str(ROOT / "tests" / "support"))
 
 import op_coverage  # noqa: E402
 from known_gaps import KNOWN_GAPS  # noqa: E402
+from run_examples import run_examples  # noqa: E402
+
+
+@pytest.fixture(autouse=True)
+def on_lanes():
+    """Tests map few examples, which would run one by one: they are there to test tiles."""
+    with run_examples("on_lanes"):
+        yield
 
 
 def pytest_addoption(parser):

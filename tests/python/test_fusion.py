@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from run_examples import run_examples
 
 import hesse as hs
 
@@ -208,9 +209,10 @@ TILES = {
 }
 
 
+@pytest.mark.parametrize("how", ["on_lanes", "one_by_one"])
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 @pytest.mark.parametrize("f", TILES.values(), ids=TILES)
-def test_tiles_agree_with_examples_one_by_one(f, dtype):
+def test_maps_agree_with_loops(f, dtype, how):
     """Products begin at what is added to them; what only one chain reads passes through one block of rows."""
     tolerance = {"float64": 1e-13, "float32": 1e-5}[dtype]
     each = (None, None, 0, 0)
@@ -224,11 +226,12 @@ def test_tiles_agree_with_examples_one_by_one(f, dtype):
     def gradient(g):
         return hs.grad(lambda *args: hs.sum(hs.sin(g(*args))), argnums=(0, 1, 2, 3))
 
-    for n in (1, 7, N):
-        args = [hs.astype(t, dtype) for t in (SQUARE, BIAS, VECTORS[:n], MATRICES[:n])]
-        got = [examples(*args), *hs.compile(gradient(examples))(*args)]
-        for ours, expected in zip(got, [one_by_one(*args), *gradient(one_by_one)(*args)], strict=True):
-            assert ours.dtype == expected.dtype
-            np.testing.assert_allclose(
-                np.asarray(ours), np.asarray(expected), rtol=20 * tolerance, atol=20 * tolerance
-            )
+    with run_examples(how):
+        for n in (1, 7, N):
+            args = [hs.astype(t, dtype) for t in (SQUARE, BIAS, VECTORS[:n], MATRICES[:n])]
+            got = [examples(*args), *hs.compile(gradient(examples))(*args)]
+            for ours, expected in zip(got, [one_by_one(*args), *gradient(one_by_one)(*args)], strict=True):
+                assert ours.dtype == expected.dtype
+                np.testing.assert_allclose(
+                    np.asarray(ours), np.asarray(expected), rtol=20 * tolerance, atol=20 * tolerance
+                )

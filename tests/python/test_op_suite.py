@@ -22,6 +22,7 @@ from hs_tools import (
 )
 from op_entry import Call, random_like
 from op_table import TABLE
+from run_examples import run_examples
 
 import hesse as hs
 
@@ -439,12 +440,18 @@ def access_patterns(call):
 def check_mapped(entry, call, axes, n, dtype):
     arrays, examples = batched(call, axes, n)
     f = lambda *xs: call.run(hs, xs)
-    ys = tuple(hs.vmap(f, in_axes=axes)(*arrays_of(arrays)))
-    if n == 0:
-        shapes = [(0, *np.shape(y)) for y in f(*arrays_of(call.arrays))]
-        assert [y.shape for y in ys] == shapes, f"shapes {[y.shape for y in ys]}, expected {shapes}"
-        return
     loop = [tuple(map(numpy_of, f(*arrays_of(e)))) for e in examples]
+    for how in ("on_lanes", "one_by_one"):
+        with run_examples(how):
+            ys = tuple(hs.vmap(f, in_axes=axes)(*arrays_of(arrays)))
+        if n == 0:
+            shapes = [(0, *np.shape(y)) for y in f(*arrays_of(call.arrays))]
+            assert [y.shape for y in ys] == shapes, f"shapes {[y.shape for y in ys]}, expected {shapes}"
+        else:
+            compare_mapped(entry, ys, loop)
+
+
+def compare_mapped(entry, ys, loop):
     for k, y in enumerate(ys):
         e = np.stack([row[k] for row in loop])
         y = numpy_of(y)
