@@ -55,6 +55,8 @@ struct Call {
     signature.dtype = default_dtype();
     signature.fixed = py::reinterpret_borrow<py::object>(fixed);
     arrays.reserve(leaves.size());
+    signature.avals.reserve(leaves.size());
+    signature.weak.reserve(leaves.size());
     for (const py::object& leaf : leaves) {
       arrays.push_back(require_array(leaf.ptr(), "compile"));
       signature.avals.push_back(aval(arrays.back()));

@@ -117,11 +117,13 @@ struct Flattener {
         def.names_ = def.type_.attr("_fields");
         [[fallthrough]];
       case TreeDef::Kind::Tuple:
+        def.children_.reserve(static_cast<size_t>(PyTuple_GET_SIZE(o)));
         for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(o); ++i)
           add(def, flatten(PyTuple_GET_ITEM(o, i), in_module, buffer));
         break;
       case TreeDef::Kind::List: {
         const auto items = py::reinterpret_borrow<py::list>(h);
+        def.children_.reserve(items.size());
         for (size_t i = 0; i < items.size(); ++i) add(def, flatten(items[i], in_module, buffer));
         break;
       }
@@ -171,6 +173,7 @@ struct Flattener {
     }
     def.names_ = py::tuple(sorted);
     def.value_ = inserted;
+    def.children_.reserve(sorted.size());
     if (!PyDict_CheckExact(h.ptr()) &&
         std::string(Py_TYPE(h.ptr())->tp_name).find("OrderedDict") != std::string::npos)
       def.type_ = py::type::of(h);

@@ -86,9 +86,10 @@ void Chain::add(const EntryKernel& kernel, DType dtype, std::span<const Place* c
   Step s{kernel, dtype == kFloat32 ? &call<float> : &call<double>, {}, {}, static_cast<int>(in.size())};
   s.out = *operand(out, *g);
   for (size_t i = 0; i < in.size(); ++i) s.in[i] = *operand(*in[i], *g);
+  const bool single = g->rows[0] == 1 && g->rows[1] == 1;
   const auto follows = [&](const Operand& o) {
     const int64_t row = o.step * g->run * o.item;
-    return o.passing || (o.rows[1] == row && (g->rows[0] == 1 || o.rows[0] == row * g->rows[1]));
+    return single || o.passing || (o.rows[1] == row && (g->rows[0] == 1 || o.rows[0] == row * g->rows[1]));
   };
   s.whole = follows(s.out);
   for (int i = 0; i < s.count; ++i) {
