@@ -252,3 +252,9 @@ def test_what_is_written(tmp_path):
 )
 def test_times_as_text(seconds, text):
     assert report.time_text(seconds) == text
+
+
+def test_maps_are_compared_with_loops():
+    found = hesse_cases.small_maps("float32", quick=True)
+    assert {case["examples"] for case in found} == {2} and len(found) == 6
+    assert all(case["map"] > 0 and case["loop"] > 0 for case in found)
