@@ -209,6 +209,24 @@ def peer_text(row: Row, peer: str) -> str:
     return row.missing.get(peer, "-").split(":")[0]
 
 
+def summary_table(found: list[Row]) -> str:
+    """The better form of Hesse beside the best peer: what the README shows."""
+    best: dict[tuple[str, str, int, str], Row] = {}
+    for row in found:
+        where = (row.title, row.dtype, row.threads, row.isa)
+        if where not in best or row.median_s < best[where].median_s:
+            best[where] = row
+    body = []
+    for (title, dtype, threads, isa), row in best.items():
+        peer, ratio = row.best(), ratio_text(row.best_ratio())
+        cells = [title, dtype, str(threads), isa, time_text(row.median_s)]
+        cells += [f"{time_text(peer.median_s)}, {peer.label}" if peer else "-", ratio]
+        body.append([*cells, verdict(row.goal, row.reached)])
+    return markdown_table(
+        ["workload", "dtype", "threads", "ISA", "Hesse", "best peer", "times faster", "goal"], body
+    )
+
+
 def timings_table(found: list[Row], peers: list[str]) -> str:
     header = ["workload", "form", "dtype", "threads", "ISA", "Hesse (least)"]
     header += [f"{NAMES[p]} / Hesse" for p in peers]
@@ -289,6 +307,8 @@ def document(results: dict[str, Any], found: list[Row], lines: list[Line], peers
     text += [f"Roofline, {roofline_text(r)}." for r in results["rooflines"]]
     if found:
         text += [
+            "",
+            summary_table(found),
             "",
             "Medians; how many times longer the peer takes, in its best form and with the better of two allocators (the "
             "default, and one that keeps its pages); in brackets the same of the shortest times and of the processors' time. Ideal: operations at the "
