@@ -172,9 +172,10 @@ HWY_INLINE void BinaryRun(const T* x, const T* y, T* out, int64_t n) {
   const Operand<hn::ScalableTag<T>, UniformX> a(d, x);
   const Operand<hn::ScalableTag<T>, UniformY> b(d, y);
   const auto lanes = static_cast<int64_t>(hn::Lanes(d));
-  const int64_t i = WholeVectors(lanes, n, [&](int64_t at) HWY_ATTR __attribute__((always_inline)) {
-    hn::StoreU(F()(d, a.load(d, at), b.load(d, at)), d, out + at);
-  });
+  const int64_t i = WholeVectors(
+      lanes, n, [&](int64_t at) HWY_ATTR __attribute__((always_inline)) {
+        hn::StoreU(F()(d, a.load(d, at), b.load(d, at)), d, out + at);
+      });
   if (i >= n) return;
   HWY_ALIGN T buffer[hn::MaxLanes(D())];
   hn::Store(F()(d, a.load_some(d, i, n - i), b.load_some(d, i, n - i)), d, buffer);
@@ -218,9 +219,10 @@ HWY_INLINE void TernaryRun(const T* x, const T* y, const T* z, T* out, int64_t n
   const Operand<hn::ScalableTag<T>, UniformY> b(d, y);
   const Operand<hn::ScalableTag<T>, UniformZ> c(d, z);
   const auto lanes = static_cast<int64_t>(hn::Lanes(d));
-  const int64_t i = WholeVectors(lanes, n, [&](int64_t at) HWY_ATTR __attribute__((always_inline)) {
-    hn::StoreU(F()(a.load(d, at), b.load(d, at), c.load(d, at)), d, out + at);
-  });
+  const int64_t i = WholeVectors(
+      lanes, n, [&](int64_t at) HWY_ATTR __attribute__((always_inline)) {
+        hn::StoreU(F()(a.load(d, at), b.load(d, at), c.load(d, at)), d, out + at);
+      });
   if (i >= n) return;
   HWY_ALIGN T buffer[hn::MaxLanes(D())];
   hn::Store(F()(a.load_some(d, i, n - i), b.load_some(d, i, n - i), c.load_some(d, i, n - i)), d, buffer);
