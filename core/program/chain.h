@@ -32,7 +32,6 @@ class Chain {
   /// Adds out = kernel(in...), which fits the geometry of the others. The kernel is one for entries of
   /// `dtype`.
   void add(const EntryKernel& kernel, DType dtype, std::span<const Place* const> in, const Place& out);
-  bool empty() const { return steps_.empty(); }
   size_t size() const { return steps_.size(); }
   void run(char* const* bases) const;
 

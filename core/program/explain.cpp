@@ -13,8 +13,6 @@ namespace {
 
 size_t at(int v) { return static_cast<size_t>(v); }
 
-double bytes_of(const Aval& a) { return num_entries(a) * static_cast<double>(itemsize(a.dtype)); }
-
 void add_once(std::vector<std::string>& all, std::string reason) {
   if (std::find(all.begin(), all.end(), reason) == all.end()) all.push_back(std::move(reason));
 }
@@ -139,6 +137,8 @@ std::vector<Tiling> tilings(const Graph& program) {
   for (const MapReport& m : maps) out.push_back(m.tiling);
   return out;
 }
+
+double bytes_of(const Aval& a) { return num_entries(a) * static_cast<double>(itemsize(a.dtype)); }
 
 double Stored::bytes() const { return bytes_of(of); }
 double MapReport::flops_per_example() const {

@@ -3,6 +3,9 @@
 
 namespace hesse {
 
+/// The memory of a value.
+double bytes_of(const Aval& a);
+
 /// How a map runs: so many examples at a time, in so much memory each.
 struct Tiling {
   int64_t examples = 0, lanes = 0, bytes_per_example = 0;

@@ -50,11 +50,11 @@ Ref<Buffer> arena_for(int64_t bytes, const Graph& body, int64_t lanes) {
   try {
     return Buffer::allocate(static_cast<size_t>(std::max<int64_t>(bytes, 64)));
   } catch (const std::bad_alloc&) {
-    const auto size = [](const Aval& a) { return num_entries(a) * static_cast<double>(itemsize(a.dtype)); };
     const Aval* largest = nullptr;
     for (const Graph::Equation& eq : body.equations())
       for (int v : eq.out)
-        if (const Aval& a = body.values()[static_cast<size_t>(v)]; !largest || size(a) > size(*largest))
+        if (const Aval& a = body.values()[static_cast<size_t>(v)];
+            !largest || bytes_of(a) > bytes_of(*largest))
           largest = &a;
     throw OutOfMemory(
         concat("map: not enough memory for a tile of ", lanes, lanes == 1 ? " example, " : " examples, ",
