@@ -1,6 +1,6 @@
 #include <algorithm>
+#include <list>
 #include <set>
-#include <unordered_map>
 
 #include "bindings/bindings.h"
 #include "bindings/convert.h"
@@ -39,28 +39,48 @@ struct Signature {
            captured == o.captured && (fixed.is(o.fixed) || fixed.equal(o.fixed));
   }
 };
-struct HashOf {
-  size_t operator()(const Signature& s) const { return s.hash; }
-};
 
-/// One call: its arrays and its signature. Arrays and numbers among the arguments are inputs, and the arrays
-/// that were captured; everything else is part of the structure.
-struct Call {
-  Signature signature;
+/// The arrays of a call, and what Python holds of them.
+struct Inputs {
   Arrays arrays;
   std::vector<py::object> leaves;
+
+  void convert() {
+    arrays.reserve(leaves.size());
+    for (const py::object& leaf : leaves) arrays.push_back(require_array(leaf.ptr(), "compile"));
+  }
+  /// Whether this is a call as `s` says; if so, its inputs. False also where only the long way can tell.
+  bool follow(const Signature& s, py::handle args, py::handle captured, py::handle fixed) {
+    leaves.reserve(s.avals.size());
+    if (s.dtype != default_dtype() || !s.args.follow(args, TreeDef::Leaves::Numeric, leaves) ||
+        !s.captured.follow(captured, TreeDef::Leaves::Arrays, leaves) ||
+        !(s.fixed.is(fixed) || s.fixed.equal(fixed)))
+      return false;
+    convert();
+    for (size_t i = 0; i < arrays.size(); ++i) {
+      const Array& a = arrays[i];
+      if (a.dtype() != s.avals[i].dtype || a.is_weak() != s.weak[i] || !(a.shape() == s.avals[i].shape))
+        return false;
+    }
+    return true;
+  }
+};
+
+/// One call: its inputs and its signature. Arrays and numbers among the arguments are inputs, and the arrays
+/// that were captured; everything else is part of the structure.
+struct Call : Inputs {
+  Signature signature;
   Call(py::handle args, py::handle captured, py::handle fixed) {
     signature.args = TreeDef::flatten(args, leaves, TreeDef::Leaves::Numeric);
     signature.captured = TreeDef::flatten(captured, leaves, TreeDef::Leaves::Arrays);
     signature.dtype = default_dtype();
     signature.fixed = py::reinterpret_borrow<py::object>(fixed);
-    arrays.reserve(leaves.size());
+    convert();
     signature.avals.reserve(leaves.size());
     signature.weak.reserve(leaves.size());
-    for (const py::object& leaf : leaves) {
-      arrays.push_back(require_array(leaf.ptr(), "compile"));
-      signature.avals.push_back(aval(arrays.back()));
-      signature.weak.push_back(arrays.back().is_weak());
+    for (const Array& a : arrays) {
+      signature.avals.push_back(aval(a));
+      signature.weak.push_back(a.is_weak());
     }
     signature.finish();
   }
@@ -71,23 +91,19 @@ struct Program {
   TreeDef out;
   std::optional<TreeDef> in = {};  ///< of a program from a file: that of (args, kwargs)
 
-  py::object operator()(const Arrays& arrays) const {
-    return result([&] { return compiled(arrays); });
-  }
-  py::object donating(Arrays arrays) const {
-    return result([&] { return compiled.donating(std::move(arrays)); });
-  }
-
- private:
-  template <class F>
-  py::object result(F run) const {
-    const Arrays values = [&] {
+  /// Arrays that nobody else holds may be overwritten: numbers and NumPy arrays that were converted for the
+  /// call, and what was donated.
+  py::object operator()(Arrays arrays) const {
+    Arrays values = [&] {
       const py::gil_scoped_release unlocked;
-      return run();
+      return compiled.donating(std::move(arrays));
     }();
     std::vector<py::object> leaves;
     leaves.reserve(values.size());
-    for (const Array& v : values) leaves.push_back(py::cast(v));
+    for (Array& v : values) {
+      leaves.push_back(py::reinterpret_steal<py::object>(new_array(std::move(v))));
+      if (!leaves.back()) throw py::error_already_set();
+    }
     return out.unflatten(leaves);
   }
 };
@@ -104,20 +120,22 @@ class Donation {
                                   " returned, or give it a copy: hs.array(x)")));
   }
 
-  py::object run(const Program& program, Call& call) const {
+  /// `args` is the structure of the arguments.
+  py::object run(const Program& program, Inputs& call, const TreeDef& args) const {
     // Under a derivative or a trace, arguments are kept: for the tape, or for the program that is recorded.
     const bool live =
         current_region() || !program.compiled.captures.empty() ||
         !std::all_of(call.arrays.begin(), call.arrays.end(), [](const Array& a) { return is_constant(a); });
-    if (live) return program(call.arrays);
-    for (const auto& [i, why] : args_) take(call, i, why);
-    call.leaves.clear();
-    return program.donating(std::move(call.arrays));
+    if (!live) {
+      for (const auto& [i, why] : args_) take(call, args, i, why);
+      call.leaves.clear();
+    }
+    return program(std::move(call.arrays));
   }
 
  private:
-  static void take(Call& call, int i, const OpRef& why) {
-    const std::vector<TreeDef>& positional = call.signature.args.children()[0].children();
+  static void take(const Inputs& call, const TreeDef& args, int i, const OpRef& why) {
+    const std::vector<TreeDef>& positional = args.children()[0].children();
     const auto n = static_cast<int>(positional.size());
     require(-n <= i && i < n, "compile: donate_argnums ", i, " is out of range for ", n,
             " positional argument(s); donated arguments are passed by position");
@@ -146,45 +164,67 @@ py::object call_loaded(const Program& p, py::handle args) {
     if (!(aval(arrays.back()) == p.compiled.graph->input_aval(static_cast<int>(arrays.size()) - 1)))
       return py::ellipsis();
   }
-  return p(arrays);
+  return p(std::move(arrays));
 }
 
-/// Programs by signature. Beyond `most`, the one that was used longest ago goes.
+/// Programs by signature, the one that was used last in front. Beyond `most`, the last in the row goes.
 class Programs {
+  struct Known {
+    Signature signature;
+    std::shared_ptr<const Program> program;
+  };
+  using Entry = std::shared_ptr<const Known>;
+
  public:
   explicit Programs(size_t most) : most_(most) {}
   std::shared_ptr<const Program> find(const Signature& s) {
-    const auto found = known_.find(s);
-    if (found == known_.end()) return nullptr;
-    found->second.used = ++clock_;
-    return found->second.program;
+    const Entry known = same(s);
+    if (!known) return nullptr;
+    const auto place = std::find(known_.begin(), known_.end(), known);
+    if (place != known_.end()) known_.splice(known_.begin(), known_, place);
+    return known->program;
+  }
+  /// The result, or nullopt when there is no program for these arguments.
+  std::optional<py::object> run(py::handle args, py::handle captured, py::handle fixed,
+                                const Donation* donation) {
+    const auto with = [&](const Program& program, Inputs& call, const TreeDef& structure) {
+      return donation ? donation->run(program, call, structure) : program(std::move(call.arrays));
+    };
+    if (!known_.empty()) {
+      const Entry latest = known_.front();  // kept while it runs: another thread may clear the table
+      if (Inputs call; call.follow(latest->signature, args, captured, fixed))
+        return with(*latest->program, call, latest->signature.args);
+    }
+    Call call(args, captured, fixed);
+    const auto program = find(call.signature);
+    if (!program) return std::nullopt;
+    return with(*program, call, call.signature.args);
   }
   void add(const Signature& s, std::shared_ptr<const Program> program) {
-    known_.insert_or_assign(s, Entry{std::move(program), ++clock_});
-    last_ = s;
-    if (known_.size() <= most_) return;
-    known_.erase(std::min_element(known_.begin(), known_.end(), [](const auto& a, const auto& b) {
-      return a.second.used < b.second.used;
-    }));
+    if (const Entry known = same(s)) known_.remove(known);
+    last_ = known_.emplace_front(std::make_shared<const Known>(Known{s, std::move(program)}));
+    if (known_.size() > most_) known_.pop_back();
   }
   void clear() { known_.clear(); }
   size_t distinct() const {
     std::set<const Program*> programs;
-    for (const auto& [signature, entry] : known_) programs.insert(entry.program.get());
+    for (const auto& k : known_) programs.insert(k->program.get());
     return programs.size();
   }
   /// What is not as at the last recording.
   std::string difference(const Signature& s) const {
     if (!last_) return "nothing was recorded before";
-    if (!(s.args == last_->args))
+    const Entry kept = last_;
+    const Signature& last = kept->signature;
+    if (!(s.args == last.args))
       return "the structure of the arguments, or a value that is not an array, changed";
-    if (!(s.captured == last_->captured)) return "what the function captured changed";
-    if (!(s.fixed.is(last_->fixed) || s.fixed.equal(last_->fixed))) return "a static argument changed";
-    if (s.dtype != last_->dtype) return "the default dtype changed";
+    if (!(s.captured == last.captured)) return "what the function captured changed";
+    if (!(s.fixed.is(last.fixed) || s.fixed.equal(last.fixed))) return "a static argument changed";
+    if (s.dtype != last.dtype) return "the default dtype changed";
     const std::vector<std::string> paths = s.args.paths();
     for (size_t i = 0; i < s.avals.size(); ++i) {
-      const Aval &now = s.avals[i], &was = last_->avals[i];
-      if (now == was && s.weak[i] == last_->weak[i]) continue;
+      const Aval &now = s.avals[i], &was = last.avals[i];
+      if (now == was && s.weak[i] == last.weak[i]) continue;
       // The tree is (args, kwargs).
       const std::string what = i >= paths.size() ? "a captured array"
                                                  : concat(paths[i].starts_with("[0]") ? "args" : "kwargs",
@@ -198,14 +238,19 @@ class Programs {
   }
 
  private:
-  struct Entry {
-    std::shared_ptr<const Program> program;
-    uint64_t used = 0;
-  };
-  std::unordered_map<Signature, Entry, HashOf> known_;
-  std::optional<Signature> last_;
+  /// Compared outside of the table: == of a static argument may run Python code, and so another thread.
+  Entry same(const Signature& s) const {
+    std::vector<Entry> candidates;
+    for (const Entry& k : known_)
+      if (k->signature.hash == s.hash) candidates.push_back(k);
+    for (Entry& k : candidates)
+      if (k->signature == s) return std::move(k);
+    return nullptr;
+  }
+
+  std::list<Entry> known_;
+  Entry last_;  ///< recorded last
   size_t most_;
-  uint64_t clock_ = 0;
 };
 
 }  // namespace
@@ -248,8 +293,8 @@ void init_compile(py::module_& m) {
       .def(py::init<const std::string&, const std::vector<std::pair<int, std::string>>&>(), "function"_a,
            "arguments"_a, py::pos_only())
       .def(
-          "run", [](const Donation& d, const Program& p, Call& c) { return d.run(p, c); }, "program"_a,
-          "call"_a, py::pos_only());
+          "run", [](const Donation& d, const Program& p, Call& c) { return d.run(p, c, c.signature.args); },
+          "program"_a, "call"_a, py::pos_only());
   m.def(
       "_read_program",
       [](py::handle path) {
@@ -286,14 +331,8 @@ void init_compile(py::module_& m) {
       .def(py::init<size_t>(), "most"_a, py::pos_only())
       .def(
           "run",
-          [](Programs& p, py::handle args, py::handle captured, py::handle fixed,
-             const Donation* donation) -> py::object {
-            Call call(args, captured, fixed);
-            const auto program =
-                p.find(call.signature);  // kept while it runs: another thread may clear the table
-            if (!program) return py::ellipsis();
-            return donation ? donation->run(*program, call) : (*program)(call.arrays);
-          },
+          [](Programs& p, py::handle args, py::handle captured, py::handle fixed, const Donation* donation)
+              -> py::object { return p.run(args, captured, fixed, donation).value_or(py::ellipsis()); },
           "args"_a, "captured"_a, "fixed"_a, "donation"_a = nullptr, py::pos_only(),
           "The result, or ... when there is no program for this call.")
       .def(

@@ -123,9 +123,10 @@ void init_graph(py::module_& m) {
   py::enum_<RunExamples>(m, "_RunExamples", "How maps run their examples: for tests.")
       .value("as_costs_say", RunExamples::AsCostsSay)
       .value("on_lanes", RunExamples::OnLanes)
-      .value("one_by_one", RunExamples::OneByOne);
+      .value("one_by_one", RunExamples::OneByOne)
+      .value("unrolled", RunExamples::Unrolled);
   m.def("_set_run_examples", &set_run_examples, "how"_a, py::pos_only(),
-        "Whether maps run on lanes or one by one, whatever it costs: for tests.");
+        "Whether maps run on lanes, one by one or unrolled, whatever it costs: for tests.");
 }
 
 }  // namespace hesse::python

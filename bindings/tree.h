@@ -35,6 +35,10 @@ class TreeDef {
   /// only, as inside a Module. The rest is part of the structure.
   enum class Leaves { All, Numeric, Arrays };
   static TreeDef flatten(py::handle tree, std::vector<py::object>& leaves, Leaves which);
+  /// Whether flattening `tree` gives this structure, seen by walking both side by side; appends the leaves.
+  /// It makes nothing, so it takes a fraction of the time; and gives up (false) where containers, keys or
+  /// fixed values are not the very same objects or plain ones.
+  bool follow(py::handle tree, Leaves which, std::vector<py::object>& leaves) const;
   /// The inverse. Throws ValueError for a wrong number of leaves.
   py::object unflatten(const std::vector<py::object>& leaves) const;
   /// What `tree` holds at the places of this structure's leaves, whole sub-trees and None included.
@@ -62,6 +66,7 @@ class TreeDef {
   void print(std::string& out) const;
   py::object build(const std::vector<py::object>& leaves, size_t& next) const;
   bool match(py::handle tree, std::vector<py::object>& out) const;
+  bool follow(py::handle tree, bool in_module, std::vector<py::object>& leaves) const;
 
   Kind kind_ = Kind::Leaf;
   bool buffer_ = false;

@@ -181,6 +181,80 @@ struct Flattener {
   }
 };
 
+bool TreeDef::follow(py::handle h, bool in_module, std::vector<py::object>& leaves) const {
+  PyObject* const o = h.ptr();
+  const auto n = static_cast<Py_ssize_t>(children_.size());
+  const auto child = [&](Py_ssize_t i) -> const TreeDef& { return children_[static_cast<size_t>(i)]; };
+  switch (kind_) {
+    case Kind::Leaf:
+      if (!is_array(o) && (in_module || !is_number(o)) && !py::isinstance<py::array>(h)) return false;
+      leaves.push_back(py::reinterpret_borrow<py::object>(h));
+      return true;
+    case Kind::Static:
+      return h.is(value_);
+    case Kind::None:
+      return o == Py_None;
+    case Kind::Tuple:
+    case Kind::NamedTuple:
+      if (kind_ == Kind::Tuple ? !PyTuple_CheckExact(o) : !py::type::handle_of(h).is(type_)) return false;
+      if (PyTuple_GET_SIZE(o) != n) return false;
+      for (Py_ssize_t i = 0; i < n; ++i)
+        if (!child(i).follow(PyTuple_GET_ITEM(o, i), in_module, leaves)) return false;
+      return true;
+    case Kind::List:
+      if (!PyList_CheckExact(o)) return false;
+      for (Py_ssize_t i = 0; i < n; ++i) {
+        if (PyList_GET_SIZE(o) != n) return false;  // asked again: fields of a class can run code
+        const auto item = py::reinterpret_borrow<py::object>(PyList_GET_ITEM(o, i));
+        if (!child(i).follow(item, in_module, leaves)) return false;
+      }
+      return PyList_GET_SIZE(o) == n;
+    case Kind::Dict: {
+      if (type_ || !PyDict_CheckExact(o) || PyDict_GET_SIZE(o) != n) return false;
+      Py_ssize_t at = 0, i = 0;
+      PyObject* key = nullptr;
+      while (PyDict_Next(o, &at, &key, nullptr))
+        if (key != PyList_GET_ITEM(value_.ptr(), i++)) return false;
+      for (i = 0; i < n; ++i) {
+        const auto item =
+            py::reinterpret_borrow<py::object>(PyDict_GetItemWithError(o, PyTuple_GET_ITEM(names_.ptr(), i)));
+        if (!item) {
+          PyErr_Clear();
+          return false;
+        }
+        if (!child(i).follow(item, in_module, leaves)) return false;
+      }
+      return true;
+    }
+    case Kind::Dataclass:
+      if (!py::type::handle_of(h).is(type_)) return false;
+      for (Py_ssize_t i = 0; i < n; ++i) {
+        const auto item =
+            py::reinterpret_steal<py::object>(PyObject_GetAttr(o, PyTuple_GET_ITEM(names_.ptr(), i)));
+        if (!item) throw py::error_already_set();
+        if (!child(i).follow(item, in_module, leaves)) return false;
+      }
+      return true;
+    default: {  // Module
+      if (!py::type::handle_of(h).is(type_)) return false;
+      const py::dict fields = fields_of(h);
+      if (PyDict_GET_SIZE(fields.ptr()) != n) return false;
+      Py_ssize_t at = 0, i = 0;
+      PyObject *key = nullptr, *value = nullptr;
+      while (PyDict_Next(fields.ptr(), &at, &key, &value)) {
+        if (i == n || key != PyTuple_GET_ITEM(names_.ptr(), i)) return false;
+        const auto item = py::reinterpret_borrow<py::object>(value);
+        if (!child(i++).follow(item, true, leaves)) return false;
+      }
+      return i == n;
+    }
+  }
+}
+
+bool TreeDef::follow(py::handle tree, Leaves which, std::vector<py::object>& leaves) const {
+  return follow(tree, which == Leaves::Arrays, leaves);
+}
+
 TreeDef TreeDef::flatten(py::handle tree, std::vector<py::object>& leaves, py::handle is_leaf) {
   return Flattener{leaves, is_leaf.is_none() ? nullptr : is_leaf.ptr()}.flatten(tree, false, false);
 }

@@ -233,9 +233,14 @@ Arrays Graph::run_owned(Arrays inputs) const {
   const bool debugging = debug_nans();
   for (size_t e = 0; e < equations_.size(); ++e) {
     const Equation& eq = equations_[e];
+    const std::vector<int>& last = last_use_[e];  // in ascending order
     in.clear();
-    for (int v : eq.in) in.push_back(env[static_cast<size_t>(v)]);
-    for (int v : last_use_[e]) env[static_cast<size_t>(v)] = Array();
+    for (size_t i = 0; i < eq.in.size(); ++i) {
+      Array& a = env[static_cast<size_t>(eq.in[i])];
+      const bool read_again = !std::binary_search(last.begin(), last.end(), eq.in[i]) ||
+                              std::find(eq.in.begin() + i + 1, eq.in.end(), eq.in[i]) != eq.in.end();
+      in.push_back(read_again ? a : std::move(a));
+    }
     const bool profiling = profile::active();
     const int64_t begin = profiling ? profile::now() : 0, read = profiling ? profile::bytes_of(in) : 0;
     Arrays out =

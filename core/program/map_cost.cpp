@@ -10,23 +10,30 @@
 namespace hesse {
 namespace {
 
-/// Estimates, in what an entry of a sum costs in the first-level cache (about 0.3 ns); the choices that
-/// follow from them were compared with both ways for products, chains of entries and solves of 10 to 1000
-/// rows.
-constexpr double kEquation = 700;    // to call a kernel
+/// Estimates, in what an entry of a sum costs in the first-level cache (about 0.3 ns), fitted to both ways of
+/// running networks, products, chains of entries and of scalars, and solves, with 1 to 1000 rows.
+constexpr double kEquation = 700;    // to call a kernel of ordinary arrays
+constexpr double kInBlock = 230;     // the same where a block works entry by entry
+constexpr double kExample = 3000;    // to run a program for one example
+constexpr double kMap = 2500;        // to set out and collect the tiles of a map
+constexpr double kOnLanes = 400;     // to call a lane kernel
 constexpr double kFlopsAnEntry = 5;  // of a product of matrices
-constexpr double kToAndFromLanes = 1.3;
-constexpr double kStrided = 4;           // to copy an entry of one lane
-constexpr double kBeyondCache = 3;       // lanes that lie further away
-constexpr double kCacheBytes = 1 << 18;  // of one value on one vector of lanes
+constexpr double kFlopsOnLanes = 7.5;
+constexpr double kToOrFromLanes = 1.5;  // an entry of an operand or result
+constexpr double kStrided = 4;          // an entry of one lane alone
+constexpr double kBeyondCache = 3;      // lanes that lie further away
+constexpr double kClearly = 1.35;       // few examples are not to be slower than a loop over them
+constexpr int64_t kFewExamples = 7;
+constexpr double kBesideOverhead = 1e6;    // of all examples: some 300 microseconds
+constexpr double kOnAllThreads = 1 << 18;  // bytes of a value
+constexpr double kCacheBytes = 1 << 18;    // of one value on one vector of lanes
 
 std::atomic<RunExamples> g_run_examples{RunExamples::AsCostsSay};
 
 /// The work on one example.
 struct Work {
-  double alone = 0;         // as ordinary arrays
-  double calls = 0;         // of lane kernels, once for a tile
-  double entries = 0;       // that these work on
+  double calls = 0, calls_in_block = 0, alone = 0;  // of kernels of ordinary arrays; what they then do
+  double lane_calls = 0, on_lanes = 0;
   double lane_by_lane = 0;  // of what has no lane kernel
   double largest = 0;       // bytes of a value
 };
@@ -47,16 +54,27 @@ Work work_of(const Graph& g, const std::vector<bool>& varies) {
       written += num_entries(y.back());
       out.largest = std::max(out.largest, bytes_of(y.back()));
     }
-    const double cost = std::max(written, eq.op->flops(x, y) / kFlopsAnEntry);
-    out.alone += kEquation + cost;
+    const double flops = eq.op->flops(x, y), cost = std::max(written, flops / kFlopsAnEntry);
+    const bool by_entry = eq.out.size() == 1 && !eq.in.empty() &&
+                          eq.op->entry_kernel(x.back().dtype).kind != EntryKernel::Kind::None;
+    out.calls += kEquation;
+    out.calls_in_block += by_entry ? kInBlock : kEquation;
+    out.alone += cost;
     if (eq.op->has_lane_kernel()) {
-      out.calls += kEquation;
-      out.entries += cost;
+      out.lane_calls += kOnLanes;
+      out.on_lanes += std::max(written, flops / kFlopsOnLanes);
     } else {
       out.lane_by_lane += kEquation + cost + kStrided * (read + written);
     }
   }
   return out;
+}
+
+/// Few examples of which no thread had better take some: their equations are part of the program.
+bool few(const Work& one, int64_t n) {
+  return n >= 1 && n <= kFewExamples && one.lane_by_lane == 0 &&
+         (static_cast<double>(n) * (one.calls_in_block + one.alone) < kBesideOverhead ||
+          one.largest > kOnAllThreads);
 }
 
 }  // namespace
@@ -83,15 +101,25 @@ int64_t most_lanes(const Graph& scheduled, const std::vector<bool>& varies) {
 
 bool better_one_by_one(const Graph& body, const Graph& scheduled, const std::vector<bool>& varies,
                        int64_t n) {
-  if (g_run_examples != RunExamples::AsCostsSay) return g_run_examples == RunExamples::OneByOne;
+  if (g_run_examples != RunExamples::AsCostsSay) return g_run_examples != RunExamples::OnLanes;
   if (n <= 1) return true;
   const Work all = work_of(body, varies), tiled = work_of(scheduled, varies);
   const int64_t width = vector_lanes(body);
   const auto examples = static_cast<double>(n), filled = static_cast<double>((n + width - 1) / width * width);
   const double distance = tiled.largest * static_cast<double>(width) <= kCacheBytes ? 1 : kBeyondCache;
-  const double on_lanes =
-      tiled.calls + kToAndFromLanes * distance * filled * tiled.entries + examples * tiled.lane_by_lane;
-  return examples * all.alone < on_lanes;
+  double moved = num_entries(body.output_avals());
+  for (int i = 0; i < body.num_inputs(); ++i)
+    if (varies[static_cast<size_t>(i)]) moved += num_entries(body.input_aval(i));
+  const double on_lanes = kMap + tiled.lane_calls +
+                          distance * filled * (tiled.on_lanes + kToOrFromLanes * moved) +
+                          examples * tiled.lane_by_lane;
+  return few(all, n) ? examples * (all.calls_in_block + all.alone) < kClearly * on_lanes
+                     : examples * (kExample + all.calls + all.alone) < on_lanes;
+}
+
+bool better_unrolled(const Graph& body, const std::vector<bool>& varies, int64_t n) {
+  if (g_run_examples != RunExamples::AsCostsSay) return n > 0 && g_run_examples == RunExamples::Unrolled;
+  return n == 1 || few(work_of(body, varies), n);
 }
 
 }  // namespace hesse

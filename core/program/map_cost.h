@@ -9,9 +9,14 @@ namespace hesse {
 /// there), `varies` says which values differ between the n examples.
 bool better_one_by_one(const Graph& body, const Graph& scheduled, const std::vector<bool>& varies, int64_t n);
 
-/// For tests: every map runs on lanes, or one by one, whatever it costs. Maps that have run already stay as
-/// they are.
-enum class RunExamples { AsCostsSay, OnLanes, OneByOne };
+/// Whether so few examples, of a map whose examples run one by one, had better be part of the program around
+/// it: small ones, beside which the map's overhead counts, and such large ones that their equations run on
+/// all threads. Those between are for the threads to share.
+bool better_unrolled(const Graph& body, const std::vector<bool>& varies, int64_t n);
+
+/// For tests: every map runs on lanes, one by one or, in a program, unrolled, whatever it costs. Maps that
+/// have run already stay as they are.
+enum class RunExamples { AsCostsSay, OnLanes, OneByOne, Unrolled };
 void set_run_examples(RunExamples how);
 
 /// Lanes of one vector for the floats of a graph.

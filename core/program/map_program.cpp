@@ -109,6 +109,7 @@ struct MapProgram::Layout {
 struct MapProgram::Plan {
   Schedule recorded;
   int64_t most_lanes = 0;
+  bool unrolled = false;  // had better be
   // Where examples run one by one: the program of one, and how many have run so far.
   std::unique_ptr<Prepared> example;
   mutable std::atomic<int64_t> ran = 0;
@@ -163,8 +164,10 @@ const MapProgram::Plan& MapProgram::plan() const {
     }
     plan->recorded = as_recorded(body_, kept, unformed, std::move(sums));
     plan->most_lanes = most_lanes(*plan->recorded.graph, varies);
-    if (better_one_by_one(body_, *plan->recorded.graph, varies, n_))
+    if (better_one_by_one(body_, *plan->recorded.graph, varies, n_)) {
       plan->example = std::make_unique<Prepared>(Ref<const Graph>(&body_));
+      plan->unrolled = hesse::better_unrolled(body_, varies, n_);
+    }
     plan_ = std::move(plan);
   });
   return *plan_;
@@ -204,6 +207,8 @@ int64_t MapProgram::lanes() const {
   while (out > 1 && out * bytes > kMostTileBytes) out /= 2;
   return std::min(out, std::max<int64_t>(n_, 1));
 }
+
+bool MapProgram::better_unrolled() const { return nests_ && plan().unrolled; }
 
 Tiling MapProgram::tiling() const {
   if (plan().example) return {n_, 1, 0};

@@ -24,6 +24,9 @@ class MapProgram {
   /// How many examples run at a time, and the memory of each.
   Tiling tiling() const;
 
+  /// Whether their equations had better be part of the program around the map (core/program/map_cost.h).
+  bool better_unrolled() const;
+
   /// Whether it also runs inside a tile of an outer map: every equation has a lane kernel, nothing is
   /// gathered.
   bool nests() const { return nests_; }

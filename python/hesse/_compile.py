@@ -48,28 +48,69 @@ class _Closure(NamedTuple):
 _EMPTY = object()
 
 
-def _open(value: Any, seen: tuple[int, ...] = ()) -> Any:
-    """A captured value as a tree: functions are opened at their cells, recursively."""
+_Cell = tuple[types.CellType, Any]
+
+
+def _open(value: Any, seen: tuple[int, ...] = (), cells: list[_Cell | None] | None = None) -> Any:
+    """A captured value as a tree: functions are opened at their cells, recursively. The cells that it read, and what
+    they held, are added to `cells`; None for what else may change."""
     if isinstance(value, types.FunctionType):
         if value.__closure__ is None or id(value) in seen:
             return value
         inner = (*seen, id(value))
-        cells = []
+        contents = []
         for cell in value.__closure__:
             try:
-                cells.append(_open(cell.cell_contents, inner))
+                held = cell.cell_contents
             except ValueError:  # a cell that is not filled yet
-                cells.append(_EMPTY)  # compared by identity
-        return _Closure(("function", value.__code__, value), tuple(cells))
+                held = _EMPTY  # compared by identity
+            if cells is not None:
+                cells.append(None if held is _EMPTY else (cell, held))
+            contents.append(held if held is _EMPTY else _open(held, inner, cells))
+        return _Closure(("function", value.__code__, value), tuple(contents))
     if isinstance(value, types.MethodType):
-        return _Closure(("method", value), (_open(value.__func__, seen), value.__self__))
+        return _Closure(("method", value), (_open(value.__func__, seen, cells), value.__self__))
+    if cells is not None and (
+        isinstance(value, functools.partial) or hasattr(type(value), "__hesse_parts__")
+    ):
+        cells.append(None)
     if isinstance(value, functools.partial):
-        args = tuple(_open(a, seen) for a in value.args)
-        keywords = {k: _open(a, seen) for k, a in value.keywords.items()}
-        return _Closure(("partial", value), (_open(value.func, seen), args, keywords))
+        args = tuple(_open(a, seen, cells) for a in value.args)
+        keywords = {k: _open(a, seen, cells) for k, a in value.keywords.items()}
+        return _Closure(("partial", value), (_open(value.func, seen, cells), args, keywords))
     if hasattr(type(value), "__hesse_parts__"):  # compiled functions and functions with rules of their own
-        return _Closure(("parts", value), tuple(_open(part, seen) for part in value.__hesse_parts__()))
+        return _Closure(("parts", value), tuple(_open(part, seen, cells) for part in value.__hesse_parts__()))
     return value
+
+
+class _Captured:
+    """What a function captured, as a tree. It is kept while the cells hold the same objects, unless there are arrays
+    among these: they would live longer than the cell needs them."""
+
+    def __init__(self, fun: Callable[..., Any]) -> None:
+        self._fun = fun
+        self._plain = isinstance(fun, types.FunctionType) and fun.__closure__ is None
+        self._kept: tuple[list[_Cell], Any] | None = None
+
+    def tree(self) -> Any:
+        if self._plain:
+            return None
+        kept = self._kept
+        if kept is not None:
+            for cell, held in kept[0]:
+                try:
+                    if cell.cell_contents is not held:
+                        break
+                except ValueError:  # emptied
+                    break
+            else:
+                return kept[1]
+        cells: list[_Cell | None] = []
+        tree = _open(self._fun, (), cells)
+        fixed = [cell for cell in cells if cell is not None]
+        keep = len(fixed) == len(cells) and not _hesse._holds_arrays(tree)
+        self._kept = (fixed, tree) if keep else None
+        return tree
 
 
 def _close(value: Any) -> Any:
@@ -149,7 +190,7 @@ class CompiledFunction:
         self._donation = (self._make_donation(),) if self._donate_argnums else ()
         self._programs = _hesse._Programs(maxsize)
         self._recorded, self._warn_at = 0, _WARN_AT
-        self._plain = isinstance(fun, types.FunctionType) and fun.__closure__ is None
+        self._captured = _Captured(fun)
 
     def __get__(self, instance: Any, owner: type | None = None) -> Any:
         return self if instance is None else types.MethodType(self, instance)
@@ -214,7 +255,7 @@ class CompiledFunction:
 
     def _program(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[_hesse._Program, _hesse._Call]:
         static, rest, named = self._static(args, kwargs)
-        captured = None if self._plain else _open(self._fun)
+        captured = self._captured.tree()
         call = _hesse._Call((rest, named), captured, static)
         program = self._programs.find(call)
         if program is None:
@@ -224,8 +265,8 @@ class CompiledFunction:
             # closure holds (a counter): the program is right for that too.
             if program.num_captures == 0:
                 self._programs.add(call, program)
-                if not self._plain:
-                    self._programs.add(_hesse._Call((rest, named), _open(self._fun), static), program)
+                if captured is not None:
+                    self._programs.add(_hesse._Call((rest, named), self._captured.tree(), static), program)
         return program, call
 
     def _count(self, call: _hesse._Call) -> None:
@@ -244,8 +285,7 @@ class CompiledFunction:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         static, rest, named = self._static(args, kwargs)
-        captured = None if self._plain else _open(self._fun)
-        result = self._programs.run((rest, named), captured, static, *self._donation)
+        result = self._programs.run((rest, named), self._captured.tree(), static, *self._donation)
         if result is not ...:
             return result
         program, call = self._program(args, kwargs)

@@ -209,7 +209,7 @@ TILES = {
 }
 
 
-@pytest.mark.parametrize("how", ["on_lanes", "one_by_one"])
+@pytest.mark.parametrize("how", ["on_lanes", "one_by_one", "unrolled"])
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 @pytest.mark.parametrize("f", TILES.values(), ids=TILES)
 def test_maps_agree_with_loops(f, dtype, how):

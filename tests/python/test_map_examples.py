@@ -7,7 +7,7 @@ from run_examples import run_examples
 import hesse as hs
 
 RNG = np.random.default_rng(3)
-HOW = pytest.mark.parametrize("how", ["on_lanes", "one_by_one"])
+HOW = pytest.mark.parametrize("how", ["on_lanes", "one_by_one", "unrolled"])
 
 
 def lanes_of(f, *args):
@@ -17,17 +17,36 @@ def lanes_of(f, *args):
     return lanes
 
 
+def is_unrolled(f, *args):
+    with run_examples("as_costs_say"):
+        return hs.compile(f).program(*args).count("matmul") == len(args[0])
+
+
 def test_large_examples_run_one_by_one():
     product = hs.vmap(lambda a: hs.sum(hs.tanh(a @ a)))
-    assert lanes_of(product, hs.zeros((3, 300, 300))) == 1
-    assert lanes_of(product, hs.zeros((3, 1000, 1000))) == 1
+    assert lanes_of(product, hs.zeros((10, 300, 300))) == 1
+    assert lanes_of(product, hs.zeros((3, 120, 120))) == 1
     assert lanes_of(product, hs.zeros((64, 4, 4))) > 1
 
 
-def test_a_single_example_runs_alone():
-    f = hs.vmap(lambda x: hs.sum(hs.sin(x)))
-    assert lanes_of(f, hs.zeros((1, 3))) == 1
-    assert lanes_of(f, hs.zeros((1000, 3))) > 1
+def test_few_examples_are_part_of_the_program():
+    """Unless they are of a size that threads had better share."""
+    product = hs.vmap(lambda a: a @ a)
+    assert is_unrolled(product, hs.zeros((1, 3, 3)))
+    assert is_unrolled(product, hs.zeros((1, 120, 120)))
+    assert is_unrolled(product, hs.zeros((2, 20, 20)))
+    assert is_unrolled(product, hs.zeros((3, 1000, 1000)))
+    assert not is_unrolled(product, hs.zeros((3, 120, 120)))
+    assert not is_unrolled(product, hs.zeros((64, 20, 20)))
+
+
+def test_examples_that_print_are_not_unrolled():
+    def f(x):
+        hs.debug.print("x is {}", x)
+        return x * 2.0
+
+    with run_examples("unrolled"):
+        assert hs.compile(hs.vmap(f)).program(hs.zeros((2, 3))).count("map") == 1
 
 
 def test_matrices_of_their_own_stay_near():

@@ -153,7 +153,7 @@ def run(seed, n, m, program, env, order=2):
     live = [k for k in env if k.startswith("live")]
     gc.collect()
     before = hs._hesse.live_buffers()
-    with run_examples("one_by_one" if seed % 3 == 0 else "on_lanes"):
+    with run_examples(("one_by_one", "on_lanes", "on_lanes", "unrolled", "on_lanes", "on_lanes")[seed % 6]):
         message = fails(program, env, live, seed, order)
         if message:
             small, message = minimised(program, env, live, seed, order, message)

@@ -1,4 +1,4 @@
-"""Whether maps run their examples on lanes or one by one."""
+"""How maps run their examples."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ import hesse as hs
 
 @contextmanager
 def run_examples(how: str) -> Iterator[None]:
-    """Maps that are run for the first time inside run "on_lanes", "one_by_one" or "as_costs_say"."""
+    """Maps that are run for the first time inside run "on_lanes", "one_by_one", "unrolled" (where they are
+    part of a program; else one by one) or "as_costs_say"."""
     ways = hs._hesse._RunExamples
     hs._hesse._set_run_examples(getattr(ways, how))
     try:
