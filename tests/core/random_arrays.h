@@ -13,7 +13,9 @@ inline Array random_array(const Shape& shape, DType dtype, std::mt19937_64& gene
     for (double& x : v) x = normal(generator);
     return Array::from<double>(std::span<const double>(v), shape);
   };
-  return astype(is_complex(dtype) ? make_complex(draw(), draw()) : draw(), dtype);
+  if (!is_complex(dtype)) return astype(draw(), dtype);
+  const Array imaginary = draw(), real = draw();  // in this order on every machine
+  return astype(make_complex(real, imaginary), dtype);
 }
 
 /// The largest modulus.
