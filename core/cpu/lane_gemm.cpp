@@ -173,23 +173,35 @@ void gemm_uniform(int64_t m, int64_t n, int64_t k, int64_t lanes, LaneMatrix<con
     n = 1;
   }
   const auto width = static_cast<int64_t>(hn::Lanes(hn::ScalableTag<T>()));
-  for (int64_t j = 0; j < n; ++j) {
+  const int64_t wide = lanes - lanes % (kVectors * width);
+  for (int64_t j = 0; j < n; ++j)
+    for (int64_t l = 0; l < wide; l += kVectors * width)
+      panel<T, kRows, 1, kVectors, false, false>(m, k, a, at_lane(at_column(x, j), l), moved(z, 0, j, l),
+                                                 at_lane(at_column(y, j), l), 0);
+  if (wide == lanes) return;
+  // The rest: fewer vectors than make a block of one column; vector by vector, of several columns.
+  int64_t j = 0;
+  for (; j + kColumns <= n; j += kColumns) {
     const LaneMatrix<const T> xj = at_column(x, j);
     const LaneMatrix<T> yj = at_column(y, j);
-    int64_t l = 0;
-    for (; l + kVectors * width <= lanes; l += kVectors * width)
-      panel<T, kRows, 1, kVectors, false, false>(m, k, a, at_lane(xj, l), moved(z, 0, j, l), at_lane(yj, l),
-                                                 0);
-    if (l == lanes) continue;
-    // The rest, fewer than kVectors vectors and one lane more, the last of them partial.
-    const int64_t rest = lanes - l, full = (rest - 1) / width;
-    const auto count = static_cast<size_t>(rest - full * width);
+    int64_t l = wide;
+    for (; l + width <= lanes; l += width)
+      panel<T, kVaryingRows, kColumns, 1, false, false>(m, k, a, at_lane(xj, l), moved(z, 0, j, l),
+                                                        at_lane(yj, l), 0);
+    if (l < lanes)
+      panel<T, kVaryingRows, kColumns, 1, false, true>(m, k, a, at_lane(xj, l), moved(z, 0, j, l),
+                                                       at_lane(yj, l), static_cast<size_t>(lanes - l));
+  }
+  // And of the last columns one by one, the last vector partial.
+  const int64_t full = (lanes - wide - 1) / width;
+  const auto count = static_cast<size_t>(lanes - wide - full * width);
+  for (; j < n; ++j)
     repeat<kVectors>([&](auto v) HWY_ATTR {
       if (full == static_cast<int64_t>(v))
-        panel<T, kRows, 1, static_cast<int>(v) + 1, false, true>(m, k, a, at_lane(xj, l), moved(z, 0, j, l),
-                                                                 at_lane(yj, l), count);
+        panel<T, kRows, 1, static_cast<int>(v) + 1, false, true>(m, k, a, at_lane(at_column(x, j), wide),
+                                                                 moved(z, 0, j, wide),
+                                                                 at_lane(at_column(y, j), wide), count);
     });
-  }
 }
 
 /// Both matrices stream from memory, an entry being a run of lanes: of the two orders of blocks the one that
