@@ -6,6 +6,7 @@
 #include "core/cpu/assign.h"
 #include "core/ops.h"
 #include "core/ops/map_split.h"
+#include "core/program/rewrite.h"
 
 namespace hesse {
 namespace {
@@ -23,32 +24,6 @@ struct Term {
   std::vector<int> scales;  // matrices of one repeated entry
   std::vector<Factor> factors;
 };
-
-/// The graph, where rule(e, values) may give results of equation e of its own.
-template <class Rule>
-Ref<const Graph> replaced(const Graph& g, Rule rule) {
-  return trace_closed(
-      [&](std::span<const Array> args) {
-        Arrays env(g.values().size());
-        std::copy(args.begin(), args.end(), env.begin());
-        for (const auto& [id, a] : g.constants()) env[at(id)] = a;
-        for (size_t e = 0; e < g.equations().size(); ++e) {
-          const Graph::Equation& eq = g.equations()[e];
-          const SourceScope line(eq.source);
-          std::optional<Arrays> out = rule(e, env);
-          if (!out) {
-            Arrays in;
-            for (int v : eq.in) in.push_back(env[at(v)]);
-            out = hesse::apply(eq.op, std::move(in));
-          }
-          for (size_t k = 0; k < out->size(); ++k) env[at(eq.out[k])] = (*out)[k];
-        }
-        Arrays out;
-        for (int v : g.outputs()) out.push_back(env[at(v)]);
-        return out;
-      },
-      g.input_avals());
-}
 
 /// What rewrites the body of a map.
 class Products {
@@ -97,11 +72,7 @@ class Products {
 
   // One entry repeated: a constant, or a scalar that was broadcast.
   bool is_scale(int v) const {
-    if (const Array& a = constants_[at(v)]; a.defined()) {
-      for (size_t d = 0; d < a.ndim(); ++d)
-        if (a.strides()[d] != 0 && a.shape()[d] != 1) return false;
-      return true;
-    }
+    if (const Array& a = constants_[at(v)]; a.defined()) return is_repeated(a);
     const Graph::Equation* eq = maker(v);
     return eq && eq->op->name() == "broadcast_to" && num_elements(shape(eq->in[0])) == 1;
   }
@@ -271,26 +242,10 @@ class Products {
 }  // namespace
 
 Ref<const Graph> with_low_rank_products(const Ref<const Graph>& g) {
-  std::vector<Ref<const Graph>> bodies;  // by equation; null where nothing changes
-  bool any = false;
-  for (const Graph::Equation& eq : g->equations()) {
-    bodies.emplace_back();
-    const MapParts* map = map_parts(*eq.op);
-    if (!map || map->body->is_dynamic()) continue;
-    const Products products(*map->body, map->access);
-    if (!products.any()) continue;
-    bodies.back() = products.result();
-    any = true;
-  }
-  if (!any || g->is_dynamic()) return g;
-  return replaced(*g, [&](size_t e, const Arrays& env) -> std::optional<Arrays> {
-    if (!bodies[e]) return std::nullopt;
-    const Graph::Equation& eq = g->equations()[e];
-    const MapParts& m = *map_parts(*eq.op);
-    Arrays operands, indices;
-    for (size_t i = 0; i < eq.in.size(); ++i)
-      (i < m.access.size() ? operands : indices).push_back(env[at(eq.in[i])]);
-    return map(bodies[e], m.n, operands, m.access, m.results, indices);
+  return with_bodies(g, [](const Graph::Equation& eq) -> Ref<const Graph> {
+    const MapParts& map = *map_parts(*eq.op);
+    const Products products(*map.body, map.access);
+    return products.any() ? products.result() : nullptr;
   });
 }
 

@@ -5,11 +5,10 @@
 #include "core/ops.h"
 #include "core/ops/map_split.h"
 #include "core/program/map_program.h"
+#include "core/program/rewrite.h"
 
 namespace hesse {
 namespace {
-
-size_t at(int v) { return static_cast<size_t>(v); }
 
 /// The map of an equation that is to be unrolled, or null.
 const MapParts* few_examples(const Graph::Equation& eq) {
@@ -49,24 +48,14 @@ Ref<const Graph> unrolled(const Ref<const Graph>& g) {
   if (g->is_dynamic() || std::none_of(g->equations().begin(), g->equations().end(),
                                       [](const Graph::Equation& eq) { return few_examples(eq) != nullptr; }))
     return g;
-  return trace_closed(
-      [&](std::span<const Array> args) {
-        Arrays env(g->values().size());
-        std::copy(args.begin(), args.end(), env.begin());
-        for (const auto& [id, a] : g->constants()) env[at(id)] = a;
-        for (const Graph::Equation& eq : g->equations()) {
-          Arrays in;
-          for (int v : eq.in) in.push_back(env[at(v)]);
-          const SourceScope line(eq.source);
-          const MapParts* map = few_examples(eq);
-          const Arrays out = map ? examples_of(*map, in) : hesse::apply(eq.op, std::move(in));
-          for (size_t k = 0; k < out.size(); ++k) env[at(eq.out[k])] = out[k];
-        }
-        Arrays out;
-        for (int v : g->outputs()) out.push_back(env[at(v)]);
-        return out;
-      },
-      g->input_avals());
+  return replaced(*g, [&](size_t e, const Arrays& values) -> std::optional<Arrays> {
+    const Graph::Equation& eq = g->equations()[e];
+    const MapParts* map = few_examples(eq);
+    if (!map) return std::nullopt;
+    Arrays in;
+    for (int v : eq.in) in.push_back(values[static_cast<size_t>(v)]);
+    return examples_of(*map, in);
+  });
 }
 
 }  // namespace hesse

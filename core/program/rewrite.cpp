@@ -1,0 +1,58 @@
+#include "core/program/rewrite.h"
+
+#include "core/ops.h"
+#include "core/ops/map_split.h"
+
+namespace hesse {
+namespace {
+size_t at(int v) { return static_cast<size_t>(v); }
+}  // namespace
+
+Ref<const Graph> replaced(const Graph& g,
+                          const std::function<std::optional<Arrays>(size_t e, const Arrays& values)>& rule) {
+  return trace_closed(
+      [&](std::span<const Array> args) {
+        Arrays env(g.values().size());
+        std::copy(args.begin(), args.end(), env.begin());
+        for (const auto& [id, a] : g.constants()) env[at(id)] = a;
+        for (size_t e = 0; e < g.equations().size(); ++e) {
+          const Graph::Equation& eq = g.equations()[e];
+          const SourceScope line(eq.source);
+          std::optional<Arrays> out = rule(e, env);
+          if (!out) {
+            Arrays in;
+            for (int v : eq.in) in.push_back(env[at(v)]);
+            out = hesse::apply(eq.op, std::move(in));
+          }
+          for (size_t k = 0; k < out->size(); ++k) env[at(eq.out[k])] = (*out)[k];
+        }
+        Arrays out;
+        for (int v : g.outputs()) out.push_back(env[at(v)]);
+        return out;
+      },
+      g.input_avals());
+}
+
+Ref<const Graph> with_bodies(const Ref<const Graph>& g,
+                             const std::function<Ref<const Graph>(const Graph::Equation&)>& rule) {
+  if (g->is_dynamic()) return g;
+  std::vector<Ref<const Graph>> bodies;  // by equation; null where nothing changes
+  bool any = false;
+  for (const Graph::Equation& eq : g->equations()) {
+    const MapParts* map = map_parts(*eq.op);
+    bodies.push_back(map && !map->body->is_dynamic() ? rule(eq) : nullptr);
+    any = any || bodies.back();
+  }
+  if (!any) return g;
+  return replaced(*g, [&](size_t e, const Arrays& env) -> std::optional<Arrays> {
+    if (!bodies[e]) return std::nullopt;
+    const Graph::Equation& eq = g->equations()[e];
+    const MapParts& m = *map_parts(*eq.op);
+    Arrays operands, indices;
+    for (size_t i = 0; i < eq.in.size(); ++i)
+      (i < m.access.size() ? operands : indices).push_back(env[at(eq.in[i])]);
+    return map(bodies[e], m.n, operands, m.access, m.results, indices);
+  });
+}
+
+}  // namespace hesse

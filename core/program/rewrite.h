@@ -1,0 +1,32 @@
+#pragma once
+#include <algorithm>
+#include <functional>
+#include <optional>
+
+#include "core/graph.h"
+
+namespace hesse {
+
+/// The graph recorded anew, where rule(e, values) may give results of equation e of its own; `values` are
+/// those recorded so far, by their number in `g`.
+Ref<const Graph> replaced(const Graph& g,
+                          const std::function<std::optional<Arrays>(size_t e, const Arrays& values)>& rule);
+
+/// The graph recorded anew: what lay behind leaves of derivatives when it was recorded is simplified, and
+/// equal equations are one.
+inline Ref<const Graph> merged(const Ref<const Graph>& g) {
+  return g->is_dynamic() ? g : replaced(*g, [](size_t, const Arrays&) { return std::nullopt; });
+}
+
+/// The graph with the bodies of its maps rewritten: rule(equation) gives a new body, or null.
+Ref<const Graph> with_bodies(const Ref<const Graph>& g,
+                             const std::function<Ref<const Graph>(const Graph::Equation&)>& rule);
+
+/// Whether a constant is one entry repeated.
+inline bool is_repeated(const Array& a) {
+  for (size_t d = 0; d < a.ndim(); ++d)
+    if (a.strides()[d] != 0 && a.shape()[d] != 1) return false;
+  return a.size() > 0;
+}
+
+}  // namespace hesse
