@@ -82,8 +82,8 @@ def test_a_network(form):
 
 
 def test_the_burgers_step_against_the_count_by_hand():
-    """A network 2-20x8-1 with u, u_t, u_x, u_xx and the gradient: about 60 products of 20 x 20, 29 outer products, 8 tanh
-    and 200 to 275 operations on 20 entries for every point."""
+    """A network 2-20x8-1 with u, u_x, the combination of u_t and u_xx, and the gradient: 42 products of 20 x 20, 22 outer
+    products, 8 tanh and about 190 operations on 20 entries for every point."""
     sizes = [2, *[20] * 8, 1]
     layers = [(a(q, p), a(q)) for p, q in zip(sizes[:-1], sizes[1:], strict=True)]
 
@@ -103,15 +103,15 @@ def test_the_burgers_step_against_the_count_by_hand():
     step, n = hs.compile(hs.value_and_grad(loss)), 1000
     args = (layers, a(n), a(n))
     (report,) = step.program(*args).maps
-    by_hand = 2 * 400 * (54 + 22) + 20 * (200 + 8)
-    assert report.examples == n and 0.8 * by_hand < report.flops_per_example < 1.4 * by_hand, (
+    by_hand = 2 * 400 * (42 + 22) + 20 * (190 + 8)
+    assert report.examples == n and 0.9 * by_hand < report.flops_per_example < 1.2 * by_hand, (
         report.flops_per_example
     )
     assert not report.stored  # nothing of the size of all points leaves the map
     weights = sum(p * q + q for p, q in zip(sizes[:-1], sizes[1:], strict=True))
     assert report.bytes_read >= 8 * (2 * n + weights) and report.bytes_read < 2 * 8 * (2 * n + weights)
     forward = hs.compile(lambda *args: hs.vmap(residual, (None, 0, 0))(*args)).program(*args).flops / n
-    assert 0.8 < forward / (4 * 7 * 800 + 114 * 20) < 1.4
+    assert 0.9 < forward / (3 * 7 * 800 + 90 * 20) < 1.1
 
 
 # What is stored ----------------------------------------------------------------------------------------------------------
