@@ -50,8 +50,8 @@ class Workload:
 
 # ---- operations: 2 for a multiply-add, 15 for a tanh ---------------------------------------------------------------
 FORMULAS = {
-    "w1": "N (24 P + 40 H) + 100 * 6 P: four streams (u, u_t, u_x, u_xx) through P weights, forward, back and for the "
-    "weights' gradient; 40 elementwise operations on each of H hidden neurons",
+    "w1": "N (18 P + 30 H) + 100 * 6 P: three streams (u, u_x, u_t - nu u_xx) through P weights, forward, back and for "
+    "the weights' gradient; 30 elementwise operations on each of H hidden neurons",
     "w8": "25 tasks * 10 shots * P (18 I + 6): a gradient is three products with P weights, 6 P; its derivative twice "
     "that; I inner steps",
     "w9": "64 * (6 M - 2 M_1): three products of M multiply-adds each, without the gradient of the images",
@@ -66,7 +66,7 @@ def weights_of(sizes: list[int]) -> int:
 def pinn_flops(name: str) -> float:
     sizes = data.PINN_SIZES[name]
     p = weights_of(sizes)
-    return data.PINN_POINTS[name] * (24.0 * p + 40.0 * sum(sizes[1:-1])) + 100 * 6.0 * p
+    return data.PINN_POINTS[name] * (18.0 * p + 30.0 * sum(sizes[1:-1])) + 100 * 6.0 * p
 
 
 def maml_flops(inner: int) -> float:

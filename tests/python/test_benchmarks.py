@@ -188,7 +188,7 @@ def test_goals():
 
 def test_operation_counts():
     # 2-20x8-1 has 2860 weights, 1-40-40-1 has 1680.
-    assert workloads.pinn_flops("w1") == 10_000 * (24 * 2860 + 40 * 160) + 600 * 2860
+    assert workloads.pinn_flops("w1") == 10_000 * (18 * 2860 + 30 * 160) + 600 * 2860
     assert workloads.maml_flops(5) == 250 * 1680 * 96
 
 
