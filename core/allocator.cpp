@@ -1,11 +1,13 @@
 #include "core/allocator.h"
 
+#include <algorithm>
 #include <array>
 #include <bit>
 #include <cmath>
 #include <cstdlib>
 #include <iomanip>
 #include <iterator>
+#include <mutex>
 #include <sstream>
 #include <vector>
 
@@ -13,10 +15,12 @@ namespace hesse {
 namespace {
 constexpr size_t kAlign = 64;
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr size_t kKeep = 0;  // let the sanitizer see every block
+constexpr size_t kShared = 0, kOwnBytes = 0;  // let the sanitizer see every block
 #else
-constexpr size_t kKeep = size_t{512} << 20;  // bytes kept per thread
+constexpr size_t kShared = size_t{512} << 20;   // bytes kept for all threads
+constexpr size_t kOwnBytes = size_t{256} << 10;  // kept by one thread, of each class
 #endif
+constexpr size_t kOwnBlocks = 256;
 
 // Four classes per power of two: at most 25% of a block is unused.
 struct SizeClass {
@@ -29,12 +33,72 @@ SizeClass size_class(size_t bytes) {
   return {4 * (k - 5) + q, base + q * step};
 }
 
+// How many blocks of a class a thread keeps to itself; none of large ones.
+size_t own_blocks(const SizeClass& c) { return std::min(kOwnBytes / c.bytes, kOwnBlocks); }
+
+using Blocks = std::vector<void*>;
+using Bins = std::array<Blocks, 256>;
+
+/// Moves the last n blocks.
+void move_blocks(Blocks& from, Blocks& to, size_t n) {
+  const auto begin = from.end() - static_cast<std::ptrdiff_t>(n);
+  to.insert(to.end(), begin, from.end());
+  from.erase(begin, from.end());
+}
+
+/// What threads have given back beyond what they keep: one frees what another allocates.
+class Shared {
+ public:
+  /// Never destroyed: threads may end after static objects have.
+  static Shared& instance() {
+    static Shared* const shared = new Shared;
+    return *shared;
+  }
+  /// A block of the class, and up to `more` others into `own`; null if there is none.
+  void* take(const SizeClass& c, Blocks& own, size_t more) {
+    const std::lock_guard lock(mutex_);
+    Blocks& bin = bins_[c.index];
+    if (bin.empty()) return nullptr;
+    void* const p = bin.back();
+    bin.pop_back();
+    more = std::min(more, bin.size());
+    move_blocks(bin, own, more);
+    held_ -= (more + 1) * c.bytes;
+    return p;
+  }
+  /// The last n blocks of `from`; what goes beyond the bound is the system's again.
+  void give(const SizeClass& c, Blocks& from, size_t n) {
+    const std::lock_guard lock(mutex_);
+    const size_t kept = std::min(n, (kShared - std::min(held_, kShared)) / c.bytes);
+    move_blocks(from, bins_[c.index], kept);
+    held_ += kept * c.bytes;
+    for (size_t i = kept; i < n; ++i) {
+      std::free(from.back());
+      from.pop_back();
+    }
+  }
+
+  /// Gives everything back to the system.
+  void clear() {
+    const std::lock_guard lock(mutex_);
+    for (Blocks& bin : bins_) {
+      for (void* p : bin) std::free(p);
+      bin.clear();
+    }
+    held_ = 0;
+  }
+
+ private:
+  std::mutex mutex_;
+  Bins bins_;
+  size_t held_ = 0;
+};
+
 struct Cache {
-  std::array<std::vector<void*>, 256> bins;
-  size_t held = 0;
+  Bins bins;
   ~Cache() {
     alive() = false;
-    for (auto& bin : bins)
+    for (Blocks& bin : bins)
       for (void* p : bin) std::free(p);
   }
   static bool& alive() {
@@ -51,27 +115,31 @@ Cache& cache() {
 void* allocate_bytes(size_t bytes) {
   const SizeClass c = size_class(bytes);
   if (Cache::alive()) {
-    auto& bin = cache().bins[c.index];
+    Blocks& bin = cache().bins[c.index];
     if (!bin.empty()) {
       void* p = bin.back();
       bin.pop_back();
-      cache().held -= c.bytes;
       return p;
     }
+    if (void* p = Shared::instance().take(c, bin, own_blocks(c) / 2)) return p;
   }
-  void* p = std::aligned_alloc(kAlign, (c.bytes + kAlign - 1) / kAlign * kAlign);
+  const size_t aligned = (c.bytes + kAlign - 1) / kAlign * kAlign;
+  void* p = std::aligned_alloc(kAlign, aligned);
+  if (!p) {  // kept blocks of other sizes may be in the way
+    Shared::instance().clear();
+    p = std::aligned_alloc(kAlign, aligned);
+  }
   if (!p) throw std::bad_alloc();
   return p;
 }
 
 void free_bytes(void* p, size_t bytes) {
   const SizeClass c = size_class(bytes);
-  if (Cache::alive() && cache().held + c.bytes <= kKeep) {
-    cache().bins[c.index].push_back(p);
-    cache().held += c.bytes;
-  } else {
-    std::free(p);
-  }
+  if (!Cache::alive()) return std::free(p);
+  Blocks& bin = cache().bins[c.index];
+  bin.push_back(p);
+  if (const size_t own = own_blocks(c); bin.size() > own)
+    Shared::instance().give(c, bin, bin.size() - own / 2);
 }
 
 std::string describe_bytes(double bytes) {

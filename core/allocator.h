@@ -36,8 +36,9 @@ auto with_memory_for(std::string_view function, F&& f) {
 /// A number of bytes to read: "1.5 GiB".
 std::string describe_bytes(double bytes);
 
-/// 64-byte aligned memory. Freed blocks are kept per thread, by size class, up to a bound: large temporaries
-/// given back to the system and faulted in again cost the peers up to half of a training step.
+/// 64-byte aligned memory. Freed blocks are kept by size class, few by each thread and up to a bound by all:
+/// large temporaries given back to the system and faulted in again cost the peers up to half of a training
+/// step.
 /// Throws std::bad_alloc; who knows what it is for says so by OutOfMemory.
 void* allocate_bytes(size_t bytes);
 void free_bytes(void* p, size_t bytes);

@@ -88,7 +88,7 @@ int64_t vector_lanes(const Graph& body) {
 }
 
 int64_t most_lanes(const Graph& scheduled, const std::vector<bool>& varies) {
-  constexpr double kNear = 32768;
+  constexpr double kNear = 1 << 17;
   double largest = 0;
   for (const Graph::Equation& eq : scheduled.equations()) {
     const auto differs = [&](int v) { return varies[static_cast<size_t>(v)]; };

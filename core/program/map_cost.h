@@ -22,8 +22,8 @@ void set_run_examples(RunExamples how);
 /// Lanes of one vector for the floats of a graph.
 int64_t vector_lanes(const Graph& body);
 
-/// How many lanes keep the products of matrices that both differ between examples in the first-level cache:
-/// one vector at least. Rows of wide tiles are read again and again from further away.
+/// How many lanes keep the products of matrices that both differ between examples in a part of the
+/// second-level cache: one vector at least. Rows of wide tiles are read again and again from further away.
 int64_t most_lanes(const Graph& scheduled, const std::vector<bool>& varies);
 
 }  // namespace hesse

@@ -21,6 +21,7 @@ namespace {
 constexpr int64_t kGroups = 64;  // partial sums: fixed by the problem, never by the number of threads
 // The memory of a tile: a constant, so that results do not depend on the machine's caches.
 constexpr int64_t kTileBytes = int64_t{1} << 20;
+constexpr int64_t kSharedTileBytes = int64_t{1} << 19, kSharedTiles = 8;
 constexpr int64_t kMaxLanes = 496, kSixteen = 16;
 constexpr int64_t kMostTileBytes = int64_t{1} << 28;  // below one vector of lanes
 
@@ -196,13 +197,14 @@ const MapProgram::Order& MapProgram::order() const {
 
 int64_t MapProgram::lanes() const {
   const int64_t bytes = order().bytes_per_example;
-  const int64_t sixteens = std::min({kMaxLanes, kTileBytes / bytes, plan().most_lanes}) / kSixteen;
-  int64_t out = 0;
-  if (sixteens == 0) {  // large examples, which need no further lanes: one vector
-    out = vector_lanes(body_);
-  } else {
-    // An odd multiple of 16: rows a power of two apart would meet in few sets of the caches.
-    out = kSixteen * (sixteens - (sixteens + 1) % 2);
+  // Threads share tiles: where there is work for them, there are several.
+  const int64_t shared = std::max({kSixteen, kSharedTileBytes / bytes, n_ / kSharedTiles});
+  const int64_t fit = std::min({kMaxLanes, kTileBytes / bytes, plan().most_lanes, shared});
+  // An odd multiple of 16: rows a power of two apart would meet in few sets of the caches.
+  int64_t out = (fit / kSixteen + 1) / 2 * 2 * kSixteen - kSixteen;
+  if (fit < kSixteen) {  // large examples: whole vectors, which need no further lanes
+    const int64_t width = vector_lanes(body_);
+    out = std::max(fit / width, int64_t{1}) * width;
   }
   while (out > 1 && out * bytes > kMostTileBytes) out /= 2;
   return std::min(out, std::max<int64_t>(n_, 1));
