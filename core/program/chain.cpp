@@ -112,45 +112,55 @@ void Chain::add(const EntryKernel& kernel, DType dtype, std::span<const Place* c
 }
 
 void Chain::run(char* const* bases) const {
-  const Geometry& g = geometry_;
-  if (g.run == 0) return;
-  for (int64_t outer = 0; outer < g.rows[0]; ++outer)
-    for (int64_t begin = 0; begin < g.rows[1]; begin += block_)
-      for (const Step& s : steps_) run_block(s, bases, outer, begin, std::min(block_, g.rows[1] - begin));
+  const int64_t rows = geometry_.run == 0 ? 0 : geometry_.rows[0] * geometry_.rows[1];
+  for (int64_t begin = 0; begin < rows; begin += block_)
+    for (const Step& s : steps_) run_block(s, bases, begin, std::min(block_, rows - begin));
 }
 
-void Chain::run_block(const Step& s, char* const* bases, int64_t outer, int64_t begin, int64_t rows) const {
-  const int64_t run = geometry_.run;
-  const auto address = [&](const Operand& o, int64_t row) {
-    char* const first = bases[o.base] + o.offset;
-    return o.passing ? first + (row - begin) * o.rows[1] : first + outer * o.rows[0] + row * o.rows[1];
+// Rows are counted over both levels; `begin` is the first of the block.
+char* Chain::row_of(const Operand& o, char* const* bases, int64_t begin, int64_t row) const {
+  char* const first = bases[o.base] + o.offset;
+  if (o.passing) return first + (row - begin) * o.rows[1];
+  return first + row / geometry_.rows[1] * o.rows[0] + row % geometry_.rows[1] * o.rows[1];
+}
+
+// Rows that do not follow each other, one after the other.
+void Chain::pack(const Operand& o, char* const* bases, int64_t begin, int64_t rows, char* to) const {
+  const auto run = [&]<class T>(const cpu::LaneKernels<T>& kernels) {
+    for (int64_t row = begin; row < begin + rows;) {
+      const int64_t n = std::min(geometry_.rows[1] - row % geometry_.rows[1], begin + rows - row);
+      kernels.spread(n, geometry_.run, reinterpret_cast<const T*>(row_of(o, bases, begin, row)),
+                     o.rows[1] / o.item, o.step, reinterpret_cast<T*>(to));
+      to += n * geometry_.run * o.item;
+      row += n;
+    }
   };
+  if (o.item == 4)
+    run(cpu::lane_kernels<float>());
+  else
+    run(cpu::lane_kernels<double>());
+}
+
+void Chain::run_block(const Step& s, char* const* bases, int64_t begin, int64_t rows) const {
   char* at[4];
   if (!s.whole) {
     for (int64_t row = begin; row < begin + rows; ++row) {
-      for (int i = 0; i < s.count; ++i) at[i] = address(s.in[i], row);
-      at[s.count] = address(s.out, row);
-      s.call(s, at, run);
+      for (int i = 0; i < s.count; ++i) at[i] = row_of(s.in[i], bases, begin, row);
+      at[s.count] = row_of(s.out, bases, begin, row);
+      s.call(s, at, geometry_.run);
     }
     return;
   }
   alignas(64) char copies[3][kBlockBytes];
   for (int i = 0; i < s.count; ++i) {
-    const Operand& o = s.in[i];
-    at[i] = address(o, begin);
-    if (!s.packed[i]) continue;
-    const auto spread = [&]<class T>(const cpu::LaneKernels<T>& kernels) {
-      kernels.spread(rows, run, reinterpret_cast<const T*>(at[i]), o.rows[1] / o.item, o.step,
-                     reinterpret_cast<T*>(copies[i]));
-    };
-    if (o.item == 4)
-      spread(cpu::lane_kernels<float>());
-    else
-      spread(cpu::lane_kernels<double>());
     at[i] = copies[i];
+    if (s.packed[i])
+      pack(s.in[i], bases, begin, rows, copies[i]);
+    else
+      at[i] = row_of(s.in[i], bases, begin, begin);
   }
-  at[s.count] = address(s.out, begin);
-  s.call(s, at, rows * run);
+  at[s.count] = row_of(s.out, bases, begin, begin);
+  s.call(s, at, rows * geometry_.run);
 }
 
 }  // namespace hesse

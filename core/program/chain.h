@@ -55,7 +55,9 @@ class Chain {
   static std::optional<Operand> operand(const Place& p, const Geometry& g);
   template <class T>
   static void call(const Step& s, char* const* at, int64_t n);
-  void run_block(const Step& s, char* const* bases, int64_t outer, int64_t begin, int64_t rows) const;
+  char* row_of(const Operand& o, char* const* bases, int64_t begin, int64_t row) const;
+  void pack(const Operand& o, char* const* bases, int64_t begin, int64_t rows, char* to) const;
+  void run_block(const Step& s, char* const* bases, int64_t begin, int64_t rows) const;
 
   Geometry geometry_;
   std::vector<Step> steps_;
