@@ -67,6 +67,8 @@ std::optional<Chain::Operand> Chain::operand(const Place& p, const Geometry& g) 
   }
   out.rows[0] = stride * item;
   if (out.rows[0] < 0 || out.rows[1] < 0) return std::nullopt;
+  if (g.run == 1 && out.rows[0] == 0 && out.rows[1] == 0 && g.rows[0] * g.rows[1] > 1)
+    out.step = 0;  // one value for all rows
   return out;
 }
 
