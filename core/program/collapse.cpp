@@ -14,10 +14,11 @@ namespace {
 
 size_t at(int v) { return static_cast<size_t>(v); }
 
-/// A constant as the product of those that were written down: ratios of two are then exact.
+/// A constant as a product of powers: of the mantissas of those that were written down, and of two. Ratios
+/// are then exact.
 struct Scale {
   bool negative = false;
-  std::vector<double> factors;  // positive, ascending
+  std::vector<std::pair<double, int>> factors;  // more than one, and their powers, ascending
 
   bool operator==(const Scale&) const = default;
   bool operator<(const Scale& o) const {
@@ -25,28 +26,51 @@ struct Scale {
   }
   bool is_one() const { return !negative && factors.empty(); }
   double value() const {
-    double v = negative ? -1 : 1;
-    for (const double f : factors) v *= f;
-    return v;
+    double above = 1, below = 1;
+    int twos = 0;
+    for (const auto& [f, power] : factors) {
+      if (f == 2) twos = power;
+      for (int i = 0; f != 2 && i < std::abs(power); ++i) (power > 0 ? above : below) *= f;
+    }
+    return std::ldexp(negative ? -above / below : above / below, twos);
   }
   /// What may be moved about without leaving the range of floats that a value has room for.
-  bool is_moderate() const {
-    constexpr size_t kMostFactors = 16;
-    constexpr double kMostBits = 40;
+  bool is_moderate(double most_bits = 40) const {
+    constexpr int kMostFactors = 16;
     double bits = 0;
-    for (const double f : factors) bits += std::log2(f);
-    return factors.size() <= kMostFactors && std::abs(bits) <= kMostBits;
+    int count = 0;
+    for (const auto& [f, power] : factors) {
+      bits += power * std::log2(f);
+      count += f == 2 ? 0 : std::abs(power);
+    }
+    return count <= kMostFactors && std::abs(bits) <= most_bits;
   }
-  Scale operator*(const Scale& o) const {
-    Scale out{negative != o.negative, {}};
-    std::merge(factors.begin(), factors.end(), o.factors.begin(), o.factors.end(),
-               std::back_inserter(out.factors));
+  Scale size() const { return {false, factors}; }
+  Scale operator*(const Scale& o) const { return combined(o, [](int a, int b) { return a + b; }); }
+  Scale operator/(const Scale& o) const { return combined(o, [](int a, int b) { return a - b; }); }
+  /// The powers that two have in common.
+  Scale shared_with(const Scale& o) const {
+    Scale out = combined(o, [](int a, int b) {
+      return (a > 0) == (b > 0) ? (a > 0 ? std::min(a, b) : std::max(a, b)) : 0;
+    });
+    out.negative = negative;
     return out;
   }
-  Scale operator/(const Scale& o) const {  // o's factors are among these
+
+ private:
+  template <class F>
+  Scale combined(const Scale& o, F power) const {
     Scale out{negative != o.negative, {}};
-    std::set_difference(factors.begin(), factors.end(), o.factors.begin(), o.factors.end(),
-                        std::back_inserter(out.factors));
+    auto a = factors.begin(), b = o.factors.begin();
+    while (a != factors.end() || b != o.factors.end()) {
+      const bool left = b == o.factors.end() || (a != factors.end() && a->first <= b->first);
+      const bool right = a == factors.end() || (b != o.factors.end() && b->first <= a->first);
+      const double f = left ? a->first : b->first;
+      const int p = power(left ? a->second : 0, right ? b->second : 0);
+      if (p != 0) out.factors.emplace_back(f, p);
+      if (left) ++a;
+      if (right) ++b;
+    }
     return out;
   }
 };
@@ -66,7 +90,8 @@ using Terms = std::vector<Scaled>;
 /// The values of a graph as multiples of expressions, equal ones being one.
 class Expressions {
  public:
-  explicit Expressions(const Graph& g) : g_(g) {
+  /// `summed`: by output, whether a map adds it up over examples; its scale is applied once, afterwards.
+  Expressions(const Graph& g, std::vector<bool> summed) : g_(g), summed_(std::move(summed)) {
     std::vector<Scaled> values(g.values().size());
     const auto given = [&](int v) {
       values[at(v)] = {{}, add({Kind::Given, -1, v, {}, g.values()[at(v)], 0})};
@@ -91,6 +116,25 @@ class Expressions {
     for (Scaled& y : outputs_) y = y.scale * rewritten(y.expression);
   }
 
+  /// Where the terms of a sum differ by constants, one goes without, whose constant moves on: x + k y is
+  /// k (x / k + y), and k drops out of all that follows. The factors of a second derivative so vanish from the
+  /// layers of a network. Done if it makes the whole cheaper.
+  void move_factors_on() {
+    const Terms before = outputs_;
+    const double cost_before = cost().all;
+    const std::vector<bool> needed = reached();
+    move_on_ = true;
+    Terms moved(needed.size());
+    for (size_t i = 0; i < needed.size(); ++i) {
+      if (!needed[i]) continue;
+      Terms in;
+      for (const Scaled& x : expressions_[i].in) in.push_back(x.scale * moved[at(x.expression)]);
+      moved[i] = with_operands(static_cast<int>(i), std::move(in));
+    }
+    for (Scaled& y : outputs_) y = y.scale * moved[at(y.expression)];
+    if (cost().all >= cost_before) outputs_ = before;
+  }
+
   struct Cost {
     double products = 0, all = 0;
   };
@@ -100,7 +144,8 @@ class Expressions {
     const std::vector<bool> needed = reached();
     for (size_t i = 0; i < expressions_.size(); ++i)
       if (needed[i]) add_cost(expressions_[i], out);
-    for (const Scaled& y : outputs_) out.all += y.scale.is_one() ? 0 : entries(y.expression);
+    for (size_t k = 0; k < outputs_.size(); ++k)
+      out.all += summed_[k] || outputs_[k].scale.is_one() ? 0 : entries(outputs_[k].expression);
     return out;
   }
   static Cost cost_of(const Graph& g) {
@@ -192,7 +237,10 @@ class Expressions {
     });
     if (c == 0 || !std::isfinite(c)) return std::nullopt;
     Scale out{c < 0, {}};
-    if (std::abs(c) != 1) out.factors.push_back(std::abs(c));
+    int power = 0;  // of two, apart: multiples by it of one constant are then known as such
+    const double mantissa = 2 * std::frexp(std::abs(c), &power);
+    if (mantissa != 1) out.factors.emplace_back(mantissa, 1);
+    if (power != 1) out.factors.emplace_back(2, power - 1);
     return out;
   }
 
@@ -208,40 +256,71 @@ class Expressions {
   }
 
   // What all terms have in common is taken out, with the sign of the first.
-  static Scale take_common(Terms& terms) {
+  Scale take_common(Terms& terms) const {
     std::sort(terms.begin(), terms.end());
     Scale common = terms[0].scale;
-    for (const Scaled& t : terms) {
-      std::vector<double> both;
-      std::set_intersection(common.factors.begin(), common.factors.end(), t.scale.factors.begin(),
-                            t.scale.factors.end(), std::back_inserter(both));
-      common.factors = std::move(both);
-    }
+    for (const Scaled& t : terms) common = common.shared_with(t.scale);
     for (Scaled& t : terms) t.scale = t.scale / common;
-    return common;
+    if (!move_on_) return common;
+    const Scale most = most_frequent(terms);
+    constexpr double kMostBits = 20;
+    if (!std::all_of(terms.begin(), terms.end(),
+                     [&](const Scaled& t) { return (t.scale / most).is_moderate(kMostBits); }))
+      return common;
+    for (Scaled& t : terms) t.scale = t.scale / most;
+    return common * most;
+  }
+  // Of the sizes of scales the one that most terms have; of several, not one.
+  static Scale most_frequent(const Terms& terms) {
+    std::map<Scale, int> counts;
+    for (const Scaled& t : terms) ++counts[t.scale.size()];
+    const auto best = std::max_element(counts.begin(), counts.end(), [](const auto& a, const auto& b) {
+      return std::pair(a.second, !a.first.is_one()) < std::pair(b.second, !b.first.is_one());
+    });
+    return best->first;
   }
   Scaled sum(Terms terms, const Aval& aval, SourceLine source) {
     const Scale common = take_common(terms);
     if (terms.size() == 1) return common * terms[0];
+    if (move_on_)
+      for (Scaled& t : terms) t = scaled_inside(t);
     return {common, add({Kind::Sum, -1, 0, std::move(terms), aval, source})};
+  }
+
+  // k (x y) as (k x) y where x is smaller than the product: sums of outer products are not formed.
+  Scaled scaled_inside(const Scaled& t) {
+    const Expression e = expressions_[at(t.expression)];
+    if (t.scale.factors.empty() || e.kind != Kind::Linear) return t;
+    Terms in = e.in;
+    const auto smallest = std::min_element(in.begin(), in.end(), [this](const Scaled& a, const Scaled& b) {
+      return entries(a.expression) < entries(b.expression);
+    });
+    if (entries(smallest->expression) >= num_entries(e.aval)) return t;
+    smallest->scale = t.scale.size();
+    return {{t.scale.negative, {}}, add({Kind::Any, e.op, 0, std::move(in), e.aval, e.source})};
   }
 
   // ---- taking combinations together ----------------------------------------------------------------------
   Scaled rewritten(int i) {
     if (const auto it = rewritten_.find(i); it != rewritten_.end()) return it->second;
     const Expression e = expressions_[at(i)];  // a copy: there will be more
-    Scaled out{{}, i};
-    if (e.kind == Kind::Sum) {
-      out = combination(e.in, e.aval, e.source);
-    } else if (e.kind != Kind::Given) {
-      Terms in;
+    Terms in;
+    if (e.kind != Kind::Sum)
       for (const Scaled& x : e.in) in.push_back(x.scale * rewritten(x.expression));
-      std::optional<Scaled> y;
-      if (e.kind == Kind::Linear) y = linear(e.op, in, e.aval, e.source);
-      out = y ? *y : Scaled{{}, add({Kind::Any, e.op, e.output, in, e.aval, e.source})};
-    }
+    const Scaled out =
+        e.kind == Kind::Sum ? combination(e.in, e.aval, e.source) : with_operands(i, std::move(in));
     rewritten_.emplace(i, out);
     return out;
+  }
+
+  // Expression i, of other operands.
+  Scaled with_operands(int i, Terms in) {
+    const Expression e = expressions_[at(i)];  // a copy: there will be more
+    if (e.kind == Kind::Given) return {{}, i};
+    if (e.kind == Kind::Sum) return sum(std::move(in), e.aval, e.source);
+    if (e.kind == Kind::Linear)
+      if (const auto y = linear(e.op, in, e.aval, e.source)) return *y;
+    return {{}, add({Kind::Any, e.op, e.output, std::move(in), e.aval, e.source})};
   }
 
   Scaled combination(Terms terms, const Aval& aval, SourceLine source) {
@@ -374,7 +453,7 @@ class Expressions {
     if (e.kind == Kind::Sum) {
       Array total = multiple(e.in[0], values);  // its sign was taken out
       for (size_t k = 1; k < e.in.size(); ++k) {
-        const Scaled size{{false, e.in[k].scale.factors}, e.in[k].expression};
+        const Scaled size{e.in[k].scale.size(), e.in[k].expression};
         const Array term = multiple(size, values);
         total = e.in[k].scale.negative ? subtract(total, term) : hesse::add(total, term);
       }
@@ -386,6 +465,8 @@ class Expressions {
   }
 
   const Graph& g_;
+  const std::vector<bool> summed_;
+  bool move_on_ = false;
   Arrays constants_;  // by value
   std::vector<Expression> expressions_;
   std::vector<OpRef> ops_;
@@ -403,10 +484,14 @@ Ref<const Graph> collapsed(const Ref<const Graph>& g) {
     constexpr size_t kMostEquations = 3000;  // of what is walked recursively
     const Graph& body = *map_parts(*eq.op)->body;
     if (body.equations().size() > kMostEquations || has_effects(body)) return nullptr;
-    Expressions expressions(body);
+    std::vector<bool> summed;
+    for (const Result& r : map_parts(*eq.op)->results) summed.push_back(r.kind == Result::Kind::Sum);
+    Expressions expressions(body, std::move(summed));
     expressions.collapse();
     const auto now = expressions.cost(), before = Expressions::cost_of(body);
-    return now.products < before.products && now.all < before.all ? expressions.graph() : nullptr;
+    if (now.products >= before.products || now.all >= before.all) return nullptr;
+    expressions.move_factors_on();
+    return expressions.graph();
   });
 }
 
