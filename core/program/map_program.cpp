@@ -20,7 +20,7 @@ namespace {
 
 constexpr int64_t kGroups = 64;  // partial sums: fixed by the problem, never by the number of threads
 // The memory of a tile: a constant, so that results do not depend on the machine's caches.
-constexpr int64_t kTileBytes = int64_t{1} << 20;
+constexpr int64_t kTileBytes = int64_t{3} << 18;
 constexpr int64_t kSharedTileBytes = int64_t{1} << 19, kSharedTiles = 8;
 constexpr int64_t kMaxLanes = 496, kSixteen = 16;
 constexpr int64_t kMostTileBytes = int64_t{1} << 28;  // below one vector of lanes

@@ -172,6 +172,14 @@ class Recomputation {
     int first, last, id = -1;
   };
 
+  // A product that is only added to something is one instruction with the addition.
+  bool is_part_of(int x, const Graph::Equation& eq) const {
+    using Role = EntryKernel::Role;
+    const auto role = [&](const Graph::Equation& e) { return kernel_of(g_, e).role; };
+    if (maker_[at(x)] < 0 || (role(eq) != Role::Add && role(eq) != Role::Subtract)) return false;
+    const Graph::Equation* made = items_[at(maker_[at(x)])].equation;
+    return made && (role(*made) == Role::Multiply || role(*made) == Role::Square);
+  }
   bool cheap(const Graph::Equation& eq) const { return kernel_of(g_, eq).role != EntryKernel::Role::Plain; }
   int64_t bytes(int v) const {
     return num_elements(g_.values()[at(v)].shape) * itemsize(g_.values()[at(v)].dtype);
@@ -214,7 +222,7 @@ class Recomputation {
         if (!known_at(x, p)) more += bytes(x);
       if (!view && more > bytes(v)) continue;
       again_[at(v)].push_back({p, before});
-      for (int x : operands) readers_[at(x)].push_back({p, depth + (view ? 0 : 1)});
+      for (int x : operands) readers_[at(x)].push_back({p, depth + (view || is_part_of(x, eq) ? 0 : 1)});
       any_ = true;
     }
   }
