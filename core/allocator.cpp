@@ -17,7 +17,7 @@ constexpr size_t kAlign = 64;
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 constexpr size_t kShared = 0, kOwnBytes = 0;  // let the sanitizer see every block
 #else
-constexpr size_t kShared = size_t{512} << 20;   // bytes kept for all threads
+constexpr size_t kShared = size_t{512} << 20;    // bytes kept for all threads
 constexpr size_t kOwnBytes = size_t{256} << 10;  // kept by one thread, of each class
 #endif
 constexpr size_t kOwnBlocks = 256;

@@ -46,13 +46,16 @@ struct Scale {
     return count <= kMostFactors && std::abs(bits) <= most_bits;
   }
   Scale size() const { return {false, factors}; }
-  Scale operator*(const Scale& o) const { return combined(o, [](int a, int b) { return a + b; }); }
-  Scale operator/(const Scale& o) const { return combined(o, [](int a, int b) { return a - b; }); }
+  Scale operator*(const Scale& o) const {
+    return combined(o, [](int a, int b) { return a + b; });
+  }
+  Scale operator/(const Scale& o) const {
+    return combined(o, [](int a, int b) { return a - b; });
+  }
   /// The powers that two have in common.
   Scale shared_with(const Scale& o) const {
-    Scale out = combined(o, [](int a, int b) {
-      return (a > 0) == (b > 0) ? (a > 0 ? std::min(a, b) : std::max(a, b)) : 0;
-    });
+    Scale out = combined(
+        o, [](int a, int b) { return (a > 0) == (b > 0) ? (a > 0 ? std::min(a, b) : std::max(a, b)) : 0; });
     out.negative = negative;
     return out;
   }
@@ -117,8 +120,8 @@ class Expressions {
   }
 
   /// Where the terms of a sum differ by constants, one goes without, whose constant moves on: x + k y is
-  /// k (x / k + y), and k drops out of all that follows. The factors of a second derivative so vanish from the
-  /// layers of a network. Done if it makes the whole cheaper.
+  /// k (x / k + y), and k drops out of all that follows. The factors of a second derivative so vanish from
+  /// the layers of a network. Done if it makes the whole cheaper.
   void move_factors_on() {
     const Terms before = outputs_;
     const double cost_before = cost().all;

@@ -6,13 +6,14 @@
 #include "core/program/fuse.h"
 #include "core/program/low_rank.h"
 #include "core/program/rewrite.h"
+#include "core/program/sums_inside.h"
 #include "core/program/unroll.h"
 
 namespace hesse {
 
 /// The program of a graph, before its small equations are laid out.
 inline Ref<const Graph> planned(const Ref<const Graph>& g) {
-  return with_low_rank_products(collapsed(fused(unrolled(merged(g)))));
+  return with_low_rank_products(collapsed(with_sums_inside(fused(unrolled(merged(g))))));
 }
 
 /// The program of a graph that is run again and again: maps joined, small equations in blocks. Made when

@@ -1,0 +1,406 @@
+// What a map does with data; map_program.cpp lays it out.
+#include <algorithm>
+
+#include "core/allocator.h"
+#include "core/cpu/assign.h"
+#include "core/cpu/gemm.h"
+#include "core/cpu/threads.h"
+#include "core/debug.h"
+#include "core/ops/control_graph.h"
+#include "core/program/lane_sums.h"
+#include "core/program/map_plan.h"
+#include "core/status.h"
+
+namespace hesse {
+namespace {
+
+constexpr int64_t kGroups = 64;  // partial sums: fixed by the problem, never by the number of threads
+
+size_t at(int v) { return static_cast<size_t>(v); }
+
+Shape with_front(int64_t n, Shape s) {
+  s.insert(0, n);
+  return s;
+}
+
+// Zeros in memory of their own, to add to.
+Array zeroed(const Aval& a) {
+  const Array out = Array::uninitialized(a.shape, a.dtype);
+  cpu::set_zero(out.view());
+  return out;
+}
+
+// The same entries in memory of their own.
+Array packed(const Array& a) {
+  const Array out = Array::uninitialized(a.shape(), a.dtype());
+  cpu::assign(a.view(), out.view());
+  return out;
+}
+
+// The memory of a tile of so many examples.
+Ref<Buffer> arena_for(int64_t bytes, const Graph& body, int64_t lanes) {
+  try {
+    return Buffer::allocate(static_cast<size_t>(std::max<int64_t>(bytes, 64)));
+  } catch (const std::bad_alloc&) {
+    const Aval* largest = nullptr;
+    for (const Graph::Equation& eq : body.equations())
+      for (int v : eq.out)
+        if (const Aval& a = body.values()[static_cast<size_t>(v)];
+            !largest || bytes_of(a) > bytes_of(*largest))
+          largest = &a;
+    throw OutOfMemory(
+        concat("map: not enough memory for a tile of ", lanes, lanes == 1 ? " example, " : " examples, ",
+               describe_bytes(static_cast<double>(bytes)),
+               largest ? concat("; the largest value of one example is ",
+                                describe(largest->shape, largest->dtype))
+                       : "",
+               ". Make examples smaller (a vmap over the rows of that value, with a sum), use a smaller "
+               "dtype, or "
+               "set_num_threads: every thread has a tile"),
+        true);
+  }
+}
+
+int64_t checked(int64_t row, int64_t rows, int64_t position) {
+  if (row >= 0 && row < rows) return row;
+  report_failure(Failure::Index, "map",
+                 concat("index ", row, " at position ", position, " is out of range for ", rows, " rows"));
+  return 0;
+}
+int64_t row_of(const Array& index, int64_t i, int64_t rows) {
+  const View v = index.view();
+  return checked(v.as<int64_t>()[i * v.strides[0]], rows, i);
+}
+
+// What the body takes for example i.
+Arrays example(std::span<const Array> operands, const std::vector<Access>& access,
+               std::span<const Array> indices, int64_t i) {
+  Arrays in;
+  for (size_t j = 0; j < access.size(); ++j) {
+    const Array& x = operands[j];
+    if (access[j].kind == Access::Kind::Uniform)
+      in.push_back(x);
+    else if (access[j].kind == Access::Kind::Each)
+      in.push_back(x.viewed(cpu::at(x.view(), 0, i)));
+    else
+      in.push_back(x.viewed(cpu::at(x.view(), 0, row_of(indices[at(access[j].index)], i, x.shape()[0]))));
+  }
+  return in;
+}
+
+}  // namespace
+
+/// One call on data.
+struct MapProgram::Call {
+  const MapProgram& map;
+  const Plan& plan;
+  std::span<const Array> operands, indices;
+  int64_t lanes = 1;
+  std::shared_ptr<const Layout> whole, rest;
+  const Graph* one_by_one = nullptr;  // what runs for each example, where they do not run on tiles
+  Arrays outputs;
+
+  Call(const MapProgram& m, std::span<const Array> x, std::span<const Array> i)
+      : map(m), plan(m.plan()), operands(x), indices(i) {
+    if (plan.example || debug_nans()) {
+      // For the first examples a program is not worth making; with debug_nans every equation is looked at.
+      const bool prepared = plan.example && !debug_nans() && plan.ran.fetch_add(map.n_) + map.n_ > 4;
+      one_by_one = prepared ? &plan.example->program() : &map.body_;
+    } else {
+      lanes = map.lanes();
+      whole = layout(lanes);
+      rest = map.n_ % lanes ? layout(map.n_ % lanes) : whole;
+    }
+  }
+
+  void make_outputs(bool owned) {
+    for (size_t k = 0; k < map.results_.size(); ++k) {
+      Aval a = map.body_.output_aval(static_cast<int>(k));
+      a.shape = with_front(map.n_, a.shape);
+      const bool each = map.results_[k].kind == Result::Kind::Each;
+      if (map.results_[k].kind == Result::Kind::Sum)
+        outputs.emplace_back();
+      else if (const Array* x = owned && each ? to_overwrite(a) : nullptr)
+        outputs.push_back(*x);  // held twice from here on: nobody else takes it
+      else
+        outputs.push_back(Array::uninitialized(a.shape, a.dtype));
+    }
+  }
+
+  // An operand in whose place a result may be written: a tile has read its rows when it writes its results,
+  // and no other tile reads them. No result may be a view of an operand.
+  const Array* to_overwrite(const Aval& result) const {
+    const auto computed = [&](int v) {
+      for (const Graph::Equation& eq : map.body_.equations())
+        if (std::find(eq.out.begin(), eq.out.end(), v) != eq.out.end()) return !eq.op->is_view();
+      return false;
+    };
+    for (size_t i = 0; i < operands.size(); ++i)
+      if (map.is_each(i) && operands[i].is_sole_owner() && operands[i].contiguous() &&
+          aval(operands[i]) == result &&
+          std::all_of(map.body_.outputs().begin(), map.body_.outputs().end(), computed))
+        return &operands[i];
+    return nullptr;
+  }
+
+  // Uniform operands are read in place, and scalars that lie side by side, example by example.
+  std::shared_ptr<const Layout> layout(int64_t width) const {
+    std::vector<std::optional<Strides>> outside;
+    for (size_t i = 0; i < operands.size(); ++i) {
+      outside.emplace_back();
+      if (map.is_uniform(i)) {
+        outside[i] = operands[i].strides();
+        outside[i]->push_back(0);
+      } else if (in_place(i)) {
+        outside[i] = operands[i].strides();
+      }
+    }
+    return map.layout({width}, outside, false);
+  }
+  bool in_place(size_t i) const {
+    return map.is_each(i) && operands[i].ndim() == 1 && operands[i].strides()[0] == 1;
+  }
+
+  Arrays run(bool owned) {
+    const auto by_segment = [](const Result& r) { return r.kind == Result::Kind::SegmentSum; };
+    if (map.n_ == 1 && one_by_one && std::none_of(map.results_.begin(), map.results_.end(), by_segment))
+      return run_only_example();
+    make_outputs(owned);
+    const int64_t tiles = (map.n_ + lanes - 1) / lanes;
+    const int64_t per_group = std::max<int64_t>(1, (tiles + kGroups - 1) / kGroups);
+    const int64_t groups = (tiles + per_group - 1) / per_group;
+    std::vector<Arrays> partial(static_cast<size_t>(groups));
+    std::vector<std::unique_ptr<Failed>> failures(static_cast<size_t>(groups));
+    const auto run_group = [&](int64_t group) {
+      const FailureScope scope;
+      Arrays acc;
+      for (size_t k : map.sum_results_) acc.push_back(zeroed(map.body_.output_aval(static_cast<int>(k))));
+      auto& failure = failures[static_cast<size_t>(group)];
+      const int64_t first = group * per_group, last = std::min(tiles, (group + 1) * per_group);
+      if (one_by_one) {
+        for (int64_t i = first; i < last; ++i) {
+          run_example(i, acc);
+          if (scope.failed() && !failure) failure = std::make_unique<Failed>(scope, i);
+        }
+      } else {
+        // A narrower tile may need more: values that shared a slot may differ in size once rounded.
+        const Ref<Buffer> arena =
+            arena_for(std::max(whole->tile.bytes(), rest->tile.bytes()), map.body_, lanes);
+        std::vector<char*> bases = bases_of(static_cast<char*>(arena->data()), acc);
+        for (int64_t t = first; t < last; ++t) {
+          const int64_t begin = t * lanes, width = std::min(lanes, map.n_ - begin);
+          const Tile& tile = width == lanes ? whole->tile : rest->tile;
+          run_tile(tile, begin, width, bases);
+          if (scope.failed() && !failure)  // before results are stored: they may take the place of operands
+            failure = std::make_unique<Failed>(scope, first_failing(begin, width));
+          store(tile, begin, width, bases);
+        }
+      }
+      partial[static_cast<size_t>(group)] = std::move(acc);
+    };
+    const bool effects = std::any_of(map.body_.equations().begin(), map.body_.equations().end(),
+                                     [](const auto& e) { return e.op->has_effect(); });
+    if (effects || debug_nans())  // prints and the like come in the order of the examples
+      for (int64_t group = 0; group < groups; ++group) run_group(group);
+    else
+      parallel_for(groups, run_group);
+    for (const auto& f : failures)
+      if (f) {
+        f->report();
+        break;
+      }
+    return finish(partial);
+  }
+
+ private:
+  struct Failed {
+    Failed(const FailureScope& s, int64_t example)
+        : failure(s.failure()), message(concat("example ", example, ": ", s.message())), source(s.source()) {}
+    void report() const {
+      report_failure(failure, "map", message);
+      locate_failure(source);
+    }
+    Failure failure;
+    std::string message;
+    SourceLine source;
+  };
+
+  // Which of the examples failed, once a tile has: kernels say what, not where.
+  int64_t first_failing(int64_t begin, int64_t width) const {
+    for (int64_t i = begin; i < begin + width; ++i) {
+      const FailureScope scope;
+      map.body_.run(example(operands, map.access_, indices, i));
+      if (scope.failed()) return i;
+    }
+    return begin;
+  }
+
+  // What a tile finds where: its arena, the operands, constants and accumulators.
+  std::vector<char*> bases_of(char* arena, const Arrays& acc) const {
+    std::vector<char*> bases{arena};
+    for (const Array& x : operands) bases.push_back(static_cast<char*>(x.view().data));
+    for (const auto& [id, a] : map.body_.constants()) bases.push_back(static_cast<char*>(a.view().data));
+    for (const Array& a : acc) bases.push_back(static_cast<char*>(a.view().data));
+    return bases;
+  }
+
+  // Its results are those of the map, with an axis more.
+  Arrays run_only_example() {
+    std::optional<Failed> failure;
+    {
+      const FailureScope scope;
+      outputs = one_by_one->run(example(operands, map.access_, indices, 0));
+      if (scope.failed()) failure.emplace(scope, 0);
+    }
+    if (failure) failure->report();
+    for (size_t k = 0; k < outputs.size(); ++k) {
+      if (map.results_[k].kind == Result::Kind::Sum) continue;
+      View v = outputs[k].view();
+      v.shape = with_front(1, v.shape);
+      v.strides.insert(0, 0);
+      outputs[k] = outputs[k].viewed(v);
+    }
+    return std::move(outputs);
+  }
+
+  void run_example(int64_t i, Arrays& acc) {
+    Arrays y = one_by_one->run(example(operands, map.access_, indices, i));
+    for (Array& a : y)  // what the body gives out as it got it, where a result takes an operand's place
+      for (const Array& out : outputs)
+        if (out.defined() && a.buffer() == out.buffer()) a = packed(a);
+    size_t sum = 0;
+    for (size_t k = 0; k < y.size(); ++k)
+      if (map.results_[k].kind == Result::Kind::Sum)
+        cpu::accumulate(y[k].view(), acc[sum++].view());
+      else
+        cpu::assign(y[k].view(), cpu::at(outputs[k].view(), 0, i));
+  }
+
+  void run_tile(const Tile& tile, int64_t begin, int64_t width, std::vector<char*>& bases) const {
+    for (size_t i = 0; i < operands.size(); ++i) {
+      if (map.is_uniform(i)) continue;
+      if (in_place(i))
+        bases[1 + i] = static_cast<char*>(operands[i].view().data) + begin * itemsize(operands[i].dtype());
+      else
+        load(i, tile.view(static_cast<int>(i), bases.data()), begin, width);
+    }
+    tile.run(bases.data());
+  }
+
+  void store(const Tile& tile, int64_t begin, int64_t width, std::vector<char*>& bases) const {
+    for (size_t k = 0; k < outputs.size(); ++k) {
+      if (!outputs[k].defined()) continue;
+      const View dst = cpu::range(outputs[k].view(), 0, begin, width);
+      cpu::assign(tile.view(map.body_.outputs()[k], bases.data()), cpu::moved(dst, 0, dst.shape.size() - 1));
+    }
+  }
+
+  void load(size_t i, const View& dst, int64_t begin, int64_t width) const {
+    const View src = operands[i].view();
+    const size_t lane_axis = dst.shape.size() - 1;
+    if (map.is_each(i)) return cpu::assign(cpu::moved(cpu::range(src, 0, begin, width), 0, lane_axis), dst);
+    for (int64_t l = 0; l < width; ++l)
+      cpu::assign(cpu::at(src, 0, row_of(indices[at(map.access_[i].index)], begin + l, src.shape[0])),
+                  cpu::at(dst, lane_axis, l));
+  }
+
+  // Partial sums in the order of their groups.
+  Arrays finish(const std::vector<Arrays>& partial) {
+    for (size_t s = 0; s < map.sum_results_.size(); ++s) {
+      const size_t k = map.sum_results_[s];
+      Array total = partial.empty() ? zeroed(map.body_.output_aval(static_cast<int>(k))) : partial[0][s];
+      for (size_t g = 1; g < partial.size(); ++g) cpu::accumulate(partial[g][s].view(), total.view());
+      outputs[k] = total;
+    }
+    for (size_t k = 0; k < outputs.size(); ++k)
+      if (map.results_[k].kind == Result::Kind::SegmentSum) outputs[k] = segment_rows(outputs[k], k);
+    return std::move(outputs);
+  }
+
+  // Rows added in order of the example: the same bits for any number of threads.
+  Array segment_rows(const Array& rows, size_t k) const {
+    Shape shape = rows.shape();
+    shape[0] = map.results_[k].num_segments;
+    const Array out = Array::uninitialized(shape, rows.dtype());
+    cpu::set_zero(out.view());
+    const View src = rows.view();
+    for (int64_t i = 0; i < map.n_; ++i) {
+      const int64_t row = row_of(indices[at(map.results_[k].index)], i, shape[0]);
+      if (shape[0] > 0) cpu::accumulate(cpu::at(src, 0, i), cpu::at(out.view(), 0, row));
+    }
+    return out;
+  }
+};
+
+Arrays MapProgram::run(std::span<const Array> operands, std::span<const Array> indices, bool owned) const {
+  return Call(*this, operands, indices).run(owned);
+}
+
+// The examples are taken in pieces that fit beside the lanes of the outer tile; sums run over them in order.
+void MapProgram::run_nested(std::span<const View> x, std::span<const View> out, int lane_axes) const {
+  const auto outer = static_cast<size_t>(lane_axes);
+  if (out.empty()) return;
+  const Order& p = order();
+  Dims lanes;
+  for (size_t d = out[0].shape.size() - outer; d < out[0].shape.size(); ++d) lanes.push_back(out[0].shape[d]);
+  const int64_t outer_lanes = std::max<int64_t>(num_elements(lanes), 1);
+  const int64_t piece =
+      std::clamp<int64_t>(kTileBytes / (p.bytes_per_example * outer_lanes), 1, std::max<int64_t>(n_, 1));
+  for (size_t result : sum_results_) {
+    const Array zero = zeros_of({out[result].shape, out[result].dtype});
+    cpu::assign(zero.view(), out[result]);
+  }
+  Ref<Buffer> arena;
+  for (int64_t begin = 0; begin < n_; begin += piece) {
+    const int64_t width = std::min(piece, n_ - begin);
+    Dims all = lanes;
+    all.insert(0, width);
+    // Every operand as [features..., width, lanes...].
+    std::vector<std::optional<Strides>> outside;
+    std::vector<char*> bases{nullptr};
+    for (size_t i = 0; i < x.size(); ++i) {
+      View v = x[i];
+      const size_t features = v.shape.size() - outer;
+      if (is_each(i)) {
+        v = cpu::moved(cpu::range(v, 0, begin, width), 0, features - 1);
+      } else {
+        v.strides.insert(features, 0);
+      }
+      outside.emplace_back(v.strides);
+      bases.push_back(static_cast<char*>(v.data));
+    }
+    for (const auto& [id, a] : body_.constants()) bases.push_back(static_cast<char*>(a.view().data));
+    const auto laid_out = layout(all, outside, true);
+    const Tile& tile = laid_out->tile;
+    if (!arena || static_cast<int64_t>(arena->bytes()) < tile.bytes())
+      arena = arena_for(tile.bytes(), body_, width);
+    bases[0] = static_cast<char*>(arena->data());
+    tile.run(bases.data());
+    for (size_t i = 0; i < p.schedule.sums.size(); ++i) {
+      const TileSum& s = p.schedule.sums[i];
+      const View& into = out[sum_results_[i]];
+      for (const auto& [left, right] : s.outer) {
+        // [m, k, width, lanes...] and [k, n, width, lanes...]: products over width
+        const View a = tile.view(left, bases.data()), b = tile.view(right, bases.data());
+        const Array product = Array::uninitialized(into.shape, into.dtype);
+        for (int64_t i = 0; i < a.shape[1]; ++i) {
+          cpu::matmul(cpu::at(a, 1, i), cpu::moved(cpu::at(b, 0, i), 1, 0), product.view(), lane_axes);
+          cpu::accumulate(product.view(), into);
+        }
+      }
+      if (s.outer.empty()) {
+        const View v = tile.view(s.value, bases.data());
+        const size_t axis = v.shape.size() - outer - 1;
+        for (int64_t l = 0; l < width; ++l) cpu::accumulate(cpu::at(v, axis, l), into);
+      }
+    }
+    for (size_t k = 0; k < results_.size(); ++k) {
+      if (results_[k].kind != Result::Kind::Each) continue;
+      const View dst = cpu::range(out[k], 0, begin, width);
+      cpu::assign(tile.view(body_.outputs()[k], bases.data()),
+                  cpu::moved(dst, 0, dst.shape.size() - outer - 1));
+    }
+  }
+}
+
+}  // namespace hesse
