@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <map>
+#include <optional>
 #include <ostream>
 #include <set>
 
@@ -172,26 +173,31 @@ struct TraceCloser {
 };
 }  // namespace
 
-Traced trace(const Fn& f, std::span<const Aval> args, bool staged) {
+namespace {
+Traced traced(const Fn& f, std::span<const Aval> args, std::optional<StagedRegion::Records> staged) {
   const auto t = make_ref<Trace>();
   const TraceCloser closer{t};
   Arrays symbols;
   for (const Aval& a : args) symbols.push_back(t->symbol(a));
   Arrays outputs;
-  if (staged) {
-    const StagedRegion region(t);
-    outputs = f(symbols);
-  } else {
+  {
+    std::optional<StagedRegion> region;
+    if (staged) region.emplace(t, *staged);
     outputs = f(symbols);
   }
   for (const Array& y : outputs)
     require<TypeError>(y.defined(), "trace: the function returned an undefined array");
   return GraphBuilder(t).build(symbols, outputs);
 }
+}  // namespace
 
+Traced trace(const Fn& f, std::span<const Aval> args, bool staged) {
+  return traced(f, args, staged ? std::optional(StagedRegion::Records::Everything) : std::nullopt);
+}
+
+// What holds data is computed now, and constant; what has an effect happens when the graph runs.
 Ref<const Graph> trace_closed(const Fn& f, std::span<const Aval> args) {
-  const StagedRegion none(nullptr);  // what holds data is computed now, and constant
-  Traced t = trace(f, args, false);
+  Traced t = traced(f, args, StagedRegion::Records::Effects);
   require<TraceError>(t.captures.empty(), "trace: the function uses an outside value ",
                       t.captures.empty() ? std::string() : std::string(describe(t.captures[0])),
                       " that is being differentiated or mapped; pass it as an argument");

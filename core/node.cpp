@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <bit>
 #include <cstring>
+#include <utility>
 
 #include "core/allocator.h"
 #include "core/debug.h"
@@ -14,6 +15,7 @@ namespace {
 
 std::atomic<uint64_t> g_number{0};
 thread_local Ref<Trace> t_region;
+thread_local StagedRegion::Records t_records = StagedRegion::Records::Everything;
 
 size_t mix(size_t h, size_t v) { return h ^ (v + 0x9e3779b97f4a7c15ull + (h << 6) + (h >> 2)); }
 
@@ -71,7 +73,8 @@ std::string made_at(const Array& symbol) {
 
 // The innermost trace among those of the inputs and the current region; null: evaluate.
 Ref<Trace> innermost_trace(const OpRef& op, const Arrays& inputs) {
-  Ref<Trace> trace = t_region;
+  Ref<Trace> trace;
+  if (t_records == StagedRegion::Records::Everything || op->has_effect()) trace = t_region;
   for (const Array& a : inputs) {
     if (!a.is_symbol()) continue;
     refuse_given_away(a);
@@ -261,9 +264,16 @@ Array Trace::record_identity(const Array& x, std::vector<Ref<Tape>> tapes) {
   return node->output(0);
 }
 
-StagedRegion::StagedRegion(Ref<Trace> trace) : outer_(std::move(t_region)) { t_region = std::move(trace); }
-StagedRegion::~StagedRegion() { t_region = std::move(outer_); }
-const Ref<Trace>& current_region() { return t_region; }
+StagedRegion::StagedRegion(Ref<Trace> trace, Records what)
+    : outer_(std::exchange(t_region, std::move(trace))), outer_what_(std::exchange(t_records, what)) {}
+StagedRegion::~StagedRegion() {
+  t_region = std::move(outer_);
+  t_records = outer_what_;
+}
+const Ref<Trace>& current_region() {
+  static const Ref<Trace> none;
+  return t_records == StagedRegion::Records::Everything ? t_region : none;
+}
 
 const OpRef& identity_op() { return the<IdentityOp>(); }
 const OpRef& input_op() { return the<InputOp>(); }

@@ -114,18 +114,20 @@ class Trace : public RefCounted<Trace> {
 };
 
 /// Makes a trace the current staged region of this thread for its lifetime: every op is recorded, also those
-/// whose inputs hold data.
+/// whose inputs hold data; or, of those, what has an effect, and the others are computed.
 class StagedRegion {
  public:
-  explicit StagedRegion(Ref<Trace> trace);
+  enum class Records : uint8_t { Everything, Effects };
+  explicit StagedRegion(Ref<Trace> trace, Records what = Records::Everything);
   ~StagedRegion();
   StagedRegion(const StagedRegion&) = delete;
   StagedRegion& operator=(const StagedRegion&) = delete;
 
  private:
   Ref<Trace> outer_;
+  Records outer_what_;
 };
-/// The current staged region or null.
+/// The current staged region in which everything is recorded, or null.
 const Ref<Trace>& current_region();
 
 /// The identity op: fresh leaves of derivatives. Linear; its own transpose.

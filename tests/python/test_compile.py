@@ -103,3 +103,23 @@ def test_a_wide_example_gets_narrower_tiles():
     f = hs.compile(lambda x: hs.sum(hs.vmap(lambda a: hs.tanh(hs.outer(a, a)))(x), axis=0))
     ((examples, lanes, size),) = f.program(hs.zeros((1000, 60))).tilings
     assert examples == 1000 and lanes < 496 and lanes * size <= 2**20
+
+
+def test_effects_that_read_no_argument_happen_at_every_call(capsys):
+    """Also through passes that record the program anew, in loops and beside maps."""
+    calls = []
+
+    def count():
+        calls.append(None)
+        return float(len(calls))
+
+    @hs.compile
+    def f(x):
+        hs.debug.print("here")
+        y = hs.fori_loop(0, 6, lambda i, y: y + hs.callback(count, hs.ShapeDtype(())), 0.0)
+        return hs.sum(hs.vmap(lambda x: x * 2.0)(x)) + y + hs.callback(count, hs.ShapeDtype(()))
+
+    x = hs.ones(10)
+    results = [float(f(x)) for _ in range(3)]
+    assert len(calls) == 21 and capsys.readouterr().out.count("here") == 3
+    assert results == [20.0 + sum(range(7 * k + 1, 7 * k + 8)) for k in range(3)]
