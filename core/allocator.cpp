@@ -1,7 +1,10 @@
 #include "core/allocator.h"
 
+#include <pthread.h>
+
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <bit>
 #include <cmath>
 #include <cstdlib>
@@ -49,20 +52,25 @@ void move_blocks(Blocks& from, Blocks& to, size_t n) {
 /// What threads have given back beyond what they keep: one frees what another allocates.
 class Shared {
  public:
-  /// Never destroyed: threads may end after static objects have.
+  /// Never destroyed: threads may end after static objects have. A forked child begins with one of its own,
+  /// since another thread of its parent may have held the lock.
   static Shared& instance() {
-    static Shared* const shared = new Shared;
-    return *shared;
+    static std::atomic<Shared*>& shared = [&]() -> std::atomic<Shared*>& {
+      pthread_atfork(nullptr, nullptr, [] { place().store(new Shared); });
+      place().store(new Shared);
+      return place();
+    }();
+    return *shared.load(std::memory_order_acquire);
   }
   /// A block of the class, and up to `more` others into `own`; null if there is none.
   void* take(const SizeClass& c, Blocks& own, size_t more) {
     const std::lock_guard lock(mutex_);
     Blocks& bin = bins_[c.index];
     if (bin.empty()) return nullptr;
+    more = std::min(more, bin.size() - 1);
+    move_blocks(bin, own, more);
     void* const p = bin.back();
     bin.pop_back();
-    more = std::min(more, bin.size());
-    move_blocks(bin, own, more);
     held_ -= (more + 1) * c.bytes;
     return p;
   }
@@ -89,6 +97,10 @@ class Shared {
   }
 
  private:
+  static std::atomic<Shared*>& place() {
+    static std::atomic<Shared*> p{nullptr};
+    return p;
+  }
   std::mutex mutex_;
   Bins bins_;
   size_t held_ = 0;
