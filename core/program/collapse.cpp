@@ -267,8 +267,9 @@ class Expressions {
     if (!move_on_) return common;
     const Scale most = most_frequent(terms);
     constexpr double kMostBits = 20;
-    if (!std::all_of(terms.begin(), terms.end(),
-                     [&](const Scaled& t) { return (t.scale / most).is_moderate(kMostBits); }))
+    if (!(common * most).is_moderate() || !std::all_of(terms.begin(), terms.end(), [&](const Scaled& t) {
+          return (t.scale / most).is_moderate(kMostBits);
+        }))
       return common;
     for (Scaled& t : terms) t.scale = t.scale / most;
     return common * most;
@@ -360,7 +361,8 @@ class Expressions {
     return common * out;
   }
 
-  // Sums among the terms are opened.
+  // Sums among the terms are opened, unless terms would then cancel: (x + c) - c is no x to whoever rounds by
+  // it.
   Terms flattened(const Terms& terms) const {
     constexpr size_t kMostTerms = 24;
     Terms out = terms;
@@ -375,6 +377,8 @@ class Expressions {
       for (const Scaled& x : e.in) out.push_back(t.scale * x);
     }
     std::sort(out.begin(), out.end());
+    for (size_t i = 1; i < out.size(); ++i)
+      if (out[i].expression == out[i - 1].expression) return terms;
     return out;
   }
 

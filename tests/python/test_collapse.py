@@ -149,3 +149,53 @@ def test_two_evaluations_that_meet_in_sums_are_one():
         hs.tree_leaves(hs.compile(gradient)(deep, z)), hs.tree_leaves(by_point(deep, z)), strict=True
     ):
         np.testing.assert_allclose(np.asarray(y), np.asarray(e), rtol=1e-9, atol=1e-10)
+
+
+@pytest.mark.parametrize("scale", [1e-3, 1e-9, 3.0, -0.25, 2.0**-30])
+def test_factors_move_through_layers(scale):
+    """u_t + c u_xx: c stands once, and not in every layer; the values are those of the function for any c."""
+    layers, z = network([2, 12, 12, 12, 12, 1]), hs.asarray(RNG.normal(size=(40, 2)))
+
+    def residual(layers, z):
+        u = lambda t, x: dense(layers, hs.stack([t, x]))
+        u_t, u_xx = hs.partials(u, (z[0], z[1]), ["t", "xx"])
+        return u_t + scale * u_xx
+
+    gradient = hs.value_and_grad(mean_square(residual))
+    for y, e in zip(
+        hs.tree_leaves(hs.compile(gradient)(layers, z)), hs.tree_leaves(gradient(layers, z)), strict=True
+    ):
+        y, e = np.asarray(y), np.asarray(e)
+        np.testing.assert_allclose(y, e, rtol=1e-10, atol=1e-11 * np.abs(e).max())
+
+
+def test_a_factor_costs_no_operation_per_layer():
+    def count(scale, depth):
+        def residual(layers, z):
+            u = lambda t, x: dense(layers, hs.stack([t, x]))
+            u_t, u_xx = hs.partials(u, (z[0], z[1]), ["t", "xx"])
+            return u_t + scale * u_xx
+
+        layers, z = network([2] + [12] * depth + [1]), hs.asarray(RNG.normal(size=(40, 2)))
+        return hs.compile(hs.value_and_grad(mean_square(residual))).program(layers, z).count("multiply")
+
+    # With a factor that is no power of two as many multiplications per layer as with one.
+    assert count(0.3, 6) - count(0.3, 4) == count(0.5, 6) - count(0.5, 4)
+
+
+@pytest.mark.parametrize("n", [40, 3000])
+def test_sums_of_one_map_in_every_combination(n):
+    """Added, subtracted, added twice, read elsewhere too: only what nothing else reads moves inside."""
+    w, x = hs.asarray(RNG.normal(size=(5, 5))), hs.asarray(RNG.normal(size=(n, 5)))
+
+    def f(w, x):
+        h = hs.tanh(x @ w)
+        a, b, c, d = (hs.sum(g(h), axis=0) for g in (hs.sin, hs.cos, hs.exp, hs.square))
+        m = hs.sum(h[:, :, None] * x[:, None, :], axis=0)
+        return (a - b) + (c - d), a + a, (b + m[0]) - 2.0 * c, hs.sum(h * x, axis=0) - d, m + hs.outer(a, c)
+
+    for g in (f, lambda w, x: hs.grad(lambda w: sum(hs.sum(y**2) for y in f(w, x)))(w)):
+        got, expected = hs.tree_leaves(hs.compile(g)(w, x)), hs.tree_leaves(g(w, x))
+        for y, e in zip(got, expected, strict=True):
+            y, e = np.asarray(y), np.asarray(e)
+            np.testing.assert_allclose(y, e, rtol=1e-11, atol=1e-11 * np.abs(e).max())
