@@ -9,6 +9,7 @@
 #include "core/nn/tree_optim.h"
 #include "core/ops.h"
 #include "core/program/program_file.h"
+#include "core/sparse.h"
 #include "physics/burgers.h"
 #include "physics/metrics.h"
 #include "physics/sampling.h"

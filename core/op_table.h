@@ -89,6 +89,7 @@ OpFamily scans();
 OpFamily segments();
 OpFamily slices();
 OpFamily sorting();
+OpFamily sparse_products();
 OpFamily special();
 OpFamily spectral();
 OpFamily transcendental();

@@ -258,7 +258,7 @@ from ._tree import trainable
 from ._vmap import checkpoint, vmap
 
 if TYPE_CHECKING:
-    from . import debug, fft, io, linalg, nn, optim, physics, random
+    from . import debug, fft, io, linalg, nn, optim, physics, random, sparse
     from .debug import nans as debug_nans
     from .random import seed
 
@@ -291,7 +291,9 @@ true_divide = divide
 _install()
 
 # Imported when first used.
-_SUBMODULES = frozenset({"debug", "demo", "fft", "io", "linalg", "nn", "optim", "physics", "random"})
+_SUBMODULES = frozenset(
+    {"debug", "demo", "fft", "io", "linalg", "nn", "optim", "physics", "random", "sparse"}
+)
 _FROM_SUBMODULES = {"debug_nans": ("debug", "nans"), "seed": ("random", "seed")}
 
 

@@ -17,7 +17,7 @@ OPS_H = Path(__file__).resolve().parents[2] / "core" / "ops.h"
 # Public names that are no operations on arrays, by what they are.
 NOT_OPS = {
     "making, moving and describing arrays": "array asarray from_dlpack astype_like can_cast finfo iinfo isdtype result_type dtype __array_namespace_info__ "
-    "promote_types real_dtype complex_dtype broadcast_shapes isscalar ndim shape size",
+    "promote_types sparse.from_dense sparse.from_scipy real_dtype complex_dtype broadcast_shapes isscalar ndim shape size",
     "transforms": "grad value_and_grad jvp vjp linearise linearize linear_transpose jacobian jacfwd jacrev hessian hvp partials laplacian "
     "make_graph save_program load_program taylor vmap checkpoint custom_jvp custom_vjp compile explain profile trainable debug_nans",
     "control flow": "map scan while_loop fori_loop cond switch callback",
@@ -43,7 +43,13 @@ def public_functions():
 
     skip = {n for names in NOT_OPS.values() for n in names.split()}
     found = []
-    for prefix, module in [("", hs), ("linalg.", hs.linalg), ("fft.", hs.fft), ("random.", hs.random)]:
+    for prefix, module in [
+        ("", hs),
+        ("linalg.", hs.linalg),
+        ("fft.", hs.fft),
+        ("random.", hs.random),
+        ("sparse.", hs.sparse),
+    ]:
         names = getattr(module, "__all__", None) or [n for n in dir(module) if not n.startswith("_")]
         for name in names:
             value = getattr(module, name)

@@ -6,6 +6,7 @@ import op_rows_elementwise
 import op_rows_linalg
 import op_rows_product
 import op_rows_reduce
+import op_rows_sparse
 import op_rows_view
 
 TABLE = [
@@ -14,6 +15,7 @@ TABLE = [
     *op_rows_view.ROWS,
     *op_rows_product.ROWS,
     *op_rows_linalg.ROWS,
+    *op_rows_sparse.ROWS,
 ]
 
 if len({e.name for e in TABLE}) != len(TABLE):
