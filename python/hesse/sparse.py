@@ -299,6 +299,8 @@ def sampled_outer(pattern: CSR, x: Any, y: Any) -> Array:
     ------
     ValueError
         For shapes that do not fit the pattern.
+    TypeError
+        Unless `pattern` is a `CSR`.
 
     Examples
     --------
@@ -307,4 +309,8 @@ def sampled_outer(pattern: CSR, x: Any, y: Any) -> Array:
     >>> hs.sparse.sampled_outer(a, [1.0, 2.0], [10.0, 100.0])
     Array([100.,  20.], dtype=float64)
     """
+    if not isinstance(pattern, CSR):
+        raise _hesse.ArgumentTypeError(
+            f"sampled_outer: pattern must be a sparse matrix, got {type(pattern).__name__}; from_dense makes one"
+        )
     return _s.sampled_outer(*pattern._parts(), asarray(x), asarray(y))

@@ -242,6 +242,7 @@ REFUSALS = [
     (lambda: A.replace(indptr=-A.indptr) @ X, IndexError, ["csr_matmul", "pattern"]),
     (lambda: A.replace(by_col_entries=A.by_col_entries - 1).T @ Y, IndexError, ["csr_matmul", "pattern"]),
     (lambda: A.replace(indices=A.indices[:1]) @ X, ValueError, ["matmul", "data"]),
+    (lambda: hs.sparse.sampled_outer(DENSE, X, Y), TypeError, ["sampled_outer", "ndarray", "from_dense"]),
     (lambda: hs.sparse.sampled_outer(A, X, Y), ValueError, ["sampled_outer", "(7, 5)"]),
     (lambda: hs.sparse.sampled_outer(A, Y[:, None], X), ValueError, ["sampled_outer"]),
 ]  # fmt: skip
