@@ -83,16 +83,21 @@ std::optional<Chain::Geometry> Chain::fits(const EntryKernel& kernel, std::span<
   return g;
 }
 
+// Its rows lie one after the other, so that many of them are one long run.
+bool Chain::follows(const Operand& o) const {
+  const Geometry& g = geometry_;
+  const int64_t row = o.step * g.run * o.item;
+  return (g.rows[0] == 1 && g.rows[1] == 1) || o.passing ||
+         (o.rows[1] == row && (g.rows[0] == 1 || o.rows[0] == row * g.rows[1]));
+}
+
 void Chain::add(const EntryKernel& kernel, DType dtype, std::span<const Place* const> in, const Place& out) {
   const std::optional<Geometry> g = geometry(out);
-  Step s{kernel, dtype == kFloat32 ? &call<float> : &call<double>, {}, {}, static_cast<int>(in.size())};
+  geometry_ = *g;
+  Step s{kernel, dtype, dtype == kFloat32 ? &call<float> : &call<double>,
+         {},     {},    static_cast<int>(in.size())};
   s.out = *operand(out, *g);
   for (size_t i = 0; i < in.size(); ++i) s.in[i] = *operand(*in[i], *g);
-  const bool single = g->rows[0] == 1 && g->rows[1] == 1;
-  const auto follows = [&](const Operand& o) {
-    const int64_t row = o.step * g->run * o.item;
-    return single || o.passing || (o.rows[1] == row && (g->rows[0] == 1 || o.rows[0] == row * g->rows[1]));
-  };
   s.whole = follows(s.out);
   for (int i = 0; i < s.count; ++i) {
     const bool follow = follows(s.in[i]);
@@ -103,7 +108,6 @@ void Chain::add(const EntryKernel& kernel, DType dtype, std::span<const Place* c
     s.packed[i] = s.packed[i] && s.whole;
     s.step[i] = s.packed[i] ? 1 : s.in[i].step;
   }
-  geometry_ = *g;
   steps_.push_back(s);
   int64_t item = 1;
   for (const Step& step : steps_) {
@@ -113,10 +117,172 @@ void Chain::add(const EntryKernel& kernel, DType dtype, std::span<const Place* c
   block_ = std::max<int64_t>(1, kBlockBytes / (std::max<int64_t>(g->run, 1) * item));
 }
 
+/// Collects steps for one loop of code.
+class Chain::Coder {
+ public:
+  Coder(const Chain& chain, size_t first) : chain_(chain), piece_{first, first, nullptr, {}, true} {
+    loop_.dtype = chain.steps_[first].dtype;
+  }
+
+  /// Takes the step that follows the last one; false: it does not fit, and nothing changes.
+  bool take() {
+    const Step& s = chain_.steps_[piece_.last];
+    const auto op = s.dtype != loop_.dtype    ? std::nullopt
+                    : loop_.dtype == kFloat32 ? cpu::entry_op<float>(s.kernel.f)
+                                              : cpu::entry_op<double>(s.kernel.f);
+    if (!op || loop_.steps.size() == kMostSteps) return false;
+    const int64_t row = chain_.geometry_.run * itemsize(s.dtype);
+    const bool long_rows = row % kVectorBytes == 0 || row >= 16 * kVectorBytes;
+    for (int i = 0; i <= s.count; ++i) {
+      const Operand& o = i < s.count ? s.in[i] : s.out;
+      const bool is_bool = o.item == 1;
+      if ((!long_rows && !chain_.follows(o)) || (is_bool && o.step == 0) || !encodable(o)) return false;
+    }
+    // Entries of another size may not go where some that are still to be read lie.
+    for (const Operand& o : loaded_)
+      if (s.out.passing && o.passing && o.offset == s.out.offset && o.item != s.out.item) return false;
+    const size_t pointers = piece_.pointers.size();
+    for (int i = 0; i <= s.count; ++i) pointer(i < s.count ? s.in[i] : s.out);
+    if (piece_.pointers.size() > cpu::EntryLoop::kMostPointers) {
+      piece_.pointers.resize(pointers);
+      return false;
+    }
+    for (int i = 0; i < s.count; ++i)
+      if (maker(s.in[i]) == piece_.last && !is_loaded(s.in[i])) loaded_.push_back(s.in[i]);
+    ops_.push_back(*op);
+    ++piece_.last;
+    return true;
+  }
+
+  size_t size() const { return ops_.size(); }
+
+  Piece write(cpu::EntryCode& code) {
+    const int loads = static_cast<int>(loaded_.size());
+    for (const Operand& o : loaded_) {
+      loop_.loads.push_back(memory(o));
+      loop_.is_bool.push_back(o.item == 1);
+      piece_.flat = piece_.flat && chain_.follows(o);
+    }
+    for (size_t k = piece_.first; k < piece_.last; ++k) {
+      const Step& s = chain_.steps_[k];
+      cpu::EntryLoop::Step step{ops_[k - piece_.first], {-1, -1, -1}, std::nullopt};
+      for (int i = 0; i < s.count; ++i) {
+        const size_t m = maker(s.in[i], k);
+        step.in[i] = m < k ? loads + static_cast<int>(m - piece_.first) : load(s.in[i]);
+      }
+      if (is_read_later(k)) {
+        step.out = memory(s.out);
+        piece_.flat = piece_.flat && chain_.follows(s.out);
+      }
+      loop_.steps.push_back(step);
+    }
+    for (const Operand& p : piece_.pointers) loop_.row_bytes.push_back(p.rows[1]);
+    piece_.code = code.add(loop_);
+    return piece_;
+  }
+
+ private:
+  static constexpr size_t kMostSteps = 256;
+  static constexpr int64_t kVectorBytes = 32;
+
+  static bool same_place(const Operand& a, const Operand& b) {
+    return a.base == b.base && a.offset == b.offset && a.passing == b.passing;
+  }
+  static bool encodable(const Operand& o) {
+    const auto fits = [](int64_t x) { return x >= 0 && x < (int64_t{1} << 31); };
+    return fits(o.offset) && fits(o.rows[1]);
+  }
+  bool is_loaded(const Operand& o) const { return load(o) < static_cast<int>(loaded_.size()); }
+  int load(const Operand& o) const {
+    const auto it = std::find_if(loaded_.begin(), loaded_.end(), [&](const Operand& l) {
+      return same_place(l, o) && l.rows[0] == o.rows[0] && l.rows[1] == o.rows[1] && l.step == o.step &&
+             l.item == o.item;
+    });
+    return static_cast<int>(it - loaded_.begin());
+  }
+  // The step of this piece, before `end`, that wrote what is read there; `end` if it was there before.
+  size_t maker(const Operand& o, size_t end) const {
+    for (size_t k = end; k-- > piece_.first;)
+      if (same_place(chain_.steps_[k].out, o)) return k;
+    return end;
+  }
+  size_t maker(const Operand& o) const { return maker(o, piece_.last); }
+
+  // Whether memory must hold the result of step k: all but what passes to steps of this piece only.
+  bool is_read_later(size_t k) const {
+    const Operand& out = chain_.steps_[k].out;
+    if (!out.passing) return true;
+    for (size_t j = k + 1; j < chain_.steps_.size(); ++j) {
+      const Step& s = chain_.steps_[j];
+      for (int i = 0; j >= piece_.last && i < s.count; ++i)
+        if (same_place(s.in[i], out)) return true;
+      if (same_place(s.out, out)) return false;
+    }
+    return false;
+  }
+
+  int pointer(const Operand& o) {
+    for (size_t p = 0; p < piece_.pointers.size(); ++p) {
+      const Operand& q = piece_.pointers[p];
+      if (q.passing == o.passing && q.base == o.base && q.rows[0] == o.rows[0] && q.rows[1] == o.rows[1])
+        return static_cast<int>(p);
+    }
+    piece_.pointers.push_back(o);
+    piece_.pointers.back().offset = 0;
+    return static_cast<int>(piece_.pointers.size()) - 1;
+  }
+  cpu::EntryLoop::Memory memory(const Operand& o) { return {pointer(o), o.offset, o.step == 0}; }
+
+  const Chain& chain_;
+  Piece piece_;
+  cpu::EntryLoop loop_;
+  std::vector<cpu::EntryOp> ops_;
+  std::vector<Operand> loaded_;  // read from memory
+};
+
+void Chain::finish(cpu::EntryCode* code) {
+  for (size_t first = 0; first < steps_.size();) {
+    Coder coder(*this, first);
+    if (code != nullptr && coder.take()) {
+      while (first + coder.size() < steps_.size() && coder.take()) {
+      }
+      pieces_.push_back(coder.write(*code));
+    } else if (!pieces_.empty() && pieces_.back().code == nullptr) {
+      ++pieces_.back().last;
+    } else {
+      pieces_.push_back({first, first + 1, nullptr, {}, true});
+    }
+    first = pieces_.back().last;
+  }
+  if (pieces_.size() == 1 && pieces_[0].code != nullptr)  // nothing passes through memory
+    block_ = std::max<int64_t>(1, geometry_.rows[0] * geometry_.rows[1]);
+}
+
 void Chain::run(char* const* bases) const {
   const int64_t rows = geometry_.run == 0 ? 0 : geometry_.rows[0] * geometry_.rows[1];
-  for (int64_t begin = 0; begin < rows; begin += block_)
-    for (const Step& s : steps_) run_block(s, bases, begin, std::min(block_, rows - begin));
+  for (int64_t begin = 0; begin < rows; begin += block_) {
+    const int64_t n = std::min(block_, rows - begin);
+    for (const Piece& piece : pieces_) {
+      if (piece.code != nullptr)
+        run_code(piece, bases, begin, n);
+      else
+        for (size_t k = piece.first; k < piece.last; ++k) run_block(steps_[k], bases, begin, n);
+    }
+  }
+}
+
+void Chain::run_code(const Piece& piece, char* const* bases, int64_t begin, int64_t rows) const {
+  char* at[cpu::EntryLoop::kMostPointers];
+  for (int64_t row = begin; row < begin + rows;) {
+    const int64_t left = begin + rows - row;
+    const int64_t n = piece.flat ? left : std::min(geometry_.rows[1] - row % geometry_.rows[1], left);
+    for (size_t p = 0; p < piece.pointers.size(); ++p) at[p] = row_of(piece.pointers[p], bases, begin, row);
+    if (piece.flat)
+      (*piece.code)(at, 1, n * geometry_.run);
+    else
+      (*piece.code)(at, n, geometry_.run);
+    row += n;
+  }
 }
 
 // Rows are counted over both levels; `begin` is the first of the block.

@@ -2,6 +2,7 @@
 #include <optional>
 #include <span>
 
+#include "core/cpu/entry_code.h"
 #include "core/op.h"
 
 namespace hesse {
@@ -17,7 +18,8 @@ struct Place {
 
 /// Entry-by-entry equations of one shape, one after the other, run in blocks of rows that stay in the
 /// first-level cache. A value of shape [features..., lanes...] is rows x runs: a run is the innermost axis.
-/// What one equation writes another may read row by row only.
+/// What one equation writes another may read row by row only. Neighbours that take a few instructions each
+/// become one loop of machine code where that can be made; the others call their kernels.
 class Chain {
  public:
   struct Geometry {
@@ -33,6 +35,9 @@ class Chain {
   /// `dtype`.
   void add(const EntryKernel& kernel, DType dtype, std::span<const Place* const> in, const Place& out);
   size_t size() const { return steps_.size(); }
+  /// After the last of them, before the first run: writes loops into `code`, which must outlive the chain and
+  /// is to be finished; null: kernels only.
+  void finish(cpu::EntryCode* code);
   void run(char* const* bases) const;
 
  private:
@@ -44,6 +49,7 @@ class Chain {
   };
   struct Step {
     EntryKernel kernel;
+    DType dtype = kFloat32;
     void (*call)(const Step&, char* const* at, int64_t n) = nullptr;  // the kernel, by its type
     Operand in[3], out;
     int count = 0;
@@ -51,16 +57,27 @@ class Chain {
     bool packed[3] = {false, false, false};  // short rows that do not follow each other: copied
     bool whole = false;                      // rows then follow each other: a block is one run
   };
+  /// Steps from `first` to before `last`: by code, or each by its kernel.
+  struct Piece {
+    size_t first = 0, last = 0;
+    const cpu::EntryCode::Function* code = nullptr;
+    std::vector<Operand> pointers;  // what the code's pointers point at, row by row
+    bool flat = true;               // rows follow each other everywhere: a block is one
+  };
+  class Coder;
   static std::optional<Geometry> geometry(const Place& out);
   static std::optional<Operand> operand(const Place& p, const Geometry& g);
   template <class T>
   static void call(const Step& s, char* const* at, int64_t n);
   char* row_of(const Operand& o, char* const* bases, int64_t begin, int64_t row) const;
   void pack(const Operand& o, char* const* bases, int64_t begin, int64_t rows, char* to) const;
+  bool follows(const Operand& o) const;
   void run_block(const Step& s, char* const* bases, int64_t begin, int64_t rows) const;
+  void run_code(const Piece& piece, char* const* bases, int64_t begin, int64_t rows) const;
 
   Geometry geometry_;
   std::vector<Step> steps_;
+  std::vector<Piece> pieces_;
   int64_t block_ = 1;  // rows
 };
 

@@ -383,6 +383,10 @@ void Tile::prepare(const std::vector<TileSum>& sums, size_t num_inputs) {
     else
       steps_.emplace_back(&eq);
   }
+  if (cpu::EntryCode::available()) code_ = std::make_unique<cpu::EntryCode>();
+  for (Step& step : steps_)
+    if (auto* const chain = std::get_if<Chain>(&step)) chain->finish(code_.get());
+  if (code_) code_->finish();
 }
 
 // Value v as [m, n, lanes]: as it is, or its entries in order where they are one row or column.

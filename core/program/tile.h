@@ -1,4 +1,5 @@
 #pragma once
+#include <memory>
 #include <variant>
 
 #include "core/cpu/lane_gemm.h"
@@ -109,6 +110,7 @@ class Tile {
   std::vector<Place> places_;  // by value
   std::vector<Work> works_;
   std::vector<Step> steps_;
+  std::unique_ptr<cpu::EntryCode> code_;       // of the chains; null where there is none
   std::vector<const Graph::Equation*> first_;  // of every step: its first equation; null for sums
   std::vector<size_t> to_copy_;
   int64_t bytes_ = 0, passing_bytes_ = 0;

@@ -1,0 +1,519 @@
+#include "core/cpu/entry_code.h"
+
+#include "core/cpu/simd_kernels.h"
+#include "core/error.h"
+
+#if defined(__x86_64__)
+#include <xbyak/xbyak.h>
+
+#include <algorithm>
+#include <array>
+#include <deque>
+#endif
+
+namespace hesse::cpu {
+
+template <class T>
+std::optional<EntryOp> entry_op(void (*kernel)()) {
+  static const std::vector<std::pair<void (*)(), EntryOp>> known = [] {
+    const SimdKernels<T>& k = simd_kernels<T>();
+    std::vector<std::pair<void (*)(), EntryOp>> out;
+    const auto add = [&](auto f, EntryOp op) { out.emplace_back(reinterpret_cast<void (*)()>(f), op); };
+    add(k.negative, EntryOp::Negative);
+    add(k.abs, EntryOp::Abs);
+    add(k.square, EntryOp::Square);
+    add(k.reciprocal, EntryOp::Reciprocal);
+    add(k.sqrt, EntryOp::Sqrt);
+    add(k.rsqrt, EntryOp::Rsqrt);
+    add(k.add, EntryOp::Add);
+    add(k.subtract, EntryOp::Subtract);
+    add(k.multiply, EntryOp::Multiply);
+    add(k.divide, EntryOp::Divide);
+    add(k.maximum, EntryOp::Maximum);
+    add(k.minimum, EntryOp::Minimum);
+    add(k.equal, EntryOp::Equal);
+    add(k.not_equal, EntryOp::NotEqual);
+    add(k.less, EntryOp::Less);
+    add(k.less_equal, EntryOp::LessEqual);
+    add(k.where, EntryOp::Where);
+    add(k.multiply_add, EntryOp::MultiplyAdd);
+    add(k.multiply_subtract, EntryOp::MultiplySubtract);
+    add(k.subtract_product, EntryOp::SubtractProduct);
+    return out;
+  }();
+  for (const auto& [f, op] : known)
+    if (f == kernel) return op;
+  return std::nullopt;
+}
+template std::optional<EntryOp> entry_op<float>(void (*)());
+template std::optional<EntryOp> entry_op<double>(void (*)());
+
+#if defined(__x86_64__)
+
+namespace {
+
+using Xbyak::Address;
+using Xbyak::Reg64;
+using Xbyak::Xmm;
+using Xbyak::Ymm;
+using Loop = EntryLoop;
+
+size_t at(int i) { return static_cast<size_t>(i); }
+bool makes_bools(EntryOp op) { return op >= EntryOp::Equal && op <= EntryOp::LessEqual; }
+
+// Bytes of vectors, and of what is spilled.
+constexpr int kVector = 32;
+
+/// The steps of a loop for one vector of entries, or for one entry. Values stay in registers while there are
+/// enough; then those go whose next reader is farthest: loads are read again, results lie on the stack.
+class Body {
+ public:
+  Body(Xbyak::CodeGenerator& code, const Loop& loop, const std::vector<Reg64>& pointers, const Reg64& index,
+       bool single)
+      : c_(code), loop_(loop), pointers_(pointers), index_(index), single_(single) {
+    item_ = static_cast<int>(itemsize(loop.dtype));
+    wide_ = item_ == 8;
+    const size_t n = loop.loads.size() + loop.steps.size();
+    uses_.resize(n);
+    reg_.assign(n, -1);
+    slot_.assign(n, -1);
+    holder_.fill(kFree);
+    for (size_t s = 0; s < loop.steps.size(); ++s)
+      for (int v : loop.steps[s].in)
+        if (v >= 0) uses_[at(v)].push_back(static_cast<int>(s));
+  }
+
+  void emit() {
+    for (now_ = 0; now_ < static_cast<int>(loop_.steps.size()); ++now_) {
+      pinned_.fill(false);
+      step(loop_.steps[at(now_)]);
+    }
+  }
+
+ private:
+  static constexpr int kFree = -1, kTemporary = -2;
+
+  bool is_load(int v) const { return v < static_cast<int>(loop_.loads.size()); }
+  int next_use(int v, int from) const {
+    const auto it = std::lower_bound(uses_[at(v)].begin(), uses_[at(v)].end(), from);
+    return it == uses_[at(v)].end() ? static_cast<int>(loop_.steps.size()) : *it;
+  }
+  bool dies(int v) const { return next_use(v, now_ + 1) == static_cast<int>(loop_.steps.size()); }
+
+  Address slot(int s) const { return Xbyak::util::ptr[Xbyak::util::rsp + s * kVector]; }
+  Address memory(const Loop::Memory& m, int item) const {
+    const Reg64& base = pointers_[at(m.pointer)];
+    const int offset = static_cast<int>(m.offset);
+    return m.uniform ? Xbyak::util::ptr[base + offset] : Xbyak::util::ptr[base + index_ * item + offset];
+  }
+
+  // A register for a value or temporary, which stays where it is during this step.
+  Ymm allocate(int holder) {
+    int best = -1, farthest = -1;
+    for (int r = 0; r < 16; ++r) {
+      if (pinned_[at(r)]) continue;
+      if (holder_[at(r)] == kFree) {
+        best = r;
+        break;
+      }
+      if (const int next = next_use(holder_[at(r)], now_); next > farthest) farthest = next, best = r;
+    }
+    if (holder_[at(best)] >= 0) {
+      const int v = holder_[at(best)];
+      if (!is_load(v) && slot_[at(v)] < 0) {
+        slot_[at(v)] = take_slot();
+        c_.vmovups(slot(slot_[at(v)]), Ymm(best));
+      }
+      reg_[at(v)] = -1;
+    }
+    holder_[at(best)] = holder;
+    pinned_[at(best)] = true;
+    if (holder >= 0) reg_[at(holder)] = best;
+    return Ymm(best);
+  }
+  void release(const Ymm& r) {
+    holder_[at(r.getIdx())] = kFree;
+    pinned_[at(r.getIdx())] = false;
+  }
+  int take_slot() {
+    if (free_slots_.empty()) return slots_++;
+    const int s = free_slots_.back();
+    free_slots_.pop_back();
+    return s;
+  }
+
+  Ymm in_register(int v) {
+    if (const int r = reg_[at(v)]; r >= 0) {
+      pinned_[at(r)] = true;
+      return Ymm(r);
+    }
+    const Ymm r = allocate(v);
+    if (is_load(v))
+      load(r, loop_.loads[at(v)], loop_.is_bool[at(v)]);
+    else
+      c_.vmovups(r, slot(slot_[at(v)]));
+    return r;
+  }
+  // As the last operand of an instruction: in memory, where it is read once more only.
+  bool foldable(int v) const {
+    if (reg_[at(v)] >= 0 || !dies(v) || std::count(uses_[at(v)].begin(), uses_[at(v)].end(), now_) != 1)
+      return false;
+    if (!is_load(v)) return true;
+    return !single_ && !loop_.loads[at(v)].uniform && !loop_.is_bool[at(v)];
+  }
+  Address folded(int v) const { return is_load(v) ? memory(loop_.loads[at(v)], item_) : slot(slot_[at(v)]); }
+
+  void load(const Ymm& r, const Loop::Memory& m, bool is_bool) {
+    const Xmm x(r.getIdx());
+    if (is_bool) {
+      const Address from = memory(m, 1);
+      if (single_) {
+        c_.movzx(Xbyak::util::eax, Xbyak::util::byte[from.getRegExp()]);
+        c_.vmovd(x, Xbyak::util::eax);
+      } else if (wide_) {
+        c_.vpmovzxbq(r, from);
+      } else {
+        c_.vpmovzxbd(r, from);
+      }
+      const Ymm zero = allocate(kTemporary);
+      c_.vpxor(zero, zero, zero);
+      wide_ ? c_.vpcmpgtq(r, r, zero) : c_.vpcmpgtd(r, r, zero);
+      release(zero);
+      return;
+    }
+    const Address from = memory(m, item_);
+    if (m.uniform)
+      wide_ ? c_.vbroadcastsd(r, from) : c_.vbroadcastss(r, from);
+    else if (single_)
+      wide_ ? c_.vmovsd(x, from) : c_.vmovss(x, from);
+    else
+      c_.vmovups(r, from);
+  }
+
+  void store(const Ymm& r, const Loop::Memory& m, bool is_bool) {
+    const Xmm x(r.getIdx());
+    if (!is_bool) {
+      const Address to = memory(m, item_);
+      if (!single_)
+        c_.vmovups(to, r);
+      else
+        wide_ ? c_.vmovsd(to, x) : c_.vmovss(to, x);
+      return;
+    }
+    const Address to = memory(m, 1);
+    if (single_) {
+      c_.vmovd(Xbyak::util::eax, x);
+      c_.and_(Xbyak::util::eax, 1);
+      c_.mov(Xbyak::util::byte[to.getRegExp()], Xbyak::util::al);
+      return;
+    }
+    const Ymm t = allocate(kTemporary);
+    const Xmm bytes(t.getIdx());
+    c_.vextracti128(bytes, r, 1);
+    c_.vpackssdw(bytes, x, bytes);
+    if (wide_) c_.vpackssdw(bytes, bytes, bytes);
+    c_.vpacksswb(bytes, bytes, bytes);
+    c_.vpabsb(bytes, bytes);
+    wide_ ? c_.vmovd(to, bytes) : c_.vmovq(to, bytes);
+    release(t);
+  }
+
+  // Where the result goes: into the register of an operand that is not read again, or another.
+  Ymm result(std::initializer_list<int> operands) {
+    const int v = static_cast<int>(loop_.loads.size()) + now_;
+    for (int x : operands)
+      if (reg_[at(x)] >= 0 && dies(x)) {
+        const int r = reg_[at(x)];
+        reg_[at(x)] = -1;
+        reg_[at(v)] = r;
+        holder_[at(r)] = v;
+        return Ymm(r);
+      }
+    return allocate(v);
+  }
+
+  void step(const Loop::Step& s) {
+    const int a = s.in[0], b = s.in[1], z = s.in[2];
+    switch (s.op) {
+      case EntryOp::Negative:
+      case EntryOp::Abs: {
+        const Ymm x = in_register(a), bits = allocate(kTemporary);
+        const bool negative = s.op == EntryOp::Negative;
+        c_.vpcmpeqd(bits, bits, bits);
+        if (negative)
+          wide_ ? c_.vpsllq(bits, bits, 63) : c_.vpslld(bits, bits, 31);
+        else
+          wide_ ? c_.vpsrlq(bits, bits, 1) : c_.vpsrld(bits, bits, 1);
+        const Ymm out = result({a});
+        negative ? c_.vxorps(out, x, bits) : c_.vandps(out, x, bits);
+        release(bits);
+        break;
+      }
+      case EntryOp::Square: {
+        const Ymm x = in_register(a), out = result({a});
+        multiply(out, x, x);
+        break;
+      }
+      case EntryOp::Sqrt: {
+        const Ymm x = in_register(a), out = result({a});
+        wide_ ? c_.vsqrtpd(out, x) : c_.vsqrtps(out, x);
+        break;
+      }
+      case EntryOp::Reciprocal:
+      case EntryOp::Rsqrt: {
+        const Ymm x = in_register(a), one = allocate(kTemporary), out = result({a});
+        c_.vpcmpeqd(one, one, one);  // the exponent of 1, from ones
+        if (wide_) {
+          c_.vpsrlq(one, one, 54);
+          c_.vpsllq(one, one, 52);
+        } else {
+          c_.vpsrld(one, one, 25);
+          c_.vpslld(one, one, 23);
+        }
+        if (s.op == EntryOp::Rsqrt) wide_ ? c_.vsqrtpd(out, x) : c_.vsqrtps(out, x);
+        const Ymm& root = s.op == EntryOp::Rsqrt ? out : x;
+        wide_ ? c_.vdivpd(out, one, root) : c_.vdivps(out, one, root);
+        release(one);
+        break;
+      }
+      case EntryOp::Add:
+      case EntryOp::Subtract:
+      case EntryOp::Multiply:
+      case EntryOp::Divide: {
+        const Ymm x = in_register(a);
+        if (foldable(b)) {
+          const Address y = folded(b);
+          arithmetic(s.op, result({a}), x, y);
+        } else {
+          const Ymm y = in_register(b);
+          arithmetic(s.op, result({a, b}), x, y);
+        }
+        break;
+      }
+      case EntryOp::Maximum:
+      case EntryOp::Minimum: {  // of x and NaN the instructions give x: y goes over it
+        const Ymm x = in_register(a), y = in_register(b), nan = allocate(kTemporary);
+        wide_ ? c_.vcmppd(nan, y, y, kUnordered) : c_.vcmpps(nan, y, y, kUnordered);
+        const Ymm best = allocate(kTemporary);
+        if (s.op == EntryOp::Maximum)
+          wide_ ? c_.vmaxpd(best, y, x) : c_.vmaxps(best, y, x);
+        else
+          wide_ ? c_.vminpd(best, y, x) : c_.vminps(best, y, x);
+        const Ymm out = result({a, b});
+        wide_ ? c_.vblendvpd(out, best, y, nan) : c_.vblendvps(out, best, y, nan);
+        release(nan);
+        release(best);
+        break;
+      }
+      case EntryOp::Equal:
+        compare(a, b, 0);  // ordered, quiet
+        break;
+      case EntryOp::NotEqual:
+        compare(a, b, 4);  // or unordered
+        break;
+      case EntryOp::Less:
+        compare(a, b, 17);
+        break;
+      case EntryOp::LessEqual:
+        compare(a, b, 18);
+        break;
+      case EntryOp::Where: {
+        const Ymm mask = in_register(a), y = in_register(z), x = in_register(b), out = result({a, b, z});
+        wide_ ? c_.vblendvpd(out, y, x, mask) : c_.vblendvps(out, y, x, mask);
+        break;
+      }
+      case EntryOp::MultiplyAdd:
+      case EntryOp::MultiplySubtract:
+      case EntryOp::SubtractProduct:
+        fused(s.op, a, b, z);
+        break;
+    }
+    const int v = static_cast<int>(loop_.loads.size()) + now_;
+    if (s.out) store(Ymm(reg_[at(v)]), *s.out, makes_bools(s.op));
+    for (int x : s.in)
+      if (x >= 0 && dies(x)) drop(x);
+    if (dies(v)) drop(v);
+  }
+
+  void drop(int v) {
+    if (reg_[at(v)] >= 0) holder_[at(reg_[at(v)])] = kFree;
+    if (slot_[at(v)] >= 0) free_slots_.push_back(slot_[at(v)]);
+    reg_[at(v)] = slot_[at(v)] = -1;
+  }
+
+  void multiply(const Ymm& out, const Ymm& x, const Xbyak::Operand& y) {
+    wide_ ? c_.vmulpd(out, x, y) : c_.vmulps(out, x, y);
+  }
+  void arithmetic(EntryOp op, const Ymm& out, const Ymm& x, const Xbyak::Operand& y) {
+    if (op == EntryOp::Add)
+      wide_ ? c_.vaddpd(out, x, y) : c_.vaddps(out, x, y);
+    else if (op == EntryOp::Subtract)
+      wide_ ? c_.vsubpd(out, x, y) : c_.vsubps(out, x, y);
+    else if (op == EntryOp::Multiply)
+      multiply(out, x, y);
+    else
+      wide_ ? c_.vdivpd(out, x, y) : c_.vdivps(out, x, y);
+  }
+  void compare(int a, int b, uint8_t how) {
+    const Ymm x = in_register(a), y = in_register(b), out = result({a, b});
+    wide_ ? c_.vcmppd(out, x, y, how) : c_.vcmpps(out, x, y, how);
+  }
+
+  // x y + z and the like: the instructions write over one of the three.
+  void fused(EntryOp op, int a, int b, int z) {
+    const Ymm x = in_register(a), c = in_register(z);
+    const bool fold = foldable(b);
+    const Address from = fold ? folded(b) : slot(0);
+    const Ymm y = fold ? x : in_register(b);
+    const auto last = [&]() -> const Xbyak::Operand& {
+      return fold ? static_cast<const Xbyak::Operand&>(from) : y;
+    };
+    if (dies(z) && z != a && z != b) {
+      fma231(op, result({z}), x, last());
+    } else if (dies(a) && a != b && a != z && !fold) {
+      fma213(op, result({a}), y, c);
+    } else if (dies(b) && a != b && b != z && !fold) {
+      fma213(op, result({b}), x, c);
+    } else {
+      const Ymm out = allocate(static_cast<int>(loop_.loads.size()) + now_);
+      c_.vmovaps(out, c);
+      fma231(op, out, x, last());
+    }
+  }
+  void fma231(EntryOp op, const Ymm& z, const Ymm& x, const Xbyak::Operand& y) {
+    if (op == EntryOp::MultiplyAdd)
+      wide_ ? c_.vfmadd231pd(z, x, y) : c_.vfmadd231ps(z, x, y);
+    else if (op == EntryOp::MultiplySubtract)
+      wide_ ? c_.vfmsub231pd(z, x, y) : c_.vfmsub231ps(z, x, y);
+    else
+      wide_ ? c_.vfnmadd231pd(z, x, y) : c_.vfnmadd231ps(z, x, y);
+  }
+  void fma213(EntryOp op, const Ymm& x, const Ymm& y, const Ymm& z) {
+    if (op == EntryOp::MultiplyAdd)
+      wide_ ? c_.vfmadd213pd(x, y, z) : c_.vfmadd213ps(x, y, z);
+    else if (op == EntryOp::MultiplySubtract)
+      wide_ ? c_.vfmsub213pd(x, y, z) : c_.vfmsub213ps(x, y, z);
+    else
+      wide_ ? c_.vfnmadd213pd(x, y, z) : c_.vfnmadd213ps(x, y, z);
+  }
+
+  static constexpr uint8_t kUnordered = 3;
+  Xbyak::CodeGenerator& c_;
+  const Loop& loop_;
+  const std::vector<Reg64>& pointers_;
+  const Reg64& index_;
+  const bool single_;
+  int item_ = 4, now_ = 0, slots_ = 0;
+  bool wide_ = false;
+  std::vector<std::vector<int>> uses_;  // by value: the steps that read it
+  std::vector<int> reg_, slot_;         // by value, or -1
+  std::vector<int> free_slots_;
+  std::array<int, 16> holder_{};  // by register
+  std::array<bool, 16> pinned_{};
+};
+
+}  // namespace
+
+struct EntryCode::Assembler : Xbyak::CodeGenerator {
+  Assembler() : CodeGenerator(4096, Xbyak::AutoGrow) {}
+  std::deque<Function> functions;
+  std::vector<size_t> begins;
+
+  void loop(const Loop& body) {
+    using namespace Xbyak::util;
+    const std::vector<Reg64> all{r8, r9, r10, r11, rbx, r12, r13, r14, rdi};
+    const std::vector<Reg64> pointers(all.end() - static_cast<std::ptrdiff_t>(body.row_bytes.size()),
+                                      all.end());
+    const Reg64 &index = rcx, &rows = rsi, &run = rdx, &whole = r15;
+    const Reg64 saved[] = {rbx, rbp, r12, r13, r14, r15};
+    const int width = kVector / static_cast<int>(itemsize(body.dtype));
+    for (const Reg64& r : saved) push(r);
+    mov(rbp, rsp);
+    sub(rsp, static_cast<uint32_t>(kVector * body.steps.size()));
+    and_(rsp, -kVector);
+    for (size_t p = 0; p < pointers.size(); ++p)  // rdi, where the others are found, last
+      mov(pointers[p], ptr[rdi + 8 * static_cast<int>(p)]);
+    mov(whole, run);
+    and_(whole, -width);
+
+    Xbyak::Label row, vectors, rest, singles, next;
+    L(row);
+    xor_(ecx, ecx);
+    cmp(index, whole);
+    jae(rest, T_NEAR);
+    L(vectors);
+    Body(*this, body, pointers, index, false).emit();
+    add(index, width);
+    cmp(index, whole);
+    jb(vectors, T_NEAR);
+    L(rest);
+    cmp(index, run);
+    jae(next, T_NEAR);
+    L(singles);
+    Body(*this, body, pointers, index, true).emit();
+    inc(index);
+    cmp(index, run);
+    jb(singles, T_NEAR);
+    L(next);
+    for (size_t p = 0; p < pointers.size(); ++p)
+      if (body.row_bytes[p] != 0) add(pointers[p], static_cast<uint32_t>(body.row_bytes[p]));
+    dec(rows);
+    jnz(row, T_NEAR);
+
+    vzeroupper();
+    mov(rsp, rbp);
+    for (size_t i = std::size(saved); i-- > 0;) pop(saved[i]);
+    ret();
+  }
+};
+
+EntryCode::EntryCode() : assembler_(std::make_unique<Assembler>()) {}
+EntryCode::~EntryCode() = default;
+
+bool EntryCode::available() {
+  static const bool yes = [] {
+    if (active_isa() < Isa::Avx2) return false;
+    try {
+      EntryCode probe;
+      probe.assembler_->ret();
+      probe.finish();
+      return true;
+    } catch (const Error&) {  // memory that is written may not be run here
+      return false;
+    }
+  }();
+  return yes;
+}
+
+const EntryCode::Function* EntryCode::add(const EntryLoop& loop) {
+  Assembler& a = *assembler_;
+  a.align(16);
+  a.begins.push_back(a.getSize());
+  a.loop(loop);
+  return &a.functions.emplace_back(nullptr);
+}
+
+void EntryCode::finish() {
+  Assembler& a = *assembler_;
+  try {
+    a.readyRE();
+  } catch (const Xbyak::Error& e) {
+    throw Error(std::string("compile: the system gives no memory for machine code (") + e.what() +
+                "); HESSE_ISA=baseline does without");
+  }
+  for (size_t i = 0; i < a.functions.size(); ++i)
+    a.functions[i] = reinterpret_cast<Function>(reinterpret_cast<uintptr_t>(a.getCode() + a.begins[i]));
+}
+
+#else
+
+struct EntryCode::Assembler {};
+EntryCode::EntryCode() = default;
+EntryCode::~EntryCode() = default;
+bool EntryCode::available() { return false; }
+const EntryCode::Function* EntryCode::add(const EntryLoop&) { return nullptr; }
+void EntryCode::finish() {}
+
+#endif
+
+}  // namespace hesse::cpu
