@@ -1,5 +1,6 @@
 // What a map does with data; map_program.cpp lays it out.
 #include <algorithm>
+#include <cstring>
 
 #include "core/allocator.h"
 #include "core/cpu/assign.h"
@@ -16,19 +17,56 @@ namespace {
 
 constexpr int64_t kGroups = 64;  // partial sums: fixed by the problem, never by the number of threads
 
-size_t at(int v) { return static_cast<size_t>(v); }
+size_t index_of(int v) { return static_cast<size_t>(v); }
 
 Shape with_front(int64_t n, Shape s) {
   s.insert(0, n);
   return s;
 }
 
-// Zeros in memory of their own, to add to.
-Array zeroed(const Aval& a) {
-  const Array out = Array::uninitialized(a.shape, a.dtype);
-  cpu::set_zero(out.view());
-  return out;
-}
+/// The sums of a map, one after the other in one block of memory; every group of tiles has its own.
+class Sums {
+ public:
+  Sums(const Graph& body, const std::vector<size_t>& results) {
+    for (const size_t k : results) {
+      const Aval a = body.output_aval(static_cast<int>(k));
+      begins_.push_back(bytes_);
+      views_.push_back({nullptr, a.dtype, a.shape, contiguous_strides(a.shape)});
+      const int64_t bytes = num_elements(a.shape) * itemsize(a.dtype);
+      bytes_ += (bytes + 63) / 64 * 64;
+    }
+  }
+  size_t size() const { return views_.size(); }
+  Ref<Buffer> zeros() const {
+    Ref<Buffer> out = Buffer::allocate(static_cast<size_t>(bytes_));
+    std::memset(out->data(), 0, static_cast<size_t>(bytes_));
+    return out;
+  }
+  View view(size_t s, const Buffer& block) const {
+    View out = views_[s];
+    out.data = static_cast<char*>(block.data()) + begins_[s];
+    return out;
+  }
+  void add(const Buffer& block, const Buffer& to) const {
+    for (size_t s = 0; s < size();) {  // neighbours of one dtype as one run, the gaps between them included
+      size_t end = s + 1;
+      while (end < size() && views_[end].dtype == views_[s].dtype) ++end;
+      const int64_t bytes = (end < size() ? begins_[end] : bytes_) - begins_[s];
+      View from = view(s, block), into = view(s, to);
+      for (View* v : {&from, &into}) {
+        v->shape = {bytes / itemsize(v->dtype)};
+        v->strides = {1};
+      }
+      cpu::accumulate(from, into);
+      s = end;
+    }
+  }
+
+ private:
+  std::vector<View> views_;  // without their data
+  std::vector<int64_t> begins_;
+  int64_t bytes_ = 0;
+};
 
 // The same entries in memory of their own.
 Array packed(const Array& a) {
@@ -83,7 +121,8 @@ Arrays example(std::span<const Array> operands, const std::vector<Access>& acces
     else if (access[j].kind == Access::Kind::Each)
       in.push_back(x.viewed(cpu::at(x.view(), 0, i)));
     else
-      in.push_back(x.viewed(cpu::at(x.view(), 0, row_of(indices[at(access[j].index)], i, x.shape()[0]))));
+      in.push_back(
+          x.viewed(cpu::at(x.view(), 0, row_of(indices[index_of(access[j].index)], i, x.shape()[0]))));
   }
   return in;
 }
@@ -98,10 +137,14 @@ struct MapProgram::Call {
   int64_t lanes = 1;
   std::shared_ptr<const Layout> whole, rest;
   const Graph* one_by_one = nullptr;  // what runs for each example, where they do not run on tiles
+  Sums sums;
+  std::vector<char*> bases;  // what a tile finds where: its arena, to be set, the operands and constants
   Arrays outputs;
 
   Call(const MapProgram& m, std::span<const Array> x, std::span<const Array> i)
-      : map(m), plan(m.plan()), operands(x), indices(i) {
+      : map(m), plan(m.plan()), operands(x), indices(i), sums(m.body_, m.sum_results_), bases{nullptr} {
+    for (const Array& a : operands) bases.push_back(static_cast<char*>(a.view().data));
+    for (const auto& [id, a] : map.body_.constants()) bases.push_back(static_cast<char*>(a.view().data));
     if (plan.example || debug_nans()) {
       // For the first examples a program is not worth making; with debug_nans every equation is looked at.
       const bool prepared = plan.example && !debug_nans() && plan.ran.fetch_add(map.n_) + map.n_ > 4;
@@ -169,34 +212,35 @@ struct MapProgram::Call {
     const int64_t tiles = (map.n_ + lanes - 1) / lanes;
     const int64_t per_group = std::max<int64_t>(1, (tiles + kGroups - 1) / kGroups);
     const int64_t groups = (tiles + per_group - 1) / per_group;
-    std::vector<Arrays> partial(static_cast<size_t>(groups));
+    std::vector<Ref<Buffer>> partial(static_cast<size_t>(groups));
     std::vector<std::unique_ptr<Failed>> failures(static_cast<size_t>(groups));
     const auto run_group = [&](int64_t group) {
       const FailureScope scope;
-      Arrays acc;
-      for (size_t k : map.sum_results_) acc.push_back(zeroed(map.body_.output_aval(static_cast<int>(k))));
+      const Ref<Buffer> acc = sums.zeros();
       auto& failure = failures[static_cast<size_t>(group)];
       const int64_t first = group * per_group, last = std::min(tiles, (group + 1) * per_group);
       if (one_by_one) {
         for (int64_t i = first; i < last; ++i) {
-          run_example(i, acc);
+          run_example(i, *acc);
           if (scope.failed() && !failure) failure = std::make_unique<Failed>(scope, i);
         }
       } else {
         // A narrower tile may need more: values that shared a slot may differ in size once rounded.
         const Ref<Buffer> arena =
             arena_for(std::max(whole->tile.bytes(), rest->tile.bytes()), map.body_, lanes);
-        std::vector<char*> bases = bases_of(static_cast<char*>(arena->data()), acc);
+        std::vector<char*> at = bases;
+        at[0] = static_cast<char*>(arena->data());
+        for (size_t s = 0; s < sums.size(); ++s) at.push_back(static_cast<char*>(sums.view(s, *acc).data));
         for (int64_t t = first; t < last; ++t) {
           const int64_t begin = t * lanes, width = std::min(lanes, map.n_ - begin);
           const Tile& tile = width == lanes ? whole->tile : rest->tile;
-          run_tile(tile, begin, width, bases);
+          run_tile(tile, begin, width, at);
           if (scope.failed() && !failure)  // before results are stored: they may take the place of operands
             failure = std::make_unique<Failed>(scope, first_failing(begin, width));
-          store(tile, begin, width, bases);
+          store(tile, begin, width, at);
         }
       }
-      partial[static_cast<size_t>(group)] = std::move(acc);
+      partial[static_cast<size_t>(group)] = acc;
     };
     const bool effects = std::any_of(map.body_.equations().begin(), map.body_.equations().end(),
                                      [](const auto& e) { return e.op->has_effect(); });
@@ -235,15 +279,6 @@ struct MapProgram::Call {
     return begin;
   }
 
-  // What a tile finds where: its arena, the operands, constants and accumulators.
-  std::vector<char*> bases_of(char* arena, const Arrays& acc) const {
-    std::vector<char*> bases{arena};
-    for (const Array& x : operands) bases.push_back(static_cast<char*>(x.view().data));
-    for (const auto& [id, a] : map.body_.constants()) bases.push_back(static_cast<char*>(a.view().data));
-    for (const Array& a : acc) bases.push_back(static_cast<char*>(a.view().data));
-    return bases;
-  }
-
   // Its results are those of the map, with an axis more.
   Arrays run_only_example() {
     std::optional<Failed> failure;
@@ -263,7 +298,7 @@ struct MapProgram::Call {
     return std::move(outputs);
   }
 
-  void run_example(int64_t i, Arrays& acc) {
+  void run_example(int64_t i, const Buffer& acc) {
     Arrays y = one_by_one->run(example(operands, map.access_, indices, i));
     for (Array& a : y)  // what the body gives out as it got it, where a result takes an operand's place
       for (const Array& out : outputs)
@@ -271,27 +306,27 @@ struct MapProgram::Call {
     size_t sum = 0;
     for (size_t k = 0; k < y.size(); ++k)
       if (map.results_[k].kind == Result::Kind::Sum)
-        cpu::accumulate(y[k].view(), acc[sum++].view());
+        cpu::accumulate(y[k].view(), sums.view(sum++, acc));
       else
         cpu::assign(y[k].view(), cpu::at(outputs[k].view(), 0, i));
   }
 
-  void run_tile(const Tile& tile, int64_t begin, int64_t width, std::vector<char*>& bases) const {
+  void run_tile(const Tile& tile, int64_t begin, int64_t width, std::vector<char*>& at) const {
     for (size_t i = 0; i < operands.size(); ++i) {
       if (map.is_uniform(i)) continue;
       if (in_place(i))
-        bases[1 + i] = static_cast<char*>(operands[i].view().data) + begin * itemsize(operands[i].dtype());
+        at[1 + i] = bases[1 + i] + begin * itemsize(operands[i].dtype());
       else
-        load(i, tile.view(static_cast<int>(i), bases.data()), begin, width);
+        load(i, tile.view(static_cast<int>(i), at.data()), begin, width);
     }
-    tile.run(bases.data());
+    tile.run(at.data());
   }
 
-  void store(const Tile& tile, int64_t begin, int64_t width, std::vector<char*>& bases) const {
+  void store(const Tile& tile, int64_t begin, int64_t width, const std::vector<char*>& at) const {
     for (size_t k = 0; k < outputs.size(); ++k) {
       if (!outputs[k].defined()) continue;
       const View dst = cpu::range(outputs[k].view(), 0, begin, width);
-      cpu::assign(tile.view(map.body_.outputs()[k], bases.data()), cpu::moved(dst, 0, dst.shape.size() - 1));
+      cpu::assign(tile.view(map.body_.outputs()[k], at.data()), cpu::moved(dst, 0, dst.shape.size() - 1));
     }
   }
 
@@ -300,17 +335,21 @@ struct MapProgram::Call {
     const size_t lane_axis = dst.shape.size() - 1;
     if (map.is_each(i)) return cpu::assign(cpu::moved(cpu::range(src, 0, begin, width), 0, lane_axis), dst);
     for (int64_t l = 0; l < width; ++l)
-      cpu::assign(cpu::at(src, 0, row_of(indices[at(map.access_[i].index)], begin + l, src.shape[0])),
+      cpu::assign(cpu::at(src, 0, row_of(indices[index_of(map.access_[i].index)], begin + l, src.shape[0])),
                   cpu::at(dst, lane_axis, l));
   }
 
   // Partial sums in the order of their groups.
-  Arrays finish(const std::vector<Arrays>& partial) {
-    for (size_t s = 0; s < map.sum_results_.size(); ++s) {
-      const size_t k = map.sum_results_[s];
-      Array total = partial.empty() ? zeroed(map.body_.output_aval(static_cast<int>(k))) : partial[0][s];
-      for (size_t g = 1; g < partial.size(); ++g) cpu::accumulate(partial[g][s].view(), total.view());
-      outputs[k] = total;
+  Arrays finish(const std::vector<Ref<Buffer>>& partial) {
+    if (sums.size() > 0) {
+      const Ref<Buffer> total = partial.empty() ? sums.zeros() : partial[0];
+      for (size_t g = 1; g < partial.size(); ++g) sums.add(*partial[g], *total);
+      for (size_t s = 0; s < sums.size(); ++s) {
+        const View sum = sums.view(s, *total);
+        Array& out = outputs[map.sum_results_[s]];
+        out = Array::uninitialized(sum.shape, sum.dtype);  // of its own: who gets it may overwrite it
+        cpu::assign(sum, out.view());
+      }
     }
     for (size_t k = 0; k < outputs.size(); ++k)
       if (map.results_[k].kind == Result::Kind::SegmentSum) outputs[k] = segment_rows(outputs[k], k);
@@ -325,7 +364,7 @@ struct MapProgram::Call {
     cpu::set_zero(out.view());
     const View src = rows.view();
     for (int64_t i = 0; i < map.n_; ++i) {
-      const int64_t row = row_of(indices[at(map.results_[k].index)], i, shape[0]);
+      const int64_t row = row_of(indices[index_of(map.results_[k].index)], i, shape[0]);
       if (shape[0] > 0) cpu::accumulate(cpu::at(src, 0, i), cpu::at(out.view(), 0, row));
     }
     return out;
