@@ -5,6 +5,7 @@
 #include "core/derivatives.h"
 #include "core/ops.h"
 #include "core/ops/control_graph.h"
+#include "core/program/unroll.h"
 
 /// Functions with a user's derivative. Both linearise to one opaque linear node, which holds residuals,
 /// `apply` (J) and its transpose (J^T): reverse mode runs the user's backward function exactly, forward mode
@@ -13,7 +14,7 @@ namespace hesse {
 namespace {
 
 /// y = apply(residuals, x), linear in x. Its transpose is the same op with `apply_transpose`.
-class LinearCallOp final : public Op {
+class LinearCallOp final : public Op, public Expands {
  public:
   LinearCallOp(Ref<const Graph> apply, Ref<const Graph> apply_transpose, int num_residuals, std::string name)
       : apply_(std::move(apply)),
@@ -35,6 +36,7 @@ class LinearCallOp final : public Op {
     return {all.begin() + static_cast<int64_t>(nr_), all.end()};
   }
   Arrays eval(std::span<const Array> x) const override { return forward()->run(x); }
+  Arrays expanded(std::span<const Array> x) const override { return forward()->call(x); }
 
   // Linear in x; in the residuals as the graph of apply says.
   MaybeArrays jvp(std::span<const Array> x, std::span<const Array> y,
@@ -117,7 +119,7 @@ class LinearCallOp final : public Op {
 
 /// y = primal(x), with the user's rule. Inputs: the arguments, then what the functions captured, which cannot
 /// be differentiated: the rule says nothing about it.
-class CustomOp final : public Op {
+class CustomOp final : public Op, public Expands {
  public:
   enum class Rule { Jvp, Vjp };
   CustomOp(Rule rule, Ref<const Graph> primal, Ref<const Graph> forward, Ref<const Graph> backward,
@@ -141,6 +143,7 @@ class CustomOp final : public Op {
   }
   Avals infer(std::span<const Aval>) const override { return primal_->output_avals(); }
   Arrays eval(std::span<const Array> x) const override { return primal_->run(x.first(na_ + np_)); }
+  Arrays expanded(std::span<const Array> x) const override { return primal_->call(x.first(na_ + np_)); }
 
   MaybeArrays jvp(std::span<const Array> x, std::span<const Array> y,
                   std::span<const MaybeArray> dx) const override {

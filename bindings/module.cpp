@@ -17,6 +17,7 @@ PYBIND11_MODULE(_hesse, m) {
   init_products(m);
   init_conv(m);
   init_linalg(m);
+  init_solvers(m);
   init_sparse(m);
   init_fft(m);
   init_random(m);

@@ -13,7 +13,7 @@ namespace hesse {
 
 /// The program of a graph, before its small equations are laid out.
 inline Ref<const Graph> planned(const Ref<const Graph>& g) {
-  return with_low_rank_products(collapsed(with_sums_inside(fused(unrolled(merged(g))))));
+  return with_low_rank_products(collapsed(with_sums_inside(fused(unrolled(merged(expanded(g)))))));
 }
 
 /// The program of a graph that is run again and again: maps joined, small equations in blocks. Made when

@@ -42,7 +42,30 @@ Arrays examples_of(const MapParts& map, std::span<const Array> operands) {
   return out;
 }
 
+const Expands* expands(const Graph::Equation& eq) { return dynamic_cast<const Expands*>(eq.op.get()); }
+
 }  // namespace
+
+Ref<const Graph> expanded(const Ref<const Graph>& g) {
+  if (g->is_dynamic()) return g;
+  Ref<const Graph> out = g;
+  while (std::any_of(out->equations().begin(), out->equations().end(), expands)) {  // they may hold others
+    const Ref<const Graph> from = out;
+    out = replaced(*from, [&](size_t e, const Arrays& values) -> std::optional<Arrays> {
+      const Graph::Equation& eq = from->equations()[e];
+      const Expands* op = expands(eq);
+      if (op == nullptr) return std::nullopt;
+      Arrays in;
+      for (int v : eq.in) in.push_back(values[static_cast<size_t>(v)]);
+      return op->expanded(in);
+    });
+  }
+  return with_bodies(out, [](const Graph::Equation& eq) -> Ref<const Graph> {
+    const Ref<const Graph>& body = map_parts(*eq.op)->body;
+    const Ref<const Graph> with = expanded(body);
+    return with == body ? nullptr : with;
+  });
+}
 
 Ref<const Graph> unrolled(const Ref<const Graph>& g) {
   if (g->is_dynamic() || std::none_of(g->equations().begin(), g->equations().end(),

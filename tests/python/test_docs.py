@@ -15,7 +15,20 @@ import hesse as hs
 
 ROOT = Path(__file__).parents[2]
 FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE | doctest.IGNORE_EXCEPTION_DETAIL
-MODULES = ["", "debug", "fft", "io", "linalg", "nn", "nn.init", "optim", "physics", "random", "sparse"]
+MODULES = [
+    "",
+    "debug",
+    "fft",
+    "io",
+    "linalg",
+    "nn",
+    "nn.init",
+    "optim",
+    "physics",
+    "random",
+    "solvers",
+    "sparse",
+]
 
 
 def documented_objects():

@@ -340,6 +340,7 @@ GROUPS = {
         + public(hs.linalg, "hs.linalg.")
         + public(hs.fft, "hs.fft.")
         + public(hs.random, "hs.random.")
+        + public(hs.solvers, "hs.solvers.")
         + public(hs.sparse, "hs.sparse.")
     ),
     "methods": methods,

@@ -1,0 +1,48 @@
+#include "bindings/bindings.h"
+#include "bindings/convert.h"
+#include "bindings/function.h"
+#include "solvers/ode.h"
+#include "solvers/tableau.h"
+
+/// hesse._hesse.solvers: solvers on flat lists of arrays, documented in hesse/solvers.
+namespace hesse::python {
+
+using namespace py::literals;
+
+void init_solvers(py::module_& m) {
+  py::module_ s = m.def_submodule("solvers", "Solvers on flat lists of arrays.");
+  s.def(
+      "solve_ivp",
+      [](const Fn& f, const Array& t0, const Array& t1, const Arrays& y0, const std::string& method,
+         std::optional<Array> t_eval, const Array& rtol, const Arrays& atol, std::optional<Array> first_step,
+         std::optional<Array> max_step, int64_t max_steps, bool throw_on_failure) {
+        const solvers::Rhs rhs = [&f](const Array& t, std::span<const Array> y) {
+          Arrays in{t};
+          in.insert(in.end(), y.begin(), y.end());
+          return f(in);
+        };
+        const py::gil_scoped_release unlocked;
+        solvers::Solution sol = solvers::solve_ivp(rhs, t0, t1, y0,
+                                                   {.method = method,
+                                                    .t_eval = std::move(t_eval),
+                                                    .rtol = rtol,
+                                                    .atol = atol,
+                                                    .first_step = std::move(first_step),
+                                                    .max_step = std::move(max_step),
+                                                    .max_steps = max_steps,
+                                                    .throw_on_failure = throw_on_failure});
+        return std::tuple(sol.t, sol.y, sol.status, sol.accepted, sol.rejected, sol.evaluations, sol.t_last,
+                          sol.h_last);
+      },
+      "f"_a, "t0"_a, "t1"_a, "y0"_a, "method"_a, "t_eval"_a, "rtol"_a, "atol"_a, "first_step"_a, "max_step"_a,
+      "max_steps"_a, "throw_on_failure"_a);
+  s.def(
+      "describe", [](int64_t status) { return solvers::describe(static_cast<solvers::IvpStatus>(status)); },
+      "status"_a);
+  s.def("explicit_methods", [] {
+    const std::span<const std::string> all = solvers::explicit_methods();
+    return std::vector<std::string>(all.begin(), all.end());
+  });
+}
+
+}  // namespace hesse::python

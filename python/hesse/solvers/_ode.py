@@ -1,0 +1,193 @@
+"""Initial value problems."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from .. import _hesse
+from .._flat import check_callable, name_of
+from .._hesse import Array, _flatten_arrays, asarray
+from .._hesse import solvers as _s
+
+__all__ = ["Solution", "solve_ivp"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Solution:
+    """What `solve_ivp` returns: a tree, which compiled and mapped functions may return too.
+
+    Attributes
+    ----------
+    t : Array
+        [n], the times.
+    y : tree
+        The state at these times: time is the first axis of every array. (SciPy has it last.)
+    status : Array
+        0 where the end was reached; else 1: too many steps, 2: the step became too small, 3: NaN or infinity, 4:
+        times that do not ascend.
+    stats : dict
+        The numbers of ``accepted`` and ``rejected`` steps and of ``evaluations`` of f, how far the solver came
+        (``t_last``) and the step it would have taken next (``h_last``).
+    """
+
+    t: Array
+    y: Any
+    status: Array
+    stats: dict[str, Array]
+
+    @property
+    def success(self) -> bool:
+        """Whether the end was reached (by all, under vmap)."""
+        return bool(_hesse.all(_hesse.equal(self.status, 0)))
+
+    @property
+    def message(self) -> str:
+        """What the status means, and what to try."""
+        return _s.describe(int(_hesse.max(self.status)))
+
+
+def _arrays(tree: Any, what: str) -> tuple[list[Array], Any]:
+    values, treedef = _flatten_arrays(tree, what)
+    return [asarray(v) for v in values], treedef
+
+
+def solve_ivp(
+    f: Callable[..., Any],
+    t_span: Sequence[Any],
+    y0: Any,
+    method: str = "Tsit5",
+    t_eval: Any = None,
+    *,
+    args: Sequence[Any] = (),
+    rtol: Any = 1e-3,
+    atol: Any = 1e-6,
+    first_step: Any = None,
+    max_step: Any = None,
+    max_steps: int = 100_000,
+    raise_on_failure: bool = True,
+) -> Solution:
+    """Solves dy/dt = f(t, y), y(t0) = y0.
+
+    It can be compiled, mapped (every example has steps of its own) and differentiated to any order, forwards
+    and backwards, with respect to `y0`, `args`, everything else that `f` uses, both ends of the span, and
+    `t_eval`. Derivatives are those of the steps taken: exact for them, with the sizes of steps as constants.
+    Reverse mode keeps the state of every step between two times of `t_eval`.
+
+    Parameters
+    ----------
+    f : callable
+        ``f(t, y, *args)`` returns dy/dt, a tree like `y0`. It is recorded once: where it branches on values,
+        use `hesse.where` or `hesse.cond`.
+    t_span : (t0, t1)
+        Where to start and to end; t1 may lie before t0.
+    y0 : tree
+        The state: floating or complex arrays of any shapes, in a tuple, dict, ...
+    method : str
+        ``"Tsit5"``, ``"Dopri5"`` (or ``"RK45"``), ``"Bosh3"`` (``"RK23"``), ``"Dop853"`` (``"DOP853"``) choose their
+        steps; ``"Euler"``, ``"Midpoint"``, ``"Heun"``, ``"RK4"`` take steps of `first_step`. All are explicit: on stiff
+        problems they need very many steps.
+    t_eval : array, optional
+        [n], times at which the solution is given, ascending in the direction of the span. By default both ends and
+        every step between, which is possible outside `hesse.compile`, `hesse.vmap` and loops only.
+    args : tuple
+        More arguments of `f`.
+    rtol, atol : scalar or, for `atol`, tree
+        Tolerances of the local error: a step is accepted where the root mean square over all entries of
+        ``error / (atol + rtol * max(|y|, |y_next|))`` is at most 1. `atol`: for all, or a tree like `y0` of what broadcasts
+        to its arrays.
+    first_step, max_step : scalar, optional
+        The first step, guessed by default, and the largest.
+    max_steps : int
+        Attempts, accepted or not, before the solver gives up.
+    raise_on_failure : bool
+        Whether giving up raises. If not, `Solution.status` says why, and the rest of ``y`` is NaN.
+
+    Returns
+    -------
+    Solution
+
+    Raises
+    ------
+    ValueError
+        For shapes that do not fit, times that do not ascend within the span, an unknown method, a fixed-step method
+        without `first_step`, tolerances below 0.
+    TypeError
+        For a state of integers, and arguments of the wrong kind.
+    FloatingPointError
+        Where the solver gives up: with the time and the entry of the state that limits the step.
+    hesse.TraceError
+        Without `t_eval` under a transformation.
+
+    Notes
+    -----
+    Methods: Tsitouras (2011), Dormand and Prince (1980), Bogacki and Shampine (1989), DOP853 (Hairer, Norsett, Wanner,
+    Solving Ordinary Differential Equations I). Between steps the solution is a polynomial of degree 4 (3 for Bosh3);
+    the steps of Dop853 and of the methods with fixed steps end at every time of `t_eval`.
+
+    Examples
+    --------
+    >>> import hesse as hs
+    >>> sol = hs.solvers.solve_ivp(lambda t, y, k: -k * y, (0.0, 1.0), 1.0, t_eval=[0.5, 1.0], args=(2.0,), rtol=1e-8)
+    >>> sol.y
+    Array([0.36787944, 0.13533529], dtype=float64)
+    >>> def last(k):
+    ...     return hs.solvers.solve_ivp(lambda t, y: -k * y, (0.0, 1.0), 1.0, t_eval=[1.0], rtol=1e-8).y[-1]
+    >>> hs.grad(last)(2.0)
+    Array(-0.13533529, dtype=float64)
+    """
+    check_callable(f, "solve_ivp")
+    if not isinstance(t_span, (tuple, list, Array)) or len(t_span) != 2:
+        raise _hesse.ArgumentError(f"solve_ivp: t_span is {t_span!r}, expected two times (t0, t1)")
+    if not isinstance(method, str):
+        raise _hesse.ArgumentTypeError(
+            f"solve_ivp: method is {method!r}, expected one of {', '.join(_s.explicit_methods())}"
+        )
+    if not isinstance(max_steps, int) or isinstance(max_steps, bool) or not 0 < max_steps < 2**62:
+        raise _hesse.ArgumentError(f"solve_ivp: max_steps is {max_steps!r}, expected an integer, 1 or more")
+    if not isinstance(args, (tuple, list)):
+        raise _hesse.ArgumentTypeError(
+            f"solve_ivp: args is {args!r}, expected a tuple of further arguments of f"
+        )
+    state, treedef = _arrays(y0, "solve_ivp: y0")
+    tolerances, structure = _arrays(atol, "solve_ivp: atol")
+    if structure != treedef and not (len(tolerances) == 1 and not isinstance(atol, (tuple, list, dict))):
+        raise _hesse.ArgumentError(
+            f"solve_ivp: atol has the structure {structure}, expected one array, or a tree like y0: {treedef}"
+        )
+
+    def field(t: Array, *values: Array) -> list[Array]:
+        result = f(t, treedef.unflatten(list(values)), *args)
+        derivative, got = _arrays(result, f"solve_ivp: what {name_of(f)} returns")
+        if got != treedef:
+            raise _hesse.ArgumentError(
+                f"solve_ivp: {name_of(f)} returns the structure {got}, expected that of y0: {treedef}"
+            )
+        return derivative
+
+    def optional(x: Any) -> Array | None:
+        return None if x is None else asarray(x)
+
+    t, y, status, accepted, rejected, evaluations, t_last, h_last = _s.solve_ivp(
+        field,
+        asarray(t_span[0]),
+        asarray(t_span[1]),
+        state,
+        method,
+        optional(t_eval),
+        asarray(rtol),
+        tolerances,
+        optional(first_step),
+        optional(max_step),
+        max_steps,
+        bool(raise_on_failure),
+    )
+    stats = {
+        "accepted": accepted,
+        "rejected": rejected,
+        "evaluations": evaluations,
+        "t_last": t_last,
+        "h_last": h_last,
+    }
+    return Solution(t, treedef.unflatten(y), status, stats)
