@@ -224,11 +224,11 @@ def test_a_field_with_a_network():
         return hs.mean(solve_ivp(lambda t, y: net(y), (0.0, 1.0), y0, t_eval=[0.5, 1.0], rtol=1e-6).y ** 2)
 
     value, gradient = hs.compile(hs.value_and_grad(loss))(net)
-    direction = hs.tree.map(lambda p: hs.array(np.random.default_rng(p.size).normal(size=p.shape)), net)
+    direction = hs.tree_map(lambda p: hs.array(np.random.default_rng(p.size).normal(size=p.shape)), net)
     step = 1e-5
-    ends = [loss(hs.tree.map(lambda p, d, s=s: p + s * step * d, net, direction)) for s in (1, -1)]
+    ends = [loss(hs.tree_map(lambda p, d, s=s: p + s * step * d, net, direction)) for s in (1, -1)]
     slope = sum(
-        float(hs.sum(g * d)) for g, d in zip(hs.tree.leaves(gradient), hs.tree.leaves(direction), strict=True)
+        float(hs.sum(g * d)) for g, d in zip(hs.tree_leaves(gradient), hs.tree_leaves(direction), strict=True)
     )
     assert slope == pytest.approx(float(ends[0] - ends[1]) / (2 * step), rel=1e-4)
 
