@@ -20,7 +20,7 @@ struct IvpOptions {
   std::string method = "Tsit5";  ///< a name of solvers/tableau.h
   /// Times at which the state is given, [n], ascending in the direction of the span and within it. nullopt:
   /// both ends of the span and every step between; possible outside tracing only.
-  std::optional<Array> t_eval;
+  std::optional<Array> t_eval = {};
   /// Relative and absolute tolerance of the local error; `atol`: one scalar, or an array for each of the
   /// state, which broadcasts to it. The error of a step is the root mean square over all entries of
   /// err / (atol + rtol max(|y|, |y_next|)); steps with more than 1 are rejected.
@@ -28,8 +28,8 @@ struct IvpOptions {
   Arrays atol = {1e-6};
   /// The first step; by default it is guessed (Hairer, Norsett, Wanner I, II.4). Fixed-step methods need it:
   /// it is their step.
-  std::optional<Array> first_step;
-  std::optional<Array> max_step;
+  std::optional<Array> first_step = {};
+  std::optional<Array> max_step = {};
   int64_t max_steps = 100000;  ///< attempts, accepted or not
   bool throw_on_failure = true;
 };

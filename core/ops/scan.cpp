@@ -16,19 +16,31 @@ Shape with_front(int64_t n, Shape s) {
   return s;
 }
 
-class ScanOp final : public Op {
+class ScanOp final : public Op, public Loop {
  public:
-  ScanOp(Ref<const Graph> body, int num_carry, int num_xs, int64_t length, bool reverse, bool save)
+  ScanOp(Ref<const Graph> body, int num_carry, int num_xs, int64_t length, bool reverse, bool save,
+         bool in_program = false)
       : body_(std::move(body)),
         prepared_(body_),
         nc_(static_cast<size_t>(num_carry)),
         nx_(static_cast<size_t>(num_xs)),
         length_(length),
         reverse_(reverse),
-        save_(save) {}
+        save_(save),
+        in_program_(in_program) {}
   std::string_view name() const override { return "scan"; }
   double flops(std::span<const Aval> x, std::span<const Aval>) const override {
     return static_cast<double>(std::max<int64_t>(steps(x), 0)) * body_->flops();
+  }
+  OpRef prepared() const override {
+    return in_program_ ? OpRef()
+                       : make_op<ScanOp>(body_, static_cast<int>(nc_), static_cast<int>(nx_), length_,
+                                         reverse_, save_, true);
+  }
+  bool is_saved_by(const Op& other) const override {
+    const auto* s = dynamic_cast<const ScanOp*>(&other);
+    return s && !save_ && s->save_ && nc_ == s->nc_ && nx_ == s->nx_ && length_ == s->length_ &&
+           reverse_ == s->reverse_ && body_->equals(*s->body_);
   }
   Params params() const override {
     return {{"num_carry", static_cast<int64_t>(nc_)},
@@ -83,7 +95,7 @@ class ScanOp final : public Op {
       in.reserve(x.size());
       for (size_t i = nc_; i < nc_ + nx_; ++i) in.push_back(x[i].viewed(cpu::at(x[i].view(), 0, t)));
       in.insert(in.end(), x.begin() + static_cast<int64_t>(nc_ + nx_), x.end());
-      Arrays out = prepared_.for_step(s).run_owned(std::move(in));
+      Arrays out = prepared_.for_step(s, in_program_).run_owned(std::move(in));
       for (size_t k = 0; k < ny; ++k) cpu::assign(out[nc_ + k].view(), cpu::at(stacked[k].view(), 0, t));
       out.resize(nc_);
       carry = std::move(out);
@@ -176,6 +188,7 @@ class ScanOp final : public Op {
   size_t nc_, nx_;
   int64_t length_;
   bool reverse_, save_;
+  bool in_program_;  // not a parameter: results differ in rounding at most
 };
 
 }  // namespace

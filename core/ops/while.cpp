@@ -44,17 +44,29 @@ class Stack {
 /// carry = body(carry) while cond(carry). Inputs: carry, consts of cond, consts of body. Outputs: the last
 /// carries and, with `save`, stacks of the carries that entered each step: their common length is known at
 /// run time only.
-class WhileOp final : public Op {
+class WhileOp final : public Op, public Loop {
  public:
-  WhileOp(Ref<const Graph> cond, Ref<const Graph> body, int num_carry, int num_cond_consts, bool save)
+  WhileOp(Ref<const Graph> cond, Ref<const Graph> body, int num_carry, int num_cond_consts, bool save,
+          bool in_program = false)
       : cond_(std::move(cond)),
         body_(std::move(body)),
         prepared_cond_(cond_),
         prepared_body_(body_),
         nc_(static_cast<size_t>(num_carry)),
         nk_(static_cast<size_t>(num_cond_consts)),
-        save_(save) {}
+        save_(save),
+        in_program_(in_program) {}
   std::string_view name() const override { return "while_loop"; }
+  OpRef prepared() const override {
+    return in_program_
+               ? OpRef()
+               : make_op<WhileOp>(cond_, body_, static_cast<int>(nc_), static_cast<int>(nk_), save_, true);
+  }
+  bool is_saved_by(const Op& other) const override {
+    const auto* w = dynamic_cast<const WhileOp*>(&other);
+    return w && !save_ && w->save_ && nc_ == w->nc_ && nk_ == w->nk_ && cond_->equals(*w->cond_) &&
+           body_->equals(*w->body_);
+  }
   Params params() const override {
     return {{"num_carry", static_cast<int64_t>(nc_)},
             {"num_cond_consts", static_cast<int64_t>(nk_)},
@@ -102,14 +114,14 @@ class WhileOp final : public Op {
     const auto goes_on = [&](int64_t step) {
       Arrays in = carry;
       in.insert(in.end(), x.begin() + carries, x.begin() + consts);
-      return prepared_cond_.for_step(step).run_owned(std::move(in))[0].item<bool>();
+      return prepared_cond_.for_step(step, in_program_).run_owned(std::move(in))[0].item<bool>();
     };
     for (int64_t step = 0; goes_on(step); ++step) {
       if (step % 64 == 0) poll_interrupt();
       for (size_t i = 0; i < stacks.size(); ++i) stacks[i].push(carry[i]);
       Arrays in = std::move(carry);  // the step may write where the last one did
       in.insert(in.end(), x.begin() + consts, x.end());
-      carry = prepared_body_.for_step(step).run_owned(std::move(in));
+      carry = prepared_body_.for_step(step, in_program_).run_owned(std::move(in));
     }
     for (const Stack& s : stacks) carry.push_back(s.take());
     return carry;
@@ -213,6 +225,7 @@ class WhileOp final : public Op {
   Prepared prepared_cond_, prepared_body_;
   size_t nc_, nk_;
   bool save_;
+  bool in_program_;  // not a parameter: results differ in rounding at most
 };
 
 }  // namespace

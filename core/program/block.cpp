@@ -165,7 +165,10 @@ bool is_small(const Graph& g, const Graph::Equation& eq) {
   for (const auto& [key, p] : eq.op->params())
     if (std::holds_alternative<Ref<const Graph>>(p)) return false;
   const auto most = [&](int64_t entries) {
-    const auto within = [&](int v) { return num_elements(g.values()[at(v)].shape) <= entries; };
+    const auto within = [&](int v) {
+      const Shape& shape = g.values()[at(v)].shape;
+      return (shape.empty() || shape[0] != kDynamic) && num_elements(shape) <= entries;
+    };
     return std::all_of(eq.in.begin(), eq.in.end(), within) &&
            std::all_of(eq.out.begin(), eq.out.end(), within);
   };
@@ -265,9 +268,6 @@ class Blocks {
 
 }  // namespace
 
-Ref<const Graph> blocked(const Ref<const Graph>& g) {
-  if (g->is_dynamic()) return g;
-  return Blocks(*g).result();
-}
+Ref<const Graph> blocked(const Ref<const Graph>& g) { return Blocks(*g).result(); }
 
 }  // namespace hesse

@@ -38,9 +38,21 @@ class Sums {
   }
   size_t size() const { return views_.size(); }
   Ref<Buffer> zeros() const {
-    Ref<Buffer> out = Buffer::allocate(static_cast<size_t>(bytes_));
-    std::memset(out->data(), 0, static_cast<size_t>(bytes_));
-    return out;
+    try {
+      Ref<Buffer> out = Buffer::allocate(static_cast<size_t>(bytes_));
+      std::memset(out->data(), 0, static_cast<size_t>(bytes_));
+      return out;
+    } catch (const std::bad_alloc&) {
+      const auto largest = std::max_element(views_.begin(), views_.end(), [](const View& a, const View& b) {
+        return a.size() * itemsize(a.dtype) < b.size() * itemsize(b.dtype);
+      });
+      throw OutOfMemory(
+          concat("map: not enough memory for an array ", describe(largest->shape, largest->dtype),
+                 ", a sum over examples, of ", describe_bytes(static_cast<double>(bytes_)),
+                 " of such sums: every thread has its own; use a smaller dtype, or "
+                 "set_num_threads"),
+          true);
+    }
   }
   View view(size_t s, const Buffer& block) const {
     View out = views_[s];

@@ -13,7 +13,8 @@ namespace hesse {
 
 /// The program of a graph, before its small equations are laid out.
 inline Ref<const Graph> planned(const Ref<const Graph>& g) {
-  return with_low_rank_products(collapsed(with_sums_inside(fused(unrolled(merged(expanded(g)))))));
+  return with_low_rank_products(
+      collapsed(with_sums_inside(fused(unrolled(merged(expanded(with_prepared_loops(g))))))));
 }
 
 /// The program of a graph that is run again and again: maps joined, small equations in blocks. Made when
@@ -25,10 +26,10 @@ class Prepared {
     std::call_once(once_, [this] { program_ = blocked(planned(body_)); });
     return *program_;
   }
-  /// For the first steps of a loop it is not worth making.
-  const Graph& for_step(int64_t step) const {
+  /// For the first steps of a loop it is not worth making, unless the loop is part of a program.
+  const Graph& for_step(int64_t step, bool in_program) const {
     constexpr int64_t kWorthwhile = 4;
-    return step < kWorthwhile ? *body_ : program();
+    return step < kWorthwhile && !in_program ? *body_ : program();
   }
 
  private:

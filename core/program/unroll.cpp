@@ -1,6 +1,7 @@
 #include "core/program/unroll.h"
 
 #include <algorithm>
+#include <numeric>
 
 #include "core/ops.h"
 #include "core/ops/map_split.h"
@@ -62,9 +63,49 @@ Ref<const Graph> expanded(const Ref<const Graph>& g) {
   }
   return with_bodies(out, [](const Graph::Equation& eq) -> Ref<const Graph> {
     const Ref<const Graph>& body = map_parts(*eq.op)->body;
-    const Ref<const Graph> with = expanded(body);
+    const Ref<const Graph> with = expanded(with_prepared_loops(body));
     return with == body ? nullptr : with;
   });
+}
+
+Ref<const Graph> with_prepared_loops(const Ref<const Graph>& g) {
+  std::vector<Graph::Equation> equations;
+  std::vector<int> same(g->values().size());  // by value: the one that takes its place
+  std::iota(same.begin(), same.end(), 0);
+  const auto renamed = [&](std::vector<int>& values) {
+    for (int& v : values) v = same[static_cast<size_t>(v)];
+  };
+  std::vector<size_t> loops;  // of `equations`
+  bool any = false;
+  for (Graph::Equation eq : g->equations()) {
+    renamed(eq.in);
+    const auto* loop = dynamic_cast<const Loop*>(eq.op.get());
+    if (loop == nullptr) {
+      equations.push_back(std::move(eq));
+      continue;
+    }
+    const auto first = std::find_if(loops.begin(), loops.end(), [&](size_t e) {
+      return equations[e].in == eq.in && dynamic_cast<const Loop&>(*equations[e].op).is_saved_by(*eq.op);
+    });
+    OpRef prepared = loop->prepared();
+    any = any || prepared || first != loops.end();
+    if (prepared) eq.op = std::move(prepared);
+    if (first == loops.end()) {
+      loops.push_back(equations.size());
+      equations.push_back(std::move(eq));
+      continue;
+    }
+    Graph::Equation& earlier = equations[*first];
+    const size_t n = earlier.out.size();
+    for (size_t k = 0; k < n; ++k) same[static_cast<size_t>(eq.out[k])] = earlier.out[k];
+    std::copy(earlier.out.begin(), earlier.out.end(), eq.out.begin());
+    earlier = std::move(eq);
+  }
+  if (!any) return g;
+  std::vector<int> outputs = g->outputs();
+  renamed(outputs);
+  return Graph::assemble(g->num_inputs(), g->values(), g->constants(), std::move(equations),
+                         std::move(outputs));
 }
 
 Ref<const Graph> unrolled(const Ref<const Graph>& g) {

@@ -13,6 +13,19 @@ class Expands {
 /// The graph, and the bodies of its maps, with those equations.
 Ref<const Graph> expanded(const Ref<const Graph>& g);
 
+/// A loop: run by itself its first steps are not worth preparing the body for, in a program they are.
+class Loop {
+ public:
+  virtual ~Loop() = default;
+  /// The same loop, whose body is prepared before its first step; null: this one is.
+  virtual OpRef prepared() const = 0;
+  /// Whether the other is this loop, and gives the carries that entered each step behind its results.
+  virtual bool is_saved_by(const Op& other) const = 0;
+};
+/// The graph with its loops prepared; of a loop that runs for its results and, for a derivative, once more
+/// for its carries, the second run alone is left.
+Ref<const Graph> with_prepared_loops(const Ref<const Graph>& g);
+
 /// The graph with every map of few examples that run one by one replaced by the equations of each example.
 /// Small ones then lie in a block with the equations around them (`core/program/block.h`), without the map's
 /// own overhead of some microseconds; large ones are joined entry by entry (`core/program/fuse.h`).

@@ -21,7 +21,9 @@ def rates(t, state, a, b, c, d):
 def populations(log_parameters, years):
     a, b, c, d, hare, lynx = hs.unstack(hs.exp(log_parameters))
     span = (years[0], years[-1])
-    sol = hs.solvers.solve_ivp(rates, span, (hare, lynx), t_eval=years, args=(a, b, c, d), rtol=1e-8, atol=1e-8)
+    sol = hs.solvers.solve_ivp(
+        rates, span, (hare, lynx), t_eval=years, args=(a, b, c, d), rtol=1e-8, atol=1e-8
+    )
     return hs.stack(sol.y, axis=1)  # [years, 2]
 
 
@@ -45,7 +47,9 @@ else:
 @hs.value_and_grad
 def negative_log_likelihood(log_parameters):
     error = hs.log(populations(log_parameters, years)) - hs.log(counts)
-    return hs.sum(0.5 * len(years) * hs.log(hs.mean(error**2, axis=0)))  # the sizes of the errors are the best ones
+    return hs.sum(
+        0.5 * len(years) * hs.log(hs.mean(error**2, axis=0))
+    )  # the sizes of the errors are the best ones
 
 
 fit = hs.optim.lbfgs(negative_log_likelihood, hs.log(hs.array([0.5, 0.025, 0.75, 0.025, 30.0, 5.0])))

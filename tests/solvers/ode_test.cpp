@@ -20,9 +20,9 @@ double entry(const Array& x, int64_t i) { return getitem(x, {Index(i)}).item<dou
 
 TEST(SolveIvp, FollowsAnExactSolution) {
   for (const char* method : {"Bosh3", "Dopri5", "Tsit5", "Dop853"}) {
-    const Solution sol = solve_ivp(
-        [](const Array& t, std::span<const Array> y) { return Arrays{cos(t) * y[0]}; }, 0.0, 3.0, {1.0},
-        {.method = method, .t_eval = times({0.0, 0.7, 3.0}), .rtol = 1e-9, .atol = {1e-11}});
+    const Solution sol =
+        solve_ivp([](const Array& t, std::span<const Array> y) { return Arrays{cos(t) * y[0]}; }, 0.0, 3.0,
+                  {1.0}, {.method = method, .t_eval = times({0.0, 0.7, 3.0}), .rtol = 1e-9, .atol = {1e-11}});
     ASSERT_EQ(sol.status.item<int64_t>(), 0) << method;
     EXPECT_EQ(entry(sol.y[0], 0), 1.0);
     EXPECT_NEAR(entry(sol.y[0], 1), std::exp(std::sin(0.7)), 1e-7) << method;
@@ -42,9 +42,10 @@ TEST(SolveIvp, GivesAllStepsWithoutTimes) {
 
 TEST(SolveIvp, IsDifferentiableTwice) {
   const auto last = [](Array rate) {
-    return getitem(solve_ivp(decay(rate), 0.0, 1.5, {2.0}, {.t_eval = times({1.5}), .rtol = 1e-10, .atol = {1e-12}})
-                       .y[0],
-                   {Index(int64_t{0})});
+    return getitem(
+        solve_ivp(decay(rate), 0.0, 1.5, {2.0}, {.t_eval = times({1.5}), .rtol = 1e-10, .atol = {1e-12}})
+            .y[0],
+        {Index(int64_t{0})});
   };
   const double e = 2 * std::exp(-1.5 * 0.4);
   EXPECT_NEAR(last(0.4).item<double>(), e, 1e-9);
@@ -90,9 +91,12 @@ TEST(SolveIvp, RefusesWhatDoesNotFit) {
   EXPECT_THROW(solve_ivp(decay(1.0), 0.0, 1.0, {1.0}, {.method = "RK4"}), ValueError);
   EXPECT_THROW(solve_ivp(decay(1.0), 0.0, 1.0, {1.0}, {.t_eval = times({0.5, 0.4})}), ValueError);
   EXPECT_THROW(solve_ivp(decay(1.0), 0.0, 1.0, {1.0}, {.max_steps = 0}), ValueError);
-  EXPECT_THROW(
-      solve_ivp([](const Array&, std::span<const Array> y) { return Arrays{y[0], y[0]}; }, 0.0, 1.0, {1.0}),
-      ValueError);
+  EXPECT_THROW(solve_ivp(
+                   [](const Array&, std::span<const Array> y) {
+                     return Arrays{y[0], y[0]};
+                   },
+                   0.0, 1.0, {1.0}),
+               ValueError);
 }
 
 }  // namespace

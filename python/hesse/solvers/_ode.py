@@ -18,7 +18,7 @@ __all__ = ["Solution", "solve_ivp"]
 class Solution:
     """What `solve_ivp` returns: a tree, which compiled and mapped functions may return too.
 
-    Attributes
+    Parameters
     ----------
     t : Array
         [n], the times.
@@ -30,6 +30,15 @@ class Solution:
     stats : dict
         The numbers of ``accepted`` and ``rejected`` steps and of ``evaluations`` of f, how far the solver came
         (``t_last``) and the step it would have taken next (``h_last``).
+
+    Examples
+    --------
+    >>> import hesse as hs
+    >>> sol = hs.solvers.solve_ivp(lambda t, y: 1.0 - y, (0.0, 1.0), 0.0)
+    >>> sol.success, sol.message
+    (True, 'the end of the span was reached')
+    >>> len(sol.t) == int(sol.stats["accepted"]) + 1
+    True
     """
 
     t: Array
@@ -129,13 +138,15 @@ def solve_ivp(
     Examples
     --------
     >>> import hesse as hs
-    >>> sol = hs.solvers.solve_ivp(lambda t, y, k: -k * y, (0.0, 1.0), 1.0, t_eval=[0.5, 1.0], args=(2.0,), rtol=1e-8)
-    >>> sol.y
-    Array([0.36787944, 0.13533529], dtype=float64)
+    >>> def decay(t, y, k):
+    ...     return -k * y
+    >>> sol = hs.solvers.solve_ivp(decay, (0.0, 1.0), 1.0, t_eval=[0.5, 1.0], args=(2.0,), rtol=1e-10, atol=1e-12)
+    >>> hs.round(1e6 * sol.y)
+    Array([367879., 135335.], dtype=float64)
     >>> def last(k):
-    ...     return hs.solvers.solve_ivp(lambda t, y: -k * y, (0.0, 1.0), 1.0, t_eval=[1.0], rtol=1e-8).y[-1]
-    >>> hs.grad(last)(2.0)
-    Array(-0.13533529, dtype=float64)
+    ...     return hs.solvers.solve_ivp(decay, (0.0, 1.0), 1.0, t_eval=[1.0], args=(k,), rtol=1e-10, atol=1e-12).y[0]
+    >>> hs.round(1e6 * hs.grad(last)(2.0))
+    Array(-135335., dtype=float64)
     """
     check_callable(f, "solve_ivp")
     if not isinstance(t_span, (tuple, list, Array)) or len(t_span) != 2:
