@@ -48,9 +48,8 @@ class Sums {
       });
       throw OutOfMemory(
           concat("map: not enough memory for an array ", describe(largest->shape, largest->dtype),
-                 ", a sum over examples, of ", describe_bytes(static_cast<double>(bytes_)),
-                 " of such sums: every thread has its own; use a smaller dtype, or "
-                 "set_num_threads"),
+                 ", a sum over examples (", describe_bytes(static_cast<double>(bytes_)),
+                 " of sums for each thread); use a smaller dtype, or set_num_threads"),
           true);
     }
   }
