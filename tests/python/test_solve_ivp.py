@@ -1,5 +1,9 @@
 """hesse.solvers.solve_ivp against exact solutions, SciPy, and itself under every transformation."""
 
+import pathlib
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
@@ -374,3 +378,26 @@ def test_times_that_do_not_ascend_are_found_when_a_program_runs():
     assert run(hs.array([0.2, 0.4])).shape == (2, 2)
     with pytest.raises(FloatingPointError, match="t_eval does not ascend"):
         run(hs.array([0.4, 0.2]))
+
+
+# published results --------------------------------------------------------------------------------------------------
+
+
+def test_rates_of_the_hudson_bay_counts():
+    """The maximum-likelihood fit lies near the posterior of posteriordb's hudson_lynx_hare (Lotka-Volterra, log-normal)."""
+    root = pathlib.Path(__file__).resolve().parents[2]
+    path = root.parent / "shared" / "data" / "ode" / "hudson-bay-lynx-hare.csv"
+    if not path.exists():
+        pytest.skip(f"no {path.name}: the folder shared/data is not beside this repository")
+    done = subprocess.run(
+        [sys.executable, root / "examples" / "python" / "lynx_hare.py", "--data", path],
+        capture_output=True, text=True, timeout=300,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    found = dict(line.split() for line in done.stdout.splitlines() if len(line.split()) == 2)
+    posterior = {
+        "a": (0.5469, 0.0631), "b": (0.02775, 0.00415), "c": (0.8001, 0.0894), "d": (0.02409, 0.00353),
+        "hare": (34.04, 2.92), "lynx": (5.936, 0.531),
+    }  # fmt: skip
+    for name, (mean, deviation) in posterior.items():
+        assert abs(float(found[name]) - mean) < 0.5 * deviation, (name, found[name])
