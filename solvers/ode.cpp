@@ -3,12 +3,12 @@
 #include <algorithm>
 #include <cmath>
 
-#include "autodiff/autodiff.h"
-#include "core/cpu/assign.h"
+#include "core/derivatives.h"
 #include "core/op_table.h"
 #include "core/ops.h"
 #include "core/ops/control.h"
 #include "core/ops/control_graph.h"
+#include "core/program/unroll.h"
 #include "core/status.h"
 #include "solvers/tableau.h"
 
@@ -48,7 +48,46 @@ class CompletedOp final : public General {
   bool reads_output(int) const override { return false; }
 };
 
-const bool registered = (register_ops({listed<CompletedOp>()}), true);
+/// One attempt: the graph's outputs, the last of which is the norm of the error. It has no derivative, and of
+/// an attempt that it rejects nothing has: what became infinite there does not reach gradients. Tangents are
+/// selected away on both sides.
+class AttemptOp final : public General, public Expands {
+ public:
+  explicit AttemptOp(Ref<const Graph> body) : body_(std::move(body)) {}
+  std::string_view name() const override { return "ivp_attempt"; }
+  Params params() const override { return {{"body", body_}}; }
+  Avals infer(std::span<const Aval>) const override { return body_->output_avals(); }
+  Arrays eval(std::span<const Array> x) const override { return body_->run(x); }
+  Arrays expanded(std::span<const Array> x) const override { return body_->call(x); }
+  bool has_effect() const override { return has_effects(*body_); }
+  MaybeArrays jvp(std::span<const Array> x, std::span<const Array> y,
+                  std::span<const MaybeArray> dx) const override {
+    const Array accept = y.back() <= 1.0;
+    const auto gate = [&](const Array& d) { return where(accept, d, zeros_like(d)); };
+    std::vector<bool> marked;
+    Arrays in(x.begin(), x.end());
+    for (const MaybeArray& d : dx) {
+      marked.push_back(d.has_value());
+      if (d) in.push_back(gate(*d));
+    }
+    const DerivedGraph d = derivatives().jvp(*body_, marked, {}, false);
+    const Arrays out = d.graph->call(in);
+    MaybeArrays dy(y.size());
+    for (size_t k = 0, j = 0; k < y.size(); ++k)
+      if (d.present[k]) {
+        if (k + 1 < y.size()) dy[k] = gate(out[j]);
+        ++j;
+      }
+    return dy;
+  }
+  bool reads_output(int k) const override { return k + 1 == body_->num_outputs(); }
+
+ private:
+  Ref<const Graph> body_;
+};
+
+const bool registered =
+    (register_ops({listed<CompletedOp>(), listed<AttemptOp>("ivp_attempt", "body")}), true);
 
 template <class Range>
 void append(Arrays& to, const Range& from) {
@@ -162,7 +201,7 @@ class Stepper {
       accept = norm <= 1.0;
       control(next, s, norm, accept, clipped, stop_gradient(abs(step)));
     } else {
-      accept = isfinite(sum_of_squares(part(0)));
+      for (const Array& y : part(0)) accept = logical_and(accept, all(isfinite(y)));
       next.status = where(accept, s.status, static_cast<int64_t>(IvpStatus::NotFinite));
     }
     next.accepted = s.accepted + where(accept, one, none);
@@ -200,11 +239,13 @@ class Stepper {
   }
 
   /// A first step: from the sizes of y, f and a difference of f.
-  Array guess(const Array& t0, const Array& direction, const Arrays& y0, const Arrays& f0,
+  Array guess(const Array& t0, const Array& t1, const Array& direction, const Arrays& y0, const Arrays& f0,
               std::span<const Array> operands) const {
     const auto size = [&](const Arrays& x) { return norm_of(x, y0, y0, operands); };
     const Array d0 = size(y0), d1 = size(f0);
-    const Array h0 = where(logical_or(d0 < 1e-5, d1 < 1e-5), 1e-6, 0.01 * d0 / where(d1 < 1e-5, 1.0, d1));
+    Array h0 = where(logical_or(d0 < 1e-5, d1 < 1e-5), 1e-6, 0.01 * d0 / where(d1 < 1e-5, 1.0, d1));
+    h0 = minimum(h0, where(equal(t0, t1), 1.0, abs(t1 - t0)));  // f may not exist beyond
+    if (max_step_) h0 = minimum(h0, *max_step_);
     const Arrays y1 = zipped(y0, f0, [&](const Array& y, const Array& f) {
       return y + astype(direction * h0, real_dtype(y.dtype())) * f;
     });
@@ -311,12 +352,11 @@ class Stepper {
 
   static Array square_sum(const Array& x) {
     const Array size = is_complex(x.dtype()) ? abs(x) : x;
-    return sum(astype(square(size), kFloat64));
+    return sum(square(astype(size, kFloat64)));
   }
-  static Array sum_of_squares(std::span<const Array> xs) {
-    Array out(0.0);
-    for (const Array& x : xs) out = out + square_sum(x);
-    return out;
+  // No error is none at any tolerance, also at none.
+  static Array scaled(const Array& x, const Array& scale) {
+    return where(equal(x, 0.0), zeros_like(x), x / scale);
   }
   Array scale(const Array& y, const Array& y_next, size_t j, std::span<const Array> operands) const {
     const DType real = real_dtype(y.dtype());
@@ -327,36 +367,20 @@ class Stepper {
                      std::span<const Array> operands) const {
     const Array& y = in[2 + j];
     const Array h = astype(in[1], real_dtype(y.dtype()));
-    return h * *combined(s.k, weights, j) / scale(y, s.y_next[j], j, operands);
+    return scaled(h * *combined(s.k, weights, j), scale(y, s.y_next[j], j, operands));
   }
   Array norm_of(const Arrays& x, const Arrays& y, const Arrays& y_next,
                 std::span<const Array> operands) const {
     Array out(0.0);
-    for (size_t j = 0; j < n_; ++j) out = out + square_sum(x[j] / scale(y[j], y_next[j], j, operands));
+    for (size_t j = 0; j < n_; ++j) out = out + square_sum(scaled(x[j], scale(y[j], y_next[j], j, operands)));
     return sqrt(out / static_cast<double>(std::max<int64_t>(1, field_.entries)));
   }
 
-  // The step, whose error has no derivative, and of which a rejected one has none: what became infinite
-  // there does not reach gradients.
   Arrays gated(const Arrays& in) const {
-    const Fn f = [this](std::span<const Array> x) { return step_of(x); };
-    const size_t n = in.size();
-    const Fn rule = [this, f, n](std::span<const Array> x) {
-      const Arrays primals(x.begin(), x.begin() + static_cast<int64_t>(n));
-      const Arrays first = f(primals);
-      const Array accept = first.back() <= 1.0;
-      const auto gate = [&](const Array& d) { return where(accept, d, zeros_like(d)); };
-      MaybeArrays tangents;
-      size_t at = n;
-      for (const Array& p : primals)
-        tangents.push_back(is_inexact(p.dtype()) ? MaybeArray(gate(x[at++])) : MaybeArray());
-      const auto [y, dy] = jvp(f, primals, tangents);
-      Arrays out;
-      for (size_t k = 0; k + 1 < y.size(); ++k) out.push_back(dy[k] ? gate(*dy[k]) : zeros_like(y[k]));
-      out.push_back(zeros_like(y.back()));
-      return out;
-    };
-    return custom_jvp(f, rule, in);
+    Avals avals;
+    for (const Array& a : in) avals.push_back(aval(a));
+    return hesse::apply(
+        make_op<AttemptOp>(trace_closed([this](std::span<const Array> x) { return step_of(x); }, avals)), in);
   }
 
   // Proportional-integral control (Hairer, Norsett, Wanner I, II.4): next.h, next.norm, next.status.
@@ -374,7 +398,7 @@ class Stepper {
     next.h = stop_gradient(h);
     next.norm = where(accept, maximum(norm, 1e-4), s.norm);
     const Array least = 16 * 2.220446049250313e-16 * abs(s.t);
-    const Array small = logical_and(logical_not(accept), h <= stop_gradient(least));
+    const Array small = logical_and(logical_not(accept), logical_not(h > stop_gradient(least)));
     next.status = where(small,
                         where(finite, static_cast<int64_t>(IvpStatus::StepTooSmall),
                               static_cast<int64_t>(IvpStatus::NotFinite)),
@@ -457,9 +481,14 @@ std::string describe(IvpStatus status) {
       return "the step became smaller than the spacing of numbers at t: the solution may be singular there, "
              "or the tolerances too small for the dtype";
     case IvpStatus::NotFinite:
-      return "f gives NaN or infinity however small the step: look at f there, and at its arguments";
+      return "f gives NaN or infinity however small the step: look at f there, at its arguments and at y0 "
+             "(and atol must "
+             "not be 0 where the state is)";
     case IvpStatus::BadTimes:
       return "t_eval does not ascend within t_span, in its direction";
+    case IvpStatus::BadOptions:
+      return "rtol and atol must not be below 0, first_step and max_step must be above 0, and the span "
+             "finite";
   }
   return "unknown status";
 }
@@ -476,6 +505,12 @@ Solution solve_ivp(const Rhs& f, const Array& t0_in, const Array& t1_in, const A
           " arrays, expected one, or one for each of the ", n, " of the state");
   check_positive(options.rtol, "rtol", true);
   for (const Array& a : options.atol) check_positive(a, "atol", true);
+  const auto check_scalar = [](const Array& x, const char* name) {
+    require(x.ndim() == 0, "solve_ivp: ", name, " has shape ", x.shape(), ", expected a scalar");
+  };
+  check_scalar(options.rtol, "rtol");
+  if (options.first_step) check_scalar(*options.first_step, "first_step");
+  if (options.max_step) check_scalar(*options.max_step, "max_step");
   if (options.first_step) check_positive(*options.first_step, "first_step", false);
   if (options.max_step) check_positive(*options.max_step, "max_step", false);
   require(options.max_steps > 0, "solve_ivp: max_steps is ", options.max_steps, ", expected 1 or more");
@@ -506,15 +541,21 @@ Solution solve_ivp(const Rhs& f, const Array& t0_in, const Array& t1_in, const A
   const Array direction = stop_gradient(astype(where(t1 >= t0, 1.0, -1.0), kFloat64));
   const Arrays f0 = field(t0, y0, operands);
   Array h = options.first_step ? stop_gradient(astype(*options.first_step, kFloat64))
-                               : stepper.guess(t0, direction, y0, f0, operands);
+                               : stepper.guess(t0, t1, direction, y0, f0, operands);
   if (max_step) h = minimum(h, *max_step);
   using State = Stepper::State;
   State state = stepper.start(t0, y0, f0, h);
+  Array allowed = logical_and(isfinite(t1 - t0), all(options.rtol >= 0.0));
+  for (const Array& a : options.atol) allowed = logical_and(allowed, all(a >= 0.0));
+  if (options.first_step) allowed = logical_and(allowed, *options.first_step > 0.0);
+  if (options.max_step) allowed = logical_and(allowed, *options.max_step > 0.0);
+  state.status =
+      stop_gradient(where(allowed, where(h > 0.0, state.status, static_cast<int64_t>(IvpStatus::NotFinite)),
+                          static_cast<int64_t>(IvpStatus::BadOptions)));
   const auto goes_on = [&](const State& s, const Array& end) {
     return logical_and(logical_and(equal(s.status, kSuccess), (end - s.t) * direction > 0.0),
                        s.accepted + s.rejected < options.max_steps);
   };
-  // Carries of a loop are what they were; a tolerance in float32 does not make time float32.
   const auto advance = [&](const State& s, const Array& end) {
     return stepper.attempt(s, end, direction, operands);
   };
@@ -533,7 +574,8 @@ Solution solve_ivp(const Rhs& f, const Array& t0_in, const Array& t1_in, const A
     const Array ok = in_order(out.t, t0, t1, direction);
     require(!is_constant(ok) || ok.item<bool>(),
             "solve_ivp: t_eval must ascend within t_span, in its direction");
-    state.status = where(ok, state.status, static_cast<int64_t>(IvpStatus::BadTimes));
+    state.status = where(logical_or(ok, not_equal(state.status, kSuccess)), state.status,
+                         static_cast<int64_t>(IvpStatus::BadTimes));
     const Arrays all = scan(
         [&](std::span<const Array> x) {
           const Array& t = x.back();
@@ -596,17 +638,16 @@ Solution solve_ivp(const Rhs& f, const Array& t0_in, const Array& t1_in, const A
   out.t_last = state.t;
   out.h_last = state.h;
   if (options.throw_on_failure) {
-    const Array failed = greater_equal(out.status, static_cast<int64_t>(IvpStatus::StepTooSmall));
-    const Arrays which =
-        stepper.adapts()
-            ? cond(
-                  logical_and(failed, not_equal(out.status, static_cast<int64_t>(IvpStatus::BadTimes))),
-                  [&](std::span<const Array>) { return stepper.limiting(state, direction, operands); },
-                  [](std::span<const Array>) {
-                    return Arrays{Array(int64_t{-1}), Array(int64_t{-1})};
-                  },
-                  {})
-            : Arrays{Array(int64_t{-1}), Array(int64_t{-1})};
+    const auto nothing = [] { return Arrays{Array(int64_t{-1}), Array(int64_t{-1})}; };
+    const Array failed = logical_or(equal(out.status, static_cast<int64_t>(IvpStatus::StepTooSmall)),
+                                    equal(out.status, static_cast<int64_t>(IvpStatus::NotFinite)));
+    Arrays which = nothing();
+    if (stepper.adapts() && !failed.has_data())
+      which = cond(
+          failed, [&](std::span<const Array>) { return stepper.limiting(state, direction, operands); },
+          [&](std::span<const Array>) { return nothing(); }, {});
+    else if (stepper.adapts() && failed.item<bool>())
+      which = stepper.limiting(state, direction, operands);
     for (Array& y : out.y)
       y = apply1(the<CompletedOp>(), {y, out.status, stop_gradient(state.t), stop_gradient(state.h),
                                       stop_gradient(which[0]), stop_gradient(which[1])});

@@ -19,7 +19,7 @@ using Rhs = std::function<Arrays(const Array& t, std::span<const Array> y)>;
 struct IvpOptions {
   std::string method = "Tsit5";  ///< a name of solvers/tableau.h
   /// Times at which the state is given, [n], ascending in the direction of the span and within it. nullopt:
-  /// both ends of the span and every step between; possible outside tracing only.
+  /// both ends of the span and every step between; not possible under vmap, compile and in loops.
   std::optional<Array> t_eval = {};
   /// Relative and absolute tolerance of the local error; `atol`: one scalar, or an array for each of the
   /// state, which broadcasts to it. The error of a step is the root mean square over all entries of
@@ -39,7 +39,8 @@ enum class IvpStatus : int64_t {
   TooManySteps = 1,
   StepTooSmall = 2,
   NotFinite = 3,
-  BadTimes = 4
+  BadTimes = 4,
+  BadOptions = 5
 };
 /// What a status means and what to try, in a sentence.
 std::string describe(IvpStatus status);
@@ -59,7 +60,8 @@ struct Solution {
 /// includes those with respect to t0, t1 and t_eval.
 /// Throws ValueError for shapes that do not fit, times that do not ascend within the span, tolerances that
 /// are not positive or an unknown method; TypeError for a state of integers; NumericalError where the solver
-/// gives up (IvpStatus), if asked for; TraceError where t_eval is missing under a transformation.
+/// gives up (IvpStatus), if asked for; TraceError where t_eval is missing under vmap, compile or in a
+/// loop.
 Solution solve_ivp(const Rhs& f, const Array& t0, const Array& t1, const Arrays& y0,
                    const IvpOptions& options = {});
 

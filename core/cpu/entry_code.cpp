@@ -467,7 +467,19 @@ struct EntryCode::Assembler : Xbyak::CodeGenerator {
   }
 };
 
-EntryCode::EntryCode() : assembler_(std::make_unique<Assembler>()) {}
+namespace {
+// What the assembler throws is that there is no memory, or none that may be run.
+template <class F>
+auto guarded(F f) {
+  try {
+    return f();
+  } catch (const Xbyak::Error& e) {
+    throw Error(std::string("the system gives no memory for machine code (") + e.what() + ")");
+  }
+}
+}  // namespace
+
+EntryCode::EntryCode() : assembler_(guarded([] { return std::make_unique<Assembler>(); })) {}
 EntryCode::~EntryCode() = default;
 
 bool EntryCode::available() {
@@ -487,20 +499,17 @@ bool EntryCode::available() {
 
 const EntryCode::Function* EntryCode::add(const EntryLoop& loop) {
   Assembler& a = *assembler_;
-  a.align(16);
-  a.begins.push_back(a.getSize());
-  a.loop(loop);
+  guarded([&] {
+    a.align(16);
+    a.begins.push_back(a.getSize());
+    a.loop(loop);
+  });
   return &a.functions.emplace_back(nullptr);
 }
 
 void EntryCode::finish() {
   Assembler& a = *assembler_;
-  try {
-    a.readyRE();
-  } catch (const Xbyak::Error& e) {
-    throw Error(std::string("compile: the system gives no memory for machine code (") + e.what() +
-                "); HESSE_ISA=baseline does without");
-  }
+  guarded([&] { a.readyRE(); });
   for (size_t i = 0; i < a.functions.size(); ++i)
     a.functions[i] = reinterpret_cast<Function>(reinterpret_cast<uintptr_t>(a.getCode() + a.begins[i]));
 }

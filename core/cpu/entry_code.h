@@ -67,7 +67,8 @@ struct EntryLoop {
   std::vector<Step> steps;
 };
 
-/// Loops as code. Add all, then finish; after that it is immutable, and any number of threads run it.
+/// Loops as code. Add all, then finish; after that it is immutable, and any number of threads run it. All
+/// three throw Error where the system gives no memory.
 class EntryCode {
  public:
   /// Runs a loop over `rows` rows of `run` entries.
@@ -84,7 +85,6 @@ class EntryCode {
 
   /// Adds a loop. What comes back points at its function from finish() on, as long as this object lives.
   const Function* add(const EntryLoop& loop);
-  /// Throws Error where the system refuses memory.
   void finish();
 
  private:

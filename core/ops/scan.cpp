@@ -32,6 +32,7 @@ class ScanOp final : public Op, public Loop {
   double flops(std::span<const Aval> x, std::span<const Aval>) const override {
     return static_cast<double>(std::max<int64_t>(steps(x), 0)) * body_->flops();
   }
+  bool has_effect() const override { return has_effects(*body_); }
   OpRef prepared() const override {
     return in_program_ ? OpRef()
                        : make_op<ScanOp>(body_, static_cast<int>(nc_), static_cast<int>(nx_), length_,

@@ -57,6 +57,7 @@ class WhileOp final : public Op, public Loop {
         save_(save),
         in_program_(in_program) {}
   std::string_view name() const override { return "while_loop"; }
+  bool has_effect() const override { return has_effects(*body_) || has_effects(*cond_); }
   OpRef prepared() const override {
     return in_program_
                ? OpRef()

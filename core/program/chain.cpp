@@ -241,6 +241,7 @@ class Chain::Coder {
 };
 
 void Chain::finish(cpu::EntryCode* code) {
+  pieces_.clear();
   for (size_t first = 0; first < steps_.size();) {
     Coder coder(*this, first);
     if (code != nullptr && coder.take()) {
@@ -254,14 +255,14 @@ void Chain::finish(cpu::EntryCode* code) {
     }
     first = pieces_.back().last;
   }
-  if (pieces_.size() == 1 && pieces_[0].code != nullptr)  // nothing passes through memory
-    block_ = std::max<int64_t>(1, geometry_.rows[0] * geometry_.rows[1]);
+  const bool through_memory = pieces_.size() > 1 || pieces_[0].code == nullptr;
+  at_once_ = through_memory ? block_ : std::max<int64_t>(1, geometry_.rows[0] * geometry_.rows[1]);
 }
 
 void Chain::run(char* const* bases) const {
   const int64_t rows = geometry_.run == 0 ? 0 : geometry_.rows[0] * geometry_.rows[1];
-  for (int64_t begin = 0; begin < rows; begin += block_) {
-    const int64_t n = std::min(block_, rows - begin);
+  for (int64_t begin = 0; begin < rows; begin += at_once_) {
+    const int64_t n = std::min(at_once_, rows - begin);
     for (const Piece& piece : pieces_) {
       if (piece.code != nullptr)
         run_code(piece, bases, begin, n);

@@ -36,7 +36,7 @@ class Chain {
   void add(const EntryKernel& kernel, DType dtype, std::span<const Place* const> in, const Place& out);
   size_t size() const { return steps_.size(); }
   /// After the last of them, before the first run: writes loops into `code`, which must outlive the chain and
-  /// is to be finished; null: kernels only.
+  /// is to be finished; null: kernels only. The last call counts.
   void finish(cpu::EntryCode* code);
   void run(char* const* bases) const;
 
@@ -78,7 +78,8 @@ class Chain {
   Geometry geometry_;
   std::vector<Step> steps_;
   std::vector<Piece> pieces_;
-  int64_t block_ = 1;  // rows
+  int64_t block_ = 1;    // rows
+  int64_t at_once_ = 1;  // the same, or all
 };
 
 }  // namespace hesse

@@ -49,7 +49,8 @@ class Sums {
       throw OutOfMemory(
           concat("map: not enough memory for an array ", describe(largest->shape, largest->dtype),
                  ", a sum over examples (", describe_bytes(static_cast<double>(bytes_)),
-                 " of sums for each thread); use a smaller dtype, or set_num_threads"),
+                 " of sums for each of up to 64 groups of examples); use a smaller "
+                 "dtype, or add up fewer examples at a time"),
           true);
     }
   }

@@ -14,7 +14,7 @@ namespace hesse {
 /// The program of a graph, before its small equations are laid out.
 inline Ref<const Graph> planned(const Ref<const Graph>& g) {
   return with_low_rank_products(
-      collapsed(with_sums_inside(fused(unrolled(merged(expanded(with_prepared_loops(g))))))));
+      collapsed(with_sums_inside(fused(unrolled(merged(with_prepared_loops(expanded(g))))))));
 }
 
 /// The program of a graph that is run again and again: maps joined, small equations in blocks. Made when

@@ -383,10 +383,18 @@ void Tile::prepare(const std::vector<TileSum>& sums, size_t num_inputs) {
     else
       steps_.emplace_back(&eq);
   }
-  if (cpu::EntryCode::available()) code_ = std::make_unique<cpu::EntryCode>();
+  std::vector<Chain*> chains;
   for (Step& step : steps_)
-    if (auto* const chain = std::get_if<Chain>(&step)) chain->finish(code_.get());
-  if (code_) code_->finish();
+    if (auto* const chain = std::get_if<Chain>(&step)) chains.push_back(chain);
+  if (chains.empty()) return;
+  try {
+    if (cpu::EntryCode::available()) code_ = std::make_unique<cpu::EntryCode>();
+    for (Chain* chain : chains) chain->finish(code_.get());
+    if (code_) code_->finish();
+  } catch (const Error&) {  // no memory for code: the kernels do the same
+    for (Chain* chain : chains) chain->finish(nullptr);
+    code_.reset();
+  }
 }
 
 // Value v as [m, n, lanes]: as it is, or its entries in order where they are one row or column.

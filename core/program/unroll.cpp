@@ -63,7 +63,7 @@ Ref<const Graph> expanded(const Ref<const Graph>& g) {
   }
   return with_bodies(out, [](const Graph::Equation& eq) -> Ref<const Graph> {
     const Ref<const Graph>& body = map_parts(*eq.op)->body;
-    const Ref<const Graph> with = expanded(with_prepared_loops(body));
+    const Ref<const Graph> with = with_prepared_loops(expanded(body));
     return with == body ? nullptr : with;
   });
 }

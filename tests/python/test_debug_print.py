@@ -35,6 +35,22 @@ def test_while_loop(run, capsys):
     assert shown(capsys, f, hs.array(1.0)) == ["1.0", "2.0", "4.0", "8.0"]
 
 
+def test_loops_print_in_their_turn(run, capsys):
+    def loop(x, label):
+        return hs.while_loop(lambda c: c[1] < 2, lambda c: (2.0 * printed(c[0], label), c[1] + 1), (x, 0))[0]
+
+    def f(x):
+        late = printed(hs.sin(hs.cos(hs.sin(x))), "first ")
+        y = loop(x, "a ")
+        printed(x, "between ")
+        return late + hs.scan(lambda c, _: (c + printed(c, "b "), None), y, length=2)[0]
+
+    for g in (f, hs.grad(f)):
+        lines = [line.split()[0] for line in shown(capsys, run(g), hs.array(1.0))]
+        first_time = [k for i, k in enumerate(lines) if lines.index(k) == i]
+        assert first_time == ["first", "a", "between", "b"], lines
+
+
 def test_only_the_chosen_branch_prints(run, capsys):
     f = run(lambda x: hs.cond(x > 0.0, lambda x: printed(x, "yes "), lambda x: printed(x, "no "), x))
     assert shown(capsys, f, hs.array(2.0)) == ["yes 2.0"]

@@ -114,6 +114,12 @@ def test_complex_states_and_float32():
     np.testing.assert_allclose(np.asarray(sol.y), np.exp(-1), atol=1e-3)
 
 
+def test_numbers_and_arrays_from_elsewhere():
+    assert float(solve_ivp(lambda t, y: 1, np.array([0.0, 2.0]), 1.0, max_steps=np.int64(50)).y[-1]) == pytest.approx(3.0)
+    sol = solve_ivp(lambda t, y: (1.0, 2), (0.0, 1.0), (hs.array(0.0, dtype="float32"), 0.0), t_eval=[1.0])
+    assert sol.y[0].dtype == hs.float32 and [float(y[0]) for y in sol.y] == pytest.approx([1.0, 2.0])
+
+
 def test_no_times_no_entries():
     assert solve_ivp(lambda t, y: -y, (0.0, 1.0), hs.ones(3), t_eval=hs.zeros(0)).y.shape == (0, 3)
     assert solve_ivp(lambda t, y: -y, (0.0, 1.0), hs.zeros((0, 2)), t_eval=[0.5, 1.0]).y.shape == (2, 0, 2)
@@ -320,6 +326,59 @@ def test_nan_from_f_and_too_many_steps():
         solve_ivp(lambda t, y: y / 0.0, (0.0, 1.0), 1.0, "RK4", [1.0], first_step=0.1)
 
 
+@pytest.mark.parametrize("y0", [np.nan, np.inf])
+def test_what_is_not_finite_from_the_start_is_found_at_once(y0):
+    for options in ({}, {"first_step": 0.1}):
+        with pytest.raises(FloatingPointError, match="NaN or infinity"):
+            solve_ivp(lambda t, y: -y, (0.0, 1.0), y0, t_eval=[1.0], **options)
+    sol = hs.vmap(lambda y: solve_ivp(lambda t, y: -y, (0.0, 1.0), y, t_eval=[1.0], raise_on_failure=False))(hs.array([1.0, y0]))
+    assert [int(s) for s in sol.status] == [0, 3] and int(sol.stats["rejected"][1]) < 500
+
+
+def test_tolerances_of_zero():
+    sol = solve_ivp(lambda t, y: -y, (0.0, 1.0), hs.array([0.0, 1.0]), t_eval=[1.0], rtol=1e-6, atol=0.0)
+    np.testing.assert_allclose(np.asarray(sol.y)[0], [0.0, np.exp(-1.0)], rtol=1e-5)
+    with pytest.raises(FloatingPointError, match="solve_ivp"):
+        solve_ivp(lambda t, y: -y, (0.0, 1.0), 1.0, t_eval=[1.0], rtol=0.0, atol=0.0)
+
+
+def test_numbers_beyond_the_squares_of_their_dtype():
+    sol = solve_ivp(lambda t, y: -y, (0.0, 1.0), hs.array(1e20, dtype="float32"), "Euler", [1.0], first_step=0.1)
+    assert float(sol.y[0]) == pytest.approx(1e20 * 0.9**10, rel=1e-5)
+    sol = solve_ivp(lambda t, y: -y, (0.0, 1.0), 1e160, "RK4", [1.0], first_step=0.1)
+    assert float(sol.y[0]) == pytest.approx(1e160 * np.exp(-1), rel=1e-5)
+    sol = solve_ivp(lambda t, y: 1e14 + 0.0 * y, (0.0, 1e-13), hs.array(0.0, dtype="float32"), t_eval=[1e-13])
+    assert float(sol.y[0]) == pytest.approx(10.0) and int(sol.stats["accepted"]) < 100
+
+
+def test_foreign_code_is_called_within_the_span_and_as_often_as_is_said():
+    calls = []
+
+    def table(t, y):
+        calls.append(float(t))
+        assert 0.0 <= t <= 1.0, t
+        return -y
+
+    def f(t, y):
+        return hs.callback(table, hs.ShapeDtype((), "float64"), t, y)
+
+    for y0, method in ((1.0, "Tsit5"), (1e5, "Dop853")):
+        calls.clear()
+        sol = solve_ivp(f, (0.0, 1.0), y0, method, [0.5, 1.0], rtol=1e-6)
+        assert float(sol.y[1]) == pytest.approx(y0 * np.exp(-1), rel=1e-5)
+        assert len(calls) == int(sol.stats["evaluations"])
+
+
+def test_options_that_only_a_run_shows():
+    def run(**fixed):
+        return hs.compile(lambda **o: solve_ivp(swing, (0.0, 1.0), hs.ones(2), t_eval=[1.0], **o).y)(**fixed)
+
+    for name in ("rtol", "atol", "first_step", "max_step"):
+        with pytest.raises(FloatingPointError, match="must not be below 0"):
+            run(**{name: hs.array(-1.0)})
+    assert run(first_step=hs.array(0.1)).shape == (1, 2)
+
+
 def test_an_example_that_fails_is_named():
     def last(y0):
         return solve_ivp(lambda t, y: y**2, (0.0, 1.0), y0, t_eval=[1.0]).y
@@ -362,6 +421,10 @@ def test_exceptions_of_f_pass_through():
         (lambda: solve_ivp(swing, (0.0, 1.0), hs.ones(2), first_step=0.0), ValueError, ["first_step"]),
         (lambda: solve_ivp(swing, (0.0, 1.0), hs.ones(2), max_steps=0), ValueError, ["max_steps"]),
         (lambda: solve_ivp(swing, (0.0, 1.0), ()), ValueError, ["y0", "no arrays"]),
+        (lambda: solve_ivp(swing, hs.array(1.0), hs.ones(2)), ValueError, ["t_span"]),
+        (lambda: solve_ivp(swing, (0.0, 1.0), hs.ones(2), rtol=[1e-3, 1e-4]), ValueError, ["rtol", "(2,)", "scalar"]),
+        (lambda: solve_ivp(swing, (0.0, 1.0), hs.ones(2), first_step=[0.1, 0.2]), ValueError, ["first_step", "(2,)"]),
+        (lambda: solve_ivp(swing, (0.0, 1.0), hs.ones(2), max_step=[0.1]), ValueError, ["max_step", "(1,)"]),
         (lambda: solve_ivp(3, (0.0, 1.0), hs.ones(2)), TypeError, ["solve_ivp"]),
         (lambda: hs.vmap(lambda y: solve_ivp(swing, (0.0, 1.0), y).y)(hs.ones((3, 2))), hs.TraceError, ["t_eval"]),
     ],

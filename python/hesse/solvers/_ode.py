@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import operator
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -26,7 +27,7 @@ class Solution:
         The state at these times: time is the first axis of every array. (SciPy has it last.)
     status : Array
         0 where the end was reached; else 1: too many steps, 2: the step became too small, 3: NaN or infinity, 4:
-        times that do not ascend.
+        times that do not ascend, 5: tolerances or steps that are negative (found when a program runs).
     stats : dict
         The numbers of ``accepted`` and ``rejected`` steps and of ``evaluations`` of f, how far the solver came
         (``t_last``) and the step it would have taken next (``h_last``).
@@ -99,7 +100,7 @@ def solve_ivp(
         problems they need very many steps.
     t_eval : array, optional
         [n], times at which the solution is given, ascending in the direction of the span. By default both ends and
-        every step between, which is possible outside `hesse.compile`, `hesse.vmap` and loops only.
+        every step between (not under `hesse.compile`, `hesse.vmap` and in loops: their number depends on values).
     args : tuple
         More arguments of `f`.
     rtol, atol : scalar or, for `atol`, tree
@@ -127,7 +128,7 @@ def solve_ivp(
     FloatingPointError
         Where the solver gives up: with the time and the entry of the state that limits the step.
     hesse.TraceError
-        Without `t_eval` under a transformation.
+        Without `t_eval` under `hesse.compile`, `hesse.vmap` and in loops.
 
     Notes
     -----
@@ -149,13 +150,18 @@ def solve_ivp(
     Array(-135335., dtype=float64)
     """
     check_callable(f, "solve_ivp")
-    if not isinstance(t_span, (tuple, list, Array)) or len(t_span) != 2:
+    span = t_span if isinstance(t_span, (tuple, list)) else asarray(t_span)
+    if (isinstance(span, Array) and span.ndim == 0) or len(span) != 2:
         raise _hesse.ArgumentError(f"solve_ivp: t_span is {t_span!r}, expected two times (t0, t1)")
     if not isinstance(method, str):
         raise _hesse.ArgumentTypeError(
             f"solve_ivp: method is {method!r}, expected one of {', '.join(_s.explicit_methods())}"
         )
-    if not isinstance(max_steps, int) or isinstance(max_steps, bool) or not 0 < max_steps < 2**62:
+    if (
+        isinstance(max_steps, bool)
+        or not hasattr(max_steps, "__index__")
+        or not 0 < operator.index(max_steps) < 2**62
+    ):
         raise _hesse.ArgumentError(f"solve_ivp: max_steps is {max_steps!r}, expected an integer, 1 or more")
     if not isinstance(args, (tuple, list)):
         raise _hesse.ArgumentTypeError(
@@ -170,20 +176,26 @@ def solve_ivp(
 
     def field(t: Array, *values: Array) -> list[Array]:
         result = f(t, treedef.unflatten(list(values)), *args)
-        derivative, got = _arrays(result, f"solve_ivp: what {name_of(f)} returns")
+        derivative, got = _flatten_arrays(result, f"solve_ivp: what {name_of(f)} returns")
         if got != treedef:
             raise _hesse.ArgumentError(
                 f"solve_ivp: {name_of(f)} returns the structure {got}, expected that of y0: {treedef}"
             )
-        return derivative
+        # Numbers take the dtype of the state.
+        return [
+            d
+            if isinstance(d, Array)
+            else asarray(d, dtype=y.dtype if isinstance(d, (float, int, complex)) else None)
+            for d, y in zip(derivative, values, strict=True)
+        ]
 
     def optional(x: Any) -> Array | None:
         return None if x is None else asarray(x)
 
     t, y, status, accepted, rejected, evaluations, t_last, h_last = _s.solve_ivp(
         field,
-        asarray(t_span[0]),
-        asarray(t_span[1]),
+        asarray(span[0]),
+        asarray(span[1]),
         state,
         method,
         optional(t_eval),
@@ -191,7 +203,7 @@ def solve_ivp(
         tolerances,
         optional(first_step),
         optional(max_step),
-        max_steps,
+        operator.index(max_steps),
         bool(raise_on_failure),
     )
     stats = {
