@@ -115,7 +115,9 @@ def test_complex_states_and_float32():
 
 
 def test_numbers_and_arrays_from_elsewhere():
-    assert float(solve_ivp(lambda t, y: 1, np.array([0.0, 2.0]), 1.0, max_steps=np.int64(50)).y[-1]) == pytest.approx(3.0)
+    assert float(
+        solve_ivp(lambda t, y: 1, np.array([0.0, 2.0]), 1.0, max_steps=np.int64(50)).y[-1]
+    ) == pytest.approx(3.0)
     sol = solve_ivp(lambda t, y: (1.0, 2), (0.0, 1.0), (hs.array(0.0, dtype="float32"), 0.0), t_eval=[1.0])
     assert sol.y[0].dtype == hs.float32 and [float(y[0]) for y in sol.y] == pytest.approx([1.0, 2.0])
 
@@ -331,7 +333,9 @@ def test_what_is_not_finite_from_the_start_is_found_at_once(y0):
     for options in ({}, {"first_step": 0.1}):
         with pytest.raises(FloatingPointError, match="NaN or infinity"):
             solve_ivp(lambda t, y: -y, (0.0, 1.0), y0, t_eval=[1.0], **options)
-    sol = hs.vmap(lambda y: solve_ivp(lambda t, y: -y, (0.0, 1.0), y, t_eval=[1.0], raise_on_failure=False))(hs.array([1.0, y0]))
+    sol = hs.vmap(lambda y: solve_ivp(lambda t, y: -y, (0.0, 1.0), y, t_eval=[1.0], raise_on_failure=False))(
+        hs.array([1.0, y0])
+    )
     assert [int(s) for s in sol.status] == [0, 3] and int(sol.stats["rejected"][1]) < 500
 
 
@@ -343,7 +347,9 @@ def test_tolerances_of_zero():
 
 
 def test_numbers_beyond_the_squares_of_their_dtype():
-    sol = solve_ivp(lambda t, y: -y, (0.0, 1.0), hs.array(1e20, dtype="float32"), "Euler", [1.0], first_step=0.1)
+    sol = solve_ivp(
+        lambda t, y: -y, (0.0, 1.0), hs.array(1e20, dtype="float32"), "Euler", [1.0], first_step=0.1
+    )
     assert float(sol.y[0]) == pytest.approx(1e20 * 0.9**10, rel=1e-5)
     sol = solve_ivp(lambda t, y: -y, (0.0, 1.0), 1e160, "RK4", [1.0], first_step=0.1)
     assert float(sol.y[0]) == pytest.approx(1e160 * np.exp(-1), rel=1e-5)
