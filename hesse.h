@@ -13,3 +13,5 @@
 #include "physics/burgers.h"
 #include "physics/metrics.h"
 #include "physics/sampling.h"
+#include "solvers/ode.h"
+#include "solvers/trees.h"

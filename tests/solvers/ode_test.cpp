@@ -8,6 +8,7 @@
 #include "autodiff/trees.h"
 #include "core/ops.h"
 #include "core/ops/control.h"
+#include "solvers/trees.h"
 
 namespace hesse::solvers {
 namespace {
@@ -66,6 +67,23 @@ TEST(SolveIvp, HasItsOwnStepsForEveryExample) {
   const std::vector<double> y = out[0].to_vector<double>();
   EXPECT_NEAR(y[0], std::exp(-0.1), 1e-6);
   EXPECT_NEAR(y[2], std::exp(-30.0), 1e-6);
+}
+
+struct Motion {
+  Array x, v;
+  auto fields() { return hesse::fields("x", x, "v", v); }
+};
+
+TEST(SolveIvp, TakesTrees) {
+  const auto field = [](const Array&, const Motion& m) { return Motion{m.v, -m.x}; };
+  const auto sol = solve_ivp(field, 0.0, 2.0, Motion{1.0, 0.0},
+                             {.t_eval = times({1.0, 2.0}), .rtol = 1e-9, .atol = {1e-9}});
+  EXPECT_EQ(sol.y.x.shape(), Shape({2}));
+  EXPECT_NEAR(entry(sol.y.x, 1), std::cos(2.0), 1e-7);
+  EXPECT_NEAR(entry(sol.y.v, 0), -std::sin(1.0), 1e-7);
+  EXPECT_GT(sol.flat.accepted.item<int64_t>(), 5);
+  const auto number = solve_ivp([](const Array&, const Array& y) { return -y; }, 0.0, 1.0, 1.0);
+  EXPECT_NEAR(entry(number.y, -1), std::exp(-1.0), 1e-3);
 }
 
 TEST(SolveIvp, SaysWhereItGivesUp) {
