@@ -128,8 +128,6 @@ class Stepper {
   bool adapts() const { return method_.error_order > 0; }
   /// Whether times between steps are interpolated; else steps end there.
   bool interpolates() const { return !method_.middle.empty() || method_.order == 3; }
-  const Field& field() const { return field_; }
-  size_t num_arrays() const { return n_; }
   /// Evaluations of f in one attempt.
   int64_t evaluations() const {
     return static_cast<int64_t>(method_.c.size()) - (method_.first_same_as_last ? 1 : 0);
@@ -186,11 +184,7 @@ class Stepper {
     const Array left = (end - s.t) * direction;
     const Array clipped = s.h * (1.0 + 1e-10) >= left;
     const Array step = where(clipped, end - s.t, direction * s.h);
-    Arrays in{s.t, step};
-    append(in, s.y);
-    append(in, s.f);
-    append(in, operands);
-    const Arrays out = adapts() ? gated(in) : step_of(in);
+    const Arrays in = inputs(s, step, operands), out = adapts() ? gated(in) : step_of(in);
     const auto part = [&](size_t k) { return std::span<const Array>(out).subspan(k * n_, n_); };
 
     State next = s;
@@ -259,16 +253,12 @@ class Stepper {
 
   /// The array and the entry of the state whose error is largest in an attempt from s.
   Arrays limiting(const State& s, const Array& direction, std::span<const Array> operands) const {
-    Arrays in{s.t, direction * s.h};
-    append(in, s.y);
-    append(in, s.f);
-    append(in, operands);
+    const Arrays in = inputs(s, direction * s.h, operands);
     const Slopes k = slopes(in);
     Array largest(-1.0), leaf(int64_t{0}), entry(int64_t{0});
     for (size_t i = 0; i < n_; ++i) {
       if (s.y[i].size() == 0) continue;
-      const Arrays scaled{scaled_error(k, method_.error, in, i, operands)};
-      const Array r = reshape(abs(scaled[0]), {-1});
+      const Array r = reshape(abs(scaled_error(k, method_.error, in, i, operands)), {-1});
       const Array size = where(isnan(r), INFINITY, astype(r, kFloat64)), most = max(size);
       const Array larger = greater(most, largest);
       leaf = where(larger, static_cast<int64_t>(i), leaf);
@@ -298,7 +288,14 @@ class Stepper {
     return slope ? y + astype(h, real_dtype(y.dtype())) * *slope : y;
   }
 
-  // in: t, step, y..., f..., operands...
+  // What one attempt reads: t, step, y..., f..., operands...
+  static Arrays inputs(const State& s, const Array& step, std::span<const Array> operands) {
+    Arrays in{s.t, step};
+    append(in, s.y);
+    append(in, s.f);
+    append(in, operands);
+    return in;
+  }
   Slopes slopes(std::span<const Array> in) const {
     const Array &t = in[0], &h = in[1];
     const std::span<const Array> y = in.subspan(2, n_), operands = in.subspan(2 + 2 * n_);
@@ -419,7 +416,8 @@ Array time_of(const Array& t, const char* name) {
                      "solve_ivp: ", name, " has dtype ", t.dtype(), ", expected a real number");
   return astype(t, kFloat64);
 }
-void check_positive(const Array& x, const char* name, bool zero_allowed) {
+void check_positive(const Array& x, const char* name, bool zero_allowed, bool scalar) {
+  require(!scalar || x.ndim() == 0, "solve_ivp: ", name, " has shape ", x.shape(), ", expected a scalar");
   if (!is_constant(x)) return;
   for (const double v : astype(x, kFloat64).to_vector<double>())
     require(zero_allowed ? v >= 0 : v > 0, "solve_ivp: ", name, " is ", v, ", expected ",
@@ -482,8 +480,7 @@ std::string describe(IvpStatus status) {
              "or the tolerances too small for the dtype";
     case IvpStatus::NotFinite:
       return "f gives NaN or infinity however small the step: look at f there, at its arguments and at y0 "
-             "(and atol must "
-             "not be 0 where the state is)";
+             "(and atol must not be 0 where the state is)";
     case IvpStatus::BadTimes:
       return "t_eval does not ascend within t_span, in its direction";
     case IvpStatus::BadOptions:
@@ -503,16 +500,10 @@ Solution solve_ivp(const Rhs& f, const Array& t0_in, const Array& t1_in, const A
   const size_t n = y0.size();
   require(options.atol.size() == 1 || options.atol.size() == n, "solve_ivp: atol holds ", options.atol.size(),
           " arrays, expected one, or one for each of the ", n, " of the state");
-  check_positive(options.rtol, "rtol", true);
-  for (const Array& a : options.atol) check_positive(a, "atol", true);
-  const auto check_scalar = [](const Array& x, const char* name) {
-    require(x.ndim() == 0, "solve_ivp: ", name, " has shape ", x.shape(), ", expected a scalar");
-  };
-  check_scalar(options.rtol, "rtol");
-  if (options.first_step) check_scalar(*options.first_step, "first_step");
-  if (options.max_step) check_scalar(*options.max_step, "max_step");
-  if (options.first_step) check_positive(*options.first_step, "first_step", false);
-  if (options.max_step) check_positive(*options.max_step, "max_step", false);
+  check_positive(options.rtol, "rtol", true, true);
+  for (const Array& a : options.atol) check_positive(a, "atol", true, false);
+  if (options.first_step) check_positive(*options.first_step, "first_step", false, true);
+  if (options.max_step) check_positive(*options.max_step, "max_step", false, true);
   require(options.max_steps > 0, "solve_ivp: max_steps is ", options.max_steps, ", expected 1 or more");
   require(method.error_order > 0 || options.first_step, "solve_ivp: ", method.name,
           " has no error estimate: its step is first_step, which is missing");
@@ -556,9 +547,6 @@ Solution solve_ivp(const Rhs& f, const Array& t0_in, const Array& t1_in, const A
     return logical_and(logical_and(equal(s.status, kSuccess), (end - s.t) * direction > 0.0),
                        s.accepted + s.rejected < options.max_steps);
   };
-  const auto advance = [&](const State& s, const Array& end) {
-    return stepper.attempt(s, end, direction, operands);
-  };
   const auto unfinished = [&](State& s, const Array& end) {
     s.status = where(logical_and(equal(s.status, kSuccess), (end - s.t) * direction > 0.0),
                      static_cast<int64_t>(IvpStatus::TooManySteps), s.status);
@@ -580,10 +568,12 @@ Solution solve_ivp(const Rhs& f, const Array& t0_in, const Array& t1_in, const A
         [&](std::span<const Array> x) {
           const Array& t = x.back();
           const Array end = stepper.interpolates() ? t1 : t;
-          const Arrays last = while_loop(
-              [&](std::span<const Array> c) { return Arrays{goes_on(stepper.unpack(c), t)}; },
-              [&](std::span<const Array> c) { return stepper.pack(advance(stepper.unpack(c), end)); },
-              Arrays(x.begin(), x.end() - 1));
+          const Arrays last =
+              while_loop([&](std::span<const Array> c) { return Arrays{goes_on(stepper.unpack(c), t)}; },
+                         [&](std::span<const Array> c) {
+                           return stepper.pack(stepper.attempt(stepper.unpack(c), end, direction, operands));
+                         },
+                         Arrays(x.begin(), x.end() - 1));
           State s = stepper.unpack(last);
           unfinished(s, t);
           Arrays result = stepper.pack(s);

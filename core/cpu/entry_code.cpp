@@ -498,6 +498,9 @@ bool EntryCode::available() {
 }
 
 const EntryCode::Function* EntryCode::add(const EntryLoop& loop) {
+  require<Error>(
+      loop.steps.size() <= EntryLoop::kMostSteps && loop.row_bytes.size() <= EntryLoop::kMostPointers,
+      "EntryCode: a loop of ", loop.steps.size(), " steps and ", loop.row_bytes.size(), " pointers");
   Assembler& a = *assembler_;
   guarded([&] {
     a.align(16);

@@ -58,13 +58,14 @@ struct EntryLoop {
     std::optional<Memory> out;  ///< where the result is stored too
   };
   static constexpr int kMostPointers = 9;
+  static constexpr size_t kMostSteps = 256;  ///< each may need a place on the stack
 
   DType dtype =
       kFloat32;  ///< or kFloat64; bools are the results of comparisons and the first operand of Where
   std::vector<int64_t> row_bytes;  ///< by pointer, at most kMostPointers
   std::vector<Memory> loads;
   std::vector<bool> is_bool;  ///< by load: bytes, which cannot be uniform
-  std::vector<Step> steps;
+  std::vector<Step> steps;    ///< at most kMostSteps
 };
 
 /// Loops as code. Add all, then finish; after that it is immutable, and any number of threads run it. All

@@ -130,7 +130,7 @@ class Chain::Coder {
     const auto op = s.dtype != loop_.dtype    ? std::nullopt
                     : loop_.dtype == kFloat32 ? cpu::entry_op<float>(s.kernel.f)
                                               : cpu::entry_op<double>(s.kernel.f);
-    if (!op || loop_.steps.size() == kMostSteps) return false;
+    if (!op || ops_.size() == cpu::EntryLoop::kMostSteps) return false;
     const int64_t row = chain_.geometry_.run * itemsize(s.dtype);
     const bool long_rows = row % kVectorBytes == 0 || row >= 16 * kVectorBytes;
     for (int i = 0; i <= s.count; ++i) {
@@ -182,7 +182,6 @@ class Chain::Coder {
   }
 
  private:
-  static constexpr size_t kMostSteps = 256;
   static constexpr int64_t kVectorBytes = 32;
 
   static bool same_place(const Operand& a, const Operand& b) {

@@ -76,3 +76,23 @@ def test_matrices_of_examples_that_thirty_two_lanes_hold():
     """Small matrices of their own no longer mean one vector."""
     f = hs.vmap(lambda a, b: a @ b)
     assert lanes_of(f, hs.zeros((1000, 10, 40)), hs.zeros((1000, 40, 10))) >= 16
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_a_chain_of_more_steps_than_one_loop_of_code_takes(dtype):
+    """What passes from one loop to the next, and what is read much later, goes through memory."""
+
+    def f(x, y):
+        kept = [x, y]
+        for k in range(900):
+            a, b = kept[-1], kept[-(k * 7 % 23) - 1] if k * 7 % 23 < len(kept) else x
+            kept.append(hs.maximum(hs.minimum(a * 0.5 - b * 0.25 + (0.1 if k % 3 else -0.1), 2.0), -2.0))
+        return sum(kept[::150], x) + kept[-1]
+
+    rng = np.random.default_rng(3)
+    x, y = (hs.asarray(rng.normal(size=(7, 13)).astype(dtype)) for _ in range(2))
+    tolerance = 1e-4 if dtype == "float32" else 1e-12
+    for g in (f, hs.vmap(f)):
+        np.testing.assert_allclose(
+            np.asarray(hs.compile(g)(x, y)), np.asarray(f(x, y)), rtol=tolerance, atol=tolerance
+        )
