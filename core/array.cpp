@@ -8,7 +8,7 @@
 
 namespace hesse {
 namespace {
-std::atomic<int64_t> g_live_count{0}, g_live_bytes{0}, g_total_bytes{0};
+std::atomic<int64_t> g_live_count{0}, g_total_bytes{0}, g_freed_bytes{0};
 
 template <class T>
 Array scalar(T v) {
@@ -39,12 +39,11 @@ void gather_elements(const View& v, T* out) {
 Buffer::Buffer(void* data, size_t bytes, std::function<void()> release)
     : data_(data), bytes_(bytes), release_(std::move(release)) {
   g_live_count.fetch_add(1, std::memory_order_relaxed);
-  g_live_bytes.fetch_add(static_cast<int64_t>(bytes), std::memory_order_relaxed);
   g_total_bytes.fetch_add(static_cast<int64_t>(bytes), std::memory_order_relaxed);
 }
 Buffer::~Buffer() {
   g_live_count.fetch_sub(1, std::memory_order_relaxed);
-  g_live_bytes.fetch_sub(static_cast<int64_t>(bytes_), std::memory_order_relaxed);
+  g_freed_bytes.fetch_add(static_cast<int64_t>(bytes_), std::memory_order_relaxed);
   if (release_)
     release_();
   else
@@ -58,7 +57,10 @@ Ref<Buffer> Buffer::wrap(void* data, size_t bytes, std::function<void()> release
       data, bytes, release ? std::move(release) : [] {}));
 }
 int64_t Buffer::live_count() { return g_live_count.load(); }
-int64_t Buffer::live_bytes() { return g_live_bytes.load(); }
+int64_t Buffer::live_bytes() {
+  const int64_t freed = g_freed_bytes.load();  // first: the difference is never below zero
+  return g_total_bytes.load() - freed;
+}
 int64_t Buffer::total_bytes() { return g_total_bytes.load(); }
 
 bool is_contiguous(const Shape& shape, const Strides& strides) {
@@ -87,8 +89,13 @@ Array::Array(complex128 v) {
 Array::Array(bool v) { *this = scalar(v); }
 Array::Array(Key k) { *this = scalar(k); }
 
-Array::Array(Shape shape, DType dtype, Ref<Buffer> buffer)
-    : Array(shape, contiguous_strides(shape), 0, dtype, std::move(buffer)) {}
+Array::Array(Shape shape, DType dtype, Ref<Buffer> buffer) : impl_(make_ref<Impl>()) {
+  impl_->shape = std::move(shape);
+  impl_->strides = contiguous_strides(impl_->shape);
+  impl_->dtype = dtype;
+  impl_->has_data = true;
+  impl_->buffer = std::move(buffer);
+}
 
 Array::Array(Shape shape, Strides strides, int64_t offset, DType dtype, Ref<Buffer> buffer)
     : impl_(make_ref<Impl>()) {

@@ -342,7 +342,8 @@ Arrays applied(const OpRef& op, Arrays inputs, bool owned) {
   bool differentiable = false;
   for (const Array& y : outputs) differentiable = differentiable || is_inexact(y.dtype());
   if (tapes.empty() || !differentiable) {
-    for (Array& y : outputs) y = y.detached();
+    for (Array& y : outputs)
+      if (y.node()) y = y.detached();
     return outputs;
   }
   Arrays kept;
@@ -368,6 +369,6 @@ Arrays applied(const OpRef& op, Arrays inputs, bool owned) {
 Arrays apply(const OpRef& op, Arrays inputs) { return applied(op, std::move(inputs), false); }
 Arrays apply_owned(const OpRef& op, Arrays inputs) { return applied(op, std::move(inputs), true); }
 
-Array apply1(const OpRef& op, Arrays inputs) { return hesse::apply(op, std::move(inputs))[0]; }
+Array apply1(const OpRef& op, Arrays inputs) { return std::move(hesse::apply(op, std::move(inputs))[0]); }
 
 }  // namespace hesse

@@ -146,15 +146,24 @@ class BinaryOp : public Entrywise<Kind> {
   EntryKernel entry_kernel(DType dtype) const override { return entry_kernel_for<Derived>(dtype); }
 };
 
+/// {x, y}, without the copies that a list in braces makes: counting references is what an operation on few
+/// numbers costs.
+inline Arrays pair_of(const Array& x, const Array& y) {
+  Arrays out;
+  out.reserve(2);
+  out.push_back(x);
+  out.push_back(y);
+  return out;
+}
 /// Applies Derived to operands promoted to a common dtype.
 template <class T>
 Array apply_promoted(std::string_view function, const Array& x, const Array& y) {
-  return apply1(the<T>(), promote_and_broadcast(function, {x, y}));
+  return apply1(the<T>(), promote_and_broadcast(function, pair_of(x, y)));
 }
 /// Applies Derived to operands promoted to a common inexact dtype.
 template <class T>
 Array apply_inexact(std::string_view function, const Array& x, const Array& y) {
-  return apply1(the<T>(), promote_inexact(function, {x, y}));
+  return apply1(the<T>(), promote_inexact(function, pair_of(x, y)));
 }
 template <class T>
 Array apply_inexact(std::string_view function, const Array& x) {
