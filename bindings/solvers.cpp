@@ -1,8 +1,8 @@
 #include "bindings/bindings.h"
 #include "bindings/convert.h"
 #include "bindings/function.h"
+#include "solvers/method.h"
 #include "solvers/ode.h"
-#include "solvers/tableau.h"
 
 /// hesse._hesse.solvers: solvers on flat lists of arrays, documented in hesse/solvers.
 namespace hesse::python {
@@ -31,18 +31,15 @@ void init_solvers(py::module_& m) {
                                                     .max_step = std::move(max_step),
                                                     .max_steps = max_steps,
                                                     .throw_on_failure = throw_on_failure});
-        return std::tuple(sol.t, sol.y, sol.status, sol.accepted, sol.rejected, sol.evaluations, sol.t_last,
-                          sol.h_last);
+        return std::tuple(sol.t, sol.y, sol.status, sol.accepted, sol.rejected, sol.evaluations,
+                          sol.factorisations, sol.t_last, sol.h_last);
       },
       "f"_a, "t0"_a, "t1"_a, "y0"_a, "method"_a, "t_eval"_a, "rtol"_a, "atol"_a, "first_step"_a, "max_step"_a,
       "max_steps"_a, "throw_on_failure"_a);
   s.def(
       "describe", [](int64_t status) { return solvers::describe(static_cast<solvers::IvpStatus>(status)); },
       "status"_a);
-  s.def("explicit_methods", [] {
-    const std::span<const std::string> all = solvers::explicit_methods();
-    return std::vector<std::string>(all.begin(), all.end());
-  });
+  s.def("method_names", [] { return solvers::method_names(); });
 }
 
 }  // namespace hesse::python

@@ -244,6 +244,18 @@ struct LU {
   Array lu, pivots, permutation;
 };
 LU lu(const Array& a);  ///< packed factors, pivots, row permutation
+/// A square matrix [n, n], factored once to solve several systems with it.
+class Factored {
+ public:
+  /// What a singular matrix does: it fails as in solve, or the solution is NaN.
+  enum class Singular { Fails, GivesNaN };
+  explicit Factored(const Array& a, Singular singular = Singular::Fails);
+  Array solve(const Array& b) const;  ///< x with a x = b, of shape [n]
+
+ private:
+  Array a_, factors_, permutation_;
+  Singular singular_;
+};
 std::pair<Array, Array> qr(const Array& a, const std::string& mode = "reduced");  ///< or "complete"
 /// Eigenvalues ascending, and eigenvectors, of (a + a^H) / 2. In each vector the first entry of (nearly) the
 /// largest modulus is real and positive. Vectors of equal eigenvalues have no derivative (infinity or NaN).

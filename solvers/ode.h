@@ -17,7 +17,7 @@ using Rhs = std::function<Arrays(const Array& t, std::span<const Array> y)>;
 
 /// Where and how to solve.
 struct IvpOptions {
-  std::string method = "Tsit5";  ///< a name of solvers/tableau.h
+  std::string method = "Tsit5";  ///< a name of solvers/tableau.h or, for stiff problems, solvers/rosenbrock.h
   /// Times at which the state is given, [n], ascending in the direction of the span and within it. nullopt:
   /// both ends of the span and every step between; not possible under vmap, compile and in loops.
   std::optional<Array> t_eval = {};
@@ -48,11 +48,12 @@ std::string describe(IvpStatus status);
 /// Time comes first: y[k] is [n, shape of y0[k]...]. Where the solver gave up (and does not throw), later
 /// entries are NaN.
 struct Solution {
-  Array t;                                ///< [n], float64
-  Arrays y;                               ///< the state at these times
-  Array status;                           ///< IvpStatus, an int64 scalar
-  Array accepted, rejected, evaluations;  ///< int64 scalars
-  Array t_last, h_last;                   ///< how far it came, and the step it would have taken next
+  Array t;                            ///< [n], float64
+  Arrays y;                           ///< the state at these times
+  Array status;                       ///< IvpStatus, an int64 scalar
+  Array accepted, rejected;           ///< steps, int64 scalars
+  Array evaluations, factorisations;  ///< of f, and of matrices, int64 scalars
+  Array t_last, h_last;               ///< how far it came, and the step it would have taken next
 };
 
 /// Solves dy/dt = f(t, y), y(t0) = y0, from t0 to t1, which may lie before it. The derivative of the solution

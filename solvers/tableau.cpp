@@ -138,28 +138,25 @@ const std::array<Tableau, 8>& tableaus() {
   return all;
 }
 
-constexpr std::array<std::pair<std::string_view, std::string_view>, 3> kSciPyNames = {
-    {{"RK23", "Bosh3"}, {"RK45", "Dopri5"}, {"DOP853", "Dop853"}}};
-
-std::string known_names() {
-  std::string list;
-  for (const std::string& name : explicit_methods()) list += (list.empty() ? "" : ", ") + name;
-  for (const auto& [name, ours] : kSciPyNames) list += concat(", ", name, " (= ", ours, ")");
-  return list;
-}
-
 }  // namespace
 
-const Tableau& explicit_tableau(std::string_view name) {
-  std::string_view ours = name;
-  for (const auto& [scipy, method] : kSciPyNames)
-    if (name == scipy) ours = method;
+const Tableau* find_explicit_tableau(std::string_view name) {
+  constexpr std::array<std::pair<std::string_view, std::string_view>, 3> kAliases = {
+      {{"RK23", "Bosh3"}, {"RK45", "Dopri5"}, {"DOP853", "Dop853"}}};
+  for (const auto& [scipy, ours] : kAliases)
+    if (name == scipy) name = ours;
   const auto& all = tableaus();
-  const auto found = std::ranges::find(all, ours, &Tableau::name);
-  if (found == all.end())
-    throw ValueError(
-        concat("explicit_tableau: no explicit method is called '", name, "'; use one of ", known_names()));
-  return *found;
+  const auto found = std::ranges::find(all, name, &Tableau::name);
+  return found == all.end() ? nullptr : &*found;
+}
+
+const Tableau& explicit_tableau(std::string_view name) {
+  const Tableau* const found = find_explicit_tableau(name);
+  if (found) return *found;
+  std::string known;
+  for (const std::string& other : explicit_methods()) known += (known.empty() ? "" : ", ") + other;
+  throw ValueError(concat("explicit_tableau: no explicit method is called '", name, "'; use one of ", known,
+                          ", ", kSciPyNames));
 }
 
 std::span<const std::string> explicit_methods() {

@@ -30,9 +30,12 @@ struct Tableau {
 };
 
 /// The method of a name (case as written): Euler, Midpoint, Heun (the explicit trapezoid rule), RK4, Bosh3,
-/// Dopri5, Tsit5, Dop853; SciPy's RK23, RK45 and DOP853 are Bosh3, Dopri5 and Dop853. Throws ValueError
-/// naming the known ones otherwise.
+/// Dopri5, Tsit5, Dop853; SciPy's RK23, RK45 and DOP853 are Bosh3, Dopri5 and Dop853. Null otherwise.
+const Tableau* find_explicit_tableau(std::string_view name);
+/// The same; throws ValueError naming the known ones otherwise.
 const Tableau& explicit_tableau(std::string_view name);
+/// SciPy's names, for messages.
+inline constexpr std::string_view kSciPyNames = "RK23 (= Bosh3), RK45 (= Dopri5), DOP853 (= Dop853)";
 /// The names of all methods, each once (without SciPy's).
 std::span<const std::string> explicit_methods();
 

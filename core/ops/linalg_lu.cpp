@@ -117,10 +117,11 @@ class LURevealing final : public General {
 /// order of derivative uses them.
 class FactoredSolve final : public Op {
  public:
-  /// `asked` is the function of the user, for messages.
-  explicit FactoredSolve(bool transpose, std::string_view asked = "solve")
-      : transpose_(transpose), asked_(asked) {}
-  std::string_view name() const override { return "solve"; }
+  /// `asked` is the function of the user, for messages. `quiet`: a singular matrix gives NaN and no failure.
+  explicit FactoredSolve(bool transpose, std::string_view asked = "solve", bool quiet = false)
+      : transpose_(transpose), quiet_(quiet), asked_(asked) {}
+  static OpRef quiet(bool transpose) { return make_op<FactoredSolve>(transpose, "solve", true); }
+  std::string_view name() const override { return quiet_ ? "solve_or_nan" : "solve"; }
   double flops(std::span<const Aval> x, std::span<const Aval>) const override {
     return of_matrices(x[1], [](double m, double n) { return 2 * m * m * n; });
   }
@@ -144,7 +145,9 @@ class FactoredSolve final : public Op {
         const int64_t bad = cpu::decompositions<T>().lu_solve(
             x[1].shape[x[1].shape.size() - 2], x[1].shape.back(), b.matrix<T>(x[2]),
             b.at<const int64_t>(x[3]), x[3].strides.back(), transpose_, b.matrix<T>(x[1]), b.at<T>(out[0]));
-        if (bad >= 0)
+        if (bad >= 0 && quiet_)
+          b.poison(out[0]);
+        else if (bad >= 0)
           b.fail(asked_, out,
                  concat("is singular (pivot ", bad, " is zero); pinv gives ",
                         asked_ == "solve" ? "a least-squares solution" : "the Moore-Penrose inverse"));
@@ -167,7 +170,7 @@ class FactoredSolve final : public Op {
                                  std::span<const MaybeArray> ct,
                                  const std::vector<bool>& wanted) const override {
     if (!ct[0]) return MaybeArrays(4);
-    const Array g = apply1(make_op<FactoredSolve>(!transpose_, asked_), {x[0], *ct[0], x[2], x[3]});
+    const Array g = apply1(make_op<FactoredSolve>(!transpose_, asked_, quiet_), {x[0], *ct[0], x[2], x[3]});
     MaybeArrays out(4);
     if (wanted[0])
       out[0] = -(transpose_ ? matmul(y[0], matrix_transpose(g)) : matmul(g, matrix_transpose(y[0])));
@@ -178,7 +181,7 @@ class FactoredSolve final : public Op {
   bool reads_input(int i) const override { return i != 1; }
 
  private:
-  bool transpose_;
+  bool transpose_, quiet_;
   std::string_view asked_;  // a literal
 };
 
@@ -207,6 +210,18 @@ LU lu(const Array& a) {
 }
 
 Array solve(const Array& a, const Array& b) { return solved("solve", a, b); }
+
+Factored::Factored(const Array& a, Singular singular) : a_(square_matrix("solve", a)), singular_(singular) {
+  require(a_.ndim() == 2, "Factored: expected a matrix, got ", describe(a_));
+  const Arrays factors = apply(the<LUFactor>(), {stop_gradient(a_)});
+  factors_ = factors[0];
+  permutation_ = factors[2];
+}
+Array Factored::solve(const Array& b) const {
+  const OpRef op =
+      singular_ == Singular::GivesNaN ? FactoredSolve::quiet(false) : make_op<FactoredSolve>(false);
+  return reshape(apply1(op, {a_, reshape(b, {b.size(), 1}), factors_, permutation_}), {b.size()});
+}
 
 Array inv(const Array& a) { return inverse("inv", a); }
 
@@ -237,7 +252,10 @@ Array matrix_power(const Array& a, int64_t n) {
 }
 
 OpFamily families::lu() {
-  return {listed<LUFactor>(), listed<LURevealing>(), listed<FactoredSolve>("solve", "transpose")};
+  return {listed<LUFactor>(),
+          listed<LURevealing>(),
+          listed<FactoredSolve>("solve", "transpose"),
+          {"solve_or_nan", [](const ReadParams& p) { return FactoredSolve::quiet(p["transpose"]); }}};
 }
 
 }  // namespace hesse

@@ -13,11 +13,11 @@
 #include <vector>
 
 #include "core/error.h"
+#include "rooted_trees.h"
 
 namespace hesse::solvers {
 namespace {
 
-using Real = long double;
 using Weights = std::vector<double>;
 constexpr double kTight = 1e-14;
 // Of order conditions: coefficients of exact methods, rounded to double, leave up to 1.05e-14 (Tsit5, order
@@ -39,44 +39,6 @@ Weights minus(Weights x, const Weights& y) {
 }
 
 double sum(const Weights& w) { return static_cast<double>(std::accumulate(w.begin(), w.end(), Real{0})); }
-
-/// A rooted tree: the trees that hang from its root, which come before it in the list of all.
-struct Tree {
-  std::vector<size_t> children;
-  int order;
-  Real gamma;  // the density: product of the orders of all subtrees
-};
-
-/// All rooted trees of up to `last` nodes, by order.
-std::vector<Tree> rooted_trees(int last) {
-  std::vector<Tree> trees;
-  for (int order = 1; order <= last; ++order) {
-    const size_t smaller = trees.size();
-    std::vector<size_t> children;
-    // Children in descending order, so that each multiset of them comes once.
-    const std::function<void(int, size_t)> add = [&](int nodes, size_t end) {
-      if (nodes == 0) {
-        Real gamma = static_cast<Real>(order);
-        for (const size_t child : children) gamma *= trees[child].gamma;
-        trees.push_back({children, order, gamma});
-        return;
-      }
-      for (size_t child = 0; child < end; ++child) {
-        if (trees[child].order > nodes) break;
-        children.push_back(child);
-        add(nodes - trees[child].order, child + 1);
-        children.pop_back();
-      }
-    };
-    add(order - 1, smaller);
-  }
-  return trees;
-}
-
-const std::vector<Tree>& trees() {
-  static const std::vector<Tree> all = rooted_trees(9);
-  return all;
-}
 
 /// The largest |sum_i w_i phi_i(tree) - theta^order / gamma(tree)| over the trees of an order.
 Real residual(const Tableau& m, const Weights& w, int order, Real theta = 1) {

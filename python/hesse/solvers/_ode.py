@@ -29,8 +29,8 @@ class Solution:
         0 where the end was reached; else 1: too many steps, 2: the step became too small, 3: NaN or infinity, 4:
         times that do not ascend, 5: tolerances or steps that are negative (found when a program runs).
     stats : dict
-        The numbers of ``accepted`` and ``rejected`` steps and of ``evaluations`` of f, how far the solver came
-        (``t_last``) and the step it would have taken next (``h_last``).
+        The numbers of ``accepted`` and ``rejected`` steps, of ``evaluations`` of f and ``factorisations`` of matrices,
+        how far the solver came (``t_last``) and the step it would have taken next (``h_last``).
 
     Examples
     --------
@@ -96,8 +96,9 @@ def solve_ivp(
         The state: floating or complex arrays of any shapes, in a tuple, dict, ...
     method : str
         ``"Tsit5"``, ``"Dopri5"`` (or ``"RK45"``), ``"Bosh3"`` (``"RK23"``), ``"Dop853"`` (``"DOP853"``) choose their
-        steps; ``"Euler"``, ``"Midpoint"``, ``"Heun"``, ``"RK4"`` take steps of `first_step`. All are explicit: on stiff
-        problems they need very many steps.
+        steps; ``"Euler"``, ``"Midpoint"``, ``"Heun"``, ``"RK4"`` take steps of `first_step`. These are explicit: on stiff
+        problems they need very many steps. ``"Rodas5P"`` and ``"Rodas4"`` are for stiff problems of few unknowns with
+        real states: the Jacobian of f is derived, and one matrix is factored for each step.
     t_eval : array, optional
         [n], times at which the solution is given, ascending in the direction of the span. By default both ends and
         every step between (not under `hesse.compile`, `hesse.vmap` and in loops: their number depends on values).
@@ -133,8 +134,10 @@ def solve_ivp(
     Notes
     -----
     Methods: Tsitouras (2011), Dormand and Prince (1980), Bogacki and Shampine (1989), DOP853 (Hairer, Norsett, Wanner,
-    Solving Ordinary Differential Equations I). Between steps the solution is a polynomial of degree 4 (3 for Bosh3);
-    the steps of Dop853 and of the methods with fixed steps end at every time of `t_eval`.
+    Solving Ordinary Differential Equations I); Rodas4 (Hairer and Wanner II), Rodas5P (Steinebach 2023). Between steps the solution is a polynomial of degree 4 (3 for Bosh3);
+    the steps of Dop853 and of the methods with fixed steps end at every time of `t_eval`. Within the steps of Rodas4 (order
+    3) and Rodas5P (order 4) very stiff components with a forcing are less accurate than at their ends; limit `max_step`
+    where that matters.
 
     Examples
     --------
@@ -155,7 +158,7 @@ def solve_ivp(
         raise _hesse.ArgumentError(f"solve_ivp: t_span is {t_span!r}, expected two times (t0, t1)")
     if not isinstance(method, str):
         raise _hesse.ArgumentTypeError(
-            f"solve_ivp: method is {method!r}, expected one of {', '.join(_s.explicit_methods())}"
+            f"solve_ivp: method is {method!r}, expected one of {', '.join(_s.method_names())}"
         )
     if (
         isinstance(max_steps, bool)
@@ -192,7 +195,7 @@ def solve_ivp(
     def optional(x: Any) -> Array | None:
         return None if x is None else asarray(x)
 
-    t, y, status, accepted, rejected, evaluations, t_last, h_last = _s.solve_ivp(
+    t, y, status, accepted, rejected, evaluations, factorisations, t_last, h_last = _s.solve_ivp(
         field,
         asarray(span[0]),
         asarray(span[1]),
@@ -210,6 +213,7 @@ def solve_ivp(
         "accepted": accepted,
         "rejected": rejected,
         "evaluations": evaluations,
+        "factorisations": factorisations,
         "t_last": t_last,
         "h_last": h_last,
     }

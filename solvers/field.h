@@ -1,0 +1,61 @@
+#pragma once
+#include "core/derivatives.h"
+#include "solvers/ode.h"
+
+namespace hesse::solvers {
+
+/// A right-hand side as it was recorded. What it captures are operands of every step, so that derivatives
+/// reach them.
+struct Field {
+  Ref<const Graph> graph;  ///< (t, y..., captures...) -> dy...
+  size_t num_captures = 0;
+  DType time = kFloat64;  ///< the real dtype of the state
+  int64_t entries = 0;    ///< of all arrays of the state
+
+  /// f(t, y) of the state's shapes; `operands` begin with the captures.
+  Arrays operator()(const Array& t, std::span<const Array> y, std::span<const Array> operands) const;
+  size_t num_arrays() const { return static_cast<size_t>(graph->num_outputs()); }
+};
+
+/// Records f for a state like y0 and appends what it captures to `captures`. Throws TypeError for a state of
+/// integers, ValueError where f returns other shapes or dtypes than the state's.
+Field record(const Rhs& f, const Arrays& y0, Arrays& captures);
+
+/// A state as one vector [entries] of its real dtype, for methods that solve systems with it.
+class FlatState {
+ public:
+  /// Throws TypeError for a complex state; `method` is named.
+  FlatState(const Field& field, std::string_view method);
+  Array join(std::span<const Array> y) const;
+  Arrays split(const Array& flat) const;
+  int64_t size() const { return size_; }
+  const Avals& avals() const { return avals_; }
+  DType dtype() const { return dtype_; }
+
+ private:
+  Avals avals_;
+  int64_t size_ = 0;
+  DType dtype_;
+};
+
+/// The derivatives of f that implicit methods need, from its graph.
+class FieldJacobian {
+ public:
+  /// For a real state.
+  FieldJacobian(const Field& field, FlatState flat);
+  /// df_i/dy_j, [entries, entries].
+  Array by_state(const Array& t, std::span<const Array> y, std::span<const Array> operands) const;
+  /// df/dt, [entries]; nullopt where f does not depend on t.
+  std::optional<Array> by_time(const Array& t, std::span<const Array> y,
+                               std::span<const Array> operands) const;
+
+ private:
+  Array tangent(const DerivedGraph& d, const Array& t, std::span<const Array> y,
+                std::span<const Array> operands, const Arrays& direction) const;
+  DType time_;
+  size_t num_captures_;
+  FlatState flat_;
+  DerivedGraph state_, time_derivative_;
+};
+
+}  // namespace hesse::solvers

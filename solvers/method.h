@@ -1,0 +1,74 @@
+#pragma once
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "solvers/field.h"
+
+namespace hesse::solvers {
+
+/// A one-step method on a recorded right-hand side: what one step computes, as ordinary equations. It knows
+/// nothing of step sizes, loops and output times.
+class Method {
+ public:
+  explicit Method(Field field) : field_(std::move(field)) {}
+  Method(const Method&) = delete;
+  Method& operator=(const Method&) = delete;
+  virtual ~Method() = default;
+
+  /// What a step from (t, y) to (t + h, y_next) gives.
+  struct Step {
+    Arrays y;      ///< y_next
+    Arrays kept;   ///< what the next step takes of this one (its slope at the end): num_kept()
+    Arrays dense;  ///< what the interpolant needs beside both ends and `kept`: num_dense()
+    /// Estimates of the error, each like the state: one, or two (Dop853). None where steps are fixed.
+    std::vector<Arrays> errors;
+  };
+  /// The last step, to interpolate in. Before the first one both ends are y0.
+  struct Segment {
+    Array t_begin, t_end;
+    Arrays y_begin, y_end, kept, dense;
+  };
+
+  virtual std::string_view name() const = 0;
+  /// The estimate of a step's error is O(h^(error_order + 1)); 0: none, steps are fixed.
+  virtual int error_order() const = 0;
+  virtual size_t num_kept() const = 0;
+  virtual size_t num_dense() const = 0;
+  /// Whether times between steps are interpolated; else steps end there.
+  virtual bool interpolates() const = 0;
+  /// Evaluations of f in one step, and factorisations of matrices.
+  virtual int64_t evaluations() const = 0;
+  virtual int64_t factorisations() const { return 0; }
+  /// What a step at t0 takes and what there is to interpolate before it, given f there.
+  virtual Arrays kept_at_start(const Arrays& f0) const = 0;
+  virtual Arrays dense_at_start(const Arrays& y0, const Arrays& f0) const = 0;
+  virtual Step step(const Array& t, const Array& h, std::span<const Array> y, std::span<const Array> kept,
+                    std::span<const Array> operands) const = 0;
+  /// The state at a time within the segment; its derivative with respect to the time is that of the
+  /// solution, at both ends too.
+  virtual Arrays interpolate(const Segment& s, const Array& t) const = 0;
+
+  const Field& field() const { return field_; }
+
+ protected:
+  /// y + h slope, in the dtype of y.
+  static Array moved(const Array& y, const Array& h, const std::optional<Array>& slope);
+  /// The position of t in the segment, from 0 to 1; 0 in a segment without length.
+  static Array position(const Segment& s, const Array& t);
+  const Field field_;
+};
+
+/// sum_i w_i x_i[j]; nullopt where all weights are zero.
+std::optional<Array> combined(const std::vector<Arrays>& x, std::span<const double> w, size_t j);
+
+/// The method of a name of solvers/tableau.h or solvers/rosenbrock.h. Throws ValueError naming the known ones
+/// otherwise.
+std::unique_ptr<const Method> make_method(std::string_view name, Field field);
+/// The names of all methods, each once (without SciPy's).
+std::vector<std::string> method_names();
+/// Throws ValueError naming the known ones unless there is a method of that name.
+void check_method(std::string_view name);
+
+}  // namespace hesse::solvers
