@@ -134,10 +134,10 @@ def solve_ivp(
     Notes
     -----
     Methods: Tsitouras (2011), Dormand and Prince (1980), Bogacki and Shampine (1989), DOP853 (Hairer, Norsett, Wanner,
-    Solving Ordinary Differential Equations I); Rodas4 (Hairer and Wanner II), Rodas5P (Steinebach 2023). Between steps the solution is a polynomial of degree 4 (3 for Bosh3);
-    the steps of Dop853 and of the methods with fixed steps end at every time of `t_eval`. Within the steps of Rodas4 (order
-    3) and Rodas5P (order 4) very stiff components with a forcing are less accurate than at their ends; limit `max_step`
-    where that matters.
+    Solving Ordinary Differential Equations I), Rodas4 (Hairer and Wanner, the same II), Rodas5P (Steinebach 2023).
+    Between steps the solution is a polynomial of degree 4 (3 for Bosh3 and Rodas4); the steps of Dop853 and of the methods
+    with fixed steps end at every time of `t_eval`. Within steps of Rodas4 and Rodas5P very stiff components with a forcing
+    are less accurate than at their ends: limit `max_step` where that matters.
 
     Examples
     --------
