@@ -43,6 +43,7 @@ void init_solvers(py::module_& m) {
     const std::span<const std::string> all = solvers::explicit_methods();
     return std::vector<std::string>(all.begin(), all.end());
   });
+  init_solvers_equations(s);
 }
 
 }  // namespace hesse::python

@@ -1,5 +1,7 @@
-"""Differentiable solvers of differential equations."""
+"""Differentiable solvers of equations and differential equations."""
 
+from ._equations import Result
 from ._ode import Solution, solve_ivp
+from ._root import implicit_function, root_solve
 
-__all__ = ["Solution", "solve_ivp"]
+__all__ = ["Result", "Solution", "implicit_function", "root_solve", "solve_ivp"]

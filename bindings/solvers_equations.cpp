@@ -1,0 +1,43 @@
+#include "bindings/bindings.h"
+#include "bindings/convert.h"
+#include "bindings/function.h"
+#include "solvers/root.h"
+
+/// Equations on flat lists of arrays, documented in hesse/solvers.
+namespace hesse::python {
+
+using namespace py::literals;
+
+void init_solvers_equations(py::module_& s) {
+  s.def(
+      "root_solve",
+      [](const Fn& f, const Arrays& x0, const std::string& method, std::optional<Array> rtol,
+         const Arrays& atol, int64_t max_steps, int64_t history, bool throw_on_failure,
+         const std::string& linear_solver) {
+        const py::gil_scoped_release unlocked;
+        solvers::Root out = solvers::root_solve(f, x0,
+                                                {.method = method,
+                                                 .rtol = std::move(rtol),
+                                                 .atol = atol,
+                                                 .max_steps = max_steps,
+                                                 .history = history,
+                                                 .throw_on_failure = throw_on_failure,
+                                                 .implicit = {.linear_solver = linear_solver}});
+        return std::tuple(out.x, out.status, out.steps, out.evaluations, out.residual);
+      },
+      "f"_a, "x0"_a, "method"_a, "rtol"_a, "atol"_a, "max_steps"_a, "history"_a, "throw_on_failure"_a,
+      "linear_solver"_a);
+  s.def(
+      "implicit_function",
+      [](const Fn& f, const Arrays& x, const std::string& linear_solver) {
+        const py::gil_scoped_release unlocked;
+        return solvers::implicit_function(f, x, {.linear_solver = linear_solver});
+      },
+      "f"_a, "x"_a, "linear_solver"_a);
+  s.def(
+      "describe_solve",
+      [](int64_t status) { return solvers::describe(static_cast<solvers::SolveStatus>(status)); },
+      "status"_a);
+}
+
+}  // namespace hesse::python
