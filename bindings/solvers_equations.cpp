@@ -1,6 +1,7 @@
 #include "bindings/bindings.h"
 #include "bindings/convert.h"
 #include "bindings/function.h"
+#include "solvers/linear.h"
 #include "solvers/root.h"
 
 /// Equations on flat lists of arrays, documented in hesse/solvers.
@@ -13,27 +14,49 @@ void init_solvers_equations(py::module_& s) {
       "root_solve",
       [](const Fn& f, const Arrays& x0, const std::string& method, std::optional<Array> rtol,
          const Arrays& atol, int64_t max_steps, int64_t history, bool throw_on_failure,
-         const std::string& linear_solver) {
+         const std::string& linear_solver, std::optional<double> linear_rtol) {
         const py::gil_scoped_release unlocked;
-        solvers::Root out = solvers::root_solve(f, x0,
-                                                {.method = method,
-                                                 .rtol = std::move(rtol),
-                                                 .atol = atol,
-                                                 .max_steps = max_steps,
-                                                 .history = history,
-                                                 .throw_on_failure = throw_on_failure,
-                                                 .implicit = {.linear_solver = linear_solver}});
+        solvers::Root out =
+            solvers::root_solve(f, x0,
+                                {.method = method,
+                                 .rtol = std::move(rtol),
+                                 .atol = atol,
+                                 .max_steps = max_steps,
+                                 .history = history,
+                                 .throw_on_failure = throw_on_failure,
+                                 .implicit = {.linear_solver = linear_solver, .rtol = linear_rtol}});
         return std::tuple(out.x, out.status, out.steps, out.evaluations, out.residual);
       },
       "f"_a, "x0"_a, "method"_a, "rtol"_a, "atol"_a, "max_steps"_a, "history"_a, "throw_on_failure"_a,
-      "linear_solver"_a);
+      "linear_solver"_a, "linear_rtol"_a);
+  s.def(
+      "linear_solve",
+      [](const std::optional<Fn>& a, const std::optional<Array>& matrix, const Arrays& b,
+         const std::string& method, std::optional<Fn> preconditioner, std::optional<Array> rtol,
+         const Array& atol, std::optional<Arrays> x0, std::optional<int64_t> max_steps, int64_t restart,
+         bool throw_on_failure) {
+        const py::gil_scoped_release unlocked;
+        const solvers::LinearOptions options{.method = method,
+                                             .preconditioner = preconditioner.value_or(Fn()),
+                                             .rtol = std::move(rtol),
+                                             .atol = atol,
+                                             .x0 = std::move(x0),
+                                             .max_steps = max_steps,
+                                             .restart = restart,
+                                             .throw_on_failure = throw_on_failure};
+        const solvers::LinearSolution out = a ? solvers::linear_solve(*a, b, options)
+                                              : solvers::linear_solve(matrix.value(), b.at(0), options);
+        return std::tuple(out.x, out.status, out.steps, out.residual);
+      },
+      "a"_a, "matrix"_a, "b"_a, "method"_a, "preconditioner"_a, "rtol"_a, "atol"_a, "x0"_a, "max_steps"_a,
+      "restart"_a, "throw_on_failure"_a);
   s.def(
       "implicit_function",
-      [](const Fn& f, const Arrays& x, const std::string& linear_solver) {
+      [](const Fn& f, const Arrays& x, const std::string& linear_solver, std::optional<double> linear_rtol) {
         const py::gil_scoped_release unlocked;
-        return solvers::implicit_function(f, x, {.linear_solver = linear_solver});
+        return solvers::implicit_function(f, x, {.linear_solver = linear_solver, .rtol = linear_rtol});
       },
-      "f"_a, "x"_a, "linear_solver"_a);
+      "f"_a, "x"_a, "linear_solver"_a, "linear_rtol"_a);
   s.def(
       "describe_solve",
       [](int64_t status) { return solvers::describe(static_cast<solvers::SolveStatus>(status)); },

@@ -7,6 +7,7 @@
 #include "core/ops/control.h"
 #include "core/program/unroll.h"
 #include "solvers/flat.h"
+#include "solvers/linear.h"
 
 namespace hesse::solvers {
 namespace {
@@ -16,10 +17,12 @@ namespace {
 class RootOp final : public General, public Expands {
  public:
   /// `residual`: (v, captures...) -> [n]
-  RootOp(Ref<const Graph> residual, std::string linear_solver)
-      : residual_(std::move(residual)), linear_solver_(std::move(linear_solver)) {}
+  RootOp(Ref<const Graph> residual, std::string linear_solver, double rtol)
+      : residual_(std::move(residual)), linear_solver_(std::move(linear_solver)), rtol_(rtol) {}
   std::string_view name() const override { return "root"; }
-  Params params() const override { return {{"residual", residual_}, {"linear_solver", linear_solver_}}; }
+  Params params() const override {
+    return {{"residual", residual_}, {"linear_solver", linear_solver_}, {"rtol", rtol_}};
+  }
   double flops(std::span<const Aval>, std::span<const Aval>) const override { return 0; }
   Avals infer(std::span<const Aval> x) const override { return {x[0]}; }
   Arrays eval(std::span<const Array> x) const override { return {x[0]}; }
@@ -38,22 +41,51 @@ class RootOp final : public General, public Expands {
     }
     const DerivedGraph d = derivatives().jvp(*residual_, marked, {}, false);
     if (!d.present[0]) return {std::nullopt};
-    const VectorFn f{residual_, Arrays(at.begin() + 1, at.end())};
-    return {-solve(dense_jacobian(f, y[0]), d.graph->call(in)[0])};
+    const Array moved = d.graph->call(in)[0];
+    if (linear_solver_ == "lu")
+      return {-solve(dense_jacobian({residual_, Arrays(at.begin() + 1, at.end())}, y[0]), moved)};
+    return {-linear_solve({products(), at}, {}, moved, {}, rtol_, 0.0,
+                          {.function = "root", .method = linear_solver_, .max_steps = 10 * y[0].size()})
+                 .x};
   }
   bool reads_input(int i) const override { return i != 0; }
 
  private:
+  // (dv, v, captures...) -> F_v dv
+  Ref<const Graph> products() const {
+    std::vector<bool> first(static_cast<size_t>(residual_->num_inputs()), false);
+    first[0] = true;
+    const Ref<const Graph> g = derivatives().jvp(*residual_, first, {true}, false).graph;
+    Avals avals{residual_->input_aval(0)};
+    for (const Aval& a : residual_->input_avals()) avals.push_back(a);
+    return trace_closed(
+        [&](std::span<const Array> x) {
+          Arrays in(x.begin() + 1, x.end());
+          in.push_back(x[0]);
+          return g->call(in);
+        },
+        avals);
+  }
   Ref<const Graph> residual_;
   std::string linear_solver_;
+  double rtol_;
 };
 
-const bool registered = (register_ops({listed<RootOp>("root", "residual", "linear_solver")}), true);
+const bool registered = (register_ops({listed<RootOp>("root", "residual", "linear_solver", "rtol")}), true);
 
 Array implicit(const VectorFn& f, const Array& v, const ImplicitOptions& options) {
+  require(
+      options.linear_solver == "auto" || options.linear_solver == "lu" || is_krylov(options.linear_solver),
+      "implicit_function: linear_solver is \"", options.linear_solver,
+      "\", expected \"auto\", \"lu\", \"cg\", \"minres\", \"bicgstab\" or \"gmres\"");
+  constexpr int64_t kDense = 512;
+  const std::string solver = options.linear_solver != "auto" ? options.linear_solver
+                             : v.size() <= kDense            ? "lu"
+                                                             : "gmres";
   Arrays in{v};
   in.insert(in.end(), f.captures.begin(), f.captures.end());
-  return apply1(make_op<RootOp>(f.graph, options.linear_solver), in);
+  return apply1(make_op<RootOp>(f.graph, solver, options.rtol.value_or(v.dtype() == kFloat32 ? 1e-5 : 1e-10)),
+                in);
 }
 
 constexpr auto code = [](SolveStatus s) { return static_cast<int64_t>(s); };

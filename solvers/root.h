@@ -12,8 +12,12 @@ namespace hesse::solvers {
 
 /// How the linear equations of a derivative are solved.
 struct ImplicitOptions {
-  /// "lu": the Jacobian as a dense matrix [n, n].
-  std::string linear_solver = "lu";
+  /// "lu": the Jacobian as a dense matrix [n, n]. A method of solvers/krylov.h: products with the Jacobian
+  /// alone, which must have the properties it asks for. "auto": "lu" for at most 512 real unknowns, else
+  /// "gmres".
+  std::string linear_solver = "auto";
+  /// Of Krylov methods: done when |b - J x| is at most rtol |b|. By default 1e-10, 1e-5 in single precision.
+  std::optional<double> rtol = {};
 };
 /// x, which solves f(x) = 0, with the derivatives that follow from the equation:
 ///   df/dx dx = -df/dtheta dtheta,   theta: what f captures that is differentiated.

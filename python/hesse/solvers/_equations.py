@@ -114,6 +114,14 @@ def text_of(function: str, name: str, value: Any) -> str:
     return value
 
 
+def optional_number(function: str, name: str, value: Any) -> float | None:
+    if value is None:
+        return None
+    if isinstance(value, (bool, str)) or not hasattr(value, "__float__") or not float(value) >= 0:
+        raise _hesse.ArgumentError(f"{function}: {name} is {value!r}, expected a number not below 0")
+    return float(value)
+
+
 def tolerances(function: str, rtol: Any, atol: Any, treedef: Any) -> tuple[Array | None, list[Array]]:
     """rtol, and atol as no array, one, or one for each of the tree."""
     relative = None if rtol is None else asarray(rtol)

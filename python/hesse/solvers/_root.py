@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from .._hesse import solvers as _s
-from ._equations import Result, arrays_of, count_of, flat_function, text_of, tolerances
+from ._equations import Result, arrays_of, count_of, flat_function, optional_number, text_of, tolerances
 
 __all__ = ["implicit_function", "root_solve"]
 
@@ -21,6 +21,8 @@ def root_solve(
     atol: Any = None,
     max_steps: int = 100,
     history: int = 5,
+    linear_solver: str = "auto",
+    linear_rtol: float | None = None,
     raise_on_failure: bool = True,
 ) -> Result:
     """Solves f(x) = 0.
@@ -51,6 +53,8 @@ def root_solve(
         Steps before the solver gives up.
     history : int
         How many steps Anderson acceleration combines; 0: plain iteration.
+    linear_solver, linear_rtol : str and float, optional
+        How derivatives solve their linear equation, as for `implicit_function`.
     raise_on_failure : bool
         Whether giving up raises. If not, `Result.status` says why, and ``x`` is the last iterate.
 
@@ -95,14 +99,22 @@ def root_solve(
         count_of("root_solve", "max_steps", max_steps),
         count_of("root_solve", "history", history, 0),
         bool(raise_on_failure),
-        "lu",
+        text_of("root_solve", "linear_solver", linear_solver),
+        optional_number("root_solve", "linear_rtol", linear_rtol),
     )
     return Result(
         treedef.unflatten(x), status, {"steps": steps, "evaluations": evaluations, "residual": residual}
     )
 
 
-def implicit_function(f: Callable[..., Any], x: Any, *, args: Sequence[Any] = ()) -> Any:
+def implicit_function(
+    f: Callable[..., Any],
+    x: Any,
+    *,
+    args: Sequence[Any] = (),
+    linear_solver: str = "auto",
+    linear_rtol: float | None = None,
+) -> Any:
     """x, which solves f(x) = 0, as the function of `args` that this equation defines.
 
     For a solution that came from elsewhere (a solver of your own, a file, a table): the value is `x`, and the
@@ -117,6 +129,12 @@ def implicit_function(f: Callable[..., Any], x: Any, *, args: Sequence[Any] = ()
         The solution, floating or complex arrays. It counts as a constant: that it solves the equation is not checked.
     args : tuple
         More arguments of `f`.
+    linear_solver : str
+        How derivatives solve their linear equation: ``"lu"`` with the Jacobian as a dense matrix; ``"gmres"``,
+        ``"bicgstab"``, ``"cg"``, ``"minres"`` (the last two for symmetric Jacobians) with products alone; ``"auto"``:
+        ``"lu"`` for at most 512 unknowns, else ``"gmres"``.
+    linear_rtol : float, optional
+        The relative residual with which these methods are done; by default 1e-10, 1e-5 in single precision.
 
     Returns
     -------
