@@ -1,13 +1,15 @@
 #include "solvers/root.h"
 
+#include <algorithm>
+
 #include "autodiff/autodiff.h"
 #include "core/derivatives.h"
 #include "core/op_table.h"
 #include "core/ops.h"
-#include "core/ops/control.h"
 #include "core/program/unroll.h"
 #include "solvers/flat.h"
 #include "solvers/linear.h"
+#include "solvers/root_steps.h"
 
 namespace hesse::solvers {
 namespace {
@@ -73,7 +75,9 @@ class RootOp final : public General, public Expands {
 
 const bool registered = (register_ops({listed<RootOp>("root", "residual", "linear_solver", "rtol")}), true);
 
-Array implicit(const VectorFn& f, const Array& v, const ImplicitOptions& options) {
+}  // namespace
+
+Array implicit_function(const VectorFn& f, const Array& v, const ImplicitOptions& options) {
   require(
       options.linear_solver == "auto" || options.linear_solver == "lu" || is_krylov(options.linear_solver),
       "implicit_function: linear_solver is \"", options.linear_solver,
@@ -88,147 +92,80 @@ Array implicit(const VectorFn& f, const Array& v, const ImplicitOptions& options
                 in);
 }
 
-constexpr auto code = [](SolveStatus s) { return static_cast<int64_t>(s); };
-Array count(int64_t n) { return Array::from<int64_t>(std::span<const int64_t>(&n, 1), {}); }
-// Solvers go on while this is their status: it is right when they run out of steps.
-constexpr int64_t kRunning = static_cast<int64_t>(SolveStatus::TooManySteps);
-
-/// What the loops of both methods carry first.
-struct Iterate {
-  Array v, f, steps, evaluations, status;
-  static constexpr size_t kSize = 5;
-  Arrays pack() const { return {v, f, steps, evaluations, status}; }
-  static Iterate unpack(std::span<const Array> x) { return {x[0], x[1], x[2], x[3], x[4]}; }
-};
-
-/// v + t d with the first t = 1, ... for which |f| is (1 - t/10^4) of what it was, or that is within the
-/// tolerances.
-Iterate newton_step(const VectorFn& f, const Tolerances& tolerances, const Iterate& s) {
-  const auto [minus_d, singular] = solve_or_singular(dense_jacobian(f, s.v), s.f);
-  const Array d = -minus_d, before = norm2(s.f), solved = equal(before, 0.0);
-  const Array small = tolerances.measure(d, s.v) <= 1.0, known = all(isfinite(d));
-  const Array searches = logical_and(logical_and(logical_not(singular), known), logical_not(solved));
-  constexpr double kShortest = 1e-10;
-  // carry: t, v + t d, f there, found, evaluations
-  const Arrays last = while_loop(
-      [&](std::span<const Array> c) {
-        return Arrays{logical_and(logical_and(searches, logical_not(c[3])), c[0] > kShortest)};
-      },
-      [&](std::span<const Array> c) {
-        const Array &t = c[0], v = s.v + t * d, fv = f(v), after = norm2(fv);
-        const Array ratio = after / before, finite = isfinite(ratio);
-        const Array found = logical_and(finite, logical_or(ratio <= 1.0 - 1e-4 * t, small));
-        // The minimum of the parabola through |f|^2 and its slope at 0, and |f|^2 at t.
-        const Array factor =
-            where(finite, clip(t / (square(ratio) - 1.0 + 2.0 * t), Array(0.1), Array(0.5)), 0.1);
-        return Arrays{where(found, t, t * factor), v, fv, found, c[4] + int64_t{1}};
-      },
-      {ones({}, s.v.dtype()), s.v, s.f, Array::from<bool>(std::array{false}, {}), s.evaluations});
-  const Array &found = last[3], better = logical_and(found, norm2(last[2]) <= before);
-  Iterate next = s;
-  next.v = where(better, last[1], s.v);
-  next.f = where(better, last[2], s.f);
-  next.steps = s.steps + int64_t{1};
-  next.evaluations = last[4];
-  const Array failure = where(
-      logical_not(known), code(SolveStatus::NotFinite),
-      where(singular, code(SolveStatus::Singular), where(found, kRunning, code(SolveStatus::NoProgress))));
-  next.status = where(logical_or(solved, logical_and(found, small)), code(SolveStatus::Success), failure);
-  return next;
-}
-
-Iterate newton(const VectorFn& f, const Tolerances& tolerances, const Iterate& start, int64_t max_steps) {
-  const Arrays out = while_loop(
-      [&](std::span<const Array> c) {
-        const Iterate s = Iterate::unpack(c);
-        return Arrays{logical_and(equal(s.status, kRunning), s.steps < max_steps)};
-      },
-      [&](std::span<const Array> c) { return newton_step(f, tolerances, Iterate::unpack(c)).pack(); },
-      start.pack());
-  return Iterate::unpack(out);
-}
-
-// With r = -f:  v_{k+1} = v_k + r_k - (dV + dR)^T gamma,  gamma = argmin |r_k - dR^T gamma|,
-// where the rows of dV and dR [m, n] are the last m differences of v and r.
-Iterate anderson(const VectorFn& f, const Tolerances& tolerances, const Iterate& start,
-                 const RootOptions& options) {
-  const int64_t n = start.v.size(), m = options.history;
-  const DType dtype = start.v.dtype();
-  // Rows of unit length, and a trace of the identity: what is nearly dependent has no say.
-  const double ridge = dtype == kFloat32 ? 1e-6 : 1e-12;
-  Arrays carry = start.pack();
-  if (m > 0)
-    for (int k = 0; k < 2; ++k) carry.push_back(zeros({m, n}, dtype));
-  const auto advance = [&](std::span<const Array> c) {
-    const Iterate s = Iterate::unpack(c);
-    const Array r = -s.f;
-    Array v = s.v + r;
-    if (m > 0) {
-      const Array &dv = c[Iterate::kSize], &dr = c[Iterate::kSize + 1];
-      const Array lengths = sqrt(sum(square(dr), Axes{1}));
-      const Array unit = dr / expand_dims(where(equal(lengths, 0.0), ones_like(lengths), lengths), {1});
-      const Array gram = matmul(unit, matrix_transpose(unit));
-      const Array weights = where(equal(lengths, 0.0), ones_like(lengths), zeros_like(lengths)) + ridge;
-      const auto [gamma, singular] = solve_or_singular(gram + diag(weights), matmul(unit, r));
-      const Array scaled = gamma / where(equal(lengths, 0.0), ones_like(lengths), lengths);
-      const Array correction = matmul(scaled, dv + dr);
-      v = v - where(all(isfinite(correction)), correction, zeros_like(correction));
-    }
-    Iterate next{v, f(v), s.steps + int64_t{1}, s.evaluations + int64_t{1}, {}};
-    const Array converged = tolerances.measure(next.f, next.v) <= 1.0;
-    next.status = where(converged, code(SolveStatus::Success),
-                        where(all(isfinite(next.f)), kRunning, code(SolveStatus::NotFinite)));
-    Arrays out = next.pack();
-    if (m > 0) {
-      const auto pushed = [&](const Array& rows, const Array& row) {
-        return concatenate({slice(rows, {1, 0}, {m, n}, {1, 1}), expand_dims(row, {0})});
-      };
-      out.push_back(pushed(c[Iterate::kSize], next.v - s.v));
-      out.push_back(pushed(c[Iterate::kSize + 1], s.f - next.f));
-    }
-    return out;
-  };
-  const Arrays out = while_loop(
-      [&](std::span<const Array> c) {
-        const Iterate s = Iterate::unpack(c);
-        return Arrays{logical_and(equal(s.status, kRunning), s.steps < options.max_steps)};
-      },
-      advance, carry);
-  return Iterate::unpack(out);
-}
-
-}  // namespace
-
 Arrays implicit_function(const Fn& f, const Arrays& x_in, const ImplicitOptions& options) {
   const Arrays x = strong(x_in);
   const Packing packing("implicit_function", "x", x);
   const VectorFn equation = record("implicit_function", "x", f, packing, packing);
-  return packing.unpack(implicit(equation, stop_gradient(packing.pack(x)), options));
+  return packing.unpack(implicit_function(equation, stop_gradient(packing.pack(x)), options));
 }
 
-Root root_solve(const Fn& f, const Arrays& x0_in, const RootOptions& options) {
-  const bool is_newton = options.method == "newton";
-  require(is_newton || options.method == "anderson", "root_solve: method is \"", options.method,
-          "\", expected \"newton\" or \"anderson\"");
-  require(options.max_steps > 0, "root_solve: max_steps is ", options.max_steps, ", expected 1 or more");
-  require(options.history >= 0, "root_solve: history is ", options.history, ", expected 0 or more");
-  const Arrays x0 = strong(x0_in);
-  const Packing packing("root_solve", "x0", x0);
-  const Tolerances tolerances("root_solve", options.rtol, options.atol, packing);
-  const VectorFn equation = record("root_solve", "x0", f, packing, packing), fixed = equation.stopped();
+namespace {
 
-  Iterate start{stop_gradient(packing.pack(x0)), {}, count(0), count(1), {}};
+using Method = RootIterate (*)(const VectorFn&, const Tolerances&, const RootIterate&, const RootOptions&);
+
+/// One after the other, until one succeeds, each from the same start.
+Root solved(std::string_view function, std::string_view argument, const Fn& f, const Arrays& x0_in,
+            const RootOptions& options, std::initializer_list<Method> methods) {
+  require(options.max_steps > 0, function, ": max_steps is ", options.max_steps, ", expected 1 or more");
+  require(options.history >= 0, function, ": history is ", options.history, ", expected 0 or more");
+  const Arrays x0 = strong(x0_in);
+  const Packing packing(function, argument, x0);
+  const Tolerances tolerances(function, options.rtol, options.atol, packing);
+  const VectorFn equation = record(function, argument, f, packing, packing), fixed = equation.stopped();
+
+  RootIterate start{stop_gradient(packing.pack(x0)), {}, scalar(0), scalar(1), {}};
   start.f = fixed(start.v);
   start.status =
       where(tolerances.valid(), where(all(isfinite(start.f)), kRunning, code(SolveStatus::NotFinite)),
             code(SolveStatus::BadOptions));
-  const Iterate last = is_newton ? newton(fixed, tolerances, start, options.max_steps)
-                                 : anderson(fixed, tolerances, start, options);
+  RootIterate last = start;
+  const Array runs = equal(start.status, kRunning);
+  for (const Method method : methods) {
+    RootIterate from = start;
+    if (method != *methods.begin()) {  // again, unless that is done
+      const Array again = logical_and(runs, not_equal(last.status, code(SolveStatus::Success)));
+      from = {where(again, start.v, last.v), where(again, start.f, last.f), scalar(0), last.evaluations,
+              where(again, kRunning, last.status)};
+      const Array before = last.steps;
+      last = method(fixed, tolerances, from, options);
+      last.steps = last.steps + before;
+    } else {
+      last = method(fixed, tolerances, from, options);
+    }
+  }
   Root out{{}, last.status, last.steps, last.evaluations, max_abs(last.f)};
-  Array v = implicit(equation, last.v, options.implicit);
-  if (options.throw_on_failure) v = completed("root_solve", v, out.status, out.steps, out.residual);
+  Array v = implicit_function(equation, last.v, options.implicit);
+  if (options.throw_on_failure) v = completed(function, v, out.status, out.steps, out.residual);
   out.x = packing.unpack(v);
   return out;
+}
+
+}  // namespace
+
+Root root_solve(const Fn& f, const Arrays& x0, const RootOptions& options) {
+  const auto by = [&](Method method) { return solved("root_solve", "x0", f, x0, options, {method}); };
+  if (options.method == "newton") return by(newton);
+  if (options.method == "anderson") return by(anderson);
+  if (options.method == "transient") return by(transient);
+  throw ValueError(concat("root_solve: method is \"", options.method,
+                          "\", expected \"newton\", \"anderson\" or \"transient\""));
+}
+
+Root fixed_point(const Fn& f, const Arrays& x0, const RootOptions& options) {
+  const Fn difference = [&](std::span<const Array> x) {
+    Arrays y = f(x);
+    for (size_t i = 0; i < std::min(x.size(), y.size()); ++i)
+      if (y[i].is_weak() || aval(y[i]) == aval(x[i])) y[i] = x[i] - y[i];  // others are refused as they are
+    return y;
+  };
+  return solved("fixed_point", "x0", difference, x0, options, {anderson});
+}
+
+Root steady_state(const Fn& f, const Arrays& y0, const RootOptions& options) {
+  if (options.method == "newton") return solved("steady_state", "y0", f, y0, options, {newton, transient});
+  if (options.method == "transient") return solved("steady_state", "y0", f, y0, options, {transient});
+  throw ValueError(
+      concat("steady_state: method is \"", options.method, "\", expected \"newton\" or \"transient\""));
 }
 
 }  // namespace hesse::solvers

@@ -3,6 +3,7 @@
 #include <string>
 
 #include "core/graph.h"
+#include "solvers/flat.h"
 #include "solvers/outcome.h"
 
 /// Nonlinear equations f(x) = 0. A solution is a function of what else f uses: its derivatives, of any order
@@ -27,13 +28,17 @@ struct ImplicitOptions {
 /// vain. Throws ValueError where f returns other shapes, TypeError for integers; at a singular Jacobian
 /// derivatives raise NumericalError.
 Arrays implicit_function(const Fn& f, const Arrays& x, const ImplicitOptions& options = {});
+/// The same for a function of a vector that is recorded already.
+Array implicit_function(const VectorFn& f, const Array& v, const ImplicitOptions& options = {});
 
 struct RootOptions {
   /// "newton": dense Jacobians by forward mode, with a line search. "anderson": x - f(x) again and again,
-  /// accelerated: no Jacobian, for f whose x - f(x) contracts, or nearly so.
+  /// accelerated: no Jacobian, for f whose x - f(x) contracts, or nearly so. "transient": follows dx/dt =
+  /// f(x) in implicit steps that grow as f falls, to a stable steady state.
   std::string method = "newton";
-  /// Newton has converged when its step is at most atol + rtol |x|, Anderson when f is, in every entry; the
-  /// defaults are those of Tolerances (solvers/flat.h). `atol`: none, one for all, or one for each array.
+  /// Newton and transient have converged when their step is at most atol + rtol |x|, Anderson when f is, in
+  /// every entry; the defaults are those of Tolerances (solvers/flat.h). `atol`: none, one for all, or one
+  /// for each array.
   std::optional<Array> rtol = {};
   Arrays atol = {};
   int64_t max_steps = 100;
@@ -52,7 +57,17 @@ struct Root {
 /// Throws ValueError for shapes that do not fit, an unknown method and tolerances below 0; TypeError for
 /// integers; NumericalError where it fails (SolveStatus), if asked for.
 /// Line search: Dennis and Schnabel (1983), A6.3.1, on |f|. Anderson: Walker and Ni (2011), SIAM J. Numer.
-/// Anal. 49.
+/// Anal. 49. Transient: pseudo-transient continuation, Kelley and Keyes (1998), SIAM J. Numer. Anal. 35.
 Root root_solve(const Fn& f, const Arrays& x0, const RootOptions& options = {});
+
+/// x with f(x) = x, by Anderson acceleration of x = f(x); history = 0: plain iteration. `method` is not read.
+/// The derivatives are those of x - f(x) = 0.
+Root fixed_point(const Fn& f, const Arrays& x0,
+                 const RootOptions& options = {.method = "anderson", .max_steps = 1000});
+
+/// y with f(y) = 0, where dy/dt = f(y): by Newton's method from y0, and where that fails, "transient" from
+/// there. `method`: "newton" for this order, "transient" for the second part alone: Newton may find states
+/// that are not stable.
+Root steady_state(const Fn& f, const Arrays& y0, const RootOptions& options = {.max_steps = 200});
 
 }  // namespace hesse::solvers
