@@ -40,6 +40,7 @@ void init_solvers(py::module_& m) {
       "describe", [](int64_t status) { return solvers::describe(static_cast<solvers::IvpStatus>(status)); },
       "status"_a);
   s.def("method_names", [] { return solvers::method_names(); });
+  init_solvers_equations(s);
 }
 
 }  // namespace hesse::python

@@ -8,7 +8,7 @@
 
 #include "autodiff/trees.h"
 #include "core/ops.h"
-#include "rooted_trees.h"
+#include "tests/support/rooted_trees.h"
 
 namespace hesse::solvers {
 namespace {

@@ -13,7 +13,7 @@
 #include <vector>
 
 #include "core/error.h"
-#include "rooted_trees.h"
+#include "tests/support/rooted_trees.h"
 
 namespace hesse::solvers {
 namespace {

@@ -1,0 +1,74 @@
+#include "solvers/outcome.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "core/op_table.h"
+#include "core/ops.h"
+#include "core/status.h"
+
+namespace hesse::solvers {
+namespace {
+
+/// Inputs: x, status, steps, residual.
+class CompletedOp final : public General {
+ public:
+  explicit CompletedOp(std::string function) : function_(std::move(function)) {}
+  std::string_view name() const override { return "solve_completed"; }
+  Params params() const override { return {{"function", function_}}; }
+  Avals infer(std::span<const Aval> x) const override { return {x[0]}; }
+  Arrays eval(std::span<const Array> x) const override {
+    const auto status = static_cast<SolveStatus>(x[1].item<int64_t>());
+    if (status == SolveStatus::Success) return {x[0]};
+    report_failure(Failure::Numerical, function_,
+                   concat(describe(status), " (steps: ", x[2].item<int64_t>(),
+                          ", residual: ", x[3].item<double>(), ")"));
+    return {full(x[0].shape(), astype(Array(std::nan("")), x[0].dtype()))};
+  }
+  MaybeArrays jvp(std::span<const Array>, std::span<const Array>,
+                  std::span<const MaybeArray> dx) const override {
+    return {dx[0]};
+  }
+  bool is_linear_in(const std::vector<bool>& marked) const override {
+    return std::find(marked.begin() + 1, marked.end(), true) == marked.end();
+  }
+  bool reads_input(int) const override { return false; }
+  bool reads_output(int) const override { return false; }
+
+ private:
+  std::string function_;
+};
+
+const bool registered = (register_ops({listed<CompletedOp>("solve_completed", "function")}), true);
+
+}  // namespace
+
+std::string describe(SolveStatus status) {
+  switch (status) {
+    case SolveStatus::Success:
+      return "the solution was found";
+    case SolveStatus::TooManySteps:
+      return "max_steps steps did not lead to the tolerances: raise max_steps or the tolerances, or start "
+             "closer";
+    case SolveStatus::NoProgress:
+      return "no step improves it any more: the tolerances may be below what rounding allows, there may be "
+             "no "
+             "solution near, or another start or method is needed";
+    case SolveStatus::NotFinite:
+      return "NaN or infinity came up: look at the function where it starts, and at its arguments";
+    case SolveStatus::Singular:
+      return "the matrix, or the Jacobian where the solver is, is singular or unfit for the method: another "
+             "start or method is needed";
+    case SolveStatus::BadOptions:
+      return "rtol and atol must not be below 0";
+  }
+  return "unknown status";
+}
+
+Array completed(std::string_view function, const Array& x, const Array& status, const Array& steps,
+                const Array& residual) {
+  return apply1(make_op<CompletedOp>(std::string(function)),
+                {x, stop_gradient(status), stop_gradient(steps), stop_gradient(residual)});
+}
+
+}  // namespace hesse::solvers
