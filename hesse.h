@@ -13,5 +13,8 @@
 #include "physics/burgers.h"
 #include "physics/metrics.h"
 #include "physics/sampling.h"
+#include "solvers/linear.h"
+#include "solvers/minimise.h"
 #include "solvers/ode.h"
+#include "solvers/root.h"
 #include "solvers/trees.h"
