@@ -13,5 +13,6 @@
 #include "physics/burgers.h"
 #include "physics/metrics.h"
 #include "physics/sampling.h"
+#include "solvers/equation_trees.h"
 #include "solvers/ode.h"
 #include "solvers/trees.h"

@@ -111,7 +111,7 @@ def linear_solve(
             )
         dtype = result_type(a.data, values[0])
         if not isdtype(dtype, ("real floating", "complex floating")):
-            dtype = "float64"
+            dtype = _hesse.float64
         values = [_hesse.astype(values[0], dtype)]
     elif is_matrix:
         matrix = asarray(a)
