@@ -196,10 +196,6 @@ std::pair<Array, Array> Objective::value_and_gradient(const Array& v) const {
   return {value[0], gradient[0]};
 }
 
-Array Objective::converged(const Array& value, const Array& g) const {
-  return max_abs(g) <= gtol * maximum(abs(value), ones_like(value));
-}
-
 Descent line_search_descent(const Objective& objective, const Descent& start,
                             const MinimiseOptions& options) {
   const Bfgs bfgs;
@@ -227,7 +223,7 @@ Descent line_search_descent(const Objective& objective, const Descent& start,
         const Array known = logical_and(isfinite(slope), all(isfinite(d)));
         const Array trouble =
             where(known, where(fresh, code(SolveStatus::NoProgress), kRunning), code(SolveStatus::NotFinite));
-        next.status = where(objective.converged(next.f, next.g), code(SolveStatus::Success),
+        next.status = where(max_abs(next.g) <= objective.gtol, code(SolveStatus::Success),
                             where(found.found, kRunning, trouble));
         Arrays result = next.pack();
         result.push_back(is_newton ? fresh : logical_not(found.found));
@@ -269,7 +265,7 @@ Descent trust_region(const Objective& objective, const Descent& start, const Min
         const Array trouble =
             where(all(isfinite(d)), where(r_next > 1e-3 * least, kRunning, code(SolveStatus::NoProgress)),
                   code(SolveStatus::NotFinite));
-        next.status = where(objective.converged(next.f, next.g), code(SolveStatus::Success), trouble);
+        next.status = where(max_abs(next.g) <= objective.gtol, code(SolveStatus::Success), trouble);
         Arrays result = next.pack();
         result.push_back(r_next);
         return result;

@@ -13,14 +13,12 @@ struct Descent {
   Arrays pack() const { return {v, f, g, steps, evaluations, status}; }
   static Descent unpack(std::span<const Array> x) { return {x[0], x[1], x[2], x[3], x[4], x[5]}; }
 };
-/// A scalar function of a vector, and when it is at a minimum.
+/// A scalar function of a vector, and how large an entry of its gradient may be at a minimum.
 struct Objective {
   VectorFn f;
   Array gtol;
   std::pair<Array, Array> value_and_gradient(const Array& v) const;
   Array gradient(const Array& v) const { return value_and_gradient(v).second; }
-  /// Bool scalars.
-  Array converged(const Array& f, const Array& g) const;
 };
 
 /// From a start whose f and g are known, while its status is kRunning. By a line search along the directions

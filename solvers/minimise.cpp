@@ -79,7 +79,7 @@ Minimum minimise(const Fn& f, const Arrays& x0_in, const MinimiseOptions& option
   std::tie(start.f, start.g) = objective.value_and_gradient(start.v);
   const Array finite = logical_and(isfinite(start.f), all(isfinite(start.g)));
   const Array begins =
-      where(finite, where(objective.converged(start.f, start.g), code(SolveStatus::Success), kRunning),
+      where(finite, where(max_abs(start.g) <= objective.gtol, code(SolveStatus::Success), kRunning),
             code(SolveStatus::NotFinite));
   start.status = where(objective.gtol >= 0.0, begins, code(SolveStatus::BadOptions));
   const Descent last =

@@ -10,7 +10,7 @@ struct MinimiseOptions {
   /// instead. "newton-cg": Newton's directions by conjugate gradients with exact products. "trust": the same
   /// within a region that grows where the quadratic model is right.
   std::string method = "bfgs";
-  /// Converged when no entry of the gradient is above gtol max(1, |f|). By default 1e-6, in single precision
+  /// Converged when no entry of the gradient is above this. By default 1e-6, in single precision
   /// 1e-3.
   std::optional<Array> gtol = {};
   int64_t max_steps = 1000;

@@ -101,31 +101,27 @@ def linear_solve(
     Array(-2.5, dtype=float64)
     """
     method = text_of("linear_solve", "method", method)
-    values, treedef = arrays_of(b, "linear_solve: b")
+    is_matrix = isinstance(a, CSR) or not callable(a)
+    values, treedef = arrays_of(asarray(b) if is_matrix else b, "linear_solve: b")
     function = matrix = None
-    if isinstance(a, CSR) or not callable(a):
-        if len(values) != 1:
+    if isinstance(a, CSR):
+        if values[0].ndim not in (1, 2) or a.shape != (values[0].shape[0],) * 2:
             raise _hesse.ArgumentError(
-                f"linear_solve: b holds {len(values)} arrays, expected one for a matrix"
+                f"linear_solve: a has shape {a.shape} and b {values[0].shape}, expected (n, n) and (n,) or (n, k)"
             )
-        if isinstance(a, CSR):
-            if values[0].ndim not in (1, 2) or a.shape != (values[0].shape[0],) * 2:
-                raise _hesse.ArgumentError(
-                    f"linear_solve: a has shape {a.shape} and b {values[0].shape}, expected (n, n) and (n,) or (n, k)"
-                )
-            dtype = result_type(a.data, values[0])
-            if not isdtype(dtype, ("real floating", "complex floating")):
-                dtype = "float64"
-            values = [_hesse.astype(values[0], dtype)]
-        else:
-            matrix = asarray(a)
+        dtype = result_type(a.data, values[0])
+        if not isdtype(dtype, ("real floating", "complex floating")):
+            dtype = _hesse.float64
+        values = [_hesse.astype(values[0], dtype)]
+    elif is_matrix:
+        matrix = asarray(a)
     if isinstance(a, CSR) and method in ("lu", "cholesky"):
         matrix = a.todense()
     elif matrix is None:
         function = _map("a", a, treedef)
     start = None
     if x0 is not None:
-        start, structure = arrays_of(x0, "linear_solve: x0")
+        start, structure = arrays_of(asarray(x0) if is_matrix else x0, "linear_solve: x0")
         if structure != treedef:
             raise _hesse.ArgumentError(
                 f"linear_solve: x0 has the structure {structure}, expected that of b: {treedef}"

@@ -52,8 +52,7 @@ def minimise(
         ``"newton-cg"``: Newton's directions by conjugate gradients, with exact Hessian-vector products. ``"trust"``: the same
         within a region that grows where the quadratic model is right.
     gtol : scalar, optional
-        Converged when no entry of the gradient is above ``gtol * max(1, abs(f))``; by default 1e-6, in single precision
-        1e-3.
+        Converged when no entry of the gradient is above this, as in SciPy; by default 1e-6, in single precision 1e-3.
     max_steps : int
         Steps before the solver gives up.
     history : int

@@ -85,9 +85,9 @@ def root_solve(
         with Anderson acceleration; no Jacobian is needed, but ``x - f(x)`` must contract, or nearly so.
         ``"transient"``: follows dx/dt = f(x) in implicit steps that grow as `f` falls, to a stable steady state.
     rtol, atol : scalar or, for `atol`, tree, optional
-        Newton and transient have converged when their step is at most ``atol + rtol * abs(x)`` in every entry, Anderson when `f` is. By
-        default 1e-8 and 1e-12 in double precision, 1e-4 and 1e-6 in single precision. `atol`: for all, or a tree like
-        `x0` of what broadcasts to its arrays.
+        Newton and transient have converged when their step is at most ``atol + rtol * abs(x)`` in every entry, Anderson
+        when `f` is. By default 1e-8 and 1e-12 in double precision, 1e-4 and 1e-6 in single precision. `atol`: for all, or a
+        tree like `x0` of what broadcasts to its arrays.
     max_steps : int
         Steps before the solver gives up.
     history : int
