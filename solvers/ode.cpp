@@ -10,6 +10,7 @@
 #include "core/ops/control_graph.h"
 #include "core/program/unroll.h"
 #include "core/status.h"
+#include "solvers/cvode.h"
 #include "solvers/tableau.h"
 
 namespace hesse::solvers {
@@ -492,7 +493,8 @@ std::string describe(IvpStatus status) {
 
 Solution solve_ivp(const Rhs& f, const Array& t0_in, const Array& t1_in, const Arrays& y0_in,
                    const IvpOptions& options) {
-  const Tableau& method = explicit_tableau(options.method);
+  const bool by_cvode = is_cvode_method(options.method);
+  const Tableau& method = explicit_tableau(by_cvode ? "Tsit5" : options.method);
   const Array t0 = time_of(t0_in, "t0"), t1 = time_of(t1_in, "t1");
   require(!y0_in.empty(), "solve_ivp: y0 holds no arrays");
   Arrays y0;
@@ -525,6 +527,17 @@ Solution solve_ivp(const Rhs& f, const Array& t0_in, const Array& t1_in, const A
     operands.push_back(a);
   }
   for (size_t i = field.num_captures; i < operands.size(); ++i) operands[i] = stop_gradient(operands[i]);
+  if (by_cvode) {
+    const auto captured = operands.begin() + static_cast<int64_t>(field.num_captures);
+    return solve_cvode({field.graph,
+                        {operands.begin(), captured},
+                        t0,
+                        t1,
+                        y0,
+                        options.rtol,
+                        {captured + 1, operands.end()}},
+                       options);
+  }
   std::optional<Array> max_step;
   if (options.max_step) max_step = stop_gradient(astype(*options.max_step, kFloat64));
   const Stepper stepper(method, field, max_step, n);

@@ -77,6 +77,7 @@ def solve_ivp(
     max_step: Any = None,
     max_steps: int = 100_000,
     raise_on_failure: bool = True,
+    linear_solver: str = "auto",
 ) -> Solution:
     """Solves dy/dt = f(t, y), y(t0) = y0.
 
@@ -205,6 +206,7 @@ def solve_ivp(
         optional(max_step),
         operator.index(max_steps),
         bool(raise_on_failure),
+        linear_solver,
     )
     stats = {
         "accepted": accepted,

@@ -1,0 +1,114 @@
+#include "solvers/sundials/integrate.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "core/ops/control_graph.h"
+#include "solvers/sundials/session.h"
+
+namespace hesse::solvers::sundials {
+namespace {
+
+bool all_finite(std::span<const double> x) {
+  return std::all_of(x.begin(), x.end(), [](double v) { return std::isfinite(v); });
+}
+
+/// Steps to `end`, one at a time; `after(t)` is called after each. `step` is CVode or CVodeF.
+template <class Step, class After>
+void march(const Session& session, const Problem& problem, double end, Report& report, Step step,
+           After after) {
+  const Settings& s = problem.settings;
+  const double direction = end >= problem.t0 ? 1.0 : -1.0;
+  report.t = problem.t0;
+  void* mem = session.memory();
+  session.check(CVodeSetStopTime(mem, end), "CVodeSetStopTime");
+  if (s.first_step > 0) {
+    const double h = std::min(s.first_step, std::abs(end - problem.t0));
+    session.check(CVodeSetInitStep(mem, direction * h), "CVodeSetInitStep");
+  }
+  double t = problem.t0;
+  while ((end - t) * direction > 0) {
+    const double before = t;
+    if (report.accepted + report.rejected >= s.max_steps) {
+      report.status = IvpStatus::TooManySteps;
+      return;
+    }
+    poll_interrupt();
+    const int flag = step(mem, end, session.y(), &t);
+    if (flag == CV_TOO_CLOSE) {  // the span is a rounding error
+      t = end;
+      after(t);
+      return;
+    }
+    session.count(report);
+    if (flag < 0) {
+      session.failed(flag, report);
+      return;
+    }
+    after(t);
+    if (t == before) {
+      report.status = IvpStatus::StepTooSmall;
+      return;
+    }
+  }
+}
+
+int forward_step(void* mem, double end, N_Vector y, double* t) { return CVode(mem, end, y, t, CV_ONE_STEP); }
+
+// A state that is not finite or has no entries has no steps.
+bool without_steps(const Problem& problem, Report& report) {
+  report.t = problem.t0;
+  if (!all_finite(problem.y0)) {
+    report.status = IvpStatus::NotFinite;
+    report.entry = std::find_if_not(problem.y0.begin(), problem.y0.end(),
+                                    [](double v) { return std::isfinite(v); }) -
+                   problem.y0.begin();
+    return true;
+  }
+  return problem.y0.empty();
+}
+
+}  // namespace
+
+Report integrate(const Problem& problem, std::span<const double> times, const Emit& emit) {
+  Report report;
+  size_t next = 0;
+  if (without_steps(problem, report)) {
+    if (report.status == IvpStatus::Success)
+      for (const double t : times) emit(t, nullptr);
+    return report;
+  }
+  while (next < times.size() && times[next] == problem.t0) emit(times[next++], problem.y0.data());
+  if (next == times.size()) return report;
+  Calls calls(problem);
+  const Session session(calls);
+  const double direction = times.back() >= problem.t0 ? 1.0 : -1.0;
+  const Vector y = make_vector(problem.field.size(), session.context());
+  march(session, problem, times.back(), report, forward_step, [&](double t) {
+    for (; next < times.size() && (times[next] - t) * direction <= 0; ++next) {
+      const bool inside = CVodeGetDky(session.memory(), times[next], 0, y.get()) == CV_SUCCESS;
+      emit(times[next], entries(inside ? y.get() : session.y()));
+    }
+  });
+  return report;
+}
+
+Report integrate_steps(const Problem& problem, double t1, const Emit& emit) {
+  Report report;
+  if (without_steps(problem, report)) {
+    if (report.status == IvpStatus::Success) {
+      emit(problem.t0, nullptr);
+      if (t1 != problem.t0) emit(t1, nullptr);
+    }
+    return report;
+  }
+  emit(problem.t0, problem.y0.data());
+  if (t1 == problem.t0) return report;
+  Calls calls(problem);
+  const Session session(calls);
+  march(session, problem, t1, report, forward_step,
+        [&](double t) { emit(t, entries(session.y())); });
+  return report;
+}
+
+}  // namespace hesse::solvers::sundials
