@@ -1,5 +1,8 @@
 #include "solvers/sundials/flat_field.h"
 
+#include <cmath>
+#include <complex>
+
 #include "core/derivatives.h"
 #include "core/ops.h"
 #include "core/ops/control.h"
@@ -13,7 +16,6 @@ Array as_numbers(const Array& x) {
   const auto flat = [](const Array& part) { return reshape(astype(part, kFloat64), {-1}); };
   return is_complex(x.dtype()) ? concatenate({flat(real(x)), flat(imag(x))}) : flat(x);
 }
-int64_t num_numbers(const Aval& a) { return num_elements(a.shape) * (is_complex(a.dtype) ? 2 : 1); }
 Array from_numbers(const Array& numbers, const Aval& a) {
   if (!is_complex(a.dtype)) return astype(reshape(numbers, a.shape), a.dtype);
   const int64_t n = num_elements(a.shape);
@@ -22,6 +24,20 @@ Array from_numbers(const Array& numbers, const Aval& a) {
 }
 
 }  // namespace
+
+int64_t num_numbers(const Aval& a) { return num_elements(a.shape) * (is_complex(a.dtype) ? 2 : 1); }
+
+std::vector<double> magnitudes(const Array& x) {
+  const auto sizes = [](const auto& values) {
+    std::vector<double> out;
+    for (const auto& v : values) out.push_back(static_cast<double>(std::abs(v)));
+    return out;
+  };
+  if (x.dtype() == kFloat64) return sizes(x.to_vector<double>());
+  if (x.dtype() == kFloat32) return sizes(x.to_vector<float>());
+  if (x.dtype() == kComplex128) return sizes(x.to_vector<complex128>());
+  return sizes(x.to_vector<complex64>());
+}
 
 FlatField::FlatField(Ref<const Graph> graph, std::vector<bool> wanted)
     : graph_(std::move(graph)),

@@ -25,6 +25,11 @@ class LazyProgram {
   mutable std::unique_ptr<Prepared> prepared_;
 };
 
+/// How many real numbers an array holds.
+int64_t num_numbers(const Aval& a);
+/// The absolute values of an inexact array with data.
+std::vector<double> magnitudes(const Array& x);
+
 /// The right-hand side on a flat state, f: (t, y [N], p...) -> dy [N], all of t, y, dy float64, and the
 /// programs that are derived of it for implicit methods and adjoints.
 class FlatField final {
@@ -35,6 +40,7 @@ class FlatField final {
   const Ref<const Graph>& graph() const { return graph_; }
   /// Shapes and dtypes of the p that are wanted, in order.
   const Avals& wanted() const { return wanted_avals_; }
+  bool is_wanted(size_t j) const { return j < wanted_.size() && wanted_[j]; }
   /// How many real numbers these are together.
   int64_t num_parameters() const { return num_parameters_; }
 

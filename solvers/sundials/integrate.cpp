@@ -3,59 +3,14 @@
 #include <algorithm>
 #include <cmath>
 
-#include "core/ops/control_graph.h"
-#include "solvers/sundials/session.h"
+#include "solvers/sundials/march.h"
 
 namespace hesse::solvers::sundials {
-namespace {
 
 bool all_finite(std::span<const double> x) {
   return std::all_of(x.begin(), x.end(), [](double v) { return std::isfinite(v); });
 }
 
-/// Steps to `end`, one at a time; `after(t)` is called after each. `step` is CVode or CVodeF.
-template <class Step, class After>
-void march(const Session& session, const Problem& problem, double end, Report& report, Step step,
-           After after) {
-  const Settings& s = problem.settings;
-  const double direction = end >= problem.t0 ? 1.0 : -1.0;
-  report.t = problem.t0;
-  void* mem = session.memory();
-  session.check(CVodeSetStopTime(mem, end), "CVodeSetStopTime");
-  if (s.first_step > 0) {
-    const double h = std::min(s.first_step, std::abs(end - problem.t0));
-    session.check(CVodeSetInitStep(mem, direction * h), "CVodeSetInitStep");
-  }
-  double t = problem.t0;
-  while ((end - t) * direction > 0) {
-    const double before = t;
-    if (report.accepted + report.rejected >= s.max_steps) {
-      report.status = IvpStatus::TooManySteps;
-      return;
-    }
-    poll_interrupt();
-    const int flag = step(mem, end, session.y(), &t);
-    if (flag == CV_TOO_CLOSE) {  // the span is a rounding error
-      t = end;
-      after(t);
-      return;
-    }
-    session.count(report);
-    if (flag < 0) {
-      session.failed(flag, report);
-      return;
-    }
-    after(t);
-    if (t == before) {
-      report.status = IvpStatus::StepTooSmall;
-      return;
-    }
-  }
-}
-
-int forward_step(void* mem, double end, N_Vector y, double* t) { return CVode(mem, end, y, t, CV_ONE_STEP); }
-
-// A state that is not finite or has no entries has no steps.
 bool without_steps(const Problem& problem, Report& report) {
   report.t = problem.t0;
   if (!all_finite(problem.y0)) {
@@ -68,6 +23,8 @@ bool without_steps(const Problem& problem, Report& report) {
   return problem.y0.empty();
 }
 
+namespace {
+int forward_step(void* mem, double end, N_Vector y, double* t) { return CVode(mem, end, y, t, CV_ONE_STEP); }
 }  // namespace
 
 Report integrate(const Problem& problem, std::span<const double> times, const Emit& emit) {
