@@ -158,6 +158,16 @@ Solution solve_cvode(const RecordedIvp& problem, const IvpOptions& options) {
                         "solve_ivp: how many steps there are depends on values; give t_eval, the times of the "
                         "solution, under vmap, compile and in loops");
     out = sundials::cvode_steps(field, how, x, problem.t1);
+    const bool tracked = std::any_of(x.begin(), x.end(), is_tracked) || is_tracked(problem.t1);
+    if (tracked && out.t.size() > 0) {  // the same steps again, differentiably, with their times given
+      const int64_t n = out.t.size();
+      Arrays ends{reshape(problem.t0, {1})};
+      if (n > 2) ends.push_back(slice(out.t, {1}, {n - 1}, {1}));
+      const bool arrived = out.status.item<int64_t>() == 0;
+      if (n > 1) ends.push_back(arrived ? reshape(problem.t1, {1}) : slice(out.t, {n - 1}, {n}, {1}));
+      x[operand::times] = out.t = concatenate(ends);
+      out.y = {hesse::apply(sundials::cvode_op(field, how), x)[0]};
+    }
     out.y = state.arrays(out.y[0], true);
     return out;
   }

@@ -7,6 +7,9 @@
 namespace hesse::solvers::sundials {
 namespace {
 
+/// What may be neglected of an adjoint state, beside the largest cotangent and rtol.
+constexpr double kTiny = 1e-2;
+
 double largest(std::span<const double> x) {
   double out = 0;
   for (const double v : x) out = std::max(out, std::abs(v));
@@ -75,8 +78,8 @@ class Backward final {
     check(CVodeCreateB(mem, s.bdf ? CV_BDF : CV_ADAMS, &which_), "CVodeCreateB");
     check(CVodeInitB(mem, which_, rhs, t, lambda_.get()), "CVodeInitB");
     check(CVodeSetUserDataB(mem, which_, &calls), "CVodeSetUserDataB");
-    // Relative to the largest cotangent: a gradient is linear in them.
-    check(CVodeSStolerancesB(mem, which_, s.rtol, 1e-3 * s.rtol * scale), "CVodeSStolerancesB");
+    // Absolute errors relative to the largest cotangent: a gradient is linear in them.
+    check(CVodeSStolerancesB(mem, which_, s.rtol, kTiny * s.rtol * scale), "CVodeSStolerancesB");
     check(CVodeSetMaxNumStepsB(mem, which_, static_cast<long>(s.max_steps)), "CVodeSetMaxNumStepsB");
     if (s.max_step > 0) check(CVodeSetMaxStepB(mem, which_, s.max_step), "CVodeSetMaxStepB");
     solvers_ = forward.make_solvers(lambda_.get());
@@ -110,8 +113,10 @@ class Backward final {
   /// Back to t, whose lambda is written. Whether that went well.
   bool solve_to(double t, std::span<double> lambda, Report& report) {
     void* mem = forward_.memory();
+    calls_.next_step();
     const int flag = CVodeB(mem, t, CV_NORMAL);
     if (flag == CV_TOO_CLOSE) return true;  // the interval is a rounding error
+    calls_.rethrow();
     if (flag < 0) {
       forward_.failed(flag, report);
       report.entry = calls_.bad_entry();
@@ -130,7 +135,7 @@ class Backward final {
   // A relative change of a parameter counts like one of the state.
   Vector quadrature_tolerances(double scale) const {
     const Problem& problem = calls_.problem();
-    const double state = std::max(largest(problem.y0), 1e-100), tiny = 1e-3 * problem.settings.rtol * scale;
+    const double state = std::max(largest(problem.y0), 1e-100), tiny = kTiny * problem.settings.rtol * scale;
     const FlatField& field = calls_.field();
     Vector out = make_vector(field.num_parameters(), forward_.context());
     double* at = entries(out.get());
@@ -189,7 +194,7 @@ Report integrate_adjoint(const Problem& problem, std::span<const double> times, 
   const long points = std::clamp<long>(kKeptNumbers / static_cast<int64_t>(n), 16, 500);
   Calls calls(problem);
   const Session session(calls);
-  session.check(CVodeAdjInit(session.memory(), points, CV_POLYNOMIAL), "CVodeAdjInit");
+  session.check(CVodeAdjInit(session.memory(), points, CV_HERMITE), "CVodeAdjInit");
   march(session, problem, times[last], report, forward_step, [](double) {});
   if (report.status != IvpStatus::Success) return report;
   if (report.accepted == 0) {  // the span is a rounding error

@@ -32,6 +32,7 @@ void march(const Session& session, const Problem& problem, double end, Report& r
       return;
     }
     poll_interrupt();
+    session.calls().next_step();
     const int flag = step(mem, end, session.y(), &t);
     if (flag == CV_TOO_CLOSE) {  // the span is a rounding error
       t = end;
@@ -39,13 +40,14 @@ void march(const Session& session, const Problem& problem, double end, Report& r
       return;
     }
     session.count(report);
+    session.calls().rethrow();
     if (flag < 0) {
       session.failed(flag, report);
       return;
     }
     after(t);
     if (t == before) {
-      report.status = IvpStatus::StepTooSmall;
+      session.stuck(report);
       return;
     }
   }

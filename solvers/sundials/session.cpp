@@ -52,6 +52,7 @@ void keep_message(int, const char*, const char*, char* text, void* data) {
 }  // namespace
 
 int Calls::run(const Graph& g, double t, N_Vector y, N_Vector v, double* out, int64_t n) noexcept {
+  if (error_) return -1;
   return guarded([&] {
     if (++count_ % 64 == 0) poll_interrupt();
     const int64_t size = field().size();
@@ -70,6 +71,7 @@ int Calls::run(const Graph& g, double t, N_Vector y, N_Vector v, double* out, in
     if (bad == out + n && !failures.failed()) return 0;
     bad_entry_ = bad == out + n ? -1 : (bad - out) % size;
     bad_note_ = failures.message();
+    steps_since_bad_ = 0;
     return 1;
   });
 }
@@ -139,6 +141,17 @@ void Session::count(Report& report) const {
   report.h = std::abs(report.h);
 }
 
+void Session::not_finite(Report& report) const {
+  report.status = IvpStatus::NotFinite;
+  report.entry = calls_.bad_entry();
+  report.note = calls_.bad_note();
+}
+
+void Session::stuck(Report& report) const {
+  report.status = IvpStatus::StepTooSmall;
+  if (calls_.was_bad()) not_finite(report);
+}
+
 void Session::failed(int flag, Report& report) const {
   calls_.rethrow();
   switch (flag) {
@@ -153,9 +166,7 @@ void Session::failed(int flag, Report& report) const {
     case CV_FIRST_QRHSFUNC_ERR:
     case CV_REPTD_QRHSFUNC_ERR:
     case CV_UNREC_QRHSFUNC_ERR:
-      report.status = IvpStatus::NotFinite;
-      report.entry = calls_.bad_entry();
-      report.note = calls_.bad_note();
+      not_finite(report);
       return;
     case CV_ERR_FAILURE: {
       const int64_t n = calls_.field().size();
@@ -177,9 +188,8 @@ void Session::failed(int flag, Report& report) const {
     case CV_CONV_FAILURE:
     case CV_LSETUP_FAIL:
     case CV_LSOLVE_FAIL:
-      report.status = calls_.bad_entry() >= 0 ? IvpStatus::NotFinite : IvpStatus::StepTooSmall;
-      report.entry = calls_.bad_entry();
-      report.note = "the equations of a step were not solved";
+      stuck(report);
+      if (report.note.empty()) report.note = "the equations of a step were not solved";
       return;
     case CV_TOO_MUCH_ACC:
       report.status = IvpStatus::StepTooSmall;

@@ -33,8 +33,10 @@ class Calls final {
   }
   void keep_message(const char* text) { message_ = text; }
   const std::string& message() const { return message_; }
-  /// Of the last evaluation that was not finite: an entry, -1 if there was none; and a failure that its
-  /// equations reported.
+  /// Whether an evaluation of this step, or of the few before, was not finite.
+  bool was_bad() const { return steps_since_bad_ < 5; }
+  void next_step() { ++steps_since_bad_; }
+  /// Of the last such evaluation: an entry, -1 if it is unknown; and a failure that its equations reported.
   int64_t bad_entry() const { return bad_entry_; }
   const std::string& bad_note() const { return bad_note_; }
 
@@ -42,7 +44,7 @@ class Calls final {
   const Problem& problem_;
   std::exception_ptr error_;
   std::string message_, bad_note_;
-  int64_t bad_entry_ = -1, count_ = 0;
+  int64_t bad_entry_ = -1, count_ = 0, steps_since_bad_ = 1000;
 };
 
 /// Memory of CVODES for a problem, ready for its first step.
@@ -52,10 +54,13 @@ class Session final {
   void* memory() const { return memory_.get(); }
   const Context& context() const { return context_; }
   N_Vector y() const { return y_.get(); }
+  Calls& calls() const { return calls_; }
   /// Throws Error for a flag that no input explains.
   void check(int flag, const char* function) const;
   /// The status for a negative flag of CVode, after rethrowing what f threw.
   void failed(int flag, Report& report) const;
+  /// The status where a step came no further.
+  void stuck(Report& report) const;
   void count(Report& report) const;
 
   /// The solvers of implicit equations that a method needs, in their order of construction.
@@ -67,6 +72,7 @@ class Session final {
   Solvers make_solvers(N_Vector like) const;
 
  private:
+  void not_finite(Report& report) const;
   Calls& calls_;
   Context context_;
   Vector y_;
