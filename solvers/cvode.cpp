@@ -112,8 +112,8 @@ Array in_order(const Array& times, const Array& t0, const Array& t1) {
 
 Solution solve_cvode(const RecordedIvp& problem, const IvpOptions& options) {
   const std::string& linear = options.linear_solver;
-  require(linear == "auto" || linear == "dense" || linear == "krylov", "solve_ivp: linear_solver is '", linear,
-          "', expected auto, dense or krylov");
+  require(linear == "auto" || linear == "dense" || linear == "krylov", "solve_ivp: linear_solver is '",
+          linear, "', expected auto, dense or krylov");
   for (size_t i = 0; i < problem.y0.size(); ++i)
     require<TypeError>(!is_complex(problem.y0[i].dtype()), "solve_ivp: array ", i, " of y0 is ",
                        describe(problem.y0[i]), "; ", options.method,
@@ -154,9 +154,10 @@ Solution solve_cvode(const RecordedIvp& problem, const IvpOptions& options) {
   Solution out;
   if (!options.t_eval) {
     const auto known = [](const Array& a) { return !a.is_symbol(); };
-    require<TraceError>(std::all_of(x.begin(), x.end(), known) && known(problem.t1),
-                        "solve_ivp: how many steps there are depends on values; give t_eval, the times of the "
-                        "solution, under vmap, compile and in loops");
+    require<TraceError>(
+        std::all_of(x.begin(), x.end(), known) && known(problem.t1),
+        "solve_ivp: how many steps there are depends on values; give t_eval, the times of the "
+        "solution, under vmap, compile and in loops");
     out = sundials::cvode_steps(field, how, x, problem.t1);
     const bool tracked = std::any_of(x.begin(), x.end(), is_tracked) || is_tracked(problem.t1);
     if (tracked && out.t.size() > 0) {  // the same steps again, differentiably, with their times given

@@ -4,9 +4,9 @@
 #include "core/graph.h"
 #include "solvers/ode.h"
 
-/// Multistep methods of SUNDIALS' CVODES (Hindmarsh and others, ACM TOMS 31, 2005; Serban and Hindmarsh, 2005)
-/// for solve_ivp: "BDF" (backward differentiation formulas, orders 1 to 5, for stiff problems) and "Adams"
-/// (orders 1 to 12).
+/// Multistep methods of SUNDIALS' CVODES (Hindmarsh and others, ACM TOMS 31, 2005; Serban and Hindmarsh,
+/// 2005) for solve_ivp: "BDF" (backward differentiation formulas, orders 1 to 5, for stiff problems) and
+/// "Adams" (orders 1 to 12).
 namespace hesse::solvers {
 
 /// Whether solve_ivp solves with CVODES under that name.

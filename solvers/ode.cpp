@@ -529,14 +529,9 @@ Solution solve_ivp(const Rhs& f, const Array& t0_in, const Array& t1_in, const A
   for (size_t i = field.num_captures; i < operands.size(); ++i) operands[i] = stop_gradient(operands[i]);
   if (by_cvode) {
     const auto captured = operands.begin() + static_cast<int64_t>(field.num_captures);
-    return solve_cvode({field.graph,
-                        {operands.begin(), captured},
-                        t0,
-                        t1,
-                        y0,
-                        options.rtol,
-                        {captured + 1, operands.end()}},
-                       options);
+    return solve_cvode(
+        {field.graph, {operands.begin(), captured}, t0, t1, y0, options.rtol, {captured + 1, operands.end()}},
+        options);
   }
   std::optional<Array> max_step;
   if (options.max_step) max_step = stop_gradient(astype(*options.max_step, kFloat64));

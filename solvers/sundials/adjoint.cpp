@@ -72,6 +72,8 @@ class Backward final {
     const FlatField& field = calls.field();
     const int64_t n = field.size(), m = field.num_parameters();
     void* mem = forward.memory();
+    (void)field.transposed_product();  // made here, where they may throw
+    if (m > 0) (void)field.parameter_product();
     lambda_ = make_vector(n, forward.context());
     std::copy(lambda.begin(), lambda.end(), entries(lambda_.get()));
     const auto check = [&](int flag, const char* function) { forward.check(flag, function); };
@@ -92,6 +94,7 @@ class Backward final {
         check(CVodeSetJacTimesB(mem, which_, nullptr, product), "CVodeSetJacTimesB");
       else if (field.jacobian() != nullptr)
         check(CVodeSetJacFnB(mem, which_, jacobian), "CVodeSetJacFnB");
+      forward.tighten(CVodeGetAdjCVodeBmem(mem, which_));
     }
     if (m == 0) return;
     gradient_ = make_vector(m, forward.context());
@@ -125,8 +128,7 @@ class Backward final {
     double at = t;
     forward_.check(CVodeGetB(mem, which_, &at, lambda_.get()), "CVodeGetB");
     std::copy_n(entries(lambda_.get()), lambda.size(), lambda.begin());
-    if (gradient_)
-      forward_.check(CVodeGetQuadB(mem, which_, &at, gradient_.get()), "CVodeGetQuadB");
+    if (gradient_) forward_.check(CVodeGetQuadB(mem, which_, &at, gradient_.get()), "CVodeGetQuadB");
     return true;
   }
   const Vector& gradient() const { return gradient_; }

@@ -194,8 +194,7 @@ MaybeArray solution_tangent(const CvodeBase& op, std::span<const Array> x, const
       if (dx[i]) dp.push_back(*dx[i]);
     }
     const Array size = relative_size(ds, x, dx.first(op.num_operands()));
-    in[operand::y0] =
-        concatenate({x[operand::y0], ds ? *ds : zeros_of({Shape{n}, kFloat64})});
+    in[operand::y0] = concatenate({x[operand::y0], ds ? *ds : zeros_of({Shape{n}, kFloat64})});
     in[operand::atol] = stop_gradient(concatenate({x[operand::atol], x[operand::atol] * size}));
     in.insert(in.end(), dp.begin(), dp.end());
     const Array both = hesse::apply(cvode_op(tangent_field(op.field().graph(), marked), op.options()), in)[0];
@@ -424,14 +423,14 @@ class CvodeOp final : public CvodeBase {
 };
 
 const bool registered =
-    (register_ops({{"cvode",
-                    [](const ReadParams& p) { return make_op<CvodeOp>(p["field"], read_options(p)); }},
-                   {"cvode_adjoint",
-                    [](const ReadParams& p) {
-                      const Dims wanted = p["wanted"];
-                      return make_op<CvodeAdjointOp>(p["field"], read_options(p),
-                                                     Wanted(wanted.begin(), wanted.end()));
-                    }}}),
+    (register_ops(
+         {{"cvode", [](const ReadParams& p) { return make_op<CvodeOp>(p["field"], read_options(p)); }},
+          {"cvode_adjoint",
+           [](const ReadParams& p) {
+             const Dims wanted = p["wanted"];
+             return make_op<CvodeAdjointOp>(p["field"], read_options(p),
+                                            Wanted(wanted.begin(), wanted.end()));
+           }}}),
      true);
 
 }  // namespace

@@ -7,10 +7,10 @@
 /// The ops that solve with CVODES. Their operands, all but p of float64:
 ///   t0 [], times [n], y0 [N], rtol [], atol [N], first_step [], max_step [] (0: not given), status []
 ///   (int64; not 0: what is wrong with the options or times, found by the caller), p...
-/// `cvode` gives y [n, N], NaN after a failure; status, accepted, rejected, evaluations (int64); t_last, h_last.
-/// `cvode_adjoint` takes c [n, N] besides and gives the gradient of <c, y> with respect to y0 and to the p
-/// that are wanted. Both are closed under differentiation: a tangent is the solution of the system for y and
-/// its tangent, and the derivative of an adjoint solve is the adjoint of a tangent solve.
+/// `cvode` gives y [n, N], NaN after a failure; status, accepted, rejected, evaluations (int64); t_last,
+/// h_last. `cvode_adjoint` takes c [n, N] besides and gives the gradient of <c, y> with respect to y0 and to
+/// the p that are wanted. Both are closed under differentiation: a tangent is the solution of the system for
+/// y and its tangent, and the derivative of an adjoint solve is the adjoint of a tangent solve.
 namespace hesse::solvers::sundials {
 
 struct CvodeOptions {

@@ -23,6 +23,13 @@ Array from_numbers(const Array& numbers, const Aval& a) {
   return astype(make_complex(part(0), part(n)), a.dtype);
 }
 
+// (t, y, p..., v) -> J v
+Ref<const Graph> tangent_of(const Graph& f) {
+  std::vector<bool> marked(static_cast<size_t>(f.num_inputs()), false);
+  marked[1] = true;
+  return derivatives().jvp(f, marked, {true}, false).graph;
+}
+
 }  // namespace
 
 int64_t num_numbers(const Aval& a) { return num_elements(a.shape) * (is_complex(a.dtype) ? 2 : 1); }
@@ -52,40 +59,30 @@ FlatField::FlatField(Ref<const Graph> graph, std::vector<bool> wanted)
 }
 
 const Graph& FlatField::rhs() const {
-  return *rhs_.get([&] { return graph_; });
+  return rhs_.get([&] { return graph_; });
 }
 
 const Graph* FlatField::jacobian() const {
-  return jacobian_.get([&]() -> Ref<const Graph> {
-    std::vector<bool> marked(static_cast<size_t>(graph_->num_inputs()), false);
-    marked[1] = true;
-    try {
-      const DerivedGraph d = derivatives().jvp(*silent_, marked, {true}, false);
-      return trace_closed(
-          [&](std::span<const Array> x) {
-            Arrays in(x.begin(), x.end());
-            std::vector<Access> access(in.size(), Access::uniform());
-            in.push_back(eye(size_, {}, 0, kFloat64));
-            access.push_back(Access::each());
-            return map(d.graph, size_, in, access, {Result::each()});
-          },
-          graph_->input_avals());
-    } catch (const TypeError&) {
-      return {};
-    }
+  return jacobian_.get_if_derivable([&] {
+    const Ref<const Graph> tangent = tangent_of(*silent_);
+    return trace_closed(
+        [&](std::span<const Array> x) {
+          Arrays in(x.begin(), x.end());
+          std::vector<Access> access(in.size(), Access::uniform());
+          in.push_back(eye(size_, {}, 0, kFloat64));
+          access.push_back(Access::each());
+          return map(tangent, size_, in, access, {Result::each()});
+        },
+        graph_->input_avals());
   });
 }
 
-const Graph& FlatField::product() const {
-  return *product_.get([&] {
-    std::vector<bool> marked(static_cast<size_t>(graph_->num_inputs()), false);
-    marked[1] = true;
-    return derivatives().jvp(*silent_, marked, {true}, false).graph;
-  });
+const Graph* FlatField::product() const {
+  return product_.get_if_derivable([&] { return tangent_of(*silent_); });
 }
 
 const Graph& FlatField::transposed_product() const {
-  return *transposed_.get([&] {
+  return transposed_.get([&] {
     std::vector<bool> wanted(static_cast<size_t>(graph_->num_inputs()), false);
     wanted[1] = true;
     return derivatives().vjp(*silent_, {true}, wanted, wanted).graph;
@@ -93,7 +90,7 @@ const Graph& FlatField::transposed_product() const {
 }
 
 const Graph& FlatField::parameter_product() const {
-  return *parameter_product_.get([&] {
+  return parameter_product_.get([&] {
     std::vector<bool> wanted{false, false};
     wanted.insert(wanted.end(), wanted_.begin(), wanted_.end());
     const DerivedGraph d = derivatives().vjp(*silent_, {true}, wanted, wanted);
@@ -108,7 +105,7 @@ const Graph& FlatField::parameter_product() const {
 }
 
 Arrays FlatField::parameters(const Array& flat) const {
-  const Graph* g = parameters_.get([&] {
+  const Graph& g = parameters_.get([&] {
     const Avals in{{Shape{num_parameters_}, kFloat64}};
     return trace_closed(
         [&](std::span<const Array> x) {
@@ -123,7 +120,7 @@ Arrays FlatField::parameters(const Array& flat) const {
         },
         in);
   });
-  return g->run({&flat, 1});
+  return g.run({&flat, 1});
 }
 
 }  // namespace hesse::solvers::sundials

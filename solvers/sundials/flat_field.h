@@ -3,6 +3,7 @@
 #include <mutex>
 #include <vector>
 
+#include "core/error.h"
 #include "core/graph.h"
 #include "core/program/prepared.h"
 
@@ -11,11 +12,24 @@ namespace hesse::solvers::sundials {
 /// A program that is made when first asked for, by whichever thread comes first.
 class LazyProgram {
  public:
-  /// Null where `make` returned null.
   template <class Make>
-  const Graph* get(Make make) const {
+  const Graph& get(Make make) const {
+    std::call_once(once_, [&] { prepared_ = std::make_unique<Prepared>(make()); });
+    return prepared_->program();
+  }
+  /// Null where what it is derived of has no such derivative: foreign code, or code with a derivative in the
+  /// other direction only. (Programs are laid out, and rules met, when first asked for.)
+  template <class Make>
+  const Graph* get_if_derivable(Make make) const {
     std::call_once(once_, [&] {
-      if (const Ref<const Graph> g = make()) prepared_ = std::make_unique<Prepared>(g);
+      try {
+        prepared_ = std::make_unique<Prepared>(make());
+        (void)prepared_->program();
+      } catch (const TypeError&) {
+        prepared_.reset();
+      } catch (const ValueError&) {
+        prepared_.reset();
+      }
     });
     return prepared_ ? &prepared_->program() : nullptr;
   }
@@ -44,12 +58,14 @@ class FlatField final {
   /// How many real numbers these are together.
   int64_t num_parameters() const { return num_parameters_; }
 
+  // They throw what the rules of f throw, when first asked for; CVODES must not be the one who asks.
   /// f itself.
   const Graph& rhs() const;
-  /// (t, y, p...) -> [N, N], whose row j is df/dy_j. Null where f has no derivative (foreign code).
+  /// (t, y, p...) -> [N, N], whose row j is df/dy_j. Null where f has no such
+  /// derivative.
   const Graph* jacobian() const;
-  /// (t, y, p..., v [N]) -> J v.
-  const Graph& product() const;
+  /// (t, y, p..., v [N]) -> J v. Null likewise.
+  const Graph* product() const;
   /// (t, y, p..., v [N]) -> J^T v.
   const Graph& transposed_product() const;
   /// (t, y, p..., v [N]) -> (df/dp)^T v for the wanted p, as real numbers one after another.

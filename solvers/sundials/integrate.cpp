@@ -15,9 +15,9 @@ bool without_steps(const Problem& problem, Report& report) {
   report.t = problem.t0;
   if (!all_finite(problem.y0)) {
     report.status = IvpStatus::NotFinite;
-    report.entry = std::find_if_not(problem.y0.begin(), problem.y0.end(),
-                                    [](double v) { return std::isfinite(v); }) -
-                   problem.y0.begin();
+    report.entry =
+        std::find_if_not(problem.y0.begin(), problem.y0.end(), [](double v) { return std::isfinite(v); }) -
+        problem.y0.begin();
     return true;
   }
   return problem.y0.empty();

@@ -11,7 +11,8 @@ bool all_finite(std::span<const double> x);
 /// Whether there is nothing to step: a state that is not finite (which is reported), or without entries.
 bool without_steps(const Problem& problem, Report& report);
 
-/// Steps to `end`, one at a time; `after(t)` is called after each. `step(mem, end, y, &t)` is CVode or CVodeF.
+/// Steps to `end`, one at a time; `after(t)` is called after each. `step(mem, end, y, &t)` is CVode or
+/// CVodeF.
 template <class Step, class After>
 void march(const Session& session, const Problem& problem, double end, Report& report, Step step,
            After after) {

@@ -42,7 +42,7 @@ int jacobian(double t, N_Vector y, N_Vector, SUNMatrix j, void* data, N_Vector, 
 
 int product(N_Vector v, N_Vector jv, double t, N_Vector y, N_Vector, void* data, N_Vector) {
   Calls& c = calls_of(data);
-  return c.run(c.field().product(), t, y, v, entries(jv), c.field().size());
+  return c.run(*c.field().product(), t, y, v, entries(jv), c.field().size());
 }
 
 void keep_message(int, const char*, const char*, char* text, void* data) {
@@ -80,6 +80,7 @@ Session::Session(Calls& calls)
     : calls_(calls), context_(make_context()), y_(make_vector(calls.field().size(), context_)) {
   const Problem& problem = calls.problem();
   const Settings& s = problem.settings;
+  (void)calls.field().rhs();  // made here, where it may throw
   std::copy(problem.y0.begin(), problem.y0.end(), entries(y()));
   memory_ = Integrator(CVodeCreate(s.bdf ? CV_BDF : CV_ADAMS, context_.get()));
   void* mem = memory();
@@ -98,11 +99,18 @@ Session::Session(Calls& calls)
     return;
   }
   check(CVodeSetLinearSolver(mem, solvers_.linear.get(), solvers_.matrix.get()), "CVodeSetLinearSolver");
-  if (s.krylov) {
+  if (s.krylov && calls.field().product() != nullptr)  // else CVODES takes differences
     check(CVodeSetJacTimes(mem, nullptr, product), "CVodeSetJacTimes");
-  } else if (calls.field().jacobian() != nullptr) {  // else CVODES takes differences
+  else if (!s.krylov && calls.field().jacobian() != nullptr)
     check(CVodeSetJacFn(mem, jacobian), "CVodeSetJacFn");
-  }
+  tighten(mem);
+}
+
+void Session::tighten(void* memory) const {
+  constexpr double kConvergence = 0.03;  // of the tolerance; CVODES' own: 0.1
+  constexpr long kFresh = 5;             // steps for which a Jacobian is good; CVODES' own: 51
+  check(CVodeSetNonlinConvCoef(memory, kConvergence), "CVodeSetNonlinConvCoef");
+  if (solvers_.matrix) check(CVodeSetJacEvalFrequency(memory, kFresh), "CVodeSetJacEvalFrequency");
 }
 
 Session::Solvers Session::make_solvers(N_Vector like) const {
