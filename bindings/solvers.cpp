@@ -1,6 +1,7 @@
 #include "bindings/bindings.h"
 #include "bindings/convert.h"
 #include "bindings/function.h"
+#include "solvers/cvode.h"
 #include "solvers/method.h"
 #include "solvers/ode.h"
 
@@ -15,7 +16,8 @@ void init_solvers(py::module_& m) {
       "solve_ivp",
       [](const Fn& f, const Array& t0, const Array& t1, const Arrays& y0, const std::string& method,
          std::optional<Array> t_eval, const Array& rtol, const Arrays& atol, std::optional<Array> first_step,
-         std::optional<Array> max_step, int64_t max_steps, bool throw_on_failure) {
+         std::optional<Array> max_step, int64_t max_steps, bool throw_on_failure,
+         const std::string& linear_solver) {
         const solvers::Rhs rhs = [&f](const Array& t, std::span<const Array> y) {
           Arrays in{t};
           in.insert(in.end(), y.begin(), y.end());
@@ -30,17 +32,20 @@ void init_solvers(py::module_& m) {
                                                     .first_step = std::move(first_step),
                                                     .max_step = std::move(max_step),
                                                     .max_steps = max_steps,
-                                                    .throw_on_failure = throw_on_failure});
+                                                    .throw_on_failure = throw_on_failure,
+                                                    .linear_solver = linear_solver});
         return std::tuple(sol.t, sol.y, sol.status, sol.accepted, sol.rejected, sol.evaluations,
                           sol.factorisations, sol.t_last, sol.h_last);
       },
       "f"_a, "t0"_a, "t1"_a, "y0"_a, "method"_a, "t_eval"_a, "rtol"_a, "atol"_a, "first_step"_a, "max_step"_a,
-      "max_steps"_a, "throw_on_failure"_a);
+      "max_steps"_a, "throw_on_failure"_a, "linear_solver"_a = "auto");
   s.def(
       "describe", [](int64_t status) { return solvers::describe(static_cast<solvers::IvpStatus>(status)); },
       "status"_a);
   s.def("method_names", [] { return solvers::method_names(); });
   init_solvers_equations(s);
+  s.def("has_cvode", &solvers::has_cvode);
+  s.def("live_sundials_objects", &solvers::live_sundials_objects);
 }
 
 }  // namespace hesse::python

@@ -42,7 +42,8 @@ void check_method(std::string_view name) {
   std::string known;
   for (const std::string& other : method_names()) known += (known.empty() ? "" : ", ") + other;
   throw ValueError(
-      concat("solve_ivp: no method is called '", name, "'; use one of ", known, ", ", kSciPyNames));
+      concat("solve_ivp: no method is called '", name, "'; use one of ", known, ", BDF, Adams, ",
+                          kSciPyNames));
 }
 
 std::unique_ptr<const Method> make_method(std::string_view name, Field field) {

@@ -8,6 +8,7 @@
 #include "core/ops/control.h"
 #include "core/ops/control_graph.h"
 #include "core/status.h"
+#include "solvers/cvode.h"
 #include "solvers/stepper.h"
 
 namespace hesse::solvers {
@@ -100,7 +101,8 @@ std::string describe(IvpStatus status) {
 
 Solution solve_ivp(const Rhs& f, const Array& t0_in, const Array& t1_in, const Arrays& y0_in,
                    const IvpOptions& options) {
-  check_method(options.method);
+  const bool by_cvode = is_cvode_method(options.method);
+  if (!by_cvode) check_method(options.method);
   const Array t0 = time_of(t0_in, "t0"), t1 = time_of(t1_in, "t1");
   require(!y0_in.empty(), "solve_ivp: y0 holds no arrays");
   Arrays y0;
@@ -119,8 +121,8 @@ Solution solve_ivp(const Rhs& f, const Array& t0_in, const Array& t1_in, const A
 
   Arrays operands;
   const Field field = record(f, y0, operands);
-  std::unique_ptr<const Method> method = make_method(options.method, field);
-  require(method->error_order() > 0 || options.first_step, "solve_ivp: ", method->name(),
+  std::unique_ptr<const Method> method = by_cvode ? nullptr : make_method(options.method, field);
+  require(by_cvode || method->error_order() > 0 || options.first_step, "solve_ivp: ", options.method,
           " has no error estimate: its step is first_step, which is missing");
   operands.push_back(options.rtol);
   for (size_t i = 0; i < n; ++i) {
@@ -134,6 +136,12 @@ Solution solve_ivp(const Rhs& f, const Array& t0_in, const Array& t1_in, const A
     operands.push_back(a);
   }
   for (size_t i = field.num_captures; i < operands.size(); ++i) operands[i] = stop_gradient(operands[i]);
+  if (by_cvode) {
+    const auto captured = operands.begin() + static_cast<int64_t>(field.num_captures);
+    return solve_cvode(
+        {field.graph, {operands.begin(), captured}, t0, t1, y0, options.rtol, {captured + 1, operands.end()}},
+        options);
+  }
   std::optional<Array> max_step;
   if (options.max_step) max_step = stop_gradient(astype(*options.max_step, kFloat64));
   const Stepper stepper(std::move(method), max_step);

@@ -17,7 +17,8 @@ using Rhs = std::function<Arrays(const Array& t, std::span<const Array> y)>;
 
 /// Where and how to solve.
 struct IvpOptions {
-  std::string method = "Tsit5";  ///< a name of solvers/tableau.h or, for stiff problems, solvers/rosenbrock.h
+  /// A name of solvers/tableau.h or, for stiff problems, solvers/rosenbrock.h; BDF and Adams: solvers/cvode.h.
+  std::string method = "Tsit5";
   /// Times at which the state is given, [n], ascending in the direction of the span and within it. nullopt:
   /// both ends of the span and every step between; not possible under vmap, compile and in loops.
   std::optional<Array> t_eval = {};
@@ -32,6 +33,9 @@ struct IvpOptions {
   std::optional<Array> max_step = {};
   int64_t max_steps = 100000;  ///< attempts, accepted or not
   bool throw_on_failure = true;
+  /// BDF only, its linear equations: "dense" (the Jacobian of f), "krylov" (GMRES with its products) or
+  /// "auto": dense up to 500 entries of the state.
+  std::string linear_solver = "auto";
 };
 
 enum class IvpStatus : int64_t {

@@ -77,13 +77,16 @@ def solve_ivp(
     max_step: Any = None,
     max_steps: int = 100_000,
     raise_on_failure: bool = True,
+    linear_solver: str = "auto",
 ) -> Solution:
     """Solves dy/dt = f(t, y), y(t0) = y0.
 
     It can be compiled, mapped (every example has steps of its own) and differentiated to any order, forwards
     and backwards, with respect to `y0`, `args`, everything else that `f` uses, both ends of the span, and
     `t_eval`. Derivatives are those of the steps taken: exact for them, with the sizes of steps as constants.
-    Reverse mode keeps the state of every step between two times of `t_eval`.
+    Reverse mode keeps the state of every step between two times of `t_eval`. With ``"BDF"`` and ``"Adams"`` derivatives
+    are solutions of their own, of the sensitivity equations forwards and of the adjoint equations backwards, and as
+    accurate as the tolerances say.
 
     Parameters
     ----------
@@ -98,7 +101,8 @@ def solve_ivp(
         ``"Tsit5"``, ``"Dopri5"`` (or ``"RK45"``), ``"Bosh3"`` (``"RK23"``), ``"Dop853"`` (``"DOP853"``) choose their
         steps; ``"Euler"``, ``"Midpoint"``, ``"Heun"``, ``"RK4"`` take steps of `first_step`. These are explicit: on stiff
         problems they need very many steps. ``"Rodas5P"`` and ``"Rodas4"`` are for stiff problems of few unknowns with
-        real states: the Jacobian of f is derived, and one matrix is factored for each step.
+        real states: the Jacobian of f is derived, and one matrix is factored for each step. ``"BDF"``, for stiff problems,
+        and ``"Adams"`` are multistep methods of variable order, by SUNDIALS (where the build has it), for real states.
     t_eval : array, optional
         [n], times at which the solution is given, ascending in the direction of the span. By default both ends and
         every step between (not under `hesse.compile`, `hesse.vmap` and in loops: their number depends on values).
@@ -114,6 +118,10 @@ def solve_ivp(
         Attempts, accepted or not, before the solver gives up.
     raise_on_failure : bool
         Whether giving up raises. If not, `Solution.status` says why, and the rest of ``y`` is NaN.
+    linear_solver : {"auto", "dense", "krylov"}
+        How ``"BDF"`` solves its linear equations: with the Jacobian of f, or by GMRES with products of it; by default with
+        the Jacobian up to 500 entries of the state. Jacobians and products are derived; where f has no derivative
+        (`hesse.callback`), they are differences.
 
     Returns
     -------
@@ -123,9 +131,9 @@ def solve_ivp(
     ------
     ValueError
         For shapes that do not fit, times that do not ascend within the span, an unknown method, a fixed-step method
-        without `first_step`, tolerances below 0.
+        without `first_step`, tolerances below 0, a multistep method where the build has no SUNDIALS.
     TypeError
-        For a state of integers, and arguments of the wrong kind.
+        For a state of integers, or of complex numbers with a multistep method, and arguments of the wrong kind.
     FloatingPointError
         Where the solver gives up: with the time and the entry of the state that limits the step.
     hesse.TraceError
@@ -138,6 +146,10 @@ def solve_ivp(
     Between steps the solution is a polynomial of degree 4 (3 for Bosh3 and Rodas4); the steps of Dop853 and of the methods
     with fixed steps end at every time of `t_eval`. Within steps of Rodas4 and Rodas5P very stiff components with a forcing
     are less accurate than at their ends: limit `max_step` where that matters.
+
+    BDF and Adams are CVODES (Hindmarsh and others, ACM Transactions on Mathematical Software 31, 2005), in float64 whatever
+    the dtype of the state. Backwards, the solution is solved again with checkpoints, and the adjoint state from each time
+    of `t_eval` to the one before (Serban and Hindmarsh, 2005): <v, J u> and <J^T v, u> differ by some 100 `rtol`.
 
     Examples
     --------
@@ -158,7 +170,11 @@ def solve_ivp(
         raise _hesse.ArgumentError(f"solve_ivp: t_span is {t_span!r}, expected two times (t0, t1)")
     if not isinstance(method, str):
         raise _hesse.ArgumentTypeError(
-            f"solve_ivp: method is {method!r}, expected one of {', '.join(_s.method_names())}"
+            f"solve_ivp: method is {method!r}, expected one of {', '.join(_s.method_names())}, BDF, Adams"
+        )
+    if not isinstance(linear_solver, str):
+        raise _hesse.ArgumentTypeError(
+            f"solve_ivp: linear_solver is {linear_solver!r}, expected 'auto', 'dense' or 'krylov'"
         )
     if (
         isinstance(max_steps, bool)
@@ -208,6 +224,7 @@ def solve_ivp(
         optional(max_step),
         operator.index(max_steps),
         bool(raise_on_failure),
+        linear_solver,
     )
     stats = {
         "accepted": accepted,

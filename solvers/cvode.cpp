@@ -1,0 +1,190 @@
+#include "solvers/cvode.h"
+
+#include <algorithm>
+#include <array>
+
+#include "core/node.h"
+#include "core/ops.h"
+
+#ifdef HESSE_HAVE_SUNDIALS
+#include "solvers/sundials/cvode_op.h"
+#endif
+
+namespace hesse::solvers {
+
+bool is_cvode_method(std::string_view method) { return method == "BDF" || method == "Adams"; }
+
+#ifndef HESSE_HAVE_SUNDIALS
+
+bool has_cvode() { return false; }
+int64_t live_sundials_objects() { return 0; }
+
+Solution solve_cvode(const RecordedIvp&, const IvpOptions& options) {
+  throw ValueError(concat("solve_ivp: method ", options.method,
+                          " needs SUNDIALS, without which this build was made; build with "
+                          "-DHESSE_SUNDIALS=ON (Debian: libsundials-dev), or use another method"));
+}
+
+#else
+
+bool has_cvode() { return true; }
+
+namespace {
+
+namespace operand = sundials::operand;
+
+/// The arrays of a state as one vector of float64, and back.
+class FlatState {
+ public:
+  explicit FlatState(const Arrays& y) {
+    for (const Array& a : y) {
+      parts_.push_back(aval(a));
+      sizes_.push_back(a.size());
+      size_ += a.size();
+    }
+  }
+  int64_t size() const { return size_; }
+  const Dims& sizes() const { return sizes_; }
+  static Array flat(const Arrays& y) {
+    Arrays out;
+    for (const Array& a : y) out.push_back(reshape(astype(a, kFloat64), {-1}));
+    return out.size() == 1 ? out[0] : concatenate(out);
+  }
+  /// From [N] or, with `rows`, from [n, N].
+  Arrays arrays(const Array& flat, bool rows) const {
+    Arrays out;
+    int64_t at = 0;
+    for (size_t i = 0; i < parts_.size(); ++i) {
+      Shape shape = parts_[i].shape;
+      Array part = flat;
+      if (rows) shape.insert(0, flat.shape()[0]);
+      if (parts_.size() > 1)
+        part = rows ? slice(flat, {0, at}, {flat.shape()[0], at + sizes_[i]}, {1, 1})
+                    : slice(flat, {at}, {at + sizes_[i]}, {1});
+      out.push_back(astype(reshape(part, shape), parts_[i].dtype));
+      at += sizes_[i];
+    }
+    return out;
+  }
+
+ private:
+  Avals parts_;
+  Dims sizes_;
+  int64_t size_ = 0;
+};
+
+// (t, y [N], captures...) -> dy [N], of float64.
+Ref<const Graph> flat_field(const RecordedIvp& problem, const FlatState& state) {
+  Avals avals{{{}, kFloat64}, {Shape{state.size()}, kFloat64}};
+  for (const Array& c : problem.captures) avals.push_back(aval(c));
+  return trace_closed(
+      [&](std::span<const Array> x) {
+        Arrays in{astype(x[0], problem.field->input_aval(0).dtype)};
+        for (const Array& y : state.arrays(x[1], false)) in.push_back(y);
+        in.insert(in.end(), x.begin() + 2, x.end());
+        return Arrays{FlatState::flat(problem.field->call(in))};
+      },
+      avals);
+}
+
+// IvpStatus of what cannot be known before the values are.
+Array status_of_options(const RecordedIvp& problem, const IvpOptions& options, const Array& times_ok) {
+  Array ok = logical_and(isfinite(problem.t1 - problem.t0), greater_equal(problem.rtol, 0.0));
+  for (const Array& a : problem.atol) ok = logical_and(ok, all(greater_equal(a, 0.0)));
+  for (const auto& step : {options.first_step, options.max_step})
+    if (step) ok = logical_and(ok, greater(*step, 0.0));
+  const auto code = [](IvpStatus s) { return Array(static_cast<int64_t>(s)); };
+  return astype(where(ok, where(times_ok, code(IvpStatus::Success), code(IvpStatus::BadTimes)),
+                      code(IvpStatus::BadOptions)),
+                kInt64);
+}
+
+// Whether times ascend from t0 to t1.
+Array in_order(const Array& times, const Array& t0, const Array& t1) {
+  const Array direction = astype(where(greater_equal(t1, t0), 1.0, -1.0), kFloat64);
+  const Array along = (times - t0) * direction;
+  Array ok = all(logical_and(greater_equal(along, 0.0), less_equal(along, (t1 - t0) * direction)));
+  if (times.size() > 1) ok = logical_and(ok, all(greater(diff(along), 0.0)));
+  return ok;
+}
+
+}  // namespace
+
+Solution solve_cvode(const RecordedIvp& problem, const IvpOptions& options) {
+  const std::string& linear = options.linear_solver;
+  require(linear == "auto" || linear == "dense" || linear == "krylov", "solve_ivp: linear_solver is '",
+          linear, "', expected auto, dense or krylov");
+  for (size_t i = 0; i < problem.y0.size(); ++i)
+    require<TypeError>(!is_complex(problem.y0[i].dtype()), "solve_ivp: array ", i, " of y0 is ",
+                       describe(problem.y0[i]), "; ", options.method,
+                       " solves real states: give real and imaginary parts as two arrays");
+  const FlatState state(problem.y0);
+  const Ref<const Graph> field = flat_field(problem, state);
+  const sundials::CvodeOptions how{options.method, linear, options.max_steps, options.throw_on_failure,
+                                   state.sizes()};
+
+  Array times = problem.t0, times_ok(true);
+  if (options.t_eval) {
+    const Array& given = *options.t_eval;
+    require(given.ndim() == 1, "solve_ivp: t_eval has shape ", given.shape(), ", expected one axis");
+    require<TypeError>(!is_complex(given.dtype()) && given.dtype() != kBool && given.dtype() != DType::Key,
+                       "solve_ivp: t_eval has dtype ", given.dtype(), ", expected real numbers");
+    times = astype(*options.t_eval, kFloat64);
+    times_ok = stop_gradient(in_order(times, problem.t0, problem.t1));
+    require(!is_constant(times_ok) || times_ok.item<bool>(),
+            "solve_ivp: t_eval must ascend within t_span, in its direction");
+  }
+  Arrays atol;
+  for (size_t i = 0; i < problem.y0.size(); ++i)
+    atol.push_back(broadcast_to(astype(problem.atol[i], kFloat64), problem.y0[i].shape()));
+  const auto number = [](const std::optional<Array>& x) {
+    return x ? stop_gradient(astype(*x, kFloat64)) : Array::from<double>(std::array{0.0}, {});
+  };
+  Arrays x(operand::p);
+  x[operand::t0] = problem.t0;
+  x[operand::times] = times;
+  x[operand::y0] = FlatState::flat(problem.y0);
+  x[operand::rtol] = stop_gradient(astype(problem.rtol, kFloat64));
+  x[operand::atol] = stop_gradient(FlatState::flat(atol));
+  x[operand::first_step] = number(options.first_step);
+  x[operand::max_step] = number(options.max_step);
+  x[operand::status] = stop_gradient(status_of_options(problem, options, times_ok));
+  x.insert(x.end(), problem.captures.begin(), problem.captures.end());
+
+  Solution out;
+  if (!options.t_eval) {
+    const auto known = [](const Array& a) { return !a.is_symbol(); };
+    require<TraceError>(
+        std::all_of(x.begin(), x.end(), known) && known(problem.t1),
+        "solve_ivp: how many steps there are depends on values; give t_eval, the times of the "
+        "solution, under vmap, compile and in loops");
+    out = sundials::cvode_steps(field, how, x, problem.t1);
+    const bool tracked = std::any_of(x.begin(), x.end(), is_tracked) || is_tracked(problem.t1);
+    if (tracked && out.t.size() > 0) {  // the same steps again, differentiably, with their times given
+      const int64_t n = out.t.size();
+      Arrays ends{reshape(problem.t0, {1})};
+      if (n > 2) ends.push_back(slice(out.t, {1}, {n - 1}, {1}));
+      const bool arrived = out.status.item<int64_t>() == 0;
+      if (n > 1) ends.push_back(arrived ? reshape(problem.t1, {1}) : slice(out.t, {n - 1}, {n}, {1}));
+      x[operand::times] = out.t = concatenate(ends);
+      out.y = {hesse::apply(sundials::cvode_op(field, how), x)[0]};
+    }
+    out.y = state.arrays(out.y[0], true);
+    return out;
+  }
+  const Arrays y = hesse::apply(sundials::cvode_op(field, how), x);
+  out.t = times;
+  out.y = state.arrays(y[0], true);
+  out.status = y[1];
+  out.accepted = y[2];
+  out.rejected = y[3];
+  out.evaluations = y[4];
+  out.factorisations = y[5];
+  out.t_last = y[6];
+  out.h_last = y[7];
+  return out;
+}
+
+#endif
+
+}  // namespace hesse::solvers

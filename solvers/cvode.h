@@ -1,0 +1,35 @@
+#pragma once
+#include <string_view>
+
+#include "core/graph.h"
+#include "solvers/ode.h"
+
+/// Multistep methods of SUNDIALS' CVODES (Hindmarsh and others, ACM TOMS 31, 2005; Serban and Hindmarsh,
+/// 2005) for solve_ivp: "BDF" (backward differentiation formulas, orders 1 to 5, for stiff problems) and
+/// "Adams" (orders 1 to 12).
+namespace hesse::solvers {
+
+/// Whether solve_ivp solves with CVODES under that name.
+bool is_cvode_method(std::string_view method);
+/// Whether this build has CVODES (HESSE_SUNDIALS).
+bool has_cvode();
+/// How many objects of SUNDIALS are alive in the process: for tests of leaks.
+int64_t live_sundials_objects();
+
+/// What solve_ivp has recorded and checked: `field` is (t, y..., captures...) -> dy..., with t of the state's
+/// real dtype.
+struct RecordedIvp {
+  Ref<const Graph> field;
+  Arrays captures;
+  Array t0, t1;  ///< float64 scalars
+  Arrays y0;
+  Array rtol;
+  Arrays atol;  ///< one for each array of y0
+};
+/// Solves it with options.method. The state is one vector of float64, whatever its dtypes. Throws ValueError
+/// where the build has no CVODES, for an unknown linear solver and for times that do not ascend within the
+/// span; TypeError for complex states; NumericalError where the solver gives up, if asked for; TraceError
+/// without t_eval under vmap, compile and in loops; and what f throws, unchanged.
+Solution solve_cvode(const RecordedIvp& problem, const IvpOptions& options);
+
+}  // namespace hesse::solvers

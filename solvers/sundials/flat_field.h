@@ -1,0 +1,84 @@
+#pragma once
+#include <memory>
+#include <mutex>
+#include <vector>
+
+#include "core/error.h"
+#include "core/graph.h"
+#include "core/program/prepared.h"
+
+namespace hesse::solvers::sundials {
+
+/// A program that is made when first asked for, by whichever thread comes first.
+class LazyProgram {
+ public:
+  template <class Make>
+  const Graph& get(Make make) const {
+    std::call_once(once_, [&] { prepared_ = std::make_unique<Prepared>(make()); });
+    return prepared_->program();
+  }
+  /// Null where what it is derived of has no such derivative: foreign code, or code with a derivative in the
+  /// other direction only. (Programs are laid out, and rules met, when first asked for.)
+  template <class Make>
+  const Graph* get_if_derivable(Make make) const {
+    std::call_once(once_, [&] {
+      try {
+        prepared_ = std::make_unique<Prepared>(make());
+        (void)prepared_->program();
+      } catch (const TypeError&) {
+        prepared_.reset();
+      } catch (const ValueError&) {
+        prepared_.reset();
+      }
+    });
+    return prepared_ ? &prepared_->program() : nullptr;
+  }
+
+ private:
+  mutable std::once_flag once_;
+  mutable std::unique_ptr<Prepared> prepared_;
+};
+
+/// How many real numbers an array holds.
+int64_t num_numbers(const Aval& a);
+/// The absolute values of an inexact array with data.
+std::vector<double> magnitudes(const Array& x);
+
+/// The right-hand side on a flat state, f: (t, y [N], p...) -> dy [N], all of t, y, dy float64, and the
+/// programs that are derived of it for implicit methods and adjoints.
+class FlatField final {
+ public:
+  /// `wanted`: for which of p there are cotangents.
+  explicit FlatField(Ref<const Graph> graph, std::vector<bool> wanted = {});
+  int64_t size() const { return size_; }
+  const Ref<const Graph>& graph() const { return graph_; }
+  /// Shapes and dtypes of the p that are wanted, in order.
+  const Avals& wanted() const { return wanted_avals_; }
+  bool is_wanted(size_t j) const { return j < wanted_.size() && wanted_[j]; }
+  /// How many real numbers these are together.
+  int64_t num_parameters() const { return num_parameters_; }
+
+  // They throw what the rules of f throw, when first asked for; CVODES must not be the one who asks.
+  /// f itself.
+  const Graph& rhs() const;
+  /// (t, y, p...) -> [N, N], whose row j is df/dy_j. Null where f has no such
+  /// derivative.
+  const Graph* jacobian() const;
+  /// (t, y, p..., v [N]) -> J v. Null likewise.
+  const Graph* product() const;
+  /// (t, y, p..., v [N]) -> J^T v.
+  const Graph& transposed_product() const;
+  /// (t, y, p..., v [N]) -> (df/dp)^T v for the wanted p, as real numbers one after another.
+  const Graph& parameter_product() const;
+  /// These numbers as arrays.
+  Arrays parameters(const Array& flat) const;
+
+ private:
+  Ref<const Graph> graph_, silent_;
+  std::vector<bool> wanted_;
+  Avals wanted_avals_;
+  int64_t size_, num_parameters_ = 0;
+  LazyProgram rhs_, jacobian_, product_, transposed_, parameter_product_, parameters_;
+};
+
+}  // namespace hesse::solvers::sundials

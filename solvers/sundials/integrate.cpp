@@ -1,0 +1,75 @@
+#include "solvers/sundials/integrate.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "solvers/sundials/march.h"
+
+namespace hesse::solvers::sundials {
+
+bool all_finite(std::span<const double> x) {
+  return std::all_of(x.begin(), x.end(), [](double v) { return std::isfinite(v); });
+}
+
+bool without_steps(const Problem& problem, Report& report) {
+  report.t = problem.t0;
+  if (!all_finite(problem.y0)) {
+    report.status = IvpStatus::NotFinite;
+    report.entry =
+        std::find_if_not(problem.y0.begin(), problem.y0.end(), [](double v) { return std::isfinite(v); }) -
+        problem.y0.begin();
+    return true;
+  }
+  return problem.y0.empty();
+}
+
+namespace {
+int forward_step(void* mem, double end, N_Vector y, double* t) { return CVode(mem, end, y, t, CV_ONE_STEP); }
+}  // namespace
+
+Report integrate(const Problem& problem, std::span<const double> times, const Emit& emit) {
+  Report report;
+  size_t next = 0;
+  if (without_steps(problem, report)) {
+    if (report.status == IvpStatus::Success)
+      for (const double t : times) emit(t, nullptr);
+    return report;
+  }
+  while (next < times.size() && times[next] == problem.t0) emit(times[next++], problem.y0.data());
+  if (next == times.size()) return report;
+  Calls calls(problem);
+  const Session session(calls);
+  const double direction = times.back() >= problem.t0 ? 1.0 : -1.0;
+  const Vector y = make_vector(problem.field.size(), session.context());
+  march(session, problem, times.back(), report, forward_step, [&](double t) {
+    for (; next < times.size() && (times[next] - t) * direction <= 0; ++next) {
+      if (report.accepted == 0) {  // the span is a rounding error
+        emit(times[next], problem.y0.data());
+        continue;
+      }
+      session.check(CVodeGetDky(session.memory(), times[next], 0, y.get()), "CVodeGetDky");
+      emit(times[next], entries(y.get()));
+    }
+  });
+  return report;
+}
+
+Report integrate_steps(const Problem& problem, double t1, const Emit& emit) {
+  Report report;
+  if (without_steps(problem, report)) {
+    if (report.status == IvpStatus::Success) {
+      emit(problem.t0, nullptr);
+      if (t1 != problem.t0) emit(t1, nullptr);
+    }
+    return report;
+  }
+  emit(problem.t0, problem.y0.data());
+  if (t1 == problem.t0) return report;
+  Calls calls(problem);
+  const Session session(calls);
+  march(session, problem, t1, report, forward_step,
+        [&](double t) { emit(t, report.accepted > 0 ? entries(session.y()) : problem.y0.data()); });
+  return report;
+}
+
+}  // namespace hesse::solvers::sundials

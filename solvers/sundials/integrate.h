@@ -1,0 +1,52 @@
+#pragma once
+#include <functional>
+#include <span>
+#include <string>
+
+#include "solvers/ode.h"
+#include "solvers/sundials/flat_field.h"
+
+/// CVODES on numbers: one solve, forwards or with its adjoint. Thread-safe: a solve shares nothing.
+namespace hesse::solvers::sundials {
+
+struct Settings {
+  bool bdf = true;      ///< else Adams, whose equations are solved by fixed-point iteration
+  bool krylov = false;  ///< GMRES with Jacobian products instead of dense Jacobians
+  int64_t max_steps = 100000;
+  double rtol = 1e-3;
+  std::span<const double> atol;             ///< [N]
+  double first_step = 0.0, max_step = 0.0;  ///< 0: not given
+};
+
+/// An initial value problem: dy/dt = field(t, y, p...), y(t0) = y0.
+struct Problem {
+  const FlatField& field;
+  const Settings& settings;
+  double t0;
+  std::span<const double> y0;  ///< [N]
+  std::span<const Array> p;
+};
+
+struct Report {
+  IvpStatus status = IvpStatus::Success;
+  int64_t accepted = 0, rejected = 0, evaluations = 0, factorisations = 0;
+  double t = 0.0, h = 0.0;  ///< how far it came, and the step it would have taken next
+  int64_t entry = -1;       ///< of the state: where it failed, if it is known
+  std::string note = {};    ///< more about a failure; may be empty
+};
+
+/// Solves to each of the times (ascending in one direction, from t0) and hands over the state there.
+using Emit = std::function<void(double t, const double* y)>;
+Report integrate(const Problem& problem, std::span<const double> times, const Emit& emit);
+/// The same to t1, with the state at t0 and after every step.
+Report integrate_steps(const Problem& problem, double t1, const Emit& emit);
+
+/// The gradient of sum_k <c_k, y(t_k)>, c [n, N]: with the adjoint state, which obeys
+///   dlambda/dt = -J^T lambda between the times and takes up c_k at t_k, zero after the last,
+/// that with respect to y0 is lambda(t0), [N], and that with respect to the wanted p, as real numbers, is
+///   integral over [t0, t_n] of (df/dp)^T lambda dt.
+/// Forwards with checkpoints, then backwards.
+Report integrate_adjoint(const Problem& problem, std::span<const double> times, std::span<const double> c,
+                         std::span<double> lambda, std::span<double> gradient);
+
+}  // namespace hesse::solvers::sundials

@@ -1,0 +1,211 @@
+#include "solvers/sundials/session.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+
+#include "core/ops/control_graph.h"
+#include "core/status.h"
+
+namespace hesse::solvers::sundials {
+namespace {
+
+Array vector_of(N_Vector v, int64_t n) {
+  return Array::from<double>(std::span<const double>(entries(v), static_cast<size_t>(n)), {n});
+}
+
+// The functions of CVODES' interface ------------------------------------------------------------------------
+
+Calls& calls_of(void* data) { return *static_cast<Calls*>(data); }
+
+int rhs(double t, N_Vector y, N_Vector dy, void* data) {
+  Calls& c = calls_of(data);
+  return c.run(c.field().rhs(), t, y, nullptr, entries(dy), c.field().size());
+}
+
+// Weights of the errors: 1 / (rtol |y| + atol). Where both are zero no error is too small.
+int weights(N_Vector y, N_Vector w, void* data) {
+  const Calls& c = calls_of(data);
+  const Settings& s = c.problem().settings;
+  constexpr double kLeast = 1e-300;
+  for (size_t i = 0; i < s.atol.size(); ++i)
+    entries(w)[i] = 1.0 / std::max(s.rtol * std::abs(entries(y)[i]) + s.atol[i], kLeast);
+  return 0;
+}
+
+int jacobian(double t, N_Vector y, N_Vector, SUNMatrix j, void* data, N_Vector, N_Vector, N_Vector) {
+  Calls& c = calls_of(data);
+  const int64_t n = c.field().size();
+  // Row j of the program's result is column j of a matrix that is stored by columns.
+  return c.run(*c.field().jacobian(), t, y, nullptr, SUNDenseMatrix_Data(j), n * n);
+}
+
+int product(N_Vector v, N_Vector jv, double t, N_Vector y, N_Vector, void* data, N_Vector) {
+  Calls& c = calls_of(data);
+  return c.run(*c.field().product(), t, y, v, entries(jv), c.field().size());
+}
+
+void keep_message(int, const char*, const char*, char* text, void* data) {
+  calls_of(data).keep_message(text);
+}
+
+}  // namespace
+
+int Calls::run(const Graph& g, double t, N_Vector y, N_Vector v, double* out, int64_t n) noexcept {
+  if (error_) return -1;
+  return guarded([&] {
+    if (++count_ % 64 == 0) poll_interrupt();
+    const int64_t size = field().size();
+    Arrays in{Array::from<double>(std::span<const double>(&t, 1), {}), vector_of(y, size)};
+    in.insert(in.end(), problem_.p.begin(), problem_.p.end());
+    if (v) in.push_back(vector_of(v, size));
+    const FailureScope failures;  // of an attempt that may be given up
+    const Array result = g.run_owned(std::move(in))[0];
+    if (result.contiguous()) {
+      std::memcpy(out, result.view().data, static_cast<size_t>(n) * sizeof(double));
+    } else {
+      const std::vector<double> values = result.to_vector<double>();
+      std::copy(values.begin(), values.end(), out);
+    }
+    const double* bad = std::find_if_not(out, out + n, [](double x) { return std::isfinite(x); });
+    if (bad == out + n && !failures.failed()) return 0;
+    bad_entry_ = bad == out + n ? -1 : (bad - out) % size;
+    bad_note_ = failures.message();
+    steps_since_bad_ = 0;
+    return 1;
+  });
+}
+
+Session::Session(Calls& calls)
+    : calls_(calls), context_(make_context()), y_(make_vector(calls.field().size(), context_)) {
+  const Problem& problem = calls.problem();
+  const Settings& s = problem.settings;
+  (void)calls.field().rhs();  // made here, where it may throw
+  std::copy(problem.y0.begin(), problem.y0.end(), entries(y()));
+  memory_ = Integrator(CVodeCreate(s.bdf ? CV_BDF : CV_ADAMS, context_.get()));
+  void* mem = memory();
+  check(CVodeSetErrHandlerFn(mem, keep_message, &calls), "CVodeSetErrHandlerFn");
+  check(CVodeSetUserData(mem, &calls), "CVodeSetUserData");
+  check(CVodeInit(mem, rhs, problem.t0, y()), "CVodeInit");
+  check(CVodeWFtolerances(mem, weights), "CVodeWFtolerances");
+  check(CVodeSetMaxHnilWarns(mem, -1), "CVodeSetMaxHnilWarns");
+  check(CVodeSetMaxNumSteps(mem, -1), "CVodeSetMaxNumSteps");  // counted by us
+  check(CVodeSetMaxErrTestFails(mem, 20), "CVodeSetMaxErrTestFails");
+  check(CVodeSetMaxConvFails(mem, 20), "CVodeSetMaxConvFails");
+  if (s.max_step > 0) check(CVodeSetMaxStep(mem, s.max_step), "CVodeSetMaxStep");
+  solvers_ = make_solvers(y());
+  if (!s.bdf) {
+    check(CVodeSetNonlinearSolver(mem, solvers_.fixed_point.get()), "CVodeSetNonlinearSolver");
+    return;
+  }
+  check(CVodeSetLinearSolver(mem, solvers_.linear.get(), solvers_.matrix.get()), "CVodeSetLinearSolver");
+  if (s.krylov && calls.field().product() != nullptr)  // else CVODES takes differences
+    check(CVodeSetJacTimes(mem, nullptr, product), "CVodeSetJacTimes");
+  else if (!s.krylov && calls.field().jacobian() != nullptr)
+    check(CVodeSetJacFn(mem, jacobian), "CVodeSetJacFn");
+  tighten(mem);
+}
+
+void Session::tighten(void* memory) const {
+  constexpr double kConvergence = 0.03;  // of the tolerance; CVODES' own: 0.1
+  constexpr long kFresh = 5;             // steps for which a Jacobian is good; CVODES' own: 51
+  check(CVodeSetNonlinConvCoef(memory, kConvergence), "CVodeSetNonlinConvCoef");
+  if (solvers_.matrix) check(CVodeSetJacEvalFrequency(memory, kFresh), "CVodeSetJacEvalFrequency");
+}
+
+Session::Solvers Session::make_solvers(N_Vector like) const {
+  const Settings& s = calls_.problem().settings;
+  Solvers out;
+  if (!s.bdf) {
+    out.fixed_point = NonlinearSolver(SUNNonlinSol_FixedPoint(like, 0, context_.get()));
+  } else if (s.krylov) {
+    out.linear = LinearSolver(SUNLinSol_SPGMR(like, SUN_PREC_NONE, 20, context_.get()));
+  } else {
+    const int64_t n = calls_.field().size();
+    out.matrix = Matrix(SUNDenseMatrix(n, n, context_.get()));
+    out.linear = LinearSolver(SUNLinSol_Dense(like, out.matrix.get(), context_.get()));
+  }
+  return out;
+}
+
+void Session::check(int flag, const char* function) const {
+  if (flag >= 0) return;
+  calls_.rethrow();
+  throw Error(concat("solve_ivp: ", function, " of CVODES failed with flag ", flag, ": ", calls_.message()));
+}
+
+void Session::count(Report& report) const {
+  long steps = 0, evaluations = 0, setups = 0, error_failures = 0, solver_failures = 0, of_solver = 0;
+  int last_order = 0, order = 0;
+  double h0 = 0, last = 0;
+  CVodeGetIntegratorStats(memory(), &steps, &evaluations, &setups, &error_failures, &last_order, &order, &h0,
+                          &last, &report.h, &report.t);
+  CVodeGetNumStepSolveFails(memory(), &solver_failures);
+  if (solvers_.linear) CVodeGetNumLinRhsEvals(memory(), &of_solver);
+  report.accepted = steps;
+  report.rejected = error_failures + solver_failures;
+  report.evaluations = evaluations + of_solver;
+  report.factorisations = setups;
+  report.h = std::abs(report.h);
+}
+
+void Session::not_finite(Report& report) const {
+  report.status = IvpStatus::NotFinite;
+  report.entry = calls_.bad_entry();
+  report.note = calls_.bad_note();
+}
+
+void Session::stuck(Report& report) const {
+  report.status = IvpStatus::StepTooSmall;
+  if (calls_.was_bad()) not_finite(report);
+}
+
+void Session::failed(int flag, Report& report) const {
+  calls_.rethrow();
+  switch (flag) {
+    case CV_TOO_MUCH_WORK:
+      report.status = IvpStatus::TooManySteps;
+      return;
+    case CV_RHSFUNC_FAIL:
+    case CV_FIRST_RHSFUNC_ERR:
+    case CV_REPTD_RHSFUNC_ERR:
+    case CV_UNREC_RHSFUNC_ERR:
+    case CV_QRHSFUNC_FAIL:
+    case CV_FIRST_QRHSFUNC_ERR:
+    case CV_REPTD_QRHSFUNC_ERR:
+    case CV_UNREC_QRHSFUNC_ERR:
+      not_finite(report);
+      return;
+    case CV_ERR_FAILURE: {
+      const int64_t n = calls_.field().size();
+      const Vector error = make_vector(n, context_), weight = make_vector(n, context_);
+      report.status = IvpStatus::StepTooSmall;
+      if (CVodeGetEstLocalErrors(memory(), error.get()) != CV_SUCCESS ||
+          CVodeGetErrWeights(memory(), weight.get()) != CV_SUCCESS)
+        return;
+      double largest = -1;
+      for (int64_t i = 0; i < n; ++i) {
+        const double size = std::abs(entries(error.get())[i] * entries(weight.get())[i]);
+        if (size > largest) {
+          largest = size;
+          report.entry = i;
+        }
+      }
+      return;
+    }
+    case CV_CONV_FAILURE:
+    case CV_LSETUP_FAIL:
+    case CV_LSOLVE_FAIL:
+      stuck(report);
+      if (report.note.empty()) report.note = "the equations of a step were not solved";
+      return;
+    case CV_TOO_MUCH_ACC:
+      report.status = IvpStatus::StepTooSmall;
+      report.note = "the tolerances are too small for the precision";
+      return;
+    default:
+      check(flag, "CVode");
+  }
+}
+
+}  // namespace hesse::solvers::sundials
