@@ -2,6 +2,7 @@
 
 #include "autodiff/autodiff.h"
 #include "core/ops.h"
+#include "core/ops/control_graph.h"
 
 namespace hesse::solvers {
 namespace {
@@ -135,23 +136,35 @@ Tolerances::Tolerances(std::string_view function, const std::optional<Array>& rt
 
 Array Tolerances::measure(const Array& v, const Array& x) const {
   const Array size = abs(v) / (atol_ + rtol_ * abs(x));
-  return max(where(equal(v, 0.0), zeros_like(size), size));
+  return max_abs(where(equal(v, 0.0), zeros_like(size), size));
 }
 
 Array Tolerances::valid() const { return logical_and(rtol_ >= 0.0, all(atol_ >= 0.0)); }
 
-Array max_abs(const Array& v) { return max(abs(v)); }
+Array max_abs(const Array& v) { return v.size() == 1 ? reshape(abs(v), {}) : max(abs(v)); }
 
 Array norm2(const Array& v) {
+  if (v.size() == 1) return reshape(abs(v), {});
   const Array most = max_abs(v), unit = where(equal(most, 0.0), ones_like(most), most);
   return most * sqrt(sum(square(v / unit)));
 }
 
 Array dense_jacobian(const VectorFn& f, const Array& v) {
-  return jacobian([&](std::span<const Array> x) { return Arrays{f(x[0])}; }, {v}, {0}, Mode::Forward)[0][0];
+  const VectorFn silent{without_effects(f.graph), f.captures};
+  if (v.size() == 1 && f.graph->output_aval(0).shape[0] == 1) {
+    const auto [y, dy] =
+        jvp([&](std::span<const Array> x) { return Arrays{silent(x[0])}; }, {v}, {ones_like(v)});
+    return reshape(dy[0] ? *dy[0] : zeros_like(y[0]), {1, 1});
+  }
+  return jacobian([&](std::span<const Array> x) { return Arrays{silent(x[0])}; }, {v}, {0},
+                  Mode::Forward)[0][0];
 }
 
 std::pair<Array, Array> solve_or_singular(const Array& a, const Array& b) {
+  if (b.size() == 1) {
+    const Array only = reshape(a, b.shape()), none = equal(only, 0.0);
+    return {b / where(none, ones_like(only), only), reshape(none, {})};
+  }
   const LU f = lu(a);
   const Array singular = any(equal(diagonal(f.lu), 0.0));
   const Array factors = where(singular, eye(a.dim(0), {}, 0, a.dtype()), f.lu);

@@ -36,8 +36,14 @@ Array judged(const KrylovProblem& p, const Array& residual, const Array& otherwi
 }
 Array running() { return Array::from<int64_t>(std::array{kRunning}, {}); }
 Array zero_steps() { return Array::from<int64_t>(std::array{int64_t{0}}, {}); }
+// What methods know of the residual they carry along: where the matrix is singular, or rounding has its way,
+// the true one may be another.
 KrylovResult finished(const KrylovProblem& p, const Arrays& carry) {
-  return {carry[0], carry[2], carry[1], max_abs(p.b - p.a(carry[0]))};
+  const Array r = p.b - p.a(carry[0]);
+  const double rounding = p.b.dtype() == kFloat32 ? 3e-4 : 1.5e-8;
+  const Array most = maximum(100.0 * p.tolerance, rounding * norm2(p.b));
+  const Array wrong = logical_and(equal(carry[2], code(SolveStatus::Success)), logical_not(norm2(r) <= most));
+  return {carry[0], where(wrong, code(SolveStatus::NoProgress), carry[2]), carry[1], max_abs(r)};
 }
 
 KrylovResult cg(const KrylovProblem& p) {
@@ -97,7 +103,8 @@ KrylovResult minres(const KrylovProblem& p) {
                    const Array c_next = ratio(gamma_bar, gamma), s_next = ratio(beta_next, gamma);
                    const Array w = ratio(v - k[kEpsilon] * k[kWOld] - delta * k[kW], gamma);
                    const Array phi_next = s_next * k[kPhi];
-                   const Array r = square(s_next) * k[kR] - phi_next * ratio(c_next, beta_next) * q;
+                   const Array r =
+                       where(flat, k[kR], square(s_next) * k[kR] - phi_next * ratio(c_next, beta_next) * q);
                    const Array otherwise =
                        where(logical_or(flat, square_of < 0.0), code(SolveStatus::Singular), kRunning);
                    return Arrays{k[kX] + c_next * k[kPhi] * w,

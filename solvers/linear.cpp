@@ -9,6 +9,7 @@
 #include "core/op_table.h"
 #include "core/ops.h"
 #include "core/ops/control.h"
+#include "core/ops/control_graph.h"
 #include "core/program/unroll.h"
 
 namespace hesse::solvers {
@@ -50,6 +51,7 @@ class LinearSolveOp final : public Op, public Expands {
   Avals infer(std::span<const Aval> x) const override {
     return {x[0], {{}, kInt64}, {{}, kInt64}, {{}, x[0].dtype}};
   }
+  bool has_effect() const override { return has_effects(*a_) || (m_ && has_effects(*m_)); }
   Arrays eval(std::span<const Array> x) const override {
     std::call_once(once_, [&] {
       Avals avals;

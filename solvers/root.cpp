@@ -6,6 +6,7 @@
 #include "core/derivatives.h"
 #include "core/op_table.h"
 #include "core/ops.h"
+#include "core/ops/control_graph.h"
 #include "core/program/unroll.h"
 #include "solvers/flat.h"
 #include "solvers/linear.h"
@@ -88,7 +89,8 @@ Array implicit_function(const VectorFn& f, const Array& v, const ImplicitOptions
                                                              : "gmres";
   Arrays in{v};
   in.insert(in.end(), f.captures.begin(), f.captures.end());
-  return apply1(make_op<RootOp>(f.graph, solver, options.rtol.value_or(v.dtype() == kFloat32 ? 1e-5 : 1e-10)),
+  return apply1(make_op<RootOp>(without_effects(f.graph), solver,
+                                options.rtol.value_or(v.dtype() == kFloat32 ? 1e-5 : 1e-10)),
                 in);
 }
 

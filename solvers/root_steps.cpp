@@ -16,7 +16,7 @@ RootIterate newton_step(const VectorFn& f, const Tolerances& tolerances, const R
   const Array small = tolerances.measure(d, s.v) <= 1.0, known = all(isfinite(d));
   const Array searches = logical_and(logical_and(logical_not(singular), known), logical_not(solved));
   constexpr double kShortest = 1e-10;
-  // carry: t, v + t d, f there, found, evaluations
+  // carry: t, v + t d, f there, found, evaluations, |f|
   const Arrays last = while_loop(
       [&](std::span<const Array> c) {
         return Arrays{logical_and(logical_and(searches, logical_not(c[3])), c[0] > kShortest)};
@@ -28,10 +28,10 @@ RootIterate newton_step(const VectorFn& f, const Tolerances& tolerances, const R
         // The minimum of the parabola through |f|^2 and its slope at 0, and |f|^2 at t.
         const Array factor =
             where(finite, clip(t / (square(ratio) - 1.0 + 2.0 * t), Array(0.1), Array(0.5)), 0.1);
-        return Arrays{where(found, t, t * factor), v, fv, found, c[4] + int64_t{1}};
+        return Arrays{where(found, t, t * factor), v, fv, found, c[4] + int64_t{1}, after};
       },
-      {ones({}, s.v.dtype()), s.v, s.f, Array::from<bool>(std::array{false}, {}), s.evaluations});
-  const Array &found = last[3], better = logical_and(found, norm2(last[2]) <= before);
+      {ones({}, s.v.dtype()), s.v, s.f, Array::from<bool>(std::array{false}, {}), s.evaluations, before});
+  const Array &found = last[3], better = logical_and(found, last[5] <= before);
   RootIterate next = s;
   next.v = where(better, last[1], s.v);
   next.f = where(better, last[2], s.f);

@@ -248,6 +248,8 @@ def test_save_and_load(tmp_path):
         (np.full((N, N), np.nan), {"method": "cg"}, 3, "NaN or infinity"),
         (np.full((N, N), np.nan), {"method": "minres"}, 3, "NaN or infinity"),
         (np.zeros((N, N)), {"method": "lu"}, 4, "singular"),
+        (np.zeros((N, N)), {"method": "minres"}, 4, "singular"),
+        (np.diag([1.0, 2.0] * (N // 2 - 1) + [3.0, 0.0]), {"method": "minres"}, 1, "max_steps"),
     ],
 )
 def test_failures_are_said_or_data(a, options, status, message):
@@ -288,3 +290,12 @@ def test_failures_are_said_or_data(a, options, status, message):
 def test_refusals(call, error, message):
     with pytest.raises(error, match=message):
         call()
+
+
+def test_a_residual_that_rounding_spoilt_is_no_success():
+    """In single precision the residual that CG carries along falls on, while that of x does not."""
+    q, _ = np.linalg.qr(np.random.default_rng(0).normal(size=(60, 60)))
+    a = hs.array((q * np.logspace(0, 7, 60)) @ q.T, dtype="float32")
+    b = hs.ones(60, dtype="float32")
+    sol = linear_solve(a, b, method="cg", rtol=1e-6, max_steps=100_000, raise_on_failure=False)
+    assert int(sol.status) == 2 and float(sol.stats["residual"]) > 1e-2
