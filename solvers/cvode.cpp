@@ -22,7 +22,8 @@ int64_t live_sundials_objects() { return 0; }
 Solution solve_cvode(const RecordedIvp&, const IvpOptions& options) {
   throw ValueError(concat("solve_ivp: method ", options.method,
                           " needs SUNDIALS, without which this build was made; build with "
-                          "-DHESSE_SUNDIALS=ON (Debian: libsundials-dev), or use another method"));
+                          "-DHESSE_SUNDIALS=ON (Debian: libsundials-dev; pip: --config-settings=cmake.define."
+                          "HESSE_SUNDIALS=ON), or use another method"));
 }
 
 #else
