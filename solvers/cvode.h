@@ -6,7 +6,8 @@
 
 /// Multistep methods of SUNDIALS' CVODES (Hindmarsh and others, ACM TOMS 31, 2005; Serban and Hindmarsh,
 /// 2005) for solve_ivp: "BDF" (backward differentiation formulas, orders 1 to 5, for stiff problems) and
-/// "Adams" (orders 1 to 12).
+/// "Adams" (orders 1 to 12). Derivatives of any order are solves of their own, as accurate as the tolerances:
+/// a tangent that of the sensitivity equations, a gradient that of the adjoint equations, with checkpoints.
 namespace hesse::solvers {
 
 /// Whether solve_ivp solves with CVODES under that name.

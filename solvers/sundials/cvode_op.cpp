@@ -404,7 +404,8 @@ class CvodeOp final : public CvodeBase {
     if (!any && !wanted[operand::t0] && !wanted[operand::y0]) return out;
     Arrays in(x.begin(), x.end());
     in.push_back(*ct[0]);
-    const Arrays g = hesse::apply(make_op<CvodeAdjointOp>(field().graph(), options(), want), in);
+    const Arrays g =
+        hesse::apply(make_op<CvodeAdjointOp>(without_effects(field().graph()), options(), want), in);
     if (wanted[operand::y0]) out[operand::y0] = g[0];
     if (wanted[operand::t0])
       out[operand::t0] = negative(sum(g[0] * slope(*this, x[operand::t0], x[operand::y0], x)));

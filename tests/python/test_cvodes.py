@@ -377,6 +377,28 @@ def test_inside_loops_and_branches():
     assert float(hs.grad(last)(hs.array(1.0))) == pytest.approx(np.exp(-2), rel=1e-6)
 
 
+@pytest.mark.parametrize("method", METHODS)
+def test_saved_programs(method, tmp_path):
+    f = hs.value_and_grad(lambda z: outcome(z, method, rtol=1e-8))
+    hs.save_program(tmp_path / "f.hesse", f, ALL)
+    value, gradient = hs.load_program(tmp_path / "f.hesse")(ALL + 0.1)
+    expected, slope = hs.compile(f)(ALL + 0.1)
+    assert float(value) == float(expected)
+    assert np.array_equal(np.asarray(gradient), np.asarray(slope))
+
+
+def test_prints_of_f_happen_in_the_solve_alone(capfd):
+    def field(t, y):
+        hs.debug.print("at {}", t)
+        return -y
+
+    loss = lambda y: hs.sum(solve_ivp(field, (0, 1), y, "BDF", [1.0]).y)
+    loss(hs.ones(1))
+    once = capfd.readouterr().out.count("at ")
+    hs.grad(loss)(hs.ones(1))
+    assert once > 3 and capfd.readouterr().out.count("at ") == once
+
+
 # failures -----------------------------------------------------------------------------------------------------------
 
 
