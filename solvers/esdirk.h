@@ -18,8 +18,9 @@ struct EsdirkTableau {
   double gamma = 0;
   std::vector<std::vector<double>> a = {};  ///< [s], a[i] has i entries: what stands before the diagonal
   std::vector<double> embedded = {};        ///< [s], weights of the embedded solution
-  /// [s], weights of y(t + h/2) = y + h sum_i middle_i k_i, of order 4: those of least norm. Empty: that of
-  /// the cubic Hermite polynomial.
+  /// [s], weights of y(t + h/2) = y + h sum_i middle_i k_i, of order 4. Of these the ones of least norm that
+  /// are also exact for cubics in the stiff limit, where stages lie on the solution and slopes follow from
+  /// them, with equal steps. Empty: what the cubic Hermite polynomial is there.
   std::vector<double> middle = {};
   std::vector<double> nodes() const;    ///< [s], c
   std::vector<double> weights() const;  ///< [s], the last row with the diagonal

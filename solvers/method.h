@@ -24,6 +24,7 @@ class Method {
     Arrays dense;  ///< what the interpolant needs beside both ends and `kept`: num_dense()
     /// Estimates of the error, each like the state: one, or two (Dop853). None where steps are fixed.
     std::vector<Arrays> errors;
+    Array evaluations = {};  ///< of f, an int64 scalar, where the method iterates()
   };
   /// The last step, to interpolate in. Before the first one both ends are y0.
   struct Segment {
@@ -38,7 +39,9 @@ class Method {
   virtual size_t num_dense() const = 0;
   /// Whether times between steps are interpolated; else steps end there.
   virtual bool interpolates() const = 0;
-  /// Evaluations of f in one step, and factorisations of matrices.
+  /// Whether the number of evaluations of f depends on values: it comes with each step then.
+  virtual bool iterates() const { return false; }
+  /// Evaluations of f in one step, else, and factorisations of matrices.
   virtual int64_t evaluations() const = 0;
   virtual int64_t factorisations() const { return 0; }
   /// What a step at t0 takes and what there is to interpolate before it, given f there.
