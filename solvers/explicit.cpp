@@ -52,23 +52,10 @@ class ExplicitRungeKutta final : public Method {
     return out;
   }
 
-  // The polynomial of degree 4 through both ends, with their slopes, and the middle. At the end itself the
-  // state, with f as its slope.
   Arrays interpolate(const Segment& s, const Array& t) const override {
-    const Array at_end = equal(t, s.t_end), theta = position(s, t);
     Arrays out;
-    for (size_t j = 0; j < n_; ++j) {
-      const Array &begin = s.y_begin[j], &end = s.y_end[j], &f_begin = s.dense[j], &f_end = s.kept[j];
-      const DType real = real_dtype(end.dtype());
-      const Array x = astype(theta, real), h = astype(s.t_end - s.t_begin, real);
-      const Array rise = end - begin, middle = s.dense[n_ + j] - begin;
-      const Array first = h * f_begin, last = h * f_end;
-      const Array c2 = 16.0 * middle - 5.0 * rise - 4.0 * first + last;
-      const Array c3 = 14.0 * rise - 32.0 * middle + 5.0 * first - 3.0 * last;
-      const Array c4 = 16.0 * middle - 8.0 * rise - 2.0 * first + 2.0 * last;
-      const Array inside = begin + x * (first + x * (c2 + x * (c3 + x * c4)));
-      out.push_back(where(at_end, end + astype(t - s.t_end, real) * f_end, inside));
-    }
+    for (size_t j = 0; j < n_; ++j)
+      out.push_back(quartic({s.y_begin[j], s.y_end[j], s.dense[j], s.kept[j], s.dense[n_ + j]}, s, t));
     return out;
   }
 
@@ -77,7 +64,7 @@ class ExplicitRungeKutta final : public Method {
   Array middle(const Array& h, std::span<const Array> y, const std::vector<Arrays>& k, const Step& step,
                size_t j) const {
     if (!tableau_.middle.empty()) return moved(y[j], h, combined(k, tableau_.middle, j));
-    return 0.5 * (y[j] + step.y[j]) + 0.125 * astype(h, real_dtype(y[j].dtype())) * (k[0][j] - step.kept[j]);
+    return cubic_middle(y[j], step.y[j], h, k[0][j], step.kept[j]);
   }
 
   const Tableau& tableau_;

@@ -24,6 +24,7 @@ class Method {
     Arrays dense;  ///< what the interpolant needs beside both ends and `kept`: num_dense()
     /// Estimates of the error, each like the state: one, or two (Dop853). None where steps are fixed.
     std::vector<Arrays> errors;
+    Array evaluations = {};  ///< of f, an int64 scalar, where the method iterates()
   };
   /// The last step, to interpolate in. Before the first one both ends are y0.
   struct Segment {
@@ -38,7 +39,9 @@ class Method {
   virtual size_t num_dense() const = 0;
   /// Whether times between steps are interpolated; else steps end there.
   virtual bool interpolates() const = 0;
-  /// Evaluations of f in one step, and factorisations of matrices.
+  /// Whether the number of evaluations of f depends on values: it comes with each step then.
+  virtual bool iterates() const { return false; }
+  /// Evaluations of f in one step, else, and factorisations of matrices.
   virtual int64_t evaluations() const = 0;
   virtual int64_t factorisations() const { return 0; }
   /// What a step at t0 takes and what there is to interpolate before it, given f there.
@@ -57,14 +60,23 @@ class Method {
   static Array moved(const Array& y, const Array& h, const std::optional<Array>& slope);
   /// The position of t in the segment, from 0 to 1; 0 in a segment without length.
   static Array position(const Segment& s, const Array& t);
+  /// One array of the state at both ends of a segment, with its slopes there and what it is in the middle.
+  struct Nodes {
+    const Array &begin, &end, &slope_begin, &slope_end, &middle;
+  };
+  /// The polynomial of degree 4 through them, at t. At the end itself the state, with its slope.
+  static Array quartic(const Nodes& n, const Segment& s, const Array& t);
+  /// What the cubic with the slopes at both ends is in the middle.
+  static Array cubic_middle(const Array& begin, const Array& end, const Array& h, const Array& slope_begin,
+                            const Array& slope_end);
   const Field field_;
 };
 
 /// sum_i w_i x_i[j]; nullopt where all weights are zero.
 std::optional<Array> combined(const std::vector<Arrays>& x, std::span<const double> w, size_t j);
 
-/// The method of a name of solvers/tableau.h or solvers/rosenbrock.h. Throws ValueError naming the known ones
-/// otherwise.
+/// The method of a name of solvers/tableau.h, solvers/rosenbrock.h or solvers/esdirk.h. Throws ValueError
+/// naming the known ones otherwise.
 std::unique_ptr<const Method> make_method(std::string_view name, Field field);
 /// The names of all methods, each once (without SciPy's).
 std::vector<std::string> method_names();

@@ -242,7 +242,9 @@ Solution solve_ivp(const Rhs& f, const Array& t0_in, const Array& t1_in, const A
   out.accepted = state.accepted;
   out.rejected = state.rejected;
   const Array attempts = state.accepted + state.rejected;
-  out.evaluations = attempts * stepper.method().evaluations() + int64_t{options.first_step ? 1 : 2};
+  const Method& used = stepper.method();
+  out.evaluations = (used.iterates() ? state.evaluations : attempts * used.evaluations()) +
+                    int64_t{options.first_step ? 1 : 2};
   out.factorisations = attempts * stepper.method().factorisations();
   out.t_last = state.t;
   out.h_last = state.h;

@@ -15,6 +15,8 @@
 namespace hesse::solvers {
 namespace {
 
+constexpr std::string_view kLuOrNaN = "lu_or_nan";  // "lu" with Factored::Singular::GivesNaN
+
 /// A vector that solves an equation: inputs v [n] and what the equation uses; v again, with the derivative of
 /// the solution.
 class RootOp final : public General, public Expands {
@@ -45,8 +47,11 @@ class RootOp final : public General, public Expands {
     const DerivedGraph d = derivatives().jvp(*residual_, marked, {}, false);
     if (!d.present[0]) return {std::nullopt};
     const Array moved = d.graph->call(in)[0];
-    if (linear_solver_ == "lu")
-      return {-solve(dense_jacobian({residual_, Arrays(at.begin() + 1, at.end())}, y[0]), moved)};
+    if (linear_solver_ == "lu" || linear_solver_ == kLuOrNaN) {
+      const Array jacobian = dense_jacobian({residual_, Arrays(at.begin() + 1, at.end())}, y[0]);
+      if (linear_solver_ == "lu") return {-solve(jacobian, moved)};
+      return {-Factored(jacobian, Factored::Singular::GivesNaN).solve(moved)};
+    }
     return {-linear_solve({products(), at}, {}, moved, {}, rtol_, 0.0,
                           {.function = "root", .method = linear_solver_, .max_steps = 10 * y[0].size()})
                  .x};
@@ -84,9 +89,10 @@ Array implicit_function(const VectorFn& f, const Array& v, const ImplicitOptions
       "implicit_function: linear_solver is \"", options.linear_solver,
       "\", expected \"auto\", \"lu\", \"cg\", \"minres\", \"bicgstab\" or \"gmres\"");
   constexpr int64_t kDense = 512;
-  const std::string solver = options.linear_solver != "auto" ? options.linear_solver
-                             : v.size() <= kDense            ? "lu"
-                                                             : "gmres";
+  std::string solver = options.linear_solver != "auto" ? options.linear_solver
+                       : v.size() <= kDense            ? "lu"
+                                                       : "gmres";
+  if (solver == "lu" && options.singular == Factored::Singular::GivesNaN) solver = kLuOrNaN;
   Arrays in{v};
   in.insert(in.end(), f.captures.begin(), f.captures.end());
   return apply1(make_op<RootOp>(without_effects(f.graph), solver,

@@ -3,6 +3,7 @@
 #include <string>
 
 #include "core/graph.h"
+#include "core/ops.h"
 #include "solvers/flat.h"
 #include "solvers/outcome.h"
 
@@ -19,6 +20,8 @@ struct ImplicitOptions {
   std::string linear_solver = "auto";
   /// Of Krylov methods: done when |b - J x| is at most rtol |b|. By default 1e-10, 1e-5 in single precision.
   std::optional<double> rtol = {};
+  /// What derivatives are at a singular Jacobian that "lu" takes: they fail, or are NaN.
+  Factored::Singular singular = Factored::Singular::Fails;
 };
 /// x, which solves f(x) = 0, with the derivatives that follow from the equation:
 ///   df/dx dx = -df/dtheta dtheta,   theta: what f captures that is differentiated.

@@ -75,6 +75,7 @@ Stepper::Stepper(std::unique_ptr<const Method> method, std::optional<Array> max_
 
 Arrays Stepper::pack(const State& s) const {
   Arrays out{s.t, s.h, s.norm, s.accepted, s.rejected, s.status};
+  if (method_->iterates()) out.push_back(s.evaluations);
   append(out, s.y);
   append(out, s.kept);
   if (interpolates_) {
@@ -91,7 +92,8 @@ Stepper::State Stepper::unpack(std::span<const Array> x) const {
     at += count;
     return Arrays(x.begin() + static_cast<int64_t>(at - count), x.begin() + static_cast<int64_t>(at));
   };
-  State s{x[0], x[1], x[2], x[3], x[4], x[5], {}, {}, x[0], {}, {}};
+  State s{x[0], x[1], x[2], x[3], x[4], x[5], x[4], {}, {}, x[0], {}, {}};
+  if (method_->iterates()) s.evaluations = x[at++];
   s.y = next(n_);
   s.kept = next(method_->num_kept());
   if (interpolates_) {
@@ -107,6 +109,7 @@ Stepper::State Stepper::start(const Array& t0, const Arrays& y0, const Arrays& f
   return {t0,
           stop_gradient(h),
           Array::from<double>(std::array{1e-4}, {}),
+          none,
           none,
           none,
           none,
@@ -140,6 +143,7 @@ Arrays Stepper::attempted(std::span<const Array> in) const {
   Arrays out = step.y;
   append(out, step.kept);
   if (interpolates_) append(out, step.dense);
+  if (method_->iterates()) out.push_back(step.evaluations);
   if (!adapts()) return out;
   const auto n = static_cast<double>(std::max<int64_t>(1, method_->field().entries));
   const Array first = squares(step.errors[0], p.y, step.y, p.operands);
@@ -193,6 +197,7 @@ Stepper::State Stepper::attempt(const State& s, const Array& end, const Array& d
     next.y_last = select(accept, s.y, s.y_last);
     next.dense = select(accept, part(s.dense.size()), s.dense);
   }
+  if (method_->iterates()) next.evaluations = s.evaluations + part(1)[0];
   return next;
 }
 

@@ -21,6 +21,7 @@ class Stepper {
     Array t, h;  ///< h: the size of the next step, without a sign
     Array norm;  ///< of the last accepted step
     Array accepted, rejected, status;
+    Array evaluations;  ///< of methods that iterate; else it is not carried
     Arrays y, kept;
     Array t_last;  ///< the last step, to interpolate in: its beginning
     Arrays y_last, dense;
