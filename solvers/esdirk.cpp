@@ -93,7 +93,7 @@ class Esdirk final : public Method {
         tableau_(tableau),
         c_(tableau.nodes()),
         error_(tableau.weights()),
-        flat_(field_, tableau.name),
+        flat_(real_state(field_, tableau.name)),
         jacobian_(field_, flat_),
         stage_(stage()) {
     for (size_t i = 0; i < error_.size(); ++i) error_[i] -= tableau.embedded[i];
@@ -107,9 +107,9 @@ class Esdirk final : public Method {
   int64_t factorisations() const override { return 1; }
   size_t num_kept() const override { return 1; }   // the slope at the end
   size_t num_dense() const override { return 2; }  // the slope at the beginning, the middle
-  Arrays kept_at_start(const Arrays& f0) const override { return {flat_.join(f0)}; }
+  Arrays kept_at_start(const Arrays& f0) const override { return {flat_.pack(f0)}; }
   Arrays dense_at_start(const Arrays& y0, const Arrays& f0) const override {
-    return {flat_.join(f0), flat_.join(y0)};
+    return {flat_.pack(f0), flat_.pack(y0)};
   }
 
   // With z_i = h gamma k_i: slopes come from the stages that were solved for and not from f at them, which
@@ -117,7 +117,7 @@ class Esdirk final : public Method {
   Step step(const Array& t, const Array& h_in, std::span<const Array> y_in, std::span<const Array> kept,
             std::span<const Array> operands) const override {
     const DType real = flat_.dtype();
-    const Array h = astype(h_in, real), scaled_h = h * tableau_.gamma, y = flat_.join(y_in);
+    const Array h = astype(h_in, real), scaled_h = h * tableau_.gamma, y = flat_.pack(y_in);
     const Arrays fixed = stopped(operands), y_fixed = stopped(y_in);
     const Array fixed_h = stop_gradient(scaled_h), fixed_t = stop_gradient(t);
     const Factored system(
@@ -145,8 +145,8 @@ class Esdirk final : public Method {
     // A step whose stages are not found is rejected: with an error that is large, or NaN where f is.
     const Array error = where(last.solved, weighted(hk, error_),
                               where(all(isfinite(last.z)), norm.large(), astype(Array(std::nan("")), real)));
-    out.y = flat_.split(where(last.solved, y_next, y));
-    out.errors.push_back(flat_.split(error));
+    out.y = flat_.unpack(where(last.solved, y_next, y));
+    out.errors.push_back(flat_.unpack(error));
     out.kept = {hk.back() / h};
     out.dense = {kept[0], tableau_.middle.empty() ? cubic_middle(y, y_next, h, kept[0], out.kept[0])
                                                   : y + weighted(hk, tableau_.middle)};
@@ -154,8 +154,8 @@ class Esdirk final : public Method {
   }
 
   Arrays interpolate(const Segment& s, const Array& t) const override {
-    return flat_.split(
-        quartic({flat_.join(s.y_begin), flat_.join(s.y_end), s.dense[0], s.kept[0], s.dense[1]}, s, t));
+    return flat_.unpack(
+        quartic({flat_.pack(s.y_begin), flat_.pack(s.y_end), s.dense[0], s.kept[0], s.dense[1]}, s, t));
   }
 
  private:
@@ -167,14 +167,14 @@ class Esdirk final : public Method {
   class Norm {
    public:
     Norm(const Esdirk& method, std::span<const Array> y, std::span<const Array> operands)
-        : entries_(static_cast<double>(std::max<int64_t>(1, method.flat_.size()))), y_(method.flat_.join(y)) {
+        : entries_(static_cast<double>(std::max<int64_t>(1, method.flat_.size()))), y_(method.flat_.pack(y)) {
       const DType real = method.flat_.dtype();
       const size_t at = method.field_.num_captures;
       rtol_ = astype(operands[at], real);
       Arrays atol;
       for (size_t j = 0; j < y.size(); ++j)
         atol.push_back(broadcast_to(astype(operands[at + 1 + j], real), y[j].shape()));
-      atol_ = method.flat_.join(atol);
+      atol_ = method.flat_.pack(atol);
     }
     Array operator()(const Array& d, const Array& y_next) const {
       const Array scale = atol_ + rtol_ * maximum(abs(y_), abs(y_next));
@@ -206,7 +206,7 @@ class Esdirk final : public Method {
       avals.push_back(field_.graph->input_aval(static_cast<int>(1 + field_.num_arrays() + i)));
     return trace_closed(
         [&](std::span<const Array> x) {
-          return Arrays{x[0] - x[3] * flat_.join(field_(x[2], flat_.split(x[1] + x[0]), x.subspan(4)))};
+          return Arrays{x[0] - x[3] * flat_.pack(field_(x[2], flat_.unpack(x[1] + x[0]), x.subspan(4)))};
         },
         avals);
   }
@@ -250,7 +250,7 @@ class Esdirk final : public Method {
 
   const EsdirkTableau& tableau_;
   std::vector<double> c_, error_;
-  FlatState flat_;
+  Packing flat_;
   FieldJacobian jacobian_;
   Ref<const Graph> stage_;
 };

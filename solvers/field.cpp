@@ -50,30 +50,15 @@ Field record(const Rhs& f, const Arrays& y0, Arrays& captures) {
   return out;
 }
 
-FlatState::FlatState(const Field& field, std::string_view method)
-    : avals_(field.graph->output_avals()), size_(field.entries), dtype_(field.time) {
-  for (size_t i = 0; i < avals_.size(); ++i)
-    require<TypeError>(!is_complex(avals_[i].dtype), "solve_ivp: array ", i, " of y0 is complex, ",
-                       describe(avals_[i].shape, avals_[i].dtype), ", and ", method,
+Packing real_state(const Field& field, std::string_view method) {
+  Arrays like;
+  for (const Aval& a : field.graph->output_avals()) {
+    require<TypeError>(!is_complex(a.dtype), "solve_ivp: array ", like.size(), " of y0 is complex, ",
+                       describe(a.shape, a.dtype), ", and ", method,
                        " takes real states; give real and imaginary parts as two arrays");
-}
-
-Array FlatState::join(std::span<const Array> y) const {
-  Arrays parts;
-  for (const Array& a : y) parts.push_back(astype(reshape(a, {a.size()}), dtype_));
-  return parts.size() == 1 ? parts[0] : concatenate(parts, 0);
-}
-
-Arrays FlatState::split(const Array& flat) const {
-  Arrays out;
-  int64_t begin = 0;
-  for (const Aval& a : avals_) {
-    const int64_t n = num_elements(a.shape);
-    const Array part = avals_.size() == 1 ? flat : getitem(flat, {Slice{begin, begin + n, {}}});
-    out.push_back(astype(reshape(part, a.shape), a.dtype));
-    begin += n;
+    like.push_back(zeros_of(a));
   }
-  return out;
+  return Packing("solve_ivp", "y0", like);
 }
 
 namespace {
@@ -87,7 +72,7 @@ DerivedGraph tangents(const Field& field, size_t begin, size_t end) {
 
 }  // namespace
 
-FieldJacobian::FieldJacobian(const Field& field, FlatState flat)
+FieldJacobian::FieldJacobian(const Field& field, Packing flat)
     : time_(field.time),
       num_captures_(field.num_captures),
       flat_(std::move(flat)),
@@ -103,7 +88,7 @@ Array FieldJacobian::tangent(const DerivedGraph& d, const Array& t, std::span<co
   const Arrays out = d.graph->call(in);
   Arrays dy;
   for (size_t i = 0, k = 0; i < y.size(); ++i) dy.push_back(d.present[i] ? out[k++] : zeros_of(aval(y[i])));
-  return flat_.join(dy);
+  return flat_.pack(dy);
 }
 
 // Of a small state column by column, so that zeros of the directions vanish from the program.
@@ -112,10 +97,9 @@ Array FieldJacobian::by_state(const Array& t, std::span<const Array> y,
   constexpr int64_t kSmall = 8;
   const int64_t n = flat_.size();
   const auto column = [&](const Array& direction) {
-    return tangent(state_, t, y, operands, flat_.split(direction));
+    return tangent(state_, t, y, operands, flat_.unpack(direction));
   };
   const Array identity = eye(n, {}, 0, flat_.dtype());
-  if (n == 0) return identity;
   if (n > kSmall)
     return vmap([&](std::span<const Array> e) { return Arrays{column(e[0])}; }, {identity}, {0}, {1})[0];
   Arrays columns;

@@ -1,5 +1,6 @@
 #pragma once
 #include "core/derivatives.h"
+#include "solvers/flat.h"
 #include "solvers/ode.h"
 
 namespace hesse::solvers {
@@ -21,28 +22,15 @@ struct Field {
 /// integers, ValueError where f returns other shapes or dtypes than the state's.
 Field record(const Rhs& f, const Arrays& y0, Arrays& captures);
 
-/// A state as one vector [entries] of its real dtype, for methods that solve systems with it.
-class FlatState {
- public:
-  /// Throws TypeError for a complex state; `method` is named.
-  FlatState(const Field& field, std::string_view method);
-  Array join(std::span<const Array> y) const;
-  Arrays split(const Array& flat) const;
-  int64_t size() const { return size_; }
-  const Avals& avals() const { return avals_; }
-  DType dtype() const { return dtype_; }
-
- private:
-  Avals avals_;
-  int64_t size_ = 0;
-  DType dtype_;
-};
+/// The state as one vector [entries], for methods that solve systems with it. Throws TypeError for a complex
+/// state and ValueError for one without entries; `method` is named.
+Packing real_state(const Field& field, std::string_view method);
 
 /// The derivatives of f that implicit methods need, from its graph.
 class FieldJacobian {
  public:
   /// For a real state.
-  FieldJacobian(const Field& field, FlatState flat);
+  FieldJacobian(const Field& field, Packing flat);
   /// df_i/dy_j, [entries, entries].
   Array by_state(const Array& t, std::span<const Array> y, std::span<const Array> operands) const;
   /// df/dt, [entries]; nullopt where f does not depend on t.
@@ -54,7 +42,7 @@ class FieldJacobian {
                 std::span<const Array> operands, const Arrays& direction) const;
   DType time_;
   size_t num_captures_;
-  FlatState flat_;
+  Packing flat_;
   DerivedGraph state_, time_derivative_;
 };
 

@@ -85,7 +85,7 @@ RosenbrockTableau rodas5p() {
 class Rosenbrock final : public Method {
  public:
   Rosenbrock(const RosenbrockTableau& tableau, Field field)
-      : Method(std::move(field)), tableau_(tableau), flat_(field_, tableau.name), jacobian_(field_, flat_) {}
+      : Method(std::move(field)), tableau_(tableau), flat_(real_state(field_, tableau.name)), jacobian_(field_, flat_) {}
 
   std::string_view name() const override { return tableau_.name; }
   int error_order() const override { return tableau_.error_order; }
@@ -98,14 +98,14 @@ class Rosenbrock final : public Method {
   // Where nothing has happened yet the polynomial is y0 + x f0: its slope is that of the solution.
   Arrays dense_at_start(const Arrays&, const Arrays& f0) const override {
     Arrays out(tableau_.dense.size(), zeros({flat_.size()}, flat_.dtype()));
-    out[0] = flat_.join(f0);
+    out[0] = flat_.pack(f0);
     return out;
   }
 
   Step step(const Array& t, const Array& h_in, std::span<const Array> y_in, std::span<const Array>,
             std::span<const Array> operands) const override {
     const DType real = flat_.dtype();
-    const Array h = astype(h_in, real), y = flat_.join(y_in);
+    const Array h = astype(h_in, real), y = flat_.pack(y_in);
     const Array diagonal = 1.0 / (h * tableau_.gamma);
     const Factored system(diagonal * eye(flat_.size(), {}, 0, real) - jacobian_.by_state(t, y_in, operands),
                           Factored::Singular::GivesNaN);
@@ -115,13 +115,13 @@ class Rosenbrock final : public Method {
     for (size_t s = 0; s < tableau_.a.size(); ++s) {
       const std::optional<Array> change = combined(u, tableau_.a[s], 0);
       const Array at = change ? y + *change : y;
-      Array right = flat_.join(field_(t + tableau_.alpha[s] * h_in, flat_.split(at), operands));
+      Array right = flat_.pack(field_(t + tableau_.alpha[s] * h_in, flat_.unpack(at), operands));
       if (const std::optional<Array> earlier = combined(u, tableau_.c[s], 0)) right = right + *earlier / h;
       if (by_time && tableau_.gammas[s] != 0) right = right + h * tableau_.gammas[s] * *by_time;
       u.push_back({system.solve(right)});
-      if (s + 1 == tableau_.a.size()) out.y = flat_.split(at + u.back()[0]);
+      if (s + 1 == tableau_.a.size()) out.y = flat_.unpack(at + u.back()[0]);
     }
-    out.errors.push_back(flat_.split(u.back()[0]));
+    out.errors.push_back(flat_.unpack(u.back()[0]));
     for (const std::vector<double>& row : tableau_.dense) out.dense.push_back(*combined(u, row, 0));
     return out;
   }
@@ -130,12 +130,12 @@ class Rosenbrock final : public Method {
     const Array x = astype(position(s, t), flat_.dtype()), rest = 1.0 - x;
     Array inner = s.dense.back();
     for (size_t r = s.dense.size() - 1; r-- > 0;) inner = s.dense[r] + x * inner;
-    return flat_.split(rest * flat_.join(s.y_begin) + x * (flat_.join(s.y_end) + rest * inner));
+    return flat_.unpack(rest * flat_.pack(s.y_begin) + x * (flat_.pack(s.y_end) + rest * inner));
   }
 
  private:
   const RosenbrockTableau& tableau_;
-  FlatState flat_;
+  Packing flat_;
   FieldJacobian jacobian_;
 };
 
