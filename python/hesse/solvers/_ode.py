@@ -139,9 +139,9 @@ def solve_ivp(
     Solving Ordinary Differential Equations I), Rodas4 (Hairer and Wanner, the same II), Rodas5P (Steinebach 2023),
     Kvaerno3 and Kvaerno5 (Kvaerno 2004: ESDIRK3/2, ESDIRK5/4), KenCarp4 (Kennedy and Carpenter 2003: the implicit part of
     ARK4(3)6L[2]SA).
-    Between steps the solution is a polynomial of degree 4 (3 for Bosh3, Rodas4 and Kvaerno3); the steps of Dop853 and of the methods
-    with fixed steps end at every time of `t_eval`. Within steps of methods for stiff problems very stiff components with a
-    forcing are less accurate than at their ends: limit `max_step` where that matters.
+    Between steps the solution is a polynomial of degree 4 (3 for Bosh3, Rodas4 and Kvaerno3); the steps of Dop853 and of the
+    methods with fixed steps end at every time of `t_eval`. Within steps of methods for stiff problems very stiff
+    components with a forcing are less accurate than at their ends: limit `max_step` where that matters.
 
     Examples
     --------
