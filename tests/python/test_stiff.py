@@ -1,4 +1,4 @@
-"""Rosenbrock methods of solve_ivp: stiff problems against SciPy and exact solutions, and their derivatives."""
+"""Rosenbrock and ESDIRK methods of solve_ivp: stiff problems against SciPy and exact solutions, and their derivatives."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,8 @@ from scipy.integrate import solve_ivp as scipy_ivp
 
 import hesse as hs
 
-METHODS = ("Rodas4", "Rodas5P")
+ESDIRK = ("Kvaerno3", "KenCarp4", "Kvaerno5")
+METHODS = ("Rodas4", "Rodas5P", *ESDIRK)
 TIMES = np.geomspace(1e-2, 1e4, 7)
 RATES = np.array([0.04, 3e7, 1e4])
 WEIGHTS = np.array([1.0, 1e4, 1.0])  # of the size of each species
@@ -43,9 +44,12 @@ def reference():
 @pytest.mark.parametrize("rtol", [1e-4, 1e-7])
 def test_robertson(method, rtol, reference):
     sol = solved(hs.array(RATES), rtol, method)
-    assert np.abs(np.asarray(sol.y) * WEIGHTS - reference).max() < 20 * rtol
+    # Within the steps of Kvaerno5, long as they are, the fast species is less accurate.
+    worst = 40 if method == "Kvaerno5" else 20
+    assert np.abs(np.asarray(sol.y) * WEIGHTS - reference).max() < worst * rtol
     assert int(sol.stats["factorisations"]) == int(sol.stats["accepted"] + sol.stats["rejected"])
-    assert int(sol.stats["accepted"]) < (100 if rtol == 1e-4 else 500)
+    most = {"Kvaerno3": (150, 1300)}.get(method, (100, 500))
+    assert int(sol.stats["accepted"]) < most[0 if rtol == 1e-4 else 1]
 
 
 def test_gradient_of_rates_against_differences():

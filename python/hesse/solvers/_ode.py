@@ -101,7 +101,9 @@ def solve_ivp(
         ``"Tsit5"``, ``"Dopri5"`` (or ``"RK45"``), ``"Bosh3"`` (``"RK23"``), ``"Dop853"`` (``"DOP853"``) choose their
         steps; ``"Euler"``, ``"Midpoint"``, ``"Heun"``, ``"RK4"`` take steps of `first_step`. These are explicit: on stiff
         problems they need very many steps. ``"Rodas5P"`` and ``"Rodas4"`` are for stiff problems of few unknowns with
-        real states: the Jacobian of f is derived, and one matrix is factored for each step. ``"BDF"``, for stiff problems,
+        real states: the Jacobian of f is derived, and one matrix is factored for each step. ``"Kvaerno5"``,
+        ``"KenCarp4"`` and ``"Kvaerno3"`` are for the same problems: they solve equations at each stage, and
+        ``stats["evaluations"]`` counts how often f was called for that (Jacobians apart). ``"BDF"``, for stiff problems,
         and ``"Adams"`` are multistep methods of variable order, by SUNDIALS (where the build has it), for real states.
     t_eval : array, optional
         [n], times at which the solution is given, ascending in the direction of the span. By default both ends and
@@ -142,10 +144,12 @@ def solve_ivp(
     Notes
     -----
     Methods: Tsitouras (2011), Dormand and Prince (1980), Bogacki and Shampine (1989), DOP853 (Hairer, Norsett, Wanner,
-    Solving Ordinary Differential Equations I), Rodas4 (Hairer and Wanner, the same II), Rodas5P (Steinebach 2023).
-    Between steps the solution is a polynomial of degree 4 (3 for Bosh3 and Rodas4); the steps of Dop853 and of the methods
-    with fixed steps end at every time of `t_eval`. Within steps of Rodas4 and Rodas5P very stiff components with a forcing
-    are less accurate than at their ends: limit `max_step` where that matters.
+    Solving Ordinary Differential Equations I), Rodas4 (Hairer and Wanner, the same II), Rodas5P (Steinebach 2023),
+    Kvaerno3 and Kvaerno5 (Kvaerno 2004: ESDIRK3/2, ESDIRK5/4), KenCarp4 (Kennedy and Carpenter 2003: the implicit part of
+    ARK4(3)6L[2]SA).
+    Between steps the solution is a polynomial of degree 4 (3 for Bosh3, Rodas4 and Kvaerno3); the steps of Dop853 and of the
+    methods with fixed steps end at every time of `t_eval`. Within steps of methods for stiff problems very stiff
+    components with a forcing are less accurate than at their ends: limit `max_step` where that matters.
 
     BDF and Adams are CVODES (Hindmarsh and others, ACM Transactions on Mathematical Software 31, 2005), in float64 whatever
     the dtype of the state. Backwards, the solution is solved again with checkpoints, and the adjoint state from each time
