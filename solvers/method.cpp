@@ -60,8 +60,7 @@ void check_method(std::string_view name) {
     return;
   std::string known;
   for (const std::string& other : method_names()) known += (known.empty() ? "" : ", ") + other;
-  throw ValueError(
-      concat("solve_ivp: no method is called '", name, "'; use one of ", known, ", BDF, Adams, ",
+  throw ValueError(concat("solve_ivp: no method is called '", name, "'; use one of ", known, ", BDF, Adams, ",
                           kSciPyNames));
 }
 

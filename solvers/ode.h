@@ -17,7 +17,8 @@ using Rhs = std::function<Arrays(const Array& t, std::span<const Array> y)>;
 
 /// Where and how to solve.
 struct IvpOptions {
-  /// A name of solvers/tableau.h or, for stiff problems, solvers/rosenbrock.h; BDF and Adams: solvers/cvode.h.
+  /// A name of solvers/tableau.h or, for stiff problems, solvers/rosenbrock.h; BDF and Adams:
+  /// solvers/cvode.h.
   std::string method = "Tsit5";
   /// Times at which the state is given, [n], ascending in the direction of the span and within it. nullopt:
   /// both ends of the span and every step between; not possible under vmap, compile and in loops.

@@ -85,7 +85,10 @@ RosenbrockTableau rodas5p() {
 class Rosenbrock final : public Method {
  public:
   Rosenbrock(const RosenbrockTableau& tableau, Field field)
-      : Method(std::move(field)), tableau_(tableau), flat_(real_state(field_, tableau.name)), jacobian_(field_, flat_) {}
+      : Method(std::move(field)),
+        tableau_(tableau),
+        flat_(real_state(field_, tableau.name)),
+        jacobian_(field_, flat_) {}
 
   std::string_view name() const override { return tableau_.name; }
   int error_order() const override { return tableau_.error_order; }

@@ -30,9 +30,9 @@ Array concentrations(const Array& log_rates) {
     const Array first = k[0] * s.a, second = k[1] * s.b * s.b, third = k[2] * s.b * s.c;
     return Species{third - first, first - second - third, second};
   };
-  const auto sol =
-      hs::solvers::solve_ivp(reactions, 0.0, hs::getitem(times(), {-1}), Species{1.0, 0.0, 0.0},
-                             {.method = "Rodas5P", .t_eval = times(), .rtol = 1e-9, .atol = {1e-11, 1e-15, 1e-11}});
+  const auto sol = hs::solvers::solve_ivp(
+      reactions, 0.0, hs::getitem(times(), {-1}), Species{1.0, 0.0, 0.0},
+      {.method = "Rodas5P", .t_eval = times(), .rtol = 1e-9, .atol = {1e-11, 1e-15, 1e-11}});
   return hs::stack({sol.y.a, sol.y.b, sol.y.c}, 1) / sizes();
 }
 
@@ -51,15 +51,16 @@ int main() {
     return hs::solvers::least_squares(residual, {start}, {.rtol = 1e-6}).x[0];
   });
   const Array found = fit(truth + Array::from<double>({0.5, -1.0, 0.7}));
-  const Array jacobian = hs::compile(hs::jacobian([](const Array& x) { return concentrations(x); }))(found);  // [times, 3, 3]
+  const Array jacobian =
+      hs::compile(hs::jacobian([](const Array& x) { return concentrations(x); }))(found);  // [times, 3, 3]
   const Array rows = hs::reshape(jacobian, {75, 3}) / kNoise;
   const Array sure = hs::sqrt(hs::diagonal(hs::inv(hs::matmul(hs::matrix_transpose(rows), rows))));
   double largest = 0;
   for (int64_t i = 0; i < 3; ++i) {
-    const double off =
-        (hs::abs(hs::getitem(found - truth, {i})) / hs::getitem(sure, {i})).item<double>();
+    const double off = (hs::abs(hs::getitem(found - truth, {i})) / hs::getitem(sure, {i})).item<double>();
     std::printf("k%d = %.4g, %.1f %% sure, %.1f standard deviations off\n", static_cast<int>(i) + 1,
-                hs::exp(hs::getitem(found, {i})).item<double>(), 100 * hs::getitem(sure, {i}).item<double>(), off);
+                hs::exp(hs::getitem(found, {i})).item<double>(), 100 * hs::getitem(sure, {i}).item<double>(),
+                off);
     largest = std::max(largest, off);
   }
   if (largest < 3.5 && lost < 1e-8) return 0;

@@ -361,7 +361,14 @@ class CvodeOp final : public CvodeBase {
   Avals infer(std::span<const Aval> x) const override {
     check_operands(x, 0);
     const Aval count{{}, kInt64}, time{{}, kFloat64};
-    return {{{x[operand::times].shape[0], field().size()}, kFloat64}, count, count, count, count, count, time, time};
+    return {{{x[operand::times].shape[0], field().size()}, kFloat64},
+            count,
+            count,
+            count,
+            count,
+            count,
+            time,
+            time};
   }
   Arrays eval(std::span<const Array> x) const override {
     const Numbers in(field(), options(), x);
