@@ -1,4 +1,5 @@
 #pragma once
+#include <map>
 #include <memory>
 #include <vector>
 
@@ -7,68 +8,74 @@
 
 namespace hesse {
 
-/// Places of scalars in a frame: every scalar is a row of so many lanes, and a row has room for lanes of
-/// eight bytes.
-class FrameRows {
- public:
-  explicit FrameRows(int64_t lanes) : lanes_(lanes) {}
-  int64_t lanes() const { return lanes_; }
-  int64_t bytes() const { return bytes_; }
-  int64_t take() {
-    const int64_t offset = bytes_;
-    bytes_ += (8 * lanes_ + kAlign - 1) / kAlign * kAlign;
-    return offset;
-  }
-
- private:
-  static constexpr int64_t kAlign = 8;
-  int64_t lanes_, bytes_ = 0;
-};
-
-/// A scalar in a frame: a row of lanes, or one value for all of them.
-struct FrameScalar {
+/// A scalar in a frame: a row of lanes, so many bytes behind the frame's beginning.
+struct FrameRow {
   int64_t offset = 0;
   DType dtype = kFloat64;
-  bool uniform = false;
+  bool operator==(const FrameRow&) const = default;
+};
+
+/// Memory in which every scalar has a row of so many lanes, one entry behind the other.
+class Frame {
+ public:
+  explicit Frame(int64_t lanes) : lanes_(lanes) {}
+  int64_t lanes() const { return lanes_; }
+  int64_t bytes() const { return bytes_; }
+  FrameRow take(DType dtype) { return {take_offset(), dtype}; }
+  int64_t take_offset();
+  /// The row of a constant, the same for equal ones.
+  FrameRow constant(const Array& scalar);
+  /// Sets constants, and all else to zero.
+  void initialise(char* frame) const;
+
+ private:
+  struct Constant {
+    FrameRow row;
+    std::vector<char> value;  // of one lane
+  };
+  int64_t lanes_, bytes_ = 0;
+  std::vector<Constant> constants_;
 };
 
 /// A graph of scalars (core/program/scalars.h) as code on the rows of a frame. Operations that take a few
-/// instructions are machine code where that can be made; the others call their kernels, a row at a time.
-/// What one piece of code makes for itself has no row.
+/// instructions are machine code where that can be made, in stretches in which values stay in registers; the
+/// others call their kernels, a row at a time.
 class ScalarCode {
  public:
-  /// Inputs lie at `inputs`. Results and what waits between pieces get rows of `rows`; constants go to
-  /// `constants`, whose values are to be set once. Throws ValueError naming an op that has no kernel for
-  /// single entries.
-  struct Constant {
-    FrameScalar place;
-    Array value;
-  };
-  ScalarCode(const Graph& graph, const std::vector<FrameScalar>& inputs, FrameRows& rows,
-             std::vector<Constant>& constants, cpu::EntryCode* code);
+  /// Whether every equation can be run on rows, without reporting failures.
+  static bool can_run(const Graph& graph);
+  /// Inputs lie at `inputs`. What waits between stretches, and results, get rows of the frame. `code`, which
+  /// is to be finished afterwards and to outlive this, may be null: kernels only.
+  ScalarCode(const Ref<const Graph>& graph, const std::vector<FrameRow>& inputs, Frame& frame,
+             cpu::EntryCode* code);
   /// Where output k lies after a run: a row of its own, an input, or a constant.
-  const FrameScalar& output(size_t k) const { return outputs_[k]; }
-  /// A measure of what a run costs.
-  int64_t cost() const { return cost_; }
+  const FrameRow& output(size_t k) const { return outputs_[k]; }
+  /// About what a run costs, in steps of machine code.
+  double cost() const { return cost_; }
   void run(char* frame) const;
 
  private:
-  /// A call of a kernel on rows, or of machine code for a stretch of equations.
+  class Builder;
+  using RowFunction = void (*)(const char* const* in, char* out, int64_t n);
+  /// A stretch of machine code, or a call of one kernel.
   struct Step {
     const cpu::EntryCode::Function* code = nullptr;
-    EntryKernel kernel;  // Kind::None: op runs it on views
-    OpRef op;
-    std::vector<FrameScalar> in;
-    FrameScalar out;
+    RowFunction function = nullptr;
+    EntryKernel kernel;
+    OpRef op;  // where there is none of these: its kernel runs on views
+    std::vector<View> views;
+    std::vector<FrameRow> in;
+    FrameRow out;
   };
-  void run_kernel(const Step& s, char* frame) const;
-  void run_op(const Step& s, char* frame) const;
+  void call(const Step& s, char* frame) const;
+  template <class T>
+  void call_kernel(const Step& s, const char* const* in, char* out) const;
 
   Ref<const Graph> graph_;
   int64_t lanes_;
   std::vector<Step> steps_;
-  std::vector<FrameScalar> outputs_;
-  int64_t cost_ = 0;
+  std::vector<FrameRow> outputs_;
+  double cost_ = 0;
 };
 
 }  // namespace hesse

@@ -1,7 +1,7 @@
 #include "core/program/scalars.h"
 
 #include <algorithm>
-#include <numeric>
+#include <limits>
 
 #include "core/cpu/assign.h"
 #include "core/ops.h"
@@ -89,8 +89,32 @@ class Entries {
       Arrays in;
       for (const int v : eq.in) in.push_back(entry(v, i));
       if (--most_ < 0) throw NotScalar{};
-      out.push_back(apply1(eq.op, std::move(in)));
+      const std::optional<Array> simple = of_simple_ops(eq, in);
+      out.push_back(simple ? *simple : apply1(eq.op, std::move(in)));
     }
+  }
+
+  // The same by comparisons, selections and logical operations, which take an instruction each.
+  std::optional<Array> of_simple_ops(const Graph::Equation& eq, const Arrays& in) const {
+    const std::string_view name = eq.op->name();
+    const DType dtype = in.back().dtype(), result = aval_of(eq.out[0]).dtype;
+    if (is_floating(dtype)) {
+      const Array infinity = literal(std::numeric_limits<double>::infinity(), {}, dtype);
+      if (name == "isfinite") return less(abs(in[0]), infinity);
+      if (name == "isinf") return equal(abs(in[0]), infinity);
+      if (name == "isnan") return not_equal(in[0], in[0]);
+    } else if (dtype == kBool) {
+      if (name == "convert" && is_floating(result))
+        return where(in[0], literal(1.0, {}, result), literal(0.0, {}, result));
+      if (name == "where")
+        return logical_or(logical_and(in[0], in[1]), logical_and(logical_not(in[0]), in[2]));
+      const auto differ = [&] {
+        return logical_and(logical_or(in[0], in[1]), logical_not(logical_and(in[0], in[1])));
+      };
+      if (name == "bitwise_xor" || name == "not_equal") return differ();
+      if (name == "equal") return logical_not(differ());
+    }
+    return std::nullopt;
   }
 
   // The op is run on the numbers of the entries; 0: a zero that it puts in.
@@ -276,6 +300,9 @@ class Entries {
 
 std::optional<Ref<const Graph>> scalarised(const Graph& g, int64_t most) {
   if (g.is_dynamic()) return std::nullopt;
+  int64_t entries = 0;
+  for (const Aval& a : g.values()) entries += num_elements(a.shape);
+  if (entries > 8 * most) return std::nullopt;  // seen at once
   Avals avals;
   for (const Aval& a : g.input_avals()) {
     if (num_elements(a.shape) > most) return std::nullopt;
