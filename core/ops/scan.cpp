@@ -195,7 +195,7 @@ class ScanOp final : public Op, public Loop {
   }
   // The loop as code for one example, or for lanes of them.
   const LaneLoop* lane_loop(bool in_lanes) const {
-    return save_ ? nullptr : lane_loops_.get(LaneLoop::Scan{body_, nc_, nx_, reverse_}, in_lanes);
+    return lane_loops_.get(LaneLoop::Scan{body_, nc_, nx_, reverse_, save_}, in_lanes);
   }
   Ref<const Graph> body_;
   Prepared prepared_;

@@ -29,7 +29,9 @@ const T& param(const Op& op, std::string_view name) {
   throw NotOnLanes{};
 }
 
-bool is_while(const Graph::Equation& eq) { return eq.op->name() == "while_loop"; }
+bool is_loop(const Graph::Equation& eq) {
+  return eq.op->name() == "while_loop" || eq.op->name() == "scan";
+}
 
 }  // namespace
 
@@ -43,6 +45,7 @@ class LaneLoop::Builder {
   void scan(const Scan& s) {
     into_.scan_ = true;
     into_.reverse_ = s.reverse;
+    into_.save_ = s.save;
     into_.num_carry_ = s.num_carry;
     into_.num_xs_ = s.num_xs;
     into_.inputs_ = rows_of(s.body->input_avals());
@@ -71,14 +74,16 @@ class LaneLoop::Builder {
     avals.insert(avals.end(), of_body.begin() + static_cast<int64_t>(w.num_carry), of_body.end());
     into_.inputs_ = rows_of(avals);
     into_.carry_out_.assign(into_.inputs_.begin(), into_.inputs_.begin() + static_cast<int64_t>(w.num_carry));
-    into_.entry_ = loop(w.cond, w.body, w.num_carry, into_.inputs_, kEnd);
+    into_.entry_ = loop(w.cond, w.body, w.num_carry, into_.inputs_, kEnd, -1);
     finish();
   }
 
  private:
   static constexpr int64_t kMostEquations = 12288;
 
-  static Ref<const Graph> prepared(const Ref<const Graph>& g) { return merged(expanded(g)); }
+  static Ref<const Graph> prepared(const Ref<const Graph>& g) {
+    return with_prepared_loops(merged(expanded(g)));
+  }
   int new_block() {
     into_.blocks_.emplace_back();
     return static_cast<int>(into_.blocks_.size()) - 1;
@@ -103,9 +108,9 @@ class LaneLoop::Builder {
   }
 
   // while (cond) body on the rows carry..., consts of cond..., consts of body...; goes on at `exit`. Returns
-  // the block to begin with.
+  // the block to begin with. With a stack the carries of every step are put there.
   int loop(const Ref<const Graph>& cond, const Ref<const Graph>& body, size_t num_carry,
-           const std::vector<Rows>& inputs, int exit) {
+           const std::vector<Rows>& inputs, int exit, int stack) {
     const auto carry = static_cast<int64_t>(num_carry), conds = static_cast<int64_t>(cond->num_inputs());
     const int test = new_block();
     int last = test;
@@ -113,6 +118,11 @@ class LaneLoop::Builder {
     into_.blocks_[at(last)].then = Block::Then::Branch;
     into_.blocks_[at(last)].condition = goes_on[0][0];
     into_.blocks_[at(last)].otherwise = exit;
+    into_.blocks_[at(last)].stack = stack;
+    if (stack >= 0)
+      for (size_t i = 0; i < num_carry; ++i)
+        into_.blocks_[at(last)].entry.insert(into_.blocks_[at(last)].entry.end(), inputs[i].begin(),
+                                             inputs[i].end());
     int block = new_block();
     into_.blocks_[at(last)].to = block;
     std::vector<Rows> in(inputs.begin(), inputs.begin() + carry);
@@ -125,8 +135,8 @@ class LaneLoop::Builder {
 
   // The equations of a graph from `block` on, which becomes the last block; rows of the results.
   std::vector<Rows> graph(const Ref<const Graph>& g, const std::vector<Rows>& inputs, int& block) {
-    if (g->is_dynamic()) throw NotOnLanes{};
     std::vector<Rows> rows(g->values().size());
+    std::vector<Place> places(rows.size());
     std::copy(inputs.begin(), inputs.end(), rows.begin());
     const auto& equations = g->equations();
     std::vector<int> constant(rows.size(), -1);
@@ -134,7 +144,7 @@ class LaneLoop::Builder {
       constant[at(g->constants()[c].first)] = static_cast<int>(c);
     for (size_t begin = 0; begin <= equations.size();) {
       size_t end = begin;
-      while (end < equations.size() && !is_while(equations[end])) ++end;
+      while (end < equations.size() && !is_loop(equations[end])) ++end;
       const bool last = end == equations.size();
       // What is read later, and by more than the moves behind this stretch.
       std::vector<bool> read(rows.size(), false), later(rows.size(), false);
@@ -149,12 +159,16 @@ class LaneLoop::Builder {
       straight(*g, begin, end, read, later, constant, rows, block);
       if (!last) {
         const Graph::Equation& eq = equations[end];
-        const Ref<const Graph> cond = param<Ref<const Graph>>(*eq.op, "cond"),
-                               body = param<Ref<const Graph>>(*eq.op, "body");
-        if (param<bool>(*eq.op, "save")) throw NotOnLanes{};
+        const bool is_scan = eq.op->name() == "scan";
         const size_t carries = num_carry(eq);
         std::vector<Rows> in;
         for (size_t i = 0; i < eq.in.size(); ++i) {
+          if (places[at(eq.in[i])].stack >= 0) {  // what is taken from it lies here
+            Aval row = g->values()[at(eq.in[i])];
+            row.shape.erase(0);
+            in.push_back(rows_of({row})[0]);
+            continue;
+          }
           const Rows& from = constant_or(*g, eq.in[i], constant, rows);
           if (i >= carries) {
             in.push_back(from);
@@ -170,18 +184,74 @@ class LaneLoop::Builder {
           in.push_back(to);
         }
         const int next = new_block();
-        into_.blocks_[at(block)].to = loop(cond, body, carries, in, next);
+        const Ref<const Graph> body = param<Ref<const Graph>>(*eq.op, "body");
+        if (is_scan) {
+          into_.blocks_[at(block)].to = backwards(*g, eq, body, in, places, next);
+        } else {
+          const Ref<const Graph> cond = param<Ref<const Graph>>(*eq.op, "cond");
+          int stack = -1;
+          if (param<bool>(*eq.op, "save")) {
+            stack = static_cast<int>(into_.num_stacks_++);
+            into_.blocks_[at(block)].clear.push_back(stack);
+            for (size_t i = 0; i < carries; ++i)
+              places[at(eq.out[carries + i])] = {stack, static_cast<int>(i)};
+          }
+          into_.blocks_[at(block)].to = loop(cond, body, carries, in, next, stack);
+        }
         for (size_t k = 0; k < carries; ++k) rows[at(eq.out[k])] = in[k];
         block = next;
       }
       begin = end + 1;
     }
     std::vector<Rows> out;
+    for (const int v : g->outputs())
+      if (places[at(v)].stack >= 0) throw NotOnLanes{};
     for (const int v : g->outputs()) out.push_back(constant_or(*g, v, constant, rows));
     return out;
   }
+  /// A value that is a stack: which, and which of the carries there.
+  struct Place {
+    int stack = -1, carry = -1;
+  };
+  // A scan over what a loop has put on its stack, from the last step to the first, by which it is emptied.
+  int backwards(const Graph& g, const Graph::Equation& eq, const Ref<const Graph>& body,
+                const std::vector<Rows>& in, std::vector<Place>& places, int exit) {
+    const size_t carries = num_carry(eq), xs = at(param<int64_t>(*eq.op, "num_xs"));
+    if (xs == 0 || eq.out.size() != carries || !param<bool>(*eq.op, "reverse") ||
+        param<bool>(*eq.op, "save"))
+      throw NotOnLanes{};
+    const int stack = places[at(eq.in[carries])].stack;
+    if (stack < 0) throw NotOnLanes{};
+    Rows entry;
+    for (size_t i = 0; i < xs; ++i) {  // in their order, each once
+      const Place& p = places[at(eq.in[carries + i])];
+      if (p.stack != stack || p.carry != static_cast<int>(i)) throw NotOnLanes{};
+      entry.insert(entry.end(), in[carries + i].begin(), in[carries + i].end());
+    }
+    int reads = 0, of_stack = 0;
+    for (size_t v = 0; v < places.size(); ++v)
+      if (places[v].stack == stack) {
+        ++of_stack;
+        for (const Graph::Equation& other : g.equations())
+          reads += static_cast<int>(std::count(other.in.begin(), other.in.end(), static_cast<int>(v)));
+        reads += static_cast<int>(std::count(g.outputs().begin(), g.outputs().end(), static_cast<int>(v)));
+      }
+    if (reads != of_stack || of_stack != static_cast<int>(xs)) throw NotOnLanes{};
+    const int test = new_block();
+    int block = new_block();
+    into_.blocks_[at(test)].then = Block::Then::Pop;
+    into_.blocks_[at(test)].stack = stack;
+    into_.blocks_[at(test)].entry = entry;
+    into_.blocks_[at(test)].to = block;
+    into_.blocks_[at(test)].otherwise = exit;
+    const std::vector<Rows> out = graph(prepared(body), in, block);
+    for (size_t i = 0; i < carries; ++i) move(block, out[i], in[i]);
+    into_.blocks_[at(block)].to = test;
+    return test;
+  }
   static size_t num_carry(const Graph::Equation& eq) { return at(param<int64_t>(*eq.op, "num_carry")); }
 
+  // The rows of a value.
   const Rows& constant_or(const Graph& g, int v, const std::vector<int>& constant, std::vector<Rows>& rows) {
     if (const int c = constant[at(v)]; c >= 0 && rows[at(v)].empty()) {
       const Array& a = g.constants()[at(c)].second;
@@ -235,6 +305,7 @@ class LaneLoop::Builder {
     std::vector<int> wanted;
     for (size_t v = 0; v < rows.size(); ++v)
       if (made[v] && (read[v] || later[v])) {
+        if (!g.values()[v].shape.empty() && g.values()[v].shape.front() == kDynamic) throw NotOnLanes{};
         wanted.push_back(static_cast<int>(v));
         outputs.push_back(number[v]);
       }
@@ -336,6 +407,7 @@ struct LaneLoop::Run {
   int64_t examples = 1, next = 0, steps = 0;
   int64_t example[kMostLanes], element[kMostLanes];
   std::vector<uint32_t> waiting;  // by block: lanes, a bit each
+  std::vector<std::vector<char>> stacks;  // by stack and lane
   uint32_t active = 0;
 
   Run(const LaneLoop& l, std::span<const View> x, std::span<const View> y, int axes, int64_t n)
@@ -344,7 +416,8 @@ struct LaneLoop::Run {
         length(n),
         memory(Buffer::allocate(at(std::max<int64_t>(l.frame_.bytes(), 64)))),
         frame(static_cast<char*>(memory->data())),
-        waiting(l.blocks_.size(), 0) {
+        waiting(l.blocks_.size(), 0),
+        stacks(l.num_stacks_ * at(l.frame_.lanes())) {
     const View& any = x.empty() ? y[0] : x[0];
     for (size_t d = any.shape.size() - at(axes); d < any.shape.size(); ++d) shape.push_back(any.shape[d]);
     for (const int64_t s : shape) examples *= s;
@@ -403,6 +476,31 @@ struct LaneLoop::Run {
   void begin_element(int lane) {
     for (size_t i = loop.num_carry_; i < loop.num_carry_ + loop.num_xs_; ++i)
       load(in[i], loop.inputs_[i], lane, time_of(element[lane]));
+    if (loop.save_)
+      for (size_t i = 0; i < loop.num_carry_; ++i)
+        store(out[loop.num_carry_ + loop.ys_.size() + i], loop.inputs_[i], lane, time_of(element[lane]));
+  }
+  std::vector<char>& stack(int s, int lane) { return stacks[at(s * loop.frame_.lanes() + lane)]; }
+  void push(const Block& b, int lane) {
+    std::vector<char>& to = stack(b.stack, lane);
+    size_t end = to.size();
+    to.resize(end + 8 * b.entry.size());
+    for (const FrameRow& r : b.entry) {
+      const int64_t item = itemsize(r.dtype);
+      copy(to.data() + end, lane_of(r, lane, item), item);
+      end += 8;
+    }
+  }
+  bool pop(const Block& b, int lane) {
+    std::vector<char>& from = stack(b.stack, lane);
+    if (from.empty()) return false;
+    size_t begin = from.size() - 8 * b.entry.size();
+    for (size_t i = 0; i < b.entry.size(); ++i) {
+      const int64_t item = itemsize(b.entry[i].dtype);
+      copy(lane_of(b.entry[i], lane, item), from.data() + begin + 8 * i, item);
+    }
+    from.resize(begin);
+    return true;
   }
   void wait_at(int block, int lane) {
     if (block == kEnd)
@@ -469,7 +567,16 @@ struct LaneLoop::Run {
         }
     }
   }
+  bool goes_on(const Block& b, int lane) {
+    if (b.then == Block::Then::Jump) return true;
+    if (b.then == Block::Then::Pop) return pop(b, lane);
+    if (*lane_of(b.condition, lane, 1) == 0) return false;
+    if (b.stack >= 0) push(b, lane);
+    return true;
+  }
   void run_block(const Block& b, uint32_t lanes) {
+    for (const int s : b.clear)
+      for (uint32_t rest = lanes; rest != 0; rest &= rest - 1) stack(s, std::countr_zero(rest)).clear();
     if (b.code) b.code->run(frame);
     for (const Move& m : b.aside) move(m, active);
     for (const Move& m : b.moves) move(m, lanes);
@@ -481,10 +588,10 @@ struct LaneLoop::Run {
       const int lane = std::countr_zero(rest);
       if (b.then == Block::Then::Next)
         next_element(b, lane);
-      else if (b.then == Block::Then::Branch && *lane_of(b.condition, lane, 1) == 0)
-        wait_at(b.otherwise, lane);
-      else
+      else if (goes_on(b, lane))
         wait_at(b.to, lane);
+      else
+        wait_at(b.otherwise, lane);
     }
   }
 };

@@ -15,11 +15,12 @@ namespace hesse {
 /// it.
 class LaneLoop {
  public:
-  /// A scan (core/ops/loop.h): inputs carry, xs, consts; outputs carry, ys.
+  /// A scan (core/ops/loop.h): inputs carry, xs, consts; outputs carry, ys, and with `save` the carries that
+  /// entered each step.
   struct Scan {
     const Ref<const Graph>& body;
     size_t num_carry, num_xs;
-    bool reverse;
+    bool reverse, save;
   };
   /// A while_loop: inputs carry, consts of cond, consts of body; outputs carry.
   struct While {
@@ -44,13 +45,17 @@ class LaneLoop {
     FrameRow from, to;
   };
   struct Block {
-    enum class Then : uint8_t { Jump, Branch, Next };  // Next: the next element of the scan
+    // Next: the next element of the scan. Pop: the last entry of a stack, while there is one.
+    enum class Then : uint8_t { Jump, Branch, Next, Pop };
     std::optional<ScalarCode> code;
     std::vector<Move> moves;
     std::vector<Move> aside;  // before them: what a move reads and another writes
     Then then = Then::Jump;
     FrameRow condition;
     int to = kEnd, otherwise = kEnd;
+    int stack = -1;  // of Pop; of Branch: where the carries of a step are put
+    Rows entry;      // what is put there, or where it goes
+    std::vector<int> clear;  // stacks to be emptied
   };
   class Builder;
   struct Run;
@@ -64,7 +69,8 @@ class LaneLoop {
   std::vector<Rows> carry_out_;  // results: the carries
   std::vector<Rows> ys_;
   size_t num_carry_ = 0, num_xs_ = 0;
-  bool scan_ = false, reverse_ = false;
+  bool scan_ = false, reverse_ = false, save_ = false;
+  size_t num_stacks_ = 0;
   int entry_ = 0;
 };
 

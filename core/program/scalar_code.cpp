@@ -176,23 +176,22 @@ class ScalarCode::Builder {
     }
   }
 
-  // x y + z, x y - z and z - x y, where nothing else reads the product, rounded once (as core/program/tile).
+  // x y + z, x y - z and z - x y, rounded once. Also where others read the product: what is computed does then
+  // not depend on who else reads it, a tangent say.
   void fuse_products() {
     using Role = EntryKernel::Role;
-    std::vector<int> uses(rows_.size(), 0), maker(rows_.size(), -1);
+    std::vector<int> maker(rows_.size(), -1);
+    const std::vector<Work> before = works_;
     for (size_t w = 0; w < works_.size(); ++w) {
-      for (const int v : works_[w].in) ++uses[at(v)];
       const Role role = works_[w].kernel.role;
       if (role == Role::Multiply || role == Role::Square) maker[at(works_[w].out)] = static_cast<int>(w);
     }
-    for (const int v : g_.outputs()) ++uses[at(v)];
-    std::vector<bool> gone(works_.size(), false);
     for (Work& sum : works_) {
       const Role role = sum.kernel.role;
       if (role != Role::Add && role != Role::Subtract) continue;
       for (size_t i = 0; i < 2; ++i) {
         const int v = sum.in[i], m = maker[at(v)];
-        if (m < 0 || uses[at(v)] != 1 || gone[at(m)]) continue;
+        if (m < 0) continue;
         const auto use = [&](const auto& k) {
           const auto f = role == Role::Add ? k.multiply_add
                          : i == 0          ? k.multiply_subtract
@@ -207,14 +206,19 @@ class ScalarCode::Builder {
           sum.op = role == Role::Add ? EntryOp::MultiplyAdd
                    : i == 0          ? EntryOp::MultiplySubtract
                                      : EntryOp::SubtractProduct;
-        sum.in = {works_[at(m)].in.front(), works_[at(m)].in.back(), sum.in[1 - i]};
-        gone[at(m)] = true;
+        sum.in = {before[at(m)].in.front(), before[at(m)].in.back(), sum.in[1 - i]};
         break;
       }
     }
+    std::vector<bool> read(rows_.size(), false);
+    for (const int v : g_.outputs()) read[at(v)] = true;
     std::vector<Work> rest;
-    for (size_t w = 0; w < works_.size(); ++w)
-      if (!gone[w]) rest.push_back(std::move(works_[w]));
+    for (size_t w = works_.size(); w-- > 0;) {
+      if (!read[at(works_[w].out)]) continue;
+      for (const int v : works_[w].in) read[at(v)] = true;
+      rest.push_back(std::move(works_[w]));
+    }
+    std::reverse(rest.begin(), rest.end());
     works_ = std::move(rest);
   }
 
