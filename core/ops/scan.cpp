@@ -84,7 +84,7 @@ class ScanOp final : public Op, public Loop {
     for (const Array& a : x) avals.push_back(aval(a));
     const Avals shapes = infer(avals);
     const int64_t n = steps(avals);
-    if (in_program_ && !debug_nans())
+    if ((in_program_ || n > Prepared::kWorthwhile) && !debug_nans())
       if (const LaneLoop* loop = lane_loop(false)) return loop->evaluated(x, shapes, n);
     const auto carries = static_cast<int64_t>(nc_);
     Arrays carry(std::make_move_iterator(x.begin()), std::make_move_iterator(x.begin() + carries)), stacked;

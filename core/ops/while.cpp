@@ -110,8 +110,11 @@ class WhileOp final : public Op, public Loop {
   }
   Arrays eval_owned(Arrays& x) const override {
     if (in_program_ && !debug_nans())
-      if (const LaneLoop* loop = lane_loop(false))
-        return loop->evaluated(x, body_->output_avals(), 0);
+      if (const LaneLoop* loop = lane_loop(false)) {
+        Avals avals;
+        for (const Array& a : x) avals.push_back(aval(a));
+        return loop->evaluated(x, infer(avals), 0);
+      }
     const auto carries = static_cast<int64_t>(nc_), consts = static_cast<int64_t>(nc_ + nk_);
     Arrays carry(std::make_move_iterator(x.begin()), std::make_move_iterator(x.begin() + carries));
     std::vector<Stack> stacks;
@@ -133,7 +136,7 @@ class WhileOp final : public Op, public Loop {
     return carry;
   }
 
-  bool has_lane_kernel() const override { return !debug_nans() && lane_loop(true) != nullptr; }
+  bool has_lane_kernel() const override { return !save_ && !debug_nans() && lane_loop(true) != nullptr; }
   void kernel(std::span<const View> x, std::span<const View> out, int lane_axes) const override {
     lane_loop(true)->run(x, out, lane_axes, 0);
   }
@@ -234,7 +237,7 @@ class WhileOp final : public Op, public Loop {
   }
   // The loop as code for one example, or for lanes of them.
   const LaneLoop* lane_loop(bool in_lanes) const {
-    return save_ ? nullptr : lane_loops_.get(LaneLoop::While{cond_, body_, nc_, nk_}, in_lanes);
+    return lane_loops_.get(LaneLoop::While{cond_, body_, nc_, save_}, in_lanes);
   }
   Ref<const Graph> cond_, body_;
   Prepared prepared_cond_, prepared_body_;

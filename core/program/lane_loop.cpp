@@ -29,9 +29,7 @@ const T& param(const Op& op, std::string_view name) {
   throw NotOnLanes{};
 }
 
-bool is_loop(const Graph::Equation& eq) {
-  return eq.op->name() == "while_loop" || eq.op->name() == "scan";
-}
+bool is_loop(const Graph::Equation& eq) { return eq.op->name() == "while_loop" || eq.op->name() == "scan"; }
 
 }  // namespace
 
@@ -74,7 +72,8 @@ class LaneLoop::Builder {
     avals.insert(avals.end(), of_body.begin() + static_cast<int64_t>(w.num_carry), of_body.end());
     into_.inputs_ = rows_of(avals);
     into_.carry_out_.assign(into_.inputs_.begin(), into_.inputs_.begin() + static_cast<int64_t>(w.num_carry));
-    into_.entry_ = loop(w.cond, w.body, w.num_carry, into_.inputs_, kEnd, -1);
+    into_.entry_ =
+        loop(w.cond, w.body, w.num_carry, into_.inputs_, kEnd, w.save ? new_stack(into_.carry_out_) : -1);
     finish();
   }
 
@@ -186,15 +185,19 @@ class LaneLoop::Builder {
         const int next = new_block();
         const Ref<const Graph> body = param<Ref<const Graph>>(*eq.op, "body");
         if (is_scan) {
-          into_.blocks_[at(block)].to = backwards(*g, eq, body, in, places, next);
+          const int test = backwards(eq, body, in, places, next);
+          into_.blocks_[at(block)].to = into_.blocks_[at(block)].rewind = test;
         } else {
           const Ref<const Graph> cond = param<Ref<const Graph>>(*eq.op, "cond");
           int stack = -1;
           if (param<bool>(*eq.op, "save")) {
-            stack = static_cast<int>(into_.num_stacks_++);
+            stack = new_stack({in.begin(), in.begin() + static_cast<int64_t>(carries)});
             into_.blocks_[at(block)].clear.push_back(stack);
-            for (size_t i = 0; i < carries; ++i)
-              places[at(eq.out[carries + i])] = {stack, static_cast<int>(i)};
+            size_t index = 0;
+            for (size_t i = 0; i < carries; ++i) {
+              places[at(eq.out[carries + i])] = {stack, index};
+              index += in[i].size();
+            }
           }
           into_.blocks_[at(block)].to = loop(cond, body, carries, in, next, stack);
         }
@@ -209,39 +212,35 @@ class LaneLoop::Builder {
     for (const int v : g->outputs()) out.push_back(constant_or(*g, v, constant, rows));
     return out;
   }
-  /// A value that is a stack: which, and which of the carries there.
+  /// A value that is a stack: which, and where in its entries.
   struct Place {
-    int stack = -1, carry = -1;
+    int stack = -1;
+    size_t index = 0;
   };
-  // A scan over what a loop has put on its stack, from the last step to the first, by which it is emptied.
-  int backwards(const Graph& g, const Graph::Equation& eq, const Ref<const Graph>& body,
-                const std::vector<Rows>& in, std::vector<Place>& places, int exit) {
+  int new_stack(const std::vector<Rows>& carry) {
+    size_t scalars = 0;
+    for (const Rows& rows : carry) scalars += rows.size();
+    if (scalars == 0) throw NotOnLanes{};
+    into_.stacks_.push_back(scalars);
+    return static_cast<int>(into_.stacks_.size()) - 1;
+  }
+  // A scan over what loops have put on their stacks, from the last step to the first.
+  int backwards(const Graph::Equation& eq, const Ref<const Graph>& body, const std::vector<Rows>& in,
+                const std::vector<Place>& places, int exit) {
     const size_t carries = num_carry(eq), xs = at(param<int64_t>(*eq.op, "num_xs"));
-    if (xs == 0 || eq.out.size() != carries || !param<bool>(*eq.op, "reverse") ||
-        param<bool>(*eq.op, "save"))
+    if (xs == 0 || eq.out.size() != carries || !param<bool>(*eq.op, "reverse") || param<bool>(*eq.op, "save"))
       throw NotOnLanes{};
-    const int stack = places[at(eq.in[carries])].stack;
-    if (stack < 0) throw NotOnLanes{};
-    Rows entry;
-    for (size_t i = 0; i < xs; ++i) {  // in their order, each once
-      const Place& p = places[at(eq.in[carries + i])];
-      if (p.stack != stack || p.carry != static_cast<int>(i)) throw NotOnLanes{};
-      entry.insert(entry.end(), in[carries + i].begin(), in[carries + i].end());
-    }
-    int reads = 0, of_stack = 0;
-    for (size_t v = 0; v < places.size(); ++v)
-      if (places[v].stack == stack) {
-        ++of_stack;
-        for (const Graph::Equation& other : g.equations())
-          reads += static_cast<int>(std::count(other.in.begin(), other.in.end(), static_cast<int>(v)));
-        reads += static_cast<int>(std::count(g.outputs().begin(), g.outputs().end(), static_cast<int>(v)));
-      }
-    if (reads != of_stack || of_stack != static_cast<int>(xs)) throw NotOnLanes{};
     const int test = new_block();
+    for (size_t i = 0; i < xs; ++i) {
+      const Place& p = places[at(eq.in[carries + i])];
+      if (p.stack < 0) throw NotOnLanes{};
+      for (size_t k = 0; k < in[carries + i].size(); ++k)
+        into_.blocks_[at(test)].columns.push_back({p.stack, p.index + k, in[carries + i][k]});
+    }
+    if (into_.blocks_[at(test)].columns.empty()) throw NotOnLanes{};
     int block = new_block();
     into_.blocks_[at(test)].then = Block::Then::Pop;
-    into_.blocks_[at(test)].stack = stack;
-    into_.blocks_[at(test)].entry = entry;
+    into_.blocks_[at(test)].cursor = static_cast<int>(into_.num_cursors_++);
     into_.blocks_[at(test)].to = block;
     into_.blocks_[at(test)].otherwise = exit;
     const std::vector<Rows> out = graph(prepared(body), in, block);
@@ -406,8 +405,9 @@ struct LaneLoop::Run {
   Dims shape;  // of the examples
   int64_t examples = 1, next = 0, steps = 0;
   int64_t example[kMostLanes], element[kMostLanes];
-  std::vector<uint32_t> waiting;  // by block: lanes, a bit each
-  std::vector<std::vector<char>> stacks;  // by stack and lane
+  std::vector<uint32_t> waiting;          // by block: lanes, a bit each
+  std::vector<std::vector<char>> stacks;  // by stack and lane; a scalar has eight bytes
+  std::vector<size_t> cursors;            // by cursor and lane
   uint32_t active = 0;
 
   Run(const LaneLoop& l, std::span<const View> x, std::span<const View> y, int axes, int64_t n)
@@ -417,7 +417,8 @@ struct LaneLoop::Run {
         memory(Buffer::allocate(at(std::max<int64_t>(l.frame_.bytes(), 64)))),
         frame(static_cast<char*>(memory->data())),
         waiting(l.blocks_.size(), 0),
-        stacks(l.num_stacks_ * at(l.frame_.lanes())) {
+        stacks(l.stacks_.size() * at(l.frame_.lanes())),
+        cursors(l.num_cursors_ * at(l.frame_.lanes()), 0) {
     const View& any = x.empty() ? y[0] : x[0];
     for (size_t d = any.shape.size() - at(axes); d < any.shape.size(); ++d) shape.push_back(any.shape[d]);
     for (const int64_t s : shape) examples *= s;
@@ -464,7 +465,8 @@ struct LaneLoop::Run {
   char* lane_of(const FrameRow& r, int lane, int64_t item) const { return frame + r.offset + lane * item; }
   void load(const Place& p, const Rows& rows, int lane, int64_t time) {
     const char* const from = at_example(p, example[lane]) + time * p.time;
-    for (size_t i = 0; i < rows.size(); ++i) copy(lane_of(rows[i], lane, p.item), from + p.entries[i], p.item);
+    for (size_t i = 0; i < rows.size(); ++i)
+      copy(lane_of(rows[i], lane, p.item), from + p.entries[i], p.item);
   }
   void store(const Place& p, const Rows& rows, int lane, int64_t time) {
     char* const to = at_example(p, example[lane]) + time * p.time;
@@ -491,15 +493,20 @@ struct LaneLoop::Run {
       end += 8;
     }
   }
+  size_t& cursor(const Block& b, int lane) { return cursors[at(b.cursor * loop.frame_.lanes() + lane)]; }
+  void rewind(const Block& b, int lane) {
+    const int s = b.columns[0].stack;
+    cursor(b, lane) = stack(s, lane).size() / (8 * loop.stacks_[at(s)]);
+  }
   bool pop(const Block& b, int lane) {
-    std::vector<char>& from = stack(b.stack, lane);
-    if (from.empty()) return false;
-    size_t begin = from.size() - 8 * b.entry.size();
-    for (size_t i = 0; i < b.entry.size(); ++i) {
-      const int64_t item = itemsize(b.entry[i].dtype);
-      copy(lane_of(b.entry[i], lane, item), from.data() + begin + 8 * i, item);
+    size_t& left = cursor(b, lane);
+    if (left == 0) return false;
+    --left;
+    for (const Column& c : b.columns) {
+      const int64_t item = itemsize(c.to.dtype);
+      copy(lane_of(c.to, lane, item),
+           stack(c.stack, lane).data() + 8 * (left * loop.stacks_[at(c.stack)] + c.index), item);
     }
-    from.resize(begin);
     return true;
   }
   void wait_at(int block, int lane) {
@@ -577,6 +584,9 @@ struct LaneLoop::Run {
   void run_block(const Block& b, uint32_t lanes) {
     for (const int s : b.clear)
       for (uint32_t rest = lanes; rest != 0; rest &= rest - 1) stack(s, std::countr_zero(rest)).clear();
+    if (b.rewind >= 0)
+      for (uint32_t rest = lanes; rest != 0; rest &= rest - 1)
+        rewind(loop.blocks_[at(b.rewind)], std::countr_zero(rest));
     if (b.code) b.code->run(frame);
     for (const Move& m : b.aside) move(m, active);
     for (const Move& m : b.moves) move(m, lanes);
@@ -603,12 +613,30 @@ void LaneLoop::run(std::span<const View> x, std::span<const View> out, int lane_
 Arrays LaneLoop::evaluated(std::span<const Array> x, const Avals& results, int64_t length) const {
   std::vector<View> in, views;
   Arrays out;
+  const bool stacked = !scan_ && !stacks_.empty() && results.size() > num_carry_;
   for (const Array& a : x) in.push_back(a.view());
-  for (const Aval& a : results) {
-    out.push_back(Array::uninitialized(a.shape, a.dtype));
+  for (size_t k = 0; k < (stacked ? num_carry_ : results.size()); ++k) {
+    out.push_back(Array::uninitialized(results[k].shape, results[k].dtype));
     views.push_back(out.back().view());
   }
-  run(in, views, 0, length);
+  Run call(*this, in, views, 0, length);
+  call.run();
+  if (!stacked) return out;
+  const std::vector<char>& all = call.stacks[0];
+  const size_t scalars = stacks_[0], entries = all.size() / (8 * scalars);
+  size_t index = 0;
+  for (size_t k = num_carry_; k < results.size(); ++k) {
+    Shape shape = results[k].shape;
+    shape.erase(0);
+    shape.insert(0, static_cast<int64_t>(entries));
+    const size_t count = inputs_[k - num_carry_].size(), item = at(itemsize(results[k].dtype));
+    out.push_back(Array::uninitialized(shape, results[k].dtype));
+    char* to = static_cast<char*>(out.back().view().data);
+    for (size_t e = 0; e < entries; ++e)
+      for (size_t i = 0; i < count; ++i, to += item)
+        std::memcpy(to, all.data() + 8 * (e * scalars + index + i), item);
+    index += count;
+  }
   return out;
 }
 

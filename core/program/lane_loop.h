@@ -22,11 +22,12 @@ class LaneLoop {
     size_t num_carry, num_xs;
     bool reverse, save;
   };
-  /// A while_loop: inputs carry, consts of cond, consts of body; outputs carry.
+  /// A while_loop: inputs carry, consts of cond, consts of body; outputs carry, and with `save` stacks.
   struct While {
     const Ref<const Graph>& cond;
     const Ref<const Graph>& body;
-    size_t num_carry, num_cond_consts;
+    size_t num_carry;
+    bool save;
   };
   /// nullptr where an equation cannot be taken apart, or arrays are too large for that to be worth while.
   static std::shared_ptr<const LaneLoop> make(const Scan& scan, int64_t lanes);
@@ -35,7 +36,7 @@ class LaneLoop {
   /// Runs all examples: operands and results have `lane_axes` innermost axes of examples. `length`: of the
   /// scan.
   void run(std::span<const View> x, std::span<const View> out, int lane_axes, int64_t length) const;
-  /// One example: its results, whose shapes are given.
+  /// One example: its results, whose shapes are given; those of run-time length are stacks.
   Arrays evaluated(std::span<const Array> x, const Avals& results, int64_t length) const;
 
  private:
@@ -43,6 +44,12 @@ class LaneLoop {
   static constexpr int kEnd = -1;
   struct Move {
     FrameRow from, to;
+  };
+  /// A scalar of the entries of a stack, and where it goes.
+  struct Column {
+    int stack = -1;
+    size_t index = 0;
+    FrameRow to;
   };
   struct Block {
     // Next: the next element of the scan. Pop: the last entry of a stack, while there is one.
@@ -53,9 +60,12 @@ class LaneLoop {
     Then then = Then::Jump;
     FrameRow condition;
     int to = kEnd, otherwise = kEnd;
-    int stack = -1;  // of Pop; of Branch: where the carries of a step are put
-    Rows entry;      // what is put there, or where it goes
-    std::vector<int> clear;  // stacks to be emptied
+    int stack = -1;  // of Branch: where the carries of a step, `entry`, are put
+    Rows entry;
+    int cursor = -1;              // of Pop: how many entries are left
+    std::vector<Column> columns;  // and what is read of each
+    std::vector<int> clear;       // stacks to be emptied
+    int rewind = -1;              // a Pop block whose cursor is to be set
   };
   class Builder;
   struct Run;
@@ -70,7 +80,8 @@ class LaneLoop {
   std::vector<Rows> ys_;
   size_t num_carry_ = 0, num_xs_ = 0;
   bool scan_ = false, reverse_ = false, save_ = false;
-  size_t num_stacks_ = 0;
+  std::vector<size_t> stacks_;  // scalars of an entry, by stack
+  size_t num_cursors_ = 0;
   int entry_ = 0;
 };
 

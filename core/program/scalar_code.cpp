@@ -176,8 +176,8 @@ class ScalarCode::Builder {
     }
   }
 
-  // x y + z, x y - z and z - x y, rounded once. Also where others read the product: what is computed does then
-  // not depend on who else reads it, a tangent say.
+  // x y + z, x y - z and z - x y, rounded once. Also where others read the product: what is computed does
+  // then not depend on who else reads it, a tangent say.
   void fuse_products() {
     using Role = EntryKernel::Role;
     std::vector<int> maker(rows_.size(), -1);
@@ -189,6 +189,8 @@ class ScalarCode::Builder {
     for (Work& sum : works_) {
       const Role role = sum.kernel.role;
       if (role != Role::Add && role != Role::Subtract) continue;
+      // Of a sum of two products the order may be either: both are rounded.
+      if (role == Role::Add && maker[at(sum.in[0])] >= 0 && maker[at(sum.in[1])] >= 0) continue;
       for (size_t i = 0; i < 2; ++i) {
         const int v = sum.in[i], m = maker[at(v)];
         if (m < 0) continue;
@@ -248,10 +250,9 @@ class ScalarCode::Builder {
       const Class floats = !ready[Double].empty() || ready[Float].empty() ? Double : Float;
       s.dtype = floats == Double ? kFloat64 : kFloat32;
       s.code = true;
-      while (s.works.size() < cpu::EntryLoop::kMostSteps &&
-             !(ready[floats].empty() && ready[Bool].empty())) {
-        const bool of_bools = ready[floats].empty() ||
-                              (!ready[Bool].empty() && *ready[Bool].begin() < *ready[floats].begin());
+      while (s.works.size() < cpu::EntryLoop::kMostSteps && !(ready[floats].empty() && ready[Bool].empty())) {
+        const bool of_bools =
+            ready[floats].empty() || (!ready[Bool].empty() && *ready[Bool].begin() < *ready[floats].begin());
         s.works.push_back(take(of_bools ? Bool : floats));
       }
       if (s.works.empty()) {
