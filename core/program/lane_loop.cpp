@@ -274,8 +274,10 @@ class LaneLoop::Builder {
     Avals values;
     std::vector<bool> made(rows.size(), false);
     const auto& equations = g.equations();
-    for (size_t e = begin; e < end; ++e)
+    for (size_t e = begin; e < end; ++e) {
+      if (equations[e].op->has_effect()) throw NotOnLanes{};
       for (const int v : equations[e].out) made[at(v)] = true;
+    }
     std::vector<std::pair<int, Array>> constants;
     std::vector<int> constant_values;
     for (size_t e = begin; e < end; ++e)

@@ -38,10 +38,11 @@ void expect_same(const Fn& f, const Arrays& in, double tolerance = 1e-12) {
   for (size_t k = 0; k < got.size(); ++k) {
     EXPECT_EQ(got[k].dtype(), expected[k].dtype());
     const double a = got[k].item<double>(), b = expected[k].item<double>();
-    if (std::isnan(b))
+    if (std::isnan(b)) {
       EXPECT_TRUE(std::isnan(a)) << k;
-    else if (a != b)  // infinities are equal
+    } else if (a != b) {  // infinities are equal
       EXPECT_NEAR(a, b, tolerance * (1 + std::abs(b))) << k;
+    }
   }
 }
 
