@@ -263,8 +263,9 @@ void Stepper::control(State& next, const State& s, const Array& norm, const Arra
                       const Array& clipped, const Array& step) const {
   const double beta = 0.04, alpha = 1.0 / (method_->error_order() + 1.0) - 0.75 * beta;
   const Array finite = isfinite(norm), size = where(finite, maximum(norm, 1e-10), 1.0);
-  const Array grown = 0.9 * pow(size, -alpha);
-  const Array factor = where(accept, clip(grown * pow(s.norm, beta), Array(0.2), Array(10.0)),
+  // Powers of positive numbers, as programs compute them fastest.
+  const Array shrunk = -alpha * log(size), grown = 0.9 * exp(shrunk);
+  const Array factor = where(accept, clip(0.9 * exp(shrunk + beta * log(s.norm)), Array(0.2), Array(10.0)),
                              where(finite, clip(grown, Array(0.2), Array(1.0)), 0.2));
   Array h = step * factor;
   h = where(logical_and(accept, clipped), maximum(h, s.h),

@@ -59,7 +59,7 @@ using Xbyak::Ymm;
 using Loop = EntryLoop;
 
 size_t at(int i) { return static_cast<size_t>(i); }
-bool makes_bools(EntryOp op) { return op >= EntryOp::Equal && op <= EntryOp::LessEqual; }
+bool makes_bools(EntryOp op) { return op >= EntryOp::Equal && op <= EntryOp::Not; }
 
 // Bytes of vectors, and of what is spilled.
 constexpr int kVector = 32;
@@ -317,6 +317,19 @@ class Body {
       case EntryOp::LessEqual:
         compare(a, b, 18);
         break;
+      case EntryOp::And:
+      case EntryOp::Or: {
+        const Ymm x = in_register(a), y = in_register(b), out = result({a, b});
+        s.op == EntryOp::And ? c_.vandps(out, x, y) : c_.vorps(out, x, y);
+        break;
+      }
+      case EntryOp::Not: {
+        const Ymm x = in_register(a), ones = allocate(kTemporary);
+        c_.vpcmpeqd(ones, ones, ones);
+        c_.vxorps(result({a}), x, ones);
+        release(ones);
+        break;
+      }
       case EntryOp::Where: {
         const Ymm mask = in_register(a), y = in_register(z), x = in_register(b), out = result({a, b, z});
         wide_ ? c_.vblendvpd(out, y, x, mask) : c_.vblendvps(out, y, x, mask);

@@ -12,7 +12,8 @@
 /// instructions, and so the bits, are those of SimdKernels.
 namespace hesse::cpu {
 
-/// What takes a few instructions; comparisons make bools, Where reads (bool, x, y).
+/// What takes a few instructions; comparisons make bools, And, Or and Not work on bools, Where reads
+/// (bool, x, y).
 enum class EntryOp : uint8_t {
   Negative,
   Abs,
@@ -30,6 +31,9 @@ enum class EntryOp : uint8_t {
   NotEqual,
   Less,
   LessEqual,
+  And,
+  Or,
+  Not,
   Where,
   MultiplyAdd,
   MultiplySubtract,
@@ -60,8 +64,8 @@ struct EntryLoop {
   static constexpr int kMostPointers = 9;
   static constexpr size_t kMostSteps = 256;  ///< each may need a place on the stack
 
-  DType dtype =
-      kFloat32;  ///< or kFloat64; bools are the results of comparisons and the first operand of Where
+  /// Or kFloat64. Bools are the results of comparisons, operands of And, Or and Not, the first one of Where.
+  DType dtype = kFloat32;
   std::vector<int64_t> row_bytes;  ///< by pointer, at most kMostPointers
   std::vector<Memory> loads;
   std::vector<bool> is_bool;  ///< by load: bytes, which cannot be uniform

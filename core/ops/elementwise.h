@@ -5,6 +5,12 @@
 
 namespace hesse {
 
+/// An op whose operands and one result are of one shape, and whose entries do not meet.
+class ActsOnEntries {
+ public:
+  virtual ~ActsOnEntries() = default;
+};
+
 /// The common dtype of the operands, weak scalars giving way, and every operand converted and broadcast to
 /// the common shape. `function` is named in errors.
 Arrays promote_and_broadcast(std::string_view function, Arrays xs);

@@ -53,7 +53,7 @@ Arrays eval_entrywise_owned(const Op& op, Arrays& x);
 
 /// An op of `Count` operands of one shape; its kernel walks entries.
 template <class Kind>
-class Entrywise : public Kind {
+class Entrywise : public Kind, public ActsOnEntries {
  public:
   using Kind::Kind;
   Arrays eval(std::span<const Array> x) const override { return eval_entrywise(*this, x); }

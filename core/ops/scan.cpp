@@ -1,11 +1,13 @@
 #include <algorithm>
 
 #include "core/cpu/assign.h"
+#include "core/debug.h"
 #include "core/op_table.h"
 #include "core/ops.h"
 #include "core/ops/control.h"
 #include "core/ops/control_graph.h"
 #include "core/ops/loop.h"
+#include "core/program/lane_loop.h"
 #include "core/program/prepared.h"
 
 namespace hesse {
@@ -82,6 +84,8 @@ class ScanOp final : public Op, public Loop {
     for (const Array& a : x) avals.push_back(aval(a));
     const Avals shapes = infer(avals);
     const int64_t n = steps(avals);
+    if ((in_program_ || n > Prepared::kWorthwhile) && !debug_nans())
+      if (const LaneLoop* loop = lane_loop(false)) return loop->evaluated(x, shapes, n);
     const auto carries = static_cast<int64_t>(nc_);
     Arrays carry(std::make_move_iterator(x.begin()), std::make_move_iterator(x.begin() + carries)), stacked;
     for (size_t k = nc_; k < shapes.size(); ++k)
@@ -103,6 +107,11 @@ class ScanOp final : public Op, public Loop {
     }
     carry.insert(carry.end(), stacked.begin(), stacked.end());
     return carry;
+  }
+
+  bool has_lane_kernel() const override { return !debug_nans() && lane_loop(true) != nullptr; }
+  void kernel(std::span<const View> x, std::span<const View> out, int lane_axes) const override {
+    lane_loop(true)->run(x, out, lane_axes, nx_ > 0 ? x[nc_].shape[0] : length_);
   }
 
   // (c, dc) is carried along: constant memory.
@@ -184,8 +193,13 @@ class ScanOp final : public Op, public Loop {
     }
     return n;
   }
+  // The loop as code for one example, or for lanes of them.
+  const LaneLoop* lane_loop(bool in_lanes) const {
+    return lane_loops_.get(LaneLoop::Scan{body_, nc_, nx_, reverse_, save_}, in_lanes);
+  }
   Ref<const Graph> body_;
   Prepared prepared_;
+  LaneLoops lane_loops_;
   size_t nc_, nx_;
   int64_t length_;
   bool reverse_, save_;

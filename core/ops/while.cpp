@@ -1,11 +1,13 @@
 #include <algorithm>
 
 #include "core/cpu/assign.h"
+#include "core/debug.h"
 #include "core/op_table.h"
 #include "core/ops.h"
 #include "core/ops/control.h"
 #include "core/ops/control_graph.h"
 #include "core/ops/loop.h"
+#include "core/program/lane_loop.h"
 #include "core/program/prepared.h"
 
 namespace hesse {
@@ -107,6 +109,12 @@ class WhileOp final : public Op, public Loop {
     return eval_owned(in);
   }
   Arrays eval_owned(Arrays& x) const override {
+    if (in_program_ && !debug_nans())
+      if (const LaneLoop* loop = lane_loop(false)) {
+        Avals avals;
+        for (const Array& a : x) avals.push_back(aval(a));
+        return loop->evaluated(x, infer(avals), 0);
+      }
     const auto carries = static_cast<int64_t>(nc_), consts = static_cast<int64_t>(nc_ + nk_);
     Arrays carry(std::make_move_iterator(x.begin()), std::make_move_iterator(x.begin() + carries));
     std::vector<Stack> stacks;
@@ -126,6 +134,11 @@ class WhileOp final : public Op, public Loop {
     }
     for (const Stack& s : stacks) carry.push_back(s.take());
     return carry;
+  }
+
+  bool has_lane_kernel() const override { return !save_ && !debug_nans() && lane_loop(true) != nullptr; }
+  void kernel(std::span<const View> x, std::span<const View> out, int lane_axes) const override {
+    lane_loop(true)->run(x, out, lane_axes, 0);
   }
 
   MaybeArrays jvp(std::span<const Array> x, std::span<const Array> y,
@@ -222,8 +235,13 @@ class WhileOp final : public Op, public Loop {
     std::copy(all.begin(), all.begin() + static_cast<int64_t>(nc_), in.begin());
     return outputs_that_depend(*cond_, in)[0];
   }
+  // The loop as code for one example, or for lanes of them.
+  const LaneLoop* lane_loop(bool in_lanes) const {
+    return lane_loops_.get(LaneLoop::While{cond_, body_, nc_, save_}, in_lanes);
+  }
   Ref<const Graph> cond_, body_;
   Prepared prepared_cond_, prepared_body_;
+  LaneLoops lane_loops_;
   size_t nc_, nk_;
   bool save_;
   bool in_program_;  // not a parameter: results differ in rounding at most

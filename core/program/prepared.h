@@ -27,8 +27,8 @@ class Prepared {
     return *program_;
   }
   /// For the first steps of a loop it is not worth making, unless the loop is part of a program.
+  static constexpr int64_t kWorthwhile = 4;
   const Graph& for_step(int64_t step, bool in_program) const {
-    constexpr int64_t kWorthwhile = 4;
     return step < kWorthwhile && !in_program ? *body_ : program();
   }
 

@@ -31,6 +31,9 @@ constexpr EntryOp kAll[] = {EntryOp::Negative,
                             EntryOp::NotEqual,
                             EntryOp::Less,
                             EntryOp::LessEqual,
+                            EntryOp::And,
+                            EntryOp::Or,
+                            EntryOp::Not,
                             EntryOp::Where,
                             EntryOp::MultiplyAdd,
                             EntryOp::MultiplySubtract,
@@ -38,6 +41,8 @@ constexpr EntryOp kAll[] = {EntryOp::Negative,
 bool is_unary(EntryOp op) { return op <= EntryOp::Rsqrt; }
 bool is_binary(EntryOp op) { return op >= EntryOp::Add && op <= EntryOp::Minimum; }
 bool is_compare(EntryOp op) { return op >= EntryOp::Equal && op <= EntryOp::LessEqual; }
+bool is_logical(EntryOp op) { return op >= EntryOp::And && op <= EntryOp::Not; }
+bool makes_bools(EntryOp op) { return is_compare(op) || is_logical(op); }
 
 template <class T>
 using Column = std::vector<T>;  // all rows of a value, one after the other
@@ -79,6 +84,10 @@ auto kernel_of(EntryOp op) {
         return k.less(x[0], 1, x[1], 1, mask, n);
       case EntryOp::LessEqual:
         return k.less_equal(x[0], 1, x[1], 1, mask, n);
+      case EntryOp::And:
+      case EntryOp::Or:
+      case EntryOp::Not:
+        return;  // of bools: add_step
       case EntryOp::Where:
         return k.where(c, 1, x[1], 1, x[2], 1, out, n);
       case EntryOp::MultiplyAdd:
@@ -199,11 +208,14 @@ class RandomLoop {
   }
   void add_step(EntryOp op, int steps) {
     EntryLoop::Step s{op, {-1, -1, -1}, std::nullopt};
-    const int count = is_unary(op) ? 1 : is_binary(op) || is_compare(op) ? 2 : 3;
+    const int count = is_unary(op) || op == EntryOp::Not ? 1
+                      : is_logical(op)                   ? 2
+                      : is_binary(op) || is_compare(op)  ? 2
+                                                         : 3;
     std::vector<const T*> x(3, nullptr);
     const bool* c = nullptr;
     for (int i = 0; i < count; ++i) {
-      const bool mask = op == EntryOp::Where && i == 0;
+      const bool mask = is_logical(op) || (op == EntryOp::Where && i == 0);
       s.in[i] = pick(mask);
       const auto v = static_cast<size_t>(s.in[i]);
       if (mask)
@@ -212,16 +224,21 @@ class RandomLoop {
         x[static_cast<size_t>(i)] = values_[v].data();
     }
     const int64_t n = rows_ * run_;
-    Column<T> out(is_compare(op) ? 0 : static_cast<size_t>(n));
-    std::vector<char> mask(is_compare(op) ? static_cast<size_t>(n) : 0);
+    Column<T> out(makes_bools(op) ? 0 : static_cast<size_t>(n));
+    std::vector<char> mask(makes_bools(op) ? static_cast<size_t>(n) : 0);
     kernel_of<T>(op)(x, c, out.data(), reinterpret_cast<bool*>(mask.data()), n);
+    for (size_t i = 0; is_logical(op) && i < mask.size(); ++i) {
+      const bool a = masks_[static_cast<size_t>(s.in[0])][i] != 0;
+      const bool b = op != EntryOp::Not && masks_[static_cast<size_t>(s.in[1])][i] != 0;
+      mask[i] = op == EntryOp::And ? a && b : op == EntryOp::Or ? a || b : !a;
+    }
     if (random_() % 4 == 0 || static_cast<int>(loop_.steps.size()) + 1 == steps) {
       const auto k = static_cast<int64_t>(stored_.size() * stride());
       if (loop_.row_bytes.size() == 4) {  // the pointers of results: floats, bools
         loop_.row_bytes.push_back(run_ * item());
         loop_.row_bytes.push_back(run_);
       }
-      s.out = is_compare(op) ? Memory{5, k, false} : Memory{4, k * item(), false};
+      s.out = makes_bools(op) ? Memory{5, k, false} : Memory{4, k * item(), false};
       stored_.push_back(static_cast<int>(values_.size()));
     }
     values_.push_back(out);

@@ -1,0 +1,645 @@
+#include "core/program/lane_loop.h"
+
+#include <algorithm>
+#include <bit>
+#include <cstring>
+#include <numeric>
+
+#include "core/allocator.h"
+#include "core/cpu/assign.h"
+#include "core/ops/control_graph.h"
+#include "core/program/rewrite.h"
+#include "core/program/scalars.h"
+#include "core/program/unroll.h"
+
+namespace hesse {
+namespace {
+
+size_t at(int64_t v) { return static_cast<size_t>(v); }
+
+/// Thrown inside this file only: the loop runs as before.
+struct NotOnLanes {};
+
+template <class T>
+const T& param(const Op& op, std::string_view name) {
+  static thread_local Params params;
+  params = op.params();
+  for (const auto& [key, value] : params)
+    if (key == name) return std::get<T>(value);
+  throw NotOnLanes{};
+}
+
+bool is_loop(const Graph::Equation& eq) { return eq.op->name() == "while_loop" || eq.op->name() == "scan"; }
+
+}  // namespace
+
+/// Lays out a loop as blocks.
+class LaneLoop::Builder {
+ public:
+  explicit Builder(LaneLoop& into) : into_(into), frame_(into.frame_) {
+    if (cpu::EntryCode::available()) into.code_ = std::make_unique<cpu::EntryCode>();
+  }
+
+  void scan(const Scan& s) {
+    into_.scan_ = true;
+    into_.reverse_ = s.reverse;
+    into_.save_ = s.save;
+    into_.num_carry_ = s.num_carry;
+    into_.num_xs_ = s.num_xs;
+    into_.inputs_ = rows_of(s.body->input_avals());
+    int block = new_block();
+    const std::vector<Rows> out = graph(prepared(s.body), into_.inputs_, block);
+    into_.carry_out_.assign(into_.inputs_.begin(), into_.inputs_.begin() + static_cast<int64_t>(s.num_carry));
+    into_.ys_.assign(out.begin() + static_cast<int64_t>(s.num_carry), out.end());
+    for (size_t i = 0; i < s.num_carry; ++i) move(block, out[i], into_.inputs_[i]);
+    // What is written for this element is read before carries move.
+    for (Rows& rows : into_.ys_)
+      for (FrameRow& r : rows)
+        if (is_target(block, r)) {
+          const FrameRow copy = frame_.take(r.dtype);
+          into_.blocks_[at(block)].aside.push_back({r, copy});
+          r = copy;
+        }
+    into_.blocks_[at(block)].then = Block::Then::Next;
+    into_.blocks_[at(block)].to = 0;
+    finish();
+  }
+
+  void while_loop(const While& w) {
+    into_.num_carry_ = w.num_carry;
+    Avals avals = w.cond->input_avals();
+    const Avals of_body = w.body->input_avals();
+    avals.insert(avals.end(), of_body.begin() + static_cast<int64_t>(w.num_carry), of_body.end());
+    into_.inputs_ = rows_of(avals);
+    into_.carry_out_.assign(into_.inputs_.begin(), into_.inputs_.begin() + static_cast<int64_t>(w.num_carry));
+    into_.entry_ =
+        loop(w.cond, w.body, w.num_carry, into_.inputs_, kEnd, w.save ? new_stack(into_.carry_out_) : -1);
+    finish();
+  }
+
+ private:
+  static constexpr int64_t kMostEquations = 12288;
+
+  static Ref<const Graph> prepared(const Ref<const Graph>& g) {
+    return with_prepared_loops(merged(expanded(g)));
+  }
+  int new_block() {
+    into_.blocks_.emplace_back();
+    return static_cast<int>(into_.blocks_.size()) - 1;
+  }
+  std::vector<Rows> rows_of(const Avals& avals) {
+    std::vector<Rows> out;
+    for (const Aval& a : avals) {
+      if (num_elements(a.shape) > kMostEquations) throw NotOnLanes{};
+      Rows rows;
+      for (int64_t i = num_elements(a.shape); i-- > 0;) rows.push_back(frame_.take(a.dtype));
+      out.push_back(std::move(rows));
+    }
+    return out;
+  }
+  void move(int block, const Rows& from, const Rows& to) {
+    for (size_t i = 0; i < from.size(); ++i)
+      if (!(from[i] == to[i])) into_.blocks_[at(block)].moves.push_back({from[i], to[i]});
+  }
+  bool is_target(int block, const FrameRow& r) const {
+    const std::vector<Move>& moves = into_.blocks_[at(block)].moves;
+    return std::any_of(moves.begin(), moves.end(), [&](const Move& m) { return m.to == r; });
+  }
+
+  // while (cond) body on the rows carry..., consts of cond..., consts of body...; goes on at `exit`. Returns
+  // the block to begin with. With a stack the carries of every step are put there.
+  int loop(const Ref<const Graph>& cond, const Ref<const Graph>& body, size_t num_carry,
+           const std::vector<Rows>& inputs, int exit, int stack) {
+    const auto carry = static_cast<int64_t>(num_carry), conds = static_cast<int64_t>(cond->num_inputs());
+    const int test = new_block();
+    int last = test;
+    const std::vector<Rows> goes_on = graph(prepared(cond), {inputs.begin(), inputs.begin() + conds}, last);
+    into_.blocks_[at(last)].then = Block::Then::Branch;
+    into_.blocks_[at(last)].condition = goes_on[0][0];
+    into_.blocks_[at(last)].otherwise = exit;
+    into_.blocks_[at(last)].stack = stack;
+    if (stack >= 0)
+      for (size_t i = 0; i < num_carry; ++i)
+        into_.blocks_[at(last)].entry.insert(into_.blocks_[at(last)].entry.end(), inputs[i].begin(),
+                                             inputs[i].end());
+    int block = new_block();
+    into_.blocks_[at(last)].to = block;
+    std::vector<Rows> in(inputs.begin(), inputs.begin() + carry);
+    in.insert(in.end(), inputs.begin() + conds, inputs.end());
+    const std::vector<Rows> out = graph(prepared(body), in, block);
+    for (size_t i = 0; i < num_carry; ++i) move(block, out[i], inputs[i]);
+    into_.blocks_[at(block)].to = test;
+    return test;
+  }
+
+  // The equations of a graph from `block` on, which becomes the last block; rows of the results.
+  std::vector<Rows> graph(const Ref<const Graph>& g, const std::vector<Rows>& inputs, int& block) {
+    std::vector<Rows> rows(g->values().size());
+    std::vector<Place> places(rows.size());
+    std::copy(inputs.begin(), inputs.end(), rows.begin());
+    const auto& equations = g->equations();
+    std::vector<int> constant(rows.size(), -1);
+    for (size_t c = 0; c < g->constants().size(); ++c)
+      constant[at(g->constants()[c].first)] = static_cast<int>(c);
+    for (size_t begin = 0; begin <= equations.size();) {
+      size_t end = begin;
+      while (end < equations.size() && !is_loop(equations[end])) ++end;
+      const bool last = end == equations.size();
+      // What is read later, and by more than the moves behind this stretch.
+      std::vector<bool> read(rows.size(), false), later(rows.size(), false);
+      for (const int v : g->outputs()) (last ? read : later)[at(v)] = true;
+      if (!last) {
+        const size_t carries = num_carry(equations[end]);
+        for (size_t i = 0; i < equations[end].in.size(); ++i)
+          (i < carries ? read : later)[at(equations[end].in[i])] = true;
+        for (size_t e = end + 1; e < equations.size(); ++e)
+          for (const int v : equations[e].in) later[at(v)] = true;
+      }
+      straight(*g, begin, end, read, later, constant, rows, block);
+      if (!last) {
+        const Graph::Equation& eq = equations[end];
+        const bool is_scan = eq.op->name() == "scan";
+        const size_t carries = num_carry(eq);
+        std::vector<Rows> in;
+        for (size_t i = 0; i < eq.in.size(); ++i) {
+          if (places[at(eq.in[i])].stack >= 0) {  // what is taken from it lies here
+            Aval row = g->values()[at(eq.in[i])];
+            row.shape.erase(0);
+            in.push_back(rows_of({row})[0]);
+            continue;
+          }
+          const Rows& from = constant_or(*g, eq.in[i], constant, rows);
+          if (i >= carries) {
+            in.push_back(from);
+            continue;
+          }
+          Rows to;
+          for (const FrameRow& r : from) {
+            to.push_back(frame_.take(r.dtype));
+            // What this block keeps for later is moved together with this: from where it was made.
+            const auto kept = kept_.find(r.offset);
+            move(block, {kept == kept_.end() ? r : kept->second}, {to.back()});
+          }
+          in.push_back(to);
+        }
+        const int next = new_block();
+        const Ref<const Graph> body = param<Ref<const Graph>>(*eq.op, "body");
+        if (is_scan) {
+          const int test = backwards(eq, body, in, places, next);
+          into_.blocks_[at(block)].to = into_.blocks_[at(block)].rewind = test;
+        } else {
+          const Ref<const Graph> cond = param<Ref<const Graph>>(*eq.op, "cond");
+          int stack = -1;
+          if (param<bool>(*eq.op, "save")) {
+            stack = new_stack({in.begin(), in.begin() + static_cast<int64_t>(carries)});
+            into_.blocks_[at(block)].clear.push_back(stack);
+            size_t index = 0;
+            for (size_t i = 0; i < carries; ++i) {
+              places[at(eq.out[carries + i])] = {stack, index};
+              index += in[i].size();
+            }
+          }
+          into_.blocks_[at(block)].to = loop(cond, body, carries, in, next, stack);
+        }
+        for (size_t k = 0; k < carries; ++k) rows[at(eq.out[k])] = in[k];
+        block = next;
+      }
+      begin = end + 1;
+    }
+    std::vector<Rows> out;
+    for (const int v : g->outputs())
+      if (places[at(v)].stack >= 0) throw NotOnLanes{};
+    for (const int v : g->outputs()) out.push_back(constant_or(*g, v, constant, rows));
+    return out;
+  }
+  /// A value that is a stack: which, and where in its entries.
+  struct Place {
+    int stack = -1;
+    size_t index = 0;
+  };
+  int new_stack(const std::vector<Rows>& carry) {
+    size_t scalars = 0;
+    for (const Rows& rows : carry) scalars += rows.size();
+    if (scalars == 0) throw NotOnLanes{};
+    into_.stacks_.push_back(scalars);
+    return static_cast<int>(into_.stacks_.size()) - 1;
+  }
+  // A scan over what loops have put on their stacks, from the last step to the first.
+  int backwards(const Graph::Equation& eq, const Ref<const Graph>& body, const std::vector<Rows>& in,
+                const std::vector<Place>& places, int exit) {
+    const size_t carries = num_carry(eq), xs = at(param<int64_t>(*eq.op, "num_xs"));
+    if (xs == 0 || eq.out.size() != carries || !param<bool>(*eq.op, "reverse") || param<bool>(*eq.op, "save"))
+      throw NotOnLanes{};
+    const int test = new_block();
+    for (size_t i = 0; i < xs; ++i) {
+      const Place& p = places[at(eq.in[carries + i])];
+      if (p.stack < 0) throw NotOnLanes{};
+      for (size_t k = 0; k < in[carries + i].size(); ++k)
+        into_.blocks_[at(test)].columns.push_back({p.stack, p.index + k, in[carries + i][k]});
+    }
+    if (into_.blocks_[at(test)].columns.empty()) throw NotOnLanes{};
+    int block = new_block();
+    into_.blocks_[at(test)].then = Block::Then::Pop;
+    into_.blocks_[at(test)].cursor = static_cast<int>(into_.num_cursors_++);
+    into_.blocks_[at(test)].to = block;
+    into_.blocks_[at(test)].otherwise = exit;
+    const std::vector<Rows> out = graph(prepared(body), in, block);
+    for (size_t i = 0; i < carries; ++i) move(block, out[i], in[i]);
+    into_.blocks_[at(block)].to = test;
+    return test;
+  }
+  static size_t num_carry(const Graph::Equation& eq) { return at(param<int64_t>(*eq.op, "num_carry")); }
+
+  // The rows of a value.
+  const Rows& constant_or(const Graph& g, int v, const std::vector<int>& constant, std::vector<Rows>& rows) {
+    if (const int c = constant[at(v)]; c >= 0 && rows[at(v)].empty()) {
+      const Array& a = g.constants()[at(c)].second;
+      if (a.size() > kMostEquations) throw NotOnLanes{};
+      const Array flat = Array::uninitialized({a.size()}, a.dtype());
+      View from = a.view(), to = flat.view();
+      to.shape = from.shape;
+      to.strides = contiguous_strides(from.shape);
+      cpu::assign(from, to);
+      for (int64_t i = 0; i < a.size(); ++i)
+        rows[at(v)].push_back(frame_.constant(flat.viewed(cpu::at(flat.view(), 0, i))));
+    }
+    return rows[at(v)];
+  }
+
+  // Equations begin to end - 1 as the code of a block.
+  void straight(const Graph& g, size_t begin, size_t end, const std::vector<bool>& read,
+                const std::vector<bool>& later, const std::vector<int>& constant, std::vector<Rows>& rows,
+                int block) {
+    std::vector<int> number(rows.size(), -1), inputs, outputs;
+    Avals values;
+    std::vector<bool> made(rows.size(), false);
+    const auto& equations = g.equations();
+    for (size_t e = begin; e < end; ++e) {
+      if (equations[e].op->has_effect()) throw NotOnLanes{};
+      for (const int v : equations[e].out) made[at(v)] = true;
+    }
+    std::vector<std::pair<int, Array>> constants;
+    std::vector<int> constant_values;
+    for (size_t e = begin; e < end; ++e)
+      for (const int v : equations[e].in) {
+        if (made[at(v)] || number[at(v)] >= 0) continue;
+        number[at(v)] = 0;  // to be set
+        (constant[at(v)] >= 0 ? constant_values : inputs).push_back(v);
+      }
+    const auto add = [&](int v) {
+      number[at(v)] = static_cast<int>(values.size());
+      values.push_back(g.values()[at(v)]);
+    };
+    for (const int v : inputs) add(v);
+    for (const int v : constant_values) {
+      add(v);
+      constants.emplace_back(number[at(v)], g.constants()[at(constant[at(v)])].second);
+    }
+    std::vector<Graph::Equation> inside;
+    for (size_t e = begin; e < end; ++e) {
+      for (const int v : equations[e].out) add(v);
+      Graph::Equation eq = equations[e];
+      for (std::vector<int>* all : {&eq.in, &eq.out})
+        for (int& v : *all) v = number[at(v)];
+      inside.push_back(std::move(eq));
+    }
+    std::vector<int> wanted;
+    for (size_t v = 0; v < rows.size(); ++v)
+      if (made[v] && (read[v] || later[v])) {
+        if (!g.values()[v].shape.empty() && g.values()[v].shape.front() == kDynamic) throw NotOnLanes{};
+        wanted.push_back(static_cast<int>(v));
+        outputs.push_back(number[v]);
+      }
+    kept_.clear();
+    if (wanted.empty()) return;
+    const std::optional<Ref<const Graph>> scalars =
+        scalarised(*Graph::assemble(static_cast<int>(inputs.size()), std::move(values), std::move(constants),
+                                    std::move(inside), std::move(outputs)),
+                   kMostEquations);
+    if (!scalars || !ScalarCode::can_run(**scalars)) throw NotOnLanes{};
+    // Kernels of arrays do more at a time: worth it while the calls outweigh what they do.
+    constexpr size_t kWorthwhile = 64;
+    if ((*scalars)->equations().size() > kWorthwhile * (end - begin + 4)) throw NotOnLanes{};
+    Rows flat;
+    for (const int v : inputs) {
+      const Rows& from = rows[at(v)];
+      flat.insert(flat.end(), from.begin(), from.end());
+    }
+    Block& b = into_.blocks_[at(block)];
+    b.code.emplace(*scalars, flat, frame_, into_.code_.get());
+    size_t k = 0;
+    for (const int v : wanted) {
+      Rows& to = rows[at(v)];
+      for (int64_t i = num_elements(g.values()[at(v)].shape); i-- > 0;) to.push_back(b.code->output(k++));
+      if (!later[at(v)]) continue;
+      for (FrameRow& r : to) {  // other lanes may run this block before it is read
+        const FrameRow kept = frame_.take(r.dtype);
+        b.moves.push_back({r, kept});
+        kept_.emplace(kept.offset, r);
+        r = kept;
+      }
+    }
+  }
+
+  void finish() {
+    if (into_.code_) into_.code_->finish();
+    for (size_t i = 0; i < into_.blocks_.size(); ++i) {
+      Block& b = into_.blocks_[i];
+      for (Move& m : b.moves)
+        if (is_target(static_cast<int>(i), m.from)) {
+          const FrameRow copy = frame_.take(m.from.dtype);
+          b.aside.push_back({m.from, copy});
+          m.from = copy;
+        }
+      if (b.then == Block::Then::Branch && is_target(static_cast<int>(i), b.condition)) throw NotOnLanes{};
+    }
+    std::vector<int>& order = into_.cheapest_first_;
+    order.resize(into_.blocks_.size());
+    std::iota(order.begin(), order.end(), 0);
+    const auto cost = [&](int b) {
+      const auto& code = into_.blocks_[at(b)].code;
+      return code ? code->cost() : 0.0;
+    };
+    std::stable_sort(order.begin(), order.end(), [&](int a, int b) { return cost(a) < cost(b); });
+  }
+
+  LaneLoop& into_;
+  Frame& frame_;
+  std::map<int64_t, FrameRow> kept_;  // of the last block: where a row that is kept was made, by its offset
+};
+
+std::shared_ptr<const LaneLoop> LaneLoop::make(const Scan& scan, int64_t lanes) {
+  try {
+    std::shared_ptr<LaneLoop> out(new LaneLoop(lanes));
+    Builder(*out).scan(scan);
+    return out;
+  } catch (const NotOnLanes&) {
+    return nullptr;
+  }
+}
+
+std::shared_ptr<const LaneLoop> LaneLoop::make(const While& loop, int64_t lanes) {
+  try {
+    std::shared_ptr<LaneLoop> out(new LaneLoop(lanes));
+    Builder(*out).while_loop(loop);
+    return out;
+  } catch (const NotOnLanes&) {
+    return nullptr;
+  }
+}
+
+/// One call.
+struct LaneLoop::Run {
+  static constexpr int64_t kMostLanes = 16;
+  /// Entries of one operand or result, where example 0 has them, and steps in bytes.
+  struct Place {
+    std::vector<int64_t> entries;
+    int64_t item = 8, time = 0;
+    char* data = nullptr;
+    const View* view = nullptr;
+  };
+  const LaneLoop& loop;
+  int lane_axes;
+  int64_t length;
+  Ref<Buffer> memory;
+  char* frame;
+  std::vector<Place> in, out;
+  Dims shape;  // of the examples
+  int64_t examples = 1, next = 0, steps = 0;
+  int64_t example[kMostLanes], element[kMostLanes];
+  std::vector<uint32_t> waiting;          // by block: lanes, a bit each
+  std::vector<std::vector<char>> stacks;  // by stack and lane; a scalar has eight bytes
+  std::vector<size_t> cursors;            // by cursor and lane
+  uint32_t active = 0;
+
+  Run(const LaneLoop& l, std::span<const View> x, std::span<const View> y, int axes, int64_t n)
+      : loop(l),
+        lane_axes(axes),
+        length(n),
+        memory(Buffer::allocate(at(std::max<int64_t>(l.frame_.bytes(), 64)))),
+        frame(static_cast<char*>(memory->data())),
+        waiting(l.blocks_.size(), 0),
+        stacks(l.stacks_.size() * at(l.frame_.lanes())),
+        cursors(l.num_cursors_ * at(l.frame_.lanes()), 0) {
+    const View& any = x.empty() ? y[0] : x[0];
+    for (size_t d = any.shape.size() - at(axes); d < any.shape.size(); ++d) shape.push_back(any.shape[d]);
+    for (const int64_t s : shape) examples *= s;
+    for (size_t i = 0; i < x.size(); ++i)
+      in.push_back(place(x[i], i >= l.num_carry_ && i < l.num_carry_ + l.num_xs_));
+    for (size_t k = 0; k < y.size(); ++k) out.push_back(place(y[k], k >= l.num_carry_));
+    l.frame_.initialise(frame);
+  }
+
+  Place place(const View& v, bool by_element) const {
+    Place p;
+    p.item = itemsize(v.dtype);
+    p.data = static_cast<char*>(v.data);
+    p.view = &v;
+    size_t d = 0;
+    if (by_element) p.time = v.strides[d++] * p.item;
+    p.entries = {0};
+    for (; d + at(lane_axes) < v.shape.size(); ++d) {
+      std::vector<int64_t> all;
+      for (const int64_t e : p.entries)
+        for (int64_t i = 0; i < v.shape[d]; ++i) all.push_back(e + i * v.strides[d] * p.item);
+      p.entries = std::move(all);
+    }
+    return p;
+  }
+  char* at_example(const Place& p, int64_t e) const {
+    char* out = p.data;
+    const Strides& strides = p.view->strides;
+    for (size_t a = shape.size(); a-- > 0;) {
+      out += e % shape[a] * strides[strides.size() - shape.size() + a] * p.item;
+      e /= shape[a];
+    }
+    return out;
+  }
+
+  static void copy(char* to, const char* from, int64_t item) {
+    if (item == 8)
+      std::memcpy(to, from, 8);
+    else if (item == 4)
+      std::memcpy(to, from, 4);
+    else
+      std::memcpy(to, from, at(item));
+  }
+  char* lane_of(const FrameRow& r, int lane, int64_t item) const { return frame + r.offset + lane * item; }
+  void load(const Place& p, const Rows& rows, int lane, int64_t time) {
+    const char* const from = at_example(p, example[lane]) + time * p.time;
+    for (size_t i = 0; i < rows.size(); ++i)
+      copy(lane_of(rows[i], lane, p.item), from + p.entries[i], p.item);
+  }
+  void store(const Place& p, const Rows& rows, int lane, int64_t time) {
+    char* const to = at_example(p, example[lane]) + time * p.time;
+    for (size_t i = 0; i < rows.size(); ++i) copy(to + p.entries[i], lane_of(rows[i], lane, p.item), p.item);
+  }
+  int64_t time_of(int64_t e) const { return loop.reverse_ ? length - 1 - e : e; }
+
+  // The element of a scan that a lane begins with.
+  void begin_element(int lane) {
+    for (size_t i = loop.num_carry_; i < loop.num_carry_ + loop.num_xs_; ++i)
+      load(in[i], loop.inputs_[i], lane, time_of(element[lane]));
+    if (loop.save_)
+      for (size_t i = 0; i < loop.num_carry_; ++i)
+        store(out[loop.num_carry_ + loop.ys_.size() + i], loop.inputs_[i], lane, time_of(element[lane]));
+  }
+  std::vector<char>& stack(int s, int lane) { return stacks[at(s * loop.frame_.lanes() + lane)]; }
+  void push(const Block& b, int lane) {
+    std::vector<char>& to = stack(b.stack, lane);
+    size_t end = to.size();
+    to.resize(end + 8 * b.entry.size());
+    for (const FrameRow& r : b.entry) {
+      const int64_t item = itemsize(r.dtype);
+      copy(to.data() + end, lane_of(r, lane, item), item);
+      end += 8;
+    }
+  }
+  size_t& cursor(const Block& b, int lane) { return cursors[at(b.cursor * loop.frame_.lanes() + lane)]; }
+  void rewind(const Block& b, int lane) {
+    const int s = b.columns[0].stack;
+    cursor(b, lane) = stack(s, lane).size() / (8 * loop.stacks_[at(s)]);
+  }
+  bool pop(const Block& b, int lane) {
+    size_t& left = cursor(b, lane);
+    if (left == 0) return false;
+    --left;
+    for (const Column& c : b.columns) {
+      const int64_t item = itemsize(c.to.dtype);
+      copy(lane_of(c.to, lane, item),
+           stack(c.stack, lane).data() + 8 * (left * loop.stacks_[at(c.stack)] + c.index), item);
+    }
+    return true;
+  }
+  void wait_at(int block, int lane) {
+    if (block == kEnd)
+      finish(lane);
+    else
+      waiting[at(block)] |= 1u << lane;
+  }
+  // The results of a lane; then the next example there.
+  void finish(int lane) {
+    for (size_t i = 0; i < loop.carry_out_.size(); ++i) store(out[i], loop.carry_out_[i], lane, 0);
+    take_example(lane);
+  }
+  void take_example(int lane) {
+    for (;;) {
+      if (next == examples) {
+        active &= ~(1u << lane);
+        return;
+      }
+      example[lane] = next++;
+      element[lane] = 0;
+      for (size_t i = 0; i < in.size(); ++i)
+        if (i < loop.num_carry_ || i >= loop.num_carry_ + loop.num_xs_) load(in[i], loop.inputs_[i], lane, 0);
+      if (!loop.scan_ || length > 0) break;
+      for (size_t i = 0; i < loop.carry_out_.size(); ++i) store(out[i], loop.carry_out_[i], lane, 0);
+    }
+    active |= 1u << lane;
+    if (loop.scan_) begin_element(lane);
+    waiting[at(loop.entry_)] |= 1u << lane;
+  }
+  void next_element(const Block& b, int lane) {
+    for (size_t k = 0; k < loop.ys_.size(); ++k)
+      store(out[loop.num_carry_ + k], loop.ys_[k], lane, time_of(element[lane]));
+    if (++element[lane] == length) return finish(lane);
+    begin_element(lane);
+    wait_at(b.to, lane);
+  }
+
+  void move(const Move& m, uint32_t lanes) {
+    const int64_t item = itemsize(m.to.dtype);
+    char* const to = frame + m.to.offset;
+    const char* const from = frame + m.from.offset;
+    if (lanes == active) {
+      if (loop.frame_.lanes() == 1)
+        copy(to, from, item);
+      else
+        std::memcpy(to, from, at(item * loop.frame_.lanes()));
+      return;
+    }
+    for (uint32_t rest = lanes; rest != 0; rest &= rest - 1) {
+      const int64_t offset = std::countr_zero(rest) * item;
+      copy(to + offset, from + offset, item);
+    }
+  }
+
+  void run() {
+    for (int lane = 0; lane < loop.frame_.lanes(); ++lane) take_example(lane);
+    while (active != 0) {
+      if (++steps % 4096 == 0) poll_interrupt();
+      for (const int b : loop.cheapest_first_)
+        if (const uint32_t lanes = waiting[at(b)]; lanes != 0) {
+          waiting[at(b)] = 0;
+          run_block(loop.blocks_[at(b)], lanes);
+          break;
+        }
+    }
+  }
+  bool goes_on(const Block& b, int lane) {
+    if (b.then == Block::Then::Jump) return true;
+    if (b.then == Block::Then::Pop) return pop(b, lane);
+    if (*lane_of(b.condition, lane, 1) == 0) return false;
+    if (b.stack >= 0) push(b, lane);
+    return true;
+  }
+  void run_block(const Block& b, uint32_t lanes) {
+    for (const int s : b.clear)
+      for (uint32_t rest = lanes; rest != 0; rest &= rest - 1) stack(s, std::countr_zero(rest)).clear();
+    if (b.rewind >= 0)
+      for (uint32_t rest = lanes; rest != 0; rest &= rest - 1)
+        rewind(loop.blocks_[at(b.rewind)], std::countr_zero(rest));
+    if (b.code) b.code->run(frame);
+    for (const Move& m : b.aside) move(m, active);
+    for (const Move& m : b.moves) move(m, lanes);
+    if (b.then == Block::Then::Jump && b.to != kEnd) {
+      waiting[at(b.to)] |= lanes;
+      return;
+    }
+    for (uint32_t rest = lanes; rest != 0; rest &= rest - 1) {
+      const int lane = std::countr_zero(rest);
+      if (b.then == Block::Then::Next)
+        next_element(b, lane);
+      else if (goes_on(b, lane))
+        wait_at(b.to, lane);
+      else
+        wait_at(b.otherwise, lane);
+    }
+  }
+};
+
+void LaneLoop::run(std::span<const View> x, std::span<const View> out, int lane_axes, int64_t length) const {
+  Run(*this, x, out, lane_axes, length).run();
+}
+
+Arrays LaneLoop::evaluated(std::span<const Array> x, const Avals& results, int64_t length) const {
+  std::vector<View> in, views;
+  Arrays out;
+  const bool stacked = !scan_ && !stacks_.empty() && results.size() > num_carry_;
+  for (const Array& a : x) in.push_back(a.view());
+  for (size_t k = 0; k < (stacked ? num_carry_ : results.size()); ++k) {
+    out.push_back(Array::uninitialized(results[k].shape, results[k].dtype));
+    views.push_back(out.back().view());
+  }
+  Run call(*this, in, views, 0, length);
+  call.run();
+  if (!stacked) return out;
+  const std::vector<char>& all = call.stacks[0];
+  const size_t scalars = stacks_[0], entries = all.size() / (8 * scalars);
+  size_t index = 0;
+  for (size_t k = num_carry_; k < results.size(); ++k) {
+    Shape shape = results[k].shape;
+    shape.erase(0);
+    shape.insert(0, static_cast<int64_t>(entries));
+    const size_t count = inputs_[k - num_carry_].size(), item = at(itemsize(results[k].dtype));
+    out.push_back(Array::uninitialized(shape, results[k].dtype));
+    char* to = static_cast<char*>(out.back().view().data);
+    for (size_t e = 0; e < entries; ++e)
+      for (size_t i = 0; i < count; ++i, to += item)
+        std::memcpy(to, all.data() + 8 * (e * scalars + index + i), item);
+    index += count;
+  }
+  return out;
+}
+
+}  // namespace hesse

@@ -1,0 +1,103 @@
+#pragma once
+#include <mutex>
+#include <optional>
+
+#include "core/program/scalar_code.h"
+
+namespace hesse {
+
+/// A loop whose body takes few scalars apart, as code on a frame of lanes: an example in each lane, which has
+/// a place in the program of its own. Of the blocks at which lanes wait the cheapest runs next, for all
+/// lanes; who does not wait there keeps its variables. A lane that is at the end gives its results and takes
+/// the next example, so that long ones do not hold up the rest (program-counter batching: Radul, Patton,
+/// Maclaurin, Hoffman, Saurous, Automatically batching control-intensive programs for modern accelerators,
+/// MLSys 2020). Results of an example do not depend on those beside it. Immutable: any number of threads run
+/// it.
+class LaneLoop {
+ public:
+  /// A scan (core/ops/loop.h): inputs carry, xs, consts; outputs carry, ys, and with `save` the carries that
+  /// entered each step.
+  struct Scan {
+    const Ref<const Graph>& body;
+    size_t num_carry, num_xs;
+    bool reverse, save;
+  };
+  /// A while_loop: inputs carry, consts of cond, consts of body; outputs carry, and with `save` stacks.
+  struct While {
+    const Ref<const Graph>& cond;
+    const Ref<const Graph>& body;
+    size_t num_carry;
+    bool save;
+  };
+  /// nullptr where an equation cannot be taken apart, or arrays are too large for that to be worth while.
+  static std::shared_ptr<const LaneLoop> make(const Scan& scan, int64_t lanes);
+  static std::shared_ptr<const LaneLoop> make(const While& loop, int64_t lanes);
+
+  /// Runs all examples: operands and results have `lane_axes` innermost axes of examples. `length`: of the
+  /// scan.
+  void run(std::span<const View> x, std::span<const View> out, int lane_axes, int64_t length) const;
+  /// One example: its results, whose shapes are given; those of run-time length are stacks.
+  Arrays evaluated(std::span<const Array> x, const Avals& results, int64_t length) const;
+
+ private:
+  using Rows = std::vector<FrameRow>;
+  static constexpr int kEnd = -1;
+  struct Move {
+    FrameRow from, to;
+  };
+  /// A scalar of the entries of a stack, and where it goes.
+  struct Column {
+    int stack = -1;
+    size_t index = 0;
+    FrameRow to;
+  };
+  struct Block {
+    // Next: the next element of the scan. Pop: the last entry of a stack, while there is one.
+    enum class Then : uint8_t { Jump, Branch, Next, Pop };
+    std::optional<ScalarCode> code;
+    std::vector<Move> moves;
+    std::vector<Move> aside;  // before them: what a move reads and another writes
+    Then then = Then::Jump;
+    FrameRow condition;
+    int to = kEnd, otherwise = kEnd;
+    int stack = -1;  // of Branch: where the carries of a step, `entry`, are put
+    Rows entry;
+    int cursor = -1;              // of Pop: how many entries are left
+    std::vector<Column> columns;  // and what is read of each
+    std::vector<int> clear;       // stacks to be emptied
+    int rewind = -1;              // a Pop block whose cursor is to be set
+  };
+  class Builder;
+  struct Run;
+  explicit LaneLoop(int64_t lanes) : frame_(lanes) {}
+
+  Frame frame_;
+  std::unique_ptr<cpu::EntryCode> code_;
+  std::vector<Block> blocks_;
+  std::vector<int> cheapest_first_;
+  std::vector<Rows> inputs_;     // by input
+  std::vector<Rows> carry_out_;  // results: the carries
+  std::vector<Rows> ys_;
+  size_t num_carry_ = 0, num_xs_ = 0;
+  bool scan_ = false, reverse_ = false, save_ = false;
+  std::vector<size_t> stacks_;  // scalars of an entry, by stack
+  size_t num_cursors_ = 0;
+  int entry_ = 0;
+};
+
+/// The loop of an op for one example and for lanes, made when first asked for.
+class LaneLoops {
+ public:
+  template <class Loop>
+  const LaneLoop* get(const Loop& loop, bool in_lanes) const {
+    std::call_once(once_[in_lanes], [&] { made_[in_lanes] = LaneLoop::make(loop, in_lanes ? kLanes : 1); });
+    return made_[in_lanes].get();
+  }
+
+ private:
+  static constexpr int64_t kLanes = 8;
+  mutable std::once_flag once_[2];
+  mutable std::shared_ptr<const LaneLoop> made_[2];
+};
+
+}  // namespace hesse

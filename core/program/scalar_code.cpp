@@ -1,0 +1,415 @@
+#include "core/program/scalar_code.h"
+
+#include <algorithm>
+#include <cstring>
+#include <set>
+
+#include "core/cpu/simd_kernels.h"
+#include "core/ops/elementwise.h"
+
+namespace hesse {
+namespace {
+
+using cpu::EntryOp;
+
+size_t at(int v) { return static_cast<size_t>(v); }
+
+// Functions of rows that take no machine code: on integers, and on bools where there is none.
+using RowFunction = void (*)(const char* const* in, char* out, int64_t n);
+
+template <class In, class Out, class F>
+void row1(const char* const* in, char* out, int64_t n) {
+  const auto* x = reinterpret_cast<const In*>(in[0]);
+  auto* y = reinterpret_cast<Out*>(out);
+  for (int64_t i = 0; i < n; ++i) y[i] = F{}(x[i]);
+}
+template <class In, class Out, class F>
+void row2(const char* const* in, char* out, int64_t n) {
+  const auto *x = reinterpret_cast<const In*>(in[0]), *z = reinterpret_cast<const In*>(in[1]);
+  auto* y = reinterpret_cast<Out*>(out);
+  for (int64_t i = 0; i < n; ++i) y[i] = F{}(x[i], z[i]);
+}
+template <class T>
+void row_where(const char* const* in, char* out, int64_t n) {
+  const auto* c = reinterpret_cast<const bool*>(in[0]);
+  const auto *x = reinterpret_cast<const T*>(in[1]), *z = reinterpret_cast<const T*>(in[2]);
+  auto* y = reinterpret_cast<T*>(out);
+  for (int64_t i = 0; i < n; ++i) y[i] = c[i] ? x[i] : z[i];
+}
+// Integers wrap around, as in the kernels.
+struct Plus {
+  int64_t operator()(int64_t a, int64_t b) const {
+    return static_cast<int64_t>(static_cast<uint64_t>(a) + static_cast<uint64_t>(b));
+  }
+};
+struct Minus {
+  int64_t operator()(int64_t a, int64_t b) const {
+    return static_cast<int64_t>(static_cast<uint64_t>(a) - static_cast<uint64_t>(b));
+  }
+};
+struct Times {
+  int64_t operator()(int64_t a, int64_t b) const {
+    return static_cast<int64_t>(static_cast<uint64_t>(a) * static_cast<uint64_t>(b));
+  }
+};
+struct AsDouble {
+  double operator()(int64_t a) const { return static_cast<double>(a); }
+};
+struct AsInteger {
+  int64_t operator()(bool a) const { return a ? 1 : 0; }
+};
+
+RowFunction row_function(std::string_view name, DType in, DType out) {
+  if (in == kInt64) {
+    if (name == "add") return row2<int64_t, int64_t, Plus>;
+    if (name == "subtract") return row2<int64_t, int64_t, Minus>;
+    if (name == "multiply") return row2<int64_t, int64_t, Times>;
+    if (name == "equal") return row2<int64_t, bool, std::equal_to<>>;
+    if (name == "not_equal") return row2<int64_t, bool, std::not_equal_to<>>;
+    if (name == "less") return row2<int64_t, bool, std::less<>>;
+    if (name == "less_equal") return row2<int64_t, bool, std::less_equal<>>;
+    if (name == "where") return row_where<int64_t>;
+    if (name == "convert" && out == kFloat64) return row1<int64_t, double, AsDouble>;
+  } else if (in == kBool) {
+    if (name == "bitwise_and") return row2<bool, bool, std::logical_and<>>;
+    if (name == "bitwise_or") return row2<bool, bool, std::logical_or<>>;
+    if (name == "bitwise_invert") return row1<bool, bool, std::logical_not<>>;
+    if (name == "where") return row_where<bool>;
+    if (name == "convert" && out == kInt64) return row1<bool, int64_t, AsInteger>;
+  }
+  return nullptr;
+}
+
+std::optional<EntryOp> code_op(const EntryKernel& kernel, std::string_view name, DType in) {
+  if (in == kFloat64) return cpu::entry_op<double>(kernel.f);
+  if (in == kFloat32) return cpu::entry_op<float>(kernel.f);
+  if (in != kBool) return std::nullopt;
+  if (name == "bitwise_and") return EntryOp::And;
+  if (name == "bitwise_or") return EntryOp::Or;
+  if (name == "bitwise_invert") return EntryOp::Not;
+  return std::nullopt;
+}
+
+}  // namespace
+
+int64_t Frame::take_offset() {
+  const int64_t offset = bytes_;
+  bytes_ += (8 * lanes_ + 7) / 8 * 8;
+  return offset;
+}
+
+FrameRow Frame::constant(const Array& scalar) {
+  const View v = scalar.view();
+  std::vector<char> value(static_cast<size_t>(itemsize(v.dtype)));
+  std::memcpy(value.data(), v.data, value.size());
+  for (const Constant& c : constants_)
+    if (c.row.dtype == v.dtype && c.value == value) return c.row;
+  constants_.push_back({take(v.dtype), value});
+  return constants_.back().row;
+}
+
+void Frame::initialise(char* frame) const {
+  std::memset(frame, 0, static_cast<size_t>(bytes_));
+  for (const Constant& c : constants_)
+    for (int64_t l = 0; l < lanes_; ++l)
+      std::memcpy(frame + c.row.offset + l * static_cast<int64_t>(c.value.size()), c.value.data(),
+                  c.value.size());
+}
+
+bool ScalarCode::can_run(const Graph& g) {
+  const auto fits = [](DType t) { return itemsize(t) <= 8 && !is_complex(t) && t != DType::Key; };
+  for (const Aval& a : g.values())
+    if (!a.shape.empty() || !fits(a.dtype)) return false;
+  return std::all_of(g.equations().begin(), g.equations().end(), [&](const Graph::Equation& eq) {
+    if (eq.out.size() != 1 || eq.in.empty() || eq.in.size() > 3) return false;
+    const DType in = g.values()[at(eq.in.back())].dtype, out = g.values()[at(eq.out[0])].dtype;
+    if (eq.op->entry_kernel(in).kind != EntryKernel::Kind::None) return true;
+    if (row_function(eq.op->name(), in, out) != nullptr) return true;
+    return dynamic_cast<const ActsOnEntries*>(eq.op.get()) != nullptr && eq.op->has_lane_kernel() &&
+           (is_floating(in) || in == kBool);  // integers may divide by zero, and say so
+  });
+}
+
+/// Orders the equations, so that those that become code follow each other, and gives rows.
+class ScalarCode::Builder {
+ public:
+  Builder(ScalarCode& into, const Graph& g, const std::vector<FrameRow>& inputs, Frame& frame,
+          cpu::EntryCode* code)
+      : into_(into), g_(g), frame_(frame), code_(code), rows_(g.values().size()), has_row_(rows_.size()) {
+    for (int i = 0; i < g.num_inputs(); ++i) give(i, inputs[at(i)]);
+    for (const auto& [v, a] : g.constants()) give(v, frame.constant(a));
+    collect();
+    fuse_products();
+    order();
+    place();
+    for (const int v : g.outputs()) into.outputs_.push_back(rows_[at(v)]);
+  }
+
+ private:
+  enum Class : uint8_t { Double, Float, Bool, Other };
+  struct Work {
+    const Graph::Equation* eq;
+    EntryKernel kernel;
+    std::optional<EntryOp> op;
+    std::vector<int> in;
+    int out;
+    Class cls;
+  };
+  struct Stretch {
+    std::vector<int> works;
+    DType dtype = kFloat64;
+    bool code = false;
+  };
+  DType dtype(int v) const { return g_.values()[at(v)].dtype; }
+  void give(int v, const FrameRow& row) {
+    rows_[at(v)] = row;
+    has_row_[at(v)] = true;
+  }
+
+  void collect() {
+    for (const Graph::Equation& eq : g_.equations()) {
+      const DType in = dtype(eq.in.back());
+      Work w{&eq, eq.op->entry_kernel(in), {}, eq.in, eq.out[0], Other};
+      if (code_ != nullptr) w.op = code_op(w.kernel, eq.op->name(), in);
+      if (w.op) w.cls = in == kFloat64 ? Double : in == kFloat32 ? Float : Bool;
+      works_.push_back(std::move(w));
+    }
+  }
+
+  // x y + z, x y - z and z - x y, rounded once. Also where others read the product: what is computed does
+  // then not depend on who else reads it, a tangent say.
+  void fuse_products() {
+    using Role = EntryKernel::Role;
+    std::vector<int> maker(rows_.size(), -1);
+    const std::vector<Work> before = works_;
+    for (size_t w = 0; w < works_.size(); ++w) {
+      const Role role = works_[w].kernel.role;
+      if (role == Role::Multiply || role == Role::Square) maker[at(works_[w].out)] = static_cast<int>(w);
+    }
+    for (Work& sum : works_) {
+      const Role role = sum.kernel.role;
+      if (role != Role::Add && role != Role::Subtract) continue;
+      // Of a sum of two products the order may be either: both are rounded.
+      if (role == Role::Add && maker[at(sum.in[0])] >= 0 && maker[at(sum.in[1])] >= 0) continue;
+      for (size_t i = 0; i < 2; ++i) {
+        const int v = sum.in[i], m = maker[at(v)];
+        if (m < 0) continue;
+        const auto use = [&](const auto& k) {
+          const auto f = role == Role::Add ? k.multiply_add
+                         : i == 0          ? k.multiply_subtract
+                                           : k.subtract_product;
+          sum.kernel = {EntryKernel::Kind::Ternary, Role::Plain, reinterpret_cast<void (*)()>(f)};
+        };
+        if (dtype(v) == kFloat64)
+          use(cpu::simd_kernels<double>());
+        else
+          use(cpu::simd_kernels<float>());
+        if (sum.op)
+          sum.op = role == Role::Add ? EntryOp::MultiplyAdd
+                   : i == 0          ? EntryOp::MultiplySubtract
+                                     : EntryOp::SubtractProduct;
+        sum.in = {before[at(m)].in.front(), before[at(m)].in.back(), sum.in[1 - i]};
+        break;
+      }
+    }
+    std::vector<bool> read(rows_.size(), false);
+    for (const int v : g_.outputs()) read[at(v)] = true;
+    std::vector<Work> rest;
+    for (size_t w = works_.size(); w-- > 0;) {
+      if (!read[at(works_[w].out)]) continue;
+      for (const int v : works_[w].in) read[at(v)] = true;
+      rest.push_back(std::move(works_[w]));
+    }
+    std::reverse(rest.begin(), rest.end());
+    works_ = std::move(rest);
+  }
+
+  void order() {
+    const size_t n = works_.size();
+    std::vector<int> maker(rows_.size(), -1), waits(n, 0);
+    std::vector<std::vector<int>> readers(n);
+    for (size_t w = 0; w < n; ++w) maker[at(works_[w].out)] = static_cast<int>(w);
+    std::set<int> ready[4];
+    for (size_t w = 0; w < n; ++w) {
+      for (const int v : works_[w].in)
+        if (const int m = maker[at(v)]; m >= 0) {
+          ++waits[w];
+          readers[at(m)].push_back(static_cast<int>(w));
+        }
+      if (waits[w] == 0) ready[works_[w].cls].insert(static_cast<int>(w));
+    }
+    const auto take = [&](Class c) {
+      const int w = *ready[c].begin();
+      ready[c].erase(ready[c].begin());
+      for (const int r : readers[at(w)])
+        if (--waits[at(r)] == 0) ready[works_[at(r)].cls].insert(r);
+      return w;
+    };
+    for (size_t done = 0; done < n;) {
+      Stretch s;
+      const Class floats = !ready[Double].empty() || ready[Float].empty() ? Double : Float;
+      s.dtype = floats == Double ? kFloat64 : kFloat32;
+      s.code = true;
+      while (s.works.size() < cpu::EntryLoop::kMostSteps && !(ready[floats].empty() && ready[Bool].empty())) {
+        const bool of_bools =
+            ready[floats].empty() || (!ready[Bool].empty() && *ready[Bool].begin() < *ready[floats].begin());
+        s.works.push_back(take(of_bools ? Bool : floats));
+      }
+      if (s.works.empty()) {
+        s.code = false;
+        s.works.push_back(take(Other));
+      }
+      done += s.works.size();
+      stretches_.push_back(std::move(s));
+    }
+  }
+
+  // Rows for what is read in another stretch; they are free again behind the last that reads.
+  void place() {
+    std::vector<int> made(rows_.size(), -1), last(rows_.size(), -1);
+    const int end = static_cast<int>(stretches_.size());
+    for (int s = 0; s < end; ++s)
+      for (const int w : stretches_[at(s)].works) {
+        made[at(works_[at(w)].out)] = s;
+        for (const int v : works_[at(w)].in) last[at(v)] = s;
+      }
+    for (const int v : g_.outputs()) last[at(v)] = end;
+    std::vector<int64_t> free;
+    for (int s = 0; s < end; ++s) {
+      const Stretch& stretch = stretches_[at(s)];
+      for (const int w : stretch.works) {
+        const int v = works_[at(w)].out;
+        if (stretch.code && last[at(v)] <= s) continue;
+        int64_t offset = 0;
+        if (free.empty()) {
+          offset = frame_.take_offset();
+        } else {
+          offset = free.back();
+          free.pop_back();
+        }
+        give(v, {offset, dtype(v)});
+      }
+      stretch.code ? add_code(stretch) : add_call(works_[at(stretch.works[0])]);
+      std::vector<int> dead;
+      for (const int w : stretch.works) {
+        dead.push_back(works_[at(w)].out);
+        dead.insert(dead.end(), works_[at(w)].in.begin(), works_[at(w)].in.end());
+      }
+      std::sort(dead.begin(), dead.end());
+      dead.erase(std::unique(dead.begin(), dead.end()), dead.end());
+      for (const int v : dead)
+        if (made[at(v)] >= 0 && has_row_[at(v)] && last[at(v)] <= s) free.push_back(rows_[at(v)].offset);
+    }
+  }
+
+  void add_code(const Stretch& stretch) {
+    cpu::EntryLoop loop;
+    loop.dtype = stretch.dtype;
+    loop.row_bytes = {0};
+    std::map<int, int> number;  // operand of the loop, by value
+    for (const int w : stretch.works) number[works_[at(w)].out] = -1;
+    for (const int w : stretch.works)
+      for (const int v : works_[at(w)].in)
+        if (number.try_emplace(v, static_cast<int>(loop.loads.size())).second) {
+          loop.loads.push_back({0, rows_[at(v)].offset, false});
+          loop.is_bool.push_back(dtype(v) == kBool);
+        }
+    for (const int w : stretch.works) {
+      const Work& work = works_[at(w)];
+      cpu::EntryLoop::Step step{*work.op, {-1, -1, -1}, std::nullopt};
+      for (size_t i = 0; i < work.in.size(); ++i) step.in[i] = number.at(work.in[i]);
+      if (has_row_[at(work.out)]) step.out = cpu::EntryLoop::Memory{0, rows_[at(work.out)].offset, false};
+      number[work.out] = static_cast<int>(loop.loads.size() + loop.steps.size());
+      loop.steps.push_back(step);
+    }
+    Step s;
+    s.code = code_->add(loop);
+    into_.steps_.push_back(std::move(s));
+    into_.cost_ += 10 + static_cast<double>(loop.steps.size());
+  }
+
+  void add_call(const Work& work) {
+    Step s;
+    s.function = row_function(work.eq->op->name(), dtype(work.in.back()), dtype(work.out));
+    s.kernel = work.kernel;
+    s.out = rows_[at(work.out)];
+    for (const int v : work.in) s.in.push_back(rows_[at(v)]);
+    if (s.kernel.kind == EntryKernel::Kind::None && s.function == nullptr) {
+      s.op = work.eq->op;
+      const auto view = [&](const FrameRow& r) { return View{nullptr, r.dtype, {frame_.lanes()}, {1}}; };
+      for (const FrameRow& r : s.in) s.views.push_back(view(r));
+      s.views.push_back(view(s.out));
+    }
+    into_.steps_.push_back(std::move(s));
+    into_.cost_ += 20;
+  }
+
+  ScalarCode& into_;
+  const Graph& g_;
+  Frame& frame_;
+  cpu::EntryCode* code_;
+  std::vector<FrameRow> rows_;  // by value
+  std::vector<bool> has_row_;
+  std::vector<Work> works_;
+  std::vector<Stretch> stretches_;
+};
+
+ScalarCode::ScalarCode(const Ref<const Graph>& graph, const std::vector<FrameRow>& inputs, Frame& frame,
+                       cpu::EntryCode* code)
+    : graph_(graph), lanes_(frame.lanes()) {
+  Builder(*this, *graph, inputs, frame, code);
+}
+
+void ScalarCode::run(char* frame) const {
+  for (const Step& s : steps_) {
+    if (s.code != nullptr)
+      (*s.code)(&frame, 1, lanes_);
+    else
+      call(s, frame);
+  }
+}
+
+template <class T>
+void ScalarCode::call_kernel(const Step& s, const char* const* in, char* out) const {
+  using K = cpu::SimdKernels<T>;
+  const auto x = [&](int i) { return reinterpret_cast<const T*>(in[i]); };
+  auto* const y = reinterpret_cast<T*>(out);
+  const auto f = s.kernel.f;
+  switch (s.kernel.kind) {
+    case EntryKernel::Kind::Unary:
+      return reinterpret_cast<typename K::Unary>(f)(x(0), y, lanes_);
+    case EntryKernel::Kind::Binary:
+      return reinterpret_cast<typename K::Binary>(f)(x(0), 1, x(1), 1, y, lanes_);
+    case EntryKernel::Kind::Compare:
+      return reinterpret_cast<typename K::Compare>(f)(x(0), 1, x(1), 1, reinterpret_cast<bool*>(out), lanes_);
+    case EntryKernel::Kind::Select:
+      return reinterpret_cast<typename K::Select>(f)(reinterpret_cast<const bool*>(in[0]), 1, x(1), 1, x(2),
+                                                     1, y, lanes_);
+    case EntryKernel::Kind::Ternary:
+      return reinterpret_cast<typename K::Ternary>(f)(x(0), 1, x(1), 1, x(2), 1, y, lanes_);
+    case EntryKernel::Kind::None:
+      return;
+  }
+}
+
+void ScalarCode::call(const Step& s, char* frame) const {
+  const char* in[3] = {nullptr, nullptr, nullptr};
+  for (size_t i = 0; i < s.in.size(); ++i) in[i] = frame + s.in[i].offset;
+  char* const out = frame + s.out.offset;
+  if (s.kernel.kind != EntryKernel::Kind::None) {
+    if (s.in.back().dtype == kFloat64)
+      call_kernel<double>(s, in, out);
+    else
+      call_kernel<float>(s, in, out);
+    return;
+  }
+  if (s.function != nullptr) return s.function(in, out, lanes_);
+  View views[4];
+  for (size_t i = 0; i < s.views.size(); ++i) {
+    views[i] = s.views[i];
+    views[i].data = i + 1 == s.views.size() ? out : frame + s.in[i].offset;
+  }
+  s.op->kernel({views, s.in.size()}, {views + s.in.size(), 1}, 1);
+}
+
+}  // namespace hesse

@@ -1,0 +1,318 @@
+#include "core/program/scalars.h"
+
+#include <algorithm>
+#include <limits>
+
+#include "core/cpu/assign.h"
+#include "core/ops.h"
+#include "core/ops/elementwise.h"
+#include "core/ops/reduce.h"
+
+namespace hesse {
+namespace {
+
+size_t at(int64_t v) { return static_cast<size_t>(v); }
+
+/// Thrown inside this file only: the graph stays whole.
+struct NotScalar {};
+
+/// Entries of the values of a graph.
+class Entries {
+ public:
+  Entries(const Graph& g, int64_t most)
+      : g_(g), most_(most), of_(g.values().size()), exchanged_(of_.size()) {}
+
+  Arrays run(std::span<const Array> inputs) {
+    size_t next = 0;
+    for (int i = 0; i < g_.num_inputs(); ++i)
+      for (int64_t k = num_elements(g_.input_aval(i).shape); k-- > 0;) of_[at(i)].push_back(inputs[next++]);
+    for (const auto& [id, a] : g_.constants()) of_[at(id)] = entries_of(a);
+    for (const Graph::Equation& eq : g_.equations()) {
+      const SourceScope line(eq.source);
+      equation(eq);
+    }
+    Arrays out;
+    for (const int v : g_.outputs()) {
+      if (!exchanged_[at(v)].empty()) throw NotScalar{};
+      out.insert(out.end(), of_[at(v)].begin(), of_[at(v)].end());
+    }
+    return out;
+  }
+
+ private:
+  static Arrays entries_of(const Array& a) {
+    Arrays out;
+    const View v = a.view();
+    const Array flat = Array::uninitialized(a.shape(), a.dtype());
+    cpu::assign(v, flat.view());
+    const int64_t n = a.size();
+    for (int64_t i = 0; i < n; ++i) out.push_back(flat.viewed(cpu::at(reshaped(flat.view(), n), 0, i)));
+    return out;
+  }
+  static View reshaped(View v, int64_t n) {
+    v.shape = {n};
+    v.strides = {1};
+    return v;
+  }
+  const Aval& aval_of(int v) const { return g_.values()[at(v)]; }
+  Array entry(int v, int64_t i) const { return of_[at(v)][at(i)]; }
+  void equation(const Graph::Equation& eq) {
+    const std::string_view name = eq.op->name();
+    for (size_t i = 0; i < eq.in.size(); ++i)
+      if (!exchanged_[at(eq.in[i])].empty() && !(i == 3 && name == "solve_or_nan")) throw NotScalar{};
+    if (dynamic_cast<const ActsOnEntries*>(eq.op.get()))
+      entrywise(eq);
+    else if (name == "stop_gradient")
+      of_[at(eq.out[0])] = of_[at(eq.in[0])];
+    else if (eq.op->is_view() || name == "copy" || name == "concatenate" || name == "unslice" ||
+             name == "gather")
+      moves(eq);
+    else if (name == "sum" || name == "prod" || name == "max" || name == "min" || name == "all" ||
+             name == "any")
+      reduction(eq);
+    else if (name == "matmul")
+      product(eq);
+    else if (name == "lu")
+      factors(eq);
+    else if (name == "solve_or_nan")
+      solution(eq);
+    else
+      throw NotScalar{};
+    for (const int v : eq.out)
+      if (static_cast<int64_t>(of_[at(v)].size()) != num_elements(aval_of(v).shape)) throw NotScalar{};
+  }
+
+  void entrywise(const Graph::Equation& eq) {
+    Arrays& out = of_[at(eq.out[0])];
+    const int64_t n = num_elements(aval_of(eq.out[0]).shape);
+    for (int64_t i = 0; i < n; ++i) {
+      Arrays in;
+      for (const int v : eq.in) in.push_back(entry(v, i));
+      if (--most_ < 0) throw NotScalar{};
+      const std::optional<Array> simple = of_simple_ops(eq, in);
+      out.push_back(simple ? *simple : apply1(eq.op, std::move(in)));
+    }
+  }
+
+  // The same by comparisons, selections and logical operations, which take an instruction each.
+  std::optional<Array> of_simple_ops(const Graph::Equation& eq, const Arrays& in) const {
+    const std::string_view name = eq.op->name();
+    const DType dtype = in.back().dtype(), result = aval_of(eq.out[0]).dtype;
+    if (is_floating(dtype)) {
+      const Array infinity = literal(std::numeric_limits<double>::infinity(), {}, dtype);
+      if (name == "isfinite") return less(abs(in[0]), infinity);
+      if (name == "isinf") return equal(abs(in[0]), infinity);
+      if (name == "isnan") return not_equal(in[0], in[0]);
+    } else if (dtype == kBool) {
+      if (name == "convert" && is_floating(result))
+        return where(in[0], literal(1.0, {}, result), literal(0.0, {}, result));
+      if (name == "where")
+        return logical_or(logical_and(in[0], in[1]), logical_and(logical_not(in[0]), in[2]));
+      const auto differ = [&] {
+        return logical_and(logical_or(in[0], in[1]), logical_not(logical_and(in[0], in[1])));
+      };
+      if (name == "bitwise_xor" || name == "not_equal") return differ();
+      if (name == "equal") return logical_not(differ());
+    }
+    return std::nullopt;
+  }
+
+  // The op is run on the numbers of the entries; 0: a zero that it puts in.
+  void moves(const Graph::Equation& eq) {
+    const bool gather = eq.op->name() == "gather";
+    Arrays numbers, all;
+    int64_t next = 1;
+    for (size_t i = 0; i < eq.in.size(); ++i) {
+      const int v = eq.in[i];
+      const Shape& shape = aval_of(v).shape;
+      const Array a = Array::uninitialized(shape, kInt64);
+      auto* const p = a.view().as<int64_t>();
+      for (int64_t k = 0; k < a.size(); ++k) {
+        const Array x = entry(v, k);
+        if (gather && i == 1) {
+          if (!x.has_data()) throw NotScalar{};
+          p[k] = x.item<int64_t>();
+        } else {
+          p[k] = next++;
+          all.push_back(x);
+        }
+      }
+      numbers.push_back(a);
+    }
+    const Array moved = eq.op->eval(numbers)[0];
+    for (const int64_t i : materialised(moved).to_vector<int64_t>())
+      of_[at(eq.out[0])].push_back(i > 0 ? all[at(i - 1)] : literal(0.0, {}, aval_of(eq.out[0]).dtype));
+  }
+  static Array materialised(const Array& a) {
+    const Array out = Array::uninitialized(a.shape(), a.dtype());
+    cpu::assign(a.view(), out.view());
+    return out;
+  }
+
+  void reduction(const Graph::Equation& eq) {
+    const std::string_view name = eq.op->name();
+    Dims axes;
+    for (const auto& [key, value] : eq.op->params())
+      if (key == "axes") axes = std::get<Dims>(value);
+    const Shape& shape = aval_of(eq.in[0]).shape;
+    const auto combine = [&](const Array& a, const Array& b) {
+      if (--most_ < 0) throw NotScalar{};
+      if (name == "sum") return add(a, b);
+      if (name == "prod") return multiply(a, b);
+      if (name == "max") return maximum(a, b);
+      if (name == "min") return minimum(a, b);
+      return name == "all" ? logical_and(a, b) : logical_or(a, b);
+    };
+    const int64_t n = num_elements(aval_of(eq.out[0]).shape);
+    std::vector<std::optional<Array>> out(at(n));
+    Dims index(shape.size(), 0);
+    for (int64_t k = 0; k < num_elements(shape); ++k) {
+      int64_t to = 0;
+      for (size_t d = 0; d < shape.size(); ++d)
+        if (std::find(axes.begin(), axes.end(), static_cast<int64_t>(d)) == axes.end())
+          to = to * shape[d] + index[d];
+      std::optional<Array>& sum = out[at(to)];
+      sum = sum ? combine(*sum, entry(eq.in[0], k)) : entry(eq.in[0], k);
+      for (size_t d = shape.size(); d-- > 0;) {
+        if (++index[d] < shape[d]) break;
+        index[d] = 0;
+      }
+    }
+    for (const auto& sum : out) {
+      if (!sum) throw NotScalar{};  // of no entries
+      of_[at(eq.out[0])].push_back(*sum);
+    }
+  }
+
+  // The sum of products; entries that are zero add nothing.
+  std::optional<Array> plus(const std::optional<Array>& sum, const Array& a, const Array& b) {
+    if (is_zero(a) || is_zero(b)) return sum;
+    if (--most_ < 0) throw NotScalar{};
+    const Array term = multiply(a, b);
+    return sum ? add(*sum, term) : term;
+  }
+  static bool is_zero(const Array& a) { return a.has_data() && is_literal(a, 0.0); }
+  static Array or_zero(const std::optional<Array>& x, DType dtype) {
+    return x ? *x : literal(0.0, {}, dtype);
+  }
+
+  void product(const Graph::Equation& eq) {
+    const Aval &a = aval_of(eq.in[0]), &b = aval_of(eq.in[1]);
+    if (a.shape.size() != 2 || !is_floating(a.dtype)) throw NotScalar{};
+    const int64_t m = a.shape[0], k = a.shape[1], n = b.shape[1];
+    for (int64_t i = 0; i < m; ++i)
+      for (int64_t j = 0; j < n; ++j) {
+        std::optional<Array> sum;
+        for (int64_t l = 0; l < k; ++l)
+          sum = plus(sum, entry(eq.in[0], i * k + l), entry(eq.in[1], l * n + j));
+        of_[at(eq.out[0])].push_back(or_zero(sum, a.dtype));
+      }
+  }
+
+  // Row by row the larger of two neighbours moves up, so that the largest pivot of a column is used; which
+  // were exchanged takes the place of the permutation.
+  void factors(const Graph::Equation& eq) {
+    const Aval& a = aval_of(eq.in[0]);
+    if (a.shape.size() != 2 || a.shape[0] != a.shape[1] || !is_floating(a.dtype)) throw NotScalar{};
+    const int64_t n = a.shape[0];
+    Arrays m = of_[at(eq.in[0])], swaps;
+    const auto at_ = [&](int64_t i, int64_t j) -> Array& { return m[at(i * n + j)]; };
+    for (int64_t k = 0; k < n; ++k) {
+      for (int64_t i = k + 1; i < n; ++i) {
+        const Array larger = greater(abs(at_(i, k)), abs(at_(k, k)));
+        swaps.push_back(larger);
+        most_ -= 3 + 2 * n;
+        for (int64_t j = 0; j < n; ++j) exchange(larger, at_(k, j), at_(i, j));
+      }
+      for (int64_t i = k + 1; i < n; ++i) {
+        if (is_zero(at_(i, k))) continue;
+        at_(i, k) = divide(at_(i, k), at_(k, k));
+        for (int64_t j = k + 1; j < n; ++j) at_(i, j) = minus(at_(i, j), at_(i, k), at_(k, j));
+      }
+      if (most_ < 0) throw NotScalar{};
+    }
+    of_[at(eq.out[0])] = m;
+    for (size_t k = 1; k < eq.out.size(); ++k) {
+      of_[at(eq.out[k])] = Arrays(at(n), literal(0.0, {}, kInt64));  // never read
+      exchanged_[at(eq.out[k])] = swaps.empty() ? Arrays{Array(false)} : swaps;
+    }
+  }
+  static void exchange(const Array& condition, Array& x, Array& y) {
+    if (is_zero(x) && is_zero(y)) return;
+    const Array first = where(condition, y, x);
+    y = where(condition, x, y);
+    x = first;
+  }
+  Array minus(const Array& x, const Array& a, const Array& b) {
+    if (is_zero(a) || is_zero(b)) return x;
+    if (--most_ < 0) throw NotScalar{};
+    return subtract(x, multiply(a, b));
+  }
+
+  // a x = b by l u = p a, or a^T x = b.
+  void solution(const Graph::Equation& eq) {
+    bool transpose = false;
+    for (const auto& [key, value] : eq.op->params())
+      if (key == "transpose") transpose = std::get<bool>(value);
+    const Aval& b = aval_of(eq.in[1]);
+    const Arrays& lu = of_[at(eq.in[2])];
+    const Arrays& swaps = exchanged_[at(eq.in[3])];
+    if (b.shape.size() != 2 || swaps.empty()) throw NotScalar{};
+    const int64_t n = b.shape[0], columns = b.shape[1];
+    Arrays x = of_[at(eq.in[1])];
+    const auto factor = [&](int64_t i, int64_t j) { return lu[at(i * n + j)]; };
+    for (int64_t c = 0; c < columns; ++c) {
+      const auto x_ = [&](int64_t i) -> Array& { return x[at(i * columns + c)]; };
+      const auto order = [&](int64_t k, int64_t i, size_t s) { exchange(swaps[s], x_(k), x_(i)); };
+      most_ -= 2 * static_cast<int64_t>(swaps.size()) + n;
+      if (most_ < 0) throw NotScalar{};
+      if (!transpose) {
+        size_t s = 0;
+        for (int64_t k = 0; k < n; ++k)
+          for (int64_t i = k + 1; i < n; ++i) order(k, i, s++);
+        for (int64_t i = 0; i < n; ++i)
+          for (int64_t j = 0; j < i; ++j) x_(i) = minus(x_(i), factor(i, j), x_(j));
+        for (int64_t i = n; i-- > 0;) {
+          for (int64_t j = i + 1; j < n; ++j) x_(i) = minus(x_(i), factor(i, j), x_(j));
+          x_(i) = divide(x_(i), factor(i, i));
+        }
+      } else {  // u^T l^T p x = b
+        for (int64_t i = 0; i < n; ++i) {
+          for (int64_t j = 0; j < i; ++j) x_(i) = minus(x_(i), factor(j, i), x_(j));
+          x_(i) = divide(x_(i), factor(i, i));
+        }
+        for (int64_t i = n; i-- > 0;)
+          for (int64_t j = i + 1; j < n; ++j) x_(i) = minus(x_(i), factor(j, i), x_(j));
+        size_t s = swaps.size();
+        for (int64_t k = n; k-- > 0;)
+          for (int64_t i = n; i-- > k + 1;) order(k, i, --s);
+      }
+    }
+    of_[at(eq.out[0])] = x;
+  }
+  const Graph& g_;
+  int64_t most_;
+  std::vector<Arrays> of_;         // by value
+  std::vector<Arrays> exchanged_;  // by value: of a permutation, which neighbours were exchanged
+};
+
+}  // namespace
+
+std::optional<Ref<const Graph>> scalarised(const Graph& g, int64_t most) {
+  if (g.is_dynamic()) return std::nullopt;
+  int64_t entries = 0;
+  for (const Aval& a : g.values()) entries += num_elements(a.shape);
+  if (entries > 8 * most) return std::nullopt;  // seen at once
+  Avals avals;
+  for (const Aval& a : g.input_avals()) {
+    if (num_elements(a.shape) > most) return std::nullopt;
+    for (int64_t k = num_elements(a.shape); k-- > 0;) avals.push_back({{}, a.dtype});
+  }
+  try {
+    return trace_closed([&](std::span<const Array> x) { return Entries(g, most).run(x); }, avals);
+  } catch (const NotScalar&) {
+    return std::nullopt;
+  }
+}
+
+}  // namespace hesse
