@@ -1,0 +1,270 @@
+// What a loop in lanes does with data; lane_loop.cpp lays it out.
+#include <bit>
+#include <cstring>
+
+#include "core/allocator.h"
+#include "core/ops/control_graph.h"
+#include "core/program/lane_loop.h"
+
+namespace hesse {
+namespace {
+
+size_t at(int64_t v) { return static_cast<size_t>(v); }
+
+}  // namespace
+
+/// One call.
+struct LaneLoop::Run {
+  static constexpr int64_t kMostLanes = 16;
+  /// Entries of one operand or result, where example 0 has them, and steps in bytes.
+  struct Place {
+    std::vector<int64_t> entries;
+    int64_t item = 8, time = 0;
+    char* data = nullptr;
+    const View* view = nullptr;
+  };
+  const LaneLoop& loop;
+  int lane_axes;
+  int64_t length;
+  Ref<Buffer> memory;
+  char* frame;
+  std::vector<Place> in, out;
+  Dims shape;  // of the examples
+  int64_t examples = 1, next = 0, steps = 0;
+  int64_t example[kMostLanes], element[kMostLanes];
+  std::vector<uint32_t> waiting;          // by block: lanes, a bit each
+  std::vector<std::vector<char>> stacks;  // by stack and lane; a scalar has eight bytes
+  std::vector<size_t> cursors;            // by cursor and lane
+  uint32_t active = 0;
+
+  Run(const LaneLoop& l, std::span<const View> x, std::span<const View> y, int axes, int64_t n)
+      : loop(l),
+        lane_axes(axes),
+        length(n),
+        memory(Buffer::allocate(at(std::max<int64_t>(l.frame_.bytes(), 64)))),
+        frame(static_cast<char*>(memory->data())),
+        waiting(l.blocks_.size(), 0),
+        stacks(l.stacks_.size() * at(l.frame_.lanes())),
+        cursors(l.num_cursors_ * at(l.frame_.lanes()), 0) {
+    const View& any = x.empty() ? y[0] : x[0];
+    for (size_t d = any.shape.size() - at(axes); d < any.shape.size(); ++d) shape.push_back(any.shape[d]);
+    for (const int64_t s : shape) examples *= s;
+    for (size_t i = 0; i < x.size(); ++i)
+      in.push_back(place(x[i], i >= l.num_carry_ && i < l.num_carry_ + l.num_xs_));
+    for (size_t k = 0; k < y.size(); ++k) out.push_back(place(y[k], k >= l.num_carry_));
+    l.frame_.initialise(frame);
+  }
+
+  Place place(const View& v, bool by_element) const {
+    Place p;
+    p.item = itemsize(v.dtype);
+    p.data = static_cast<char*>(v.data);
+    p.view = &v;
+    size_t d = 0;
+    if (by_element) p.time = v.strides[d++] * p.item;
+    p.entries = {0};
+    for (; d + at(lane_axes) < v.shape.size(); ++d) {
+      std::vector<int64_t> all;
+      for (const int64_t e : p.entries)
+        for (int64_t i = 0; i < v.shape[d]; ++i) all.push_back(e + i * v.strides[d] * p.item);
+      p.entries = std::move(all);
+    }
+    return p;
+  }
+  char* at_example(const Place& p, int64_t e) const {
+    char* out = p.data;
+    const Strides& strides = p.view->strides;
+    for (size_t a = shape.size(); a-- > 0;) {
+      out += e % shape[a] * strides[strides.size() - shape.size() + a] * p.item;
+      e /= shape[a];
+    }
+    return out;
+  }
+
+  static void copy(char* to, const char* from, int64_t item) {
+    if (item == 8)
+      std::memcpy(to, from, 8);
+    else if (item == 4)
+      std::memcpy(to, from, 4);
+    else
+      std::memcpy(to, from, at(item));
+  }
+  char* lane_of(const FrameRow& r, int lane, int64_t item) const { return frame + r.offset + lane * item; }
+  void load(const Place& p, const Rows& rows, int lane, int64_t time) {
+    const char* const from = at_example(p, example[lane]) + time * p.time;
+    for (size_t i = 0; i < rows.size(); ++i)
+      copy(lane_of(rows[i], lane, p.item), from + p.entries[i], p.item);
+  }
+  void store(const Place& p, const Rows& rows, int lane, int64_t time) {
+    char* const to = at_example(p, example[lane]) + time * p.time;
+    for (size_t i = 0; i < rows.size(); ++i) copy(to + p.entries[i], lane_of(rows[i], lane, p.item), p.item);
+  }
+  int64_t time_of(int64_t e) const { return loop.reverse_ ? length - 1 - e : e; }
+
+  // The element of a scan that a lane begins with.
+  void begin_element(int lane) {
+    for (size_t i = loop.num_carry_; i < loop.num_carry_ + loop.num_xs_; ++i)
+      load(in[i], loop.inputs_[i], lane, time_of(element[lane]));
+    if (loop.save_)
+      for (size_t i = 0; i < loop.num_carry_; ++i)
+        store(out[loop.num_carry_ + loop.ys_.size() + i], loop.inputs_[i], lane, time_of(element[lane]));
+  }
+  std::vector<char>& stack(int s, int lane) { return stacks[at(s * loop.frame_.lanes() + lane)]; }
+  void push(const Block& b, int lane) {
+    std::vector<char>& to = stack(b.stack, lane);
+    size_t end = to.size();
+    to.resize(end + 8 * b.entry.size());
+    for (const FrameRow& r : b.entry) {
+      const int64_t item = itemsize(r.dtype);
+      copy(to.data() + end, lane_of(r, lane, item), item);
+      end += 8;
+    }
+  }
+  size_t& cursor(const Block& b, int lane) { return cursors[at(b.cursor * loop.frame_.lanes() + lane)]; }
+  void rewind(const Block& b, int lane) {
+    const int s = b.columns[0].stack;
+    cursor(b, lane) = stack(s, lane).size() / (8 * loop.stacks_[at(s)]);
+  }
+  bool pop(const Block& b, int lane) {
+    size_t& left = cursor(b, lane);
+    if (left == 0) return false;
+    --left;
+    for (const Column& c : b.columns) {
+      const int64_t item = itemsize(c.to.dtype);
+      copy(lane_of(c.to, lane, item),
+           stack(c.stack, lane).data() + 8 * (left * loop.stacks_[at(c.stack)] + c.index), item);
+    }
+    return true;
+  }
+  void wait_at(int block, int lane) {
+    if (block == kEnd)
+      finish(lane);
+    else
+      waiting[at(block)] |= 1u << lane;
+  }
+  // The results of a lane; then the next example there.
+  void finish(int lane) {
+    for (size_t i = 0; i < loop.carry_out_.size(); ++i) store(out[i], loop.carry_out_[i], lane, 0);
+    take_example(lane);
+  }
+  void take_example(int lane) {
+    for (;;) {
+      if (next == examples) {
+        active &= ~(1u << lane);
+        return;
+      }
+      example[lane] = next++;
+      element[lane] = 0;
+      for (size_t i = 0; i < in.size(); ++i)
+        if (i < loop.num_carry_ || i >= loop.num_carry_ + loop.num_xs_) load(in[i], loop.inputs_[i], lane, 0);
+      if (!loop.scan_ || length > 0) break;
+      for (size_t i = 0; i < loop.carry_out_.size(); ++i) store(out[i], loop.carry_out_[i], lane, 0);
+    }
+    active |= 1u << lane;
+    if (loop.scan_) begin_element(lane);
+    waiting[at(loop.entry_)] |= 1u << lane;
+  }
+  void next_element(const Block& b, int lane) {
+    for (size_t k = 0; k < loop.ys_.size(); ++k)
+      store(out[loop.num_carry_ + k], loop.ys_[k], lane, time_of(element[lane]));
+    if (++element[lane] == length) return finish(lane);
+    begin_element(lane);
+    wait_at(b.to, lane);
+  }
+
+  void move(const Move& m, uint32_t lanes) {
+    const int64_t item = itemsize(m.to.dtype);
+    char* const to = frame + m.to.offset;
+    const char* const from = frame + m.from.offset;
+    if (lanes == active) {
+      if (loop.frame_.lanes() == 1)
+        copy(to, from, item);
+      else
+        std::memcpy(to, from, at(item * loop.frame_.lanes()));
+      return;
+    }
+    for (uint32_t rest = lanes; rest != 0; rest &= rest - 1) {
+      const int64_t offset = std::countr_zero(rest) * item;
+      copy(to + offset, from + offset, item);
+    }
+  }
+
+  void run() {
+    for (int lane = 0; lane < loop.frame_.lanes(); ++lane) take_example(lane);
+    while (active != 0) {
+      if (++steps % 4096 == 0) poll_interrupt();
+      for (const int b : loop.cheapest_first_)
+        if (const uint32_t lanes = waiting[at(b)]; lanes != 0) {
+          waiting[at(b)] = 0;
+          run_block(loop.blocks_[at(b)], lanes);
+          break;
+        }
+    }
+  }
+  bool goes_on(const Block& b, int lane) {
+    if (b.then == Block::Then::Jump) return true;
+    if (b.then == Block::Then::Pop) return pop(b, lane);
+    if (*lane_of(b.condition, lane, 1) == 0) return false;
+    if (b.stack >= 0) push(b, lane);
+    return true;
+  }
+  void run_block(const Block& b, uint32_t lanes) {
+    for (const int s : b.clear)
+      for (uint32_t rest = lanes; rest != 0; rest &= rest - 1) stack(s, std::countr_zero(rest)).clear();
+    if (b.rewind >= 0)
+      for (uint32_t rest = lanes; rest != 0; rest &= rest - 1)
+        rewind(loop.blocks_[at(b.rewind)], std::countr_zero(rest));
+    if (b.code) b.code->run(frame);
+    for (const Move& m : b.aside) move(m, active);
+    for (const Move& m : b.moves) move(m, lanes);
+    if (b.then == Block::Then::Jump && b.to != kEnd) {
+      waiting[at(b.to)] |= lanes;
+      return;
+    }
+    for (uint32_t rest = lanes; rest != 0; rest &= rest - 1) {
+      const int lane = std::countr_zero(rest);
+      if (b.then == Block::Then::Next)
+        next_element(b, lane);
+      else if (goes_on(b, lane))
+        wait_at(b.to, lane);
+      else
+        wait_at(b.otherwise, lane);
+    }
+  }
+};
+
+void LaneLoop::run(std::span<const View> x, std::span<const View> out, int lane_axes, int64_t length) const {
+  Run(*this, x, out, lane_axes, length).run();
+}
+
+Arrays LaneLoop::evaluated(std::span<const Array> x, const Avals& results, int64_t length) const {
+  std::vector<View> in, views;
+  Arrays out;
+  const bool stacked = !scan_ && !stacks_.empty() && results.size() > num_carry_;
+  for (const Array& a : x) in.push_back(a.view());
+  for (size_t k = 0; k < (stacked ? num_carry_ : results.size()); ++k) {
+    out.push_back(Array::uninitialized(results[k].shape, results[k].dtype));
+    views.push_back(out.back().view());
+  }
+  Run call(*this, in, views, 0, length);
+  call.run();
+  if (!stacked) return out;
+  const std::vector<char>& all = call.stacks[0];
+  const size_t scalars = stacks_[0], entries = all.size() / (8 * scalars);
+  size_t index = 0;
+  for (size_t k = num_carry_; k < results.size(); ++k) {
+    Shape shape = results[k].shape;
+    shape.erase(0);
+    shape.insert(0, static_cast<int64_t>(entries));
+    const size_t count = inputs_[k - num_carry_].size(), item = at(itemsize(results[k].dtype));
+    out.push_back(Array::uninitialized(shape, results[k].dtype));
+    char* to = static_cast<char*>(out.back().view().data);
+    for (size_t e = 0; e < entries; ++e)
+      for (size_t i = 0; i < count; ++i, to += item)
+        std::memcpy(to, all.data() + 8 * (e * scalars + index + i), item);
+    index += count;
+  }
+  return out;
+}
+
+}  // namespace hesse
