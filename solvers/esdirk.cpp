@@ -1,5 +1,7 @@
 #include "solvers/esdirk.h"
 
+#include <algorithm>
+#include <cmath>
 #include <limits>
 #include <numeric>
 
@@ -80,6 +82,21 @@ Array weighted(const Arrays& x, std::span<const double> w) {
   return *out;
 }
 
+/// Weights of values at `nodes` for the polynomial through the nearest three of them, or fewer, at x.
+std::vector<double> extrapolation(std::span<const double> nodes, double x) {
+  std::vector<size_t> used(nodes.size());
+  std::iota(used.begin(), used.end(), size_t{0});
+  std::ranges::stable_sort(used, {}, [&](size_t i) { return std::abs(nodes[i] - x); });
+  used.resize(std::min(used.size(), size_t{3}));
+  std::vector<double> w(nodes.size(), 0);
+  for (const size_t i : used) {
+    w[i] = 1;
+    for (const size_t j : used)
+      if (j != i) w[i] *= (x - nodes[j]) / (nodes[i] - nodes[j]);
+  }
+  return w;
+}
+
 Arrays stopped(std::span<const Array> x) {
   Arrays out;
   for (const Array& a : x) out.push_back(stop_gradient(a));
@@ -97,6 +114,7 @@ class Esdirk final : public Method {
         jacobian_(field_, flat_),
         stage_(stage()) {
     for (size_t i = 0; i < error_.size(); ++i) error_[i] -= tableau.embedded[i];
+    for (size_t i = 0; i < c_.size(); ++i) guess_.push_back(extrapolation(std::span(c_).first(i), c_[i]));
   }
 
   std::string_view name() const override { return tableau_.name; }
@@ -126,12 +144,13 @@ class Esdirk final : public Method {
     const Norm norm(*this, y_fixed, fixed);
 
     Arrays hk{h * kept[0]};
-    Newton last{stop_gradient(tableau_.gamma * hk[0]), {}, ones({}, kFloat64), {}, Array(true), Array(true)};
+    Newton last{{}, {}, ones({}, kFloat64), {}, Array(true), Array(true)};
     Step out;
     Array y_next = y;
     out.evaluations = Array(int64_t{0});
     for (size_t s = 1; s < c_.size(); ++s) {
       const Array base = y + weighted(hk, tableau_.a[s]);
+      last.z = stop_gradient(tableau_.gamma * weighted(hk, guess_[s]));
       VectorFn equation{stage_, {base, astype(t + c_[s] * h_in, real), scaled_h}};
       equation.captures.insert(equation.captures.end(), operands.begin(),
                                operands.begin() + static_cast<int64_t>(field_.num_captures));
@@ -143,8 +162,8 @@ class Esdirk final : public Method {
       y_next = base + z;
     }
     // A step whose stages are not found is rejected: with an error that is large, or NaN where f is.
-    const Array error = where(last.solved, weighted(hk, error_),
-                              where(all(isfinite(last.z)), norm.large(), astype(Array(std::nan("")), real)));
+    const Array estimate = weighted(hk, error_), failed = astype(Array(std::nan("")), real);
+    const Array error = where(last.solved, estimate, where(all(isfinite(estimate)), norm.large(), failed));
     out.y = flat_.unpack(where(last.solved, y_next, y));
     out.errors.push_back(flat_.unpack(error));
     out.kept = {hk.back() / h};
@@ -211,17 +230,20 @@ class Esdirk final : public Method {
         avals);
   }
 
-  // (I - h gamma J) d = -F(z), z + d, ... (Hairer and Wanner II, IV.8): until the error that the rate of
-  // convergence predicts is small. It begins at the slope of the stage before, which was `last`, with the
-  // rate found there; where that was not solved it does nothing.
+  // (I - h gamma J) d = -F(z), z + d, ... (Hairer and Wanner II, IV.8) from the z of `before`: until the
+  // error that the rate of convergence predicts is small. At first that is the rate of the stage before;
+  // where that one was not solved nothing is done.
   static Newton newton(const VectorFn& equation, const Factored& system, const Norm& norm,
-                       const Newton& last) {
-    const double eps = last.z.dtype() == kFloat32 ? std::numeric_limits<float>::epsilon()
-                                                  : std::numeric_limits<double>::epsilon();
+                       const Newton& before) {
+    const double eps = before.z.dtype() == kFloat32 ? std::numeric_limits<float>::epsilon()
+                                                    : std::numeric_limits<double>::epsilon();
     const Array &base = equation.captures[0], none(int64_t{0}), one(int64_t{1});
-    const Arrays start{
-        last.z,      Array::from<double>(std::array{1.0}, {}), pow(maximum(last.ratio, eps), 0.8), none,
-        last.solved, logical_and(last.solved, Array(false))};
+    const Arrays start{before.z,
+                       Array::from<double>(std::array{1.0}, {}),
+                       pow(maximum(before.ratio, eps), 0.8),
+                       none,
+                       before.solved,
+                       Array(false)};
     const Arrays end = while_loop(
         [](std::span<const Array> x) { return Arrays{x[4]}; },
         [&](std::span<const Array> x) {
@@ -250,6 +272,7 @@ class Esdirk final : public Method {
 
   const EsdirkTableau& tableau_;
   std::vector<double> c_, error_;
+  std::vector<std::vector<double>> guess_;  // of the slope of a stage, from those before
   Packing flat_;
   FieldJacobian jacobian_;
   Ref<const Graph> stage_;
