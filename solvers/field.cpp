@@ -58,7 +58,7 @@ Packing real_state(const Field& field, std::string_view method) {
                        " takes real states; give real and imaginary parts as two arrays");
     like.push_back(zeros_of(a));
   }
-  return Packing("solve_ivp", "y0", like);
+  return Packing("solve_ivp", "y0", like, Packing::Empty::IsAllowed);
 }
 
 namespace {
@@ -100,6 +100,7 @@ Array FieldJacobian::by_state(const Array& t, std::span<const Array> y,
     return tangent(state_, t, y, operands, flat_.unpack(direction));
   };
   const Array identity = eye(n, {}, 0, flat_.dtype());
+  if (n == 0) return identity;
   if (n > kSmall)
     return vmap([&](std::span<const Array> e) { return Arrays{column(e[0])}; }, {identity}, {0}, {1})[0];
   Arrays columns;

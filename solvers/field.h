@@ -23,7 +23,7 @@ struct Field {
 Field record(const Rhs& f, const Arrays& y0, Arrays& captures);
 
 /// The state as one vector [entries], for methods that solve systems with it. Throws TypeError for a complex
-/// state and ValueError for one without entries; `method` is named.
+/// state; `method` is named.
 Packing real_state(const Field& field, std::string_view method);
 
 /// The derivatives of f that implicit methods need, from its graph.

@@ -20,7 +20,7 @@ void check_tolerance(std::string_view function, const char* name, const Array& x
 
 }  // namespace
 
-Packing::Packing(std::string_view function, std::string_view argument, const Arrays& like) {
+Packing::Packing(std::string_view function, std::string_view argument, const Arrays& like, Empty empty) {
   require(!like.empty(), function, ": ", argument, " holds no arrays");
   std::optional<DType> real;
   for (size_t i = 0; i < like.size(); ++i) {
@@ -31,7 +31,8 @@ Packing::Packing(std::string_view function, std::string_view argument, const Arr
     avals_.push_back(aval(like[i]));
     size_ += like[i].size() * (is_complex(like[i].dtype()) ? 2 : 1);
   }
-  require(size_ > 0, function, ": ", argument, " has no entries: its shape is ", like[0].shape());
+  require(size_ > 0 || empty == Empty::IsAllowed, function, ": ", argument, " has no entries: its shape is ",
+          like[0].shape());
   dtype_ = *real;
 }
 
@@ -42,6 +43,7 @@ Array Packing::pack(std::span<const Array> x) const {
     parts.push_back(astype(flatten(real(a)), dtype_));
     if (is_complex(a.dtype())) parts.push_back(astype(flatten(imag(a)), dtype_));
   }
+  if (parts.empty()) return zeros({0}, dtype_);
   return parts.size() == 1 ? parts[0] : concatenate(parts);
 }
 

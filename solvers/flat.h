@@ -13,9 +13,11 @@ namespace hesse::solvers {
 /// entry is two numbers: equations need not be holomorphic.
 class Packing {
  public:
-  /// Throws ValueError where there are no arrays or no entries, TypeError for integers and booleans; messages
-  /// name `function` and `argument`.
-  Packing(std::string_view function, std::string_view argument, const Arrays& like);
+  enum class Empty { IsRefused, IsAllowed };
+  /// Throws ValueError where there are no arrays or, unless allowed, no entries, TypeError for integers and
+  /// booleans; messages name `function` and `argument`.
+  Packing(std::string_view function, std::string_view argument, const Arrays& like,
+          Empty empty = Empty::IsRefused);
   int64_t size() const { return size_; }
   DType dtype() const { return dtype_; }
   const Avals& avals() const { return avals_; }
