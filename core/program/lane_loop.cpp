@@ -17,10 +17,8 @@ size_t at(int64_t v) { return static_cast<size_t>(v); }
 struct NotOnLanes {};
 
 template <class T>
-const T& param(const Op& op, std::string_view name) {
-  static thread_local Params params;
-  params = op.params();
-  for (const auto& [key, value] : params)
+T param(const Op& op, std::string_view name) {
+  for (const auto& [key, value] : op.params())
     if (key == name) return std::get<T>(value);
   throw NotOnLanes{};
 }

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <random>
 
+#include "autodiff/autodiff.h"
 #include "core/ops.h"
 
 namespace hesse {
@@ -95,6 +96,12 @@ TEST(Scalars, LinearSystems) {
         return Arrays{system.solve(x[1]), system.solve(x[1] * x[1])};
       };
       expect_same(f, in, 1e-7);
+      const auto transposed = [](std::span<const Array> x) {
+        const Factored system(x[0], Factored::Singular::GivesNaN);
+        const auto solve = [&](std::span<const Array> b) { return Arrays{system.solve(b[0])}; };
+        return Arrays{*vjp(solve, {x[1]}).second({x[1]})[0]};
+      };
+      expect_same(transposed, in, 1e-7);
     }
 }
 
