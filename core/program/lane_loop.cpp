@@ -30,9 +30,7 @@ bool is_loop(const Graph::Equation& eq) { return eq.op->name() == "while_loop" |
 /// Lays out a loop as blocks.
 class LaneLoop::Builder {
  public:
-  explicit Builder(LaneLoop& into) : into_(into), frame_(into.frame_) {
-    if (cpu::EntryCode::available()) into.code_ = std::make_unique<cpu::EntryCode>();
-  }
+  explicit Builder(LaneLoop& into) : into_(into), frame_(into.frame_) {}
 
   void scan(const Scan& s) {
     into_.scan_ = true;
@@ -73,6 +71,7 @@ class LaneLoop::Builder {
 
  private:
   static constexpr int64_t kMostEquations = 12288;
+  static constexpr size_t kWorthwhile = 64;  // scalars for an equation of arrays
 
   static Ref<const Graph> prepared(const Ref<const Graph>& g) {
     return with_prepared_loops(merged(expanded(g)));
@@ -306,14 +305,16 @@ class LaneLoop::Builder {
       }
     kept_.clear();
     if (wanted.empty()) return;
-    const std::optional<Ref<const Graph>> scalars =
-        scalarised(*Graph::assemble(static_cast<int>(inputs.size()), std::move(values), std::move(constants),
-                                    std::move(inside), std::move(outputs)),
-                   kMostEquations);
+    const Ref<const Graph> whole =
+        Graph::assemble(static_cast<int>(inputs.size()), std::move(values), std::move(constants),
+                        std::move(inside), std::move(outputs));
+    // Kernels of arrays do more at a time: worth it while the calls outweigh what they do. Taking a graph
+    // apart takes milliseconds: what is far beyond is left at once.
+    const auto most = static_cast<double>(kWorthwhile * (end - begin + 4));
+    if (whole->flops() > 2 * most) throw NotOnLanes{};
+    const std::optional<Ref<const Graph>> scalars = scalarised(*whole, kMostEquations);
     if (!scalars || !ScalarCode::can_run(**scalars)) throw NotOnLanes{};
-    // Kernels of arrays do more at a time: worth it while the calls outweigh what they do.
-    constexpr size_t kWorthwhile = 64;
-    if ((*scalars)->equations().size() > kWorthwhile * (end - begin + 4)) throw NotOnLanes{};
+    if (static_cast<double>((*scalars)->equations().size()) > most) throw NotOnLanes{};
     Rows flat;
     for (const int v : inputs) {
       const Rows& from = rows[at(v)];
@@ -362,24 +363,38 @@ class LaneLoop::Builder {
   std::map<int64_t, FrameRow> kept_;  // of the last block: where a row that is kept was made, by its offset
 };
 
-std::shared_ptr<const LaneLoop> LaneLoop::make(const Scan& scan, int64_t lanes) {
+namespace {
+
+// Laid out with machine code; without it where the system gives no memory for that.
+template <class Make>
+std::shared_ptr<const LaneLoop> laid_out(const Make& make) {
   try {
-    std::shared_ptr<LaneLoop> out(new LaneLoop(lanes));
-    Builder(*out).scan(scan);
-    return out;
+    if (cpu::EntryCode::available()) try {
+        return make(std::make_unique<cpu::EntryCode>());
+      } catch (const Error&) {
+      }
+    return make(nullptr);
   } catch (const NotOnLanes&) {
     return nullptr;
   }
 }
 
+}  // namespace
+
+std::shared_ptr<const LaneLoop> LaneLoop::make(const Scan& scan, int64_t lanes) {
+  return laid_out([&](std::unique_ptr<cpu::EntryCode> code) {
+    std::shared_ptr<LaneLoop> out(new LaneLoop(lanes, std::move(code)));
+    Builder(*out).scan(scan);
+    return out;
+  });
+}
+
 std::shared_ptr<const LaneLoop> LaneLoop::make(const While& loop, int64_t lanes) {
-  try {
-    std::shared_ptr<LaneLoop> out(new LaneLoop(lanes));
+  return laid_out([&](std::unique_ptr<cpu::EntryCode> code) {
+    std::shared_ptr<LaneLoop> out(new LaneLoop(lanes, std::move(code)));
     Builder(*out).while_loop(loop);
     return out;
-  } catch (const NotOnLanes&) {
-    return nullptr;
-  }
+  });
 }
 
 }  // namespace hesse

@@ -69,7 +69,8 @@ class LaneLoop {
   };
   class Builder;
   struct Run;
-  explicit LaneLoop(int64_t lanes) : frame_(lanes) {}
+  /// `code`: null where kernels are to do it.
+  LaneLoop(int64_t lanes, std::unique_ptr<cpu::EntryCode> code) : frame_(lanes), code_(std::move(code)) {}
 
   Frame frame_;
   std::unique_ptr<cpu::EntryCode> code_;

@@ -122,8 +122,13 @@ struct LaneLoop::Run {
   }
   size_t& cursor(const Block& b, int lane) { return cursors[at(b.cursor * loop.frame_.lanes() + lane)]; }
   void rewind(const Block& b, int lane) {
-    const int s = b.columns[0].stack;
-    cursor(b, lane) = stack(s, lane).size() / (8 * loop.stacks_[at(s)]);
+    const auto entries = [&](const Column& c) {
+      return stack(c.stack, lane).size() / (8 * loop.stacks_[at(c.stack)]);
+    };
+    cursor(b, lane) = entries(b.columns[0]);
+    for (const Column& c : b.columns)
+      require(entries(c) == cursor(b, lane), "scan: xs of lengths ", cursor(b, lane), " and ", entries(c),
+              "; all xs are sliced along axis 0 together");
   }
   bool pop(const Block& b, int lane) {
     size_t& left = cursor(b, lane);

@@ -7,6 +7,7 @@
 #include "core/ops.h"
 #include "core/ops/elementwise.h"
 #include "core/ops/reduce.h"
+#include "core/status.h"
 
 namespace hesse {
 namespace {
@@ -139,7 +140,9 @@ class Entries {
       }
       numbers.push_back(a);
     }
+    const FailureScope failures;
     const Array moved = eq.op->eval(numbers)[0];
+    if (failures.failed()) throw NotScalar{};  // an index out of range: said when it runs
     for (const int64_t i : materialised(moved).to_vector<int64_t>())
       of_[at(eq.out[0])].push_back(i > 0 ? all[at(i - 1)] : literal(0.0, {}, aval_of(eq.out[0]).dtype));
   }
