@@ -187,28 +187,19 @@ class Entries {
     }
   }
 
-  // The sum of products; entries that are zero add nothing.
-  std::optional<Array> plus(const std::optional<Array>& sum, const Array& a, const Array& b) {
-    if (is_zero(a) || is_zero(b)) return sum;
-    if (--most_ < 0) throw NotScalar{};
-    const Array term = multiply(a, b);
-    return sum ? add(*sum, term) : term;
-  }
-  static bool is_zero(const Array& a) { return a.has_data() && is_literal(a, 0.0); }
-  static Array or_zero(const std::optional<Array>& x, DType dtype) {
-    return x ? *x : literal(0.0, {}, dtype);
-  }
-
   void product(const Graph::Equation& eq) {
     const Aval &a = aval_of(eq.in[0]), &b = aval_of(eq.in[1]);
     if (a.shape.size() != 2 || !is_floating(a.dtype)) throw NotScalar{};
     const int64_t m = a.shape[0], k = a.shape[1], n = b.shape[1];
     for (int64_t i = 0; i < m; ++i)
       for (int64_t j = 0; j < n; ++j) {
-        std::optional<Array> sum;
-        for (int64_t l = 0; l < k; ++l)
-          sum = plus(sum, entry(eq.in[0], i * k + l), entry(eq.in[1], l * n + j));
-        of_[at(eq.out[0])].push_back(or_zero(sum, a.dtype));
+        Array sum = literal(0.0, {}, a.dtype);  // of no terms
+        for (int64_t l = 0; l < k; ++l) {
+          if (--most_ < 0) throw NotScalar{};
+          const Array term = multiply(entry(eq.in[0], i * k + l), entry(eq.in[1], l * n + j));
+          sum = l == 0 ? term : add(sum, term);
+        }
+        of_[at(eq.out[0])].push_back(sum);
       }
   }
 
@@ -228,7 +219,6 @@ class Entries {
         for (int64_t j = 0; j < n; ++j) exchange(larger, at_(k, j), at_(i, j));
       }
       for (int64_t i = k + 1; i < n; ++i) {
-        if (is_zero(at_(i, k))) continue;
         at_(i, k) = divide(at_(i, k), at_(k, k));
         for (int64_t j = k + 1; j < n; ++j) at_(i, j) = minus(at_(i, j), at_(i, k), at_(k, j));
       }
@@ -241,13 +231,11 @@ class Entries {
     }
   }
   static void exchange(const Array& condition, Array& x, Array& y) {
-    if (is_zero(x) && is_zero(y)) return;
     const Array first = where(condition, y, x);
     y = where(condition, x, y);
     x = first;
   }
   Array minus(const Array& x, const Array& a, const Array& b) {
-    if (is_zero(a) || is_zero(b)) return x;
     if (--most_ < 0) throw NotScalar{};
     return subtract(x, multiply(a, b));
   }

@@ -8,7 +8,7 @@ namespace hesse {
 /// The graph with every array taken apart: inputs, outputs and values are scalars (the entries of the arrays
 /// in row-major order, one after the other), and every equation works on one entry. What only moves entries
 /// (views, joins, gathers at constant places) vanishes; sums, products of matrices, and linear systems become
-/// what they compute. Entries that are constants, zeros of a Jacobian say, are seen and computed with.
+/// what they compute; what is constant is computed. A zero times NaN or infinity is NaN, as in the graph.
 /// nullopt where an equation cannot be taken apart (loops, decompositions other than LU, random numbers,
 /// gathers at places that are computed), or where more than `most` equations would come out.
 /// Results are those of the graph to rounding: sums are formed in order, and the rows of a linear system are

@@ -171,3 +171,29 @@ def test_gradients_in_lanes(transform):
     alone = hs.compile(derivative)
     for i in range(19):
         assert together[i] == pytest.approx(np.asarray(alone(hs.array(k[i]))), rel=1e-12)
+
+
+@pytest.mark.parametrize("start", [[np.nan, 1.0], [np.inf, 2.0], [1.0, -np.inf], [1.0, 2.0]])
+def test_zeros_of_a_matrix_meet_nan_and_infinity(start):
+    matrix = hs.array([[0.0, 1.0], [-1.0, 0.0]])
+
+    def turned(x):
+        return hs.scan(lambda c, _: (matrix @ c, None), x, None, length=8)[0]
+
+    x = hs.array(start)
+    expected = x
+    for _ in range(8):
+        expected = matrix @ expected
+    for y in (turned(x), hs.compile(turned)(x), hs.compile(hs.vmap(turned))(hs.stack([x, x]))[1]):
+        np.testing.assert_array_equal(np.asarray(y), np.asarray(expected))
+
+
+@pytest.mark.parametrize("transform", [lambda f: f, hs.compile])
+def test_constant_indices_out_of_range_are_said(transform):
+    def f(x):
+        return hs.scan(lambda c, _: (hs.sum(hs.stack([c, c])[hs.array([0, 5])]), None), x, None, length=8)[0]
+
+    with pytest.raises(IndexError, match="index 5"):
+        transform(f)(hs.array(1.0))
+    with pytest.raises(IndexError, match="index 5"):
+        transform(hs.vmap(f))(hs.ones(3))
