@@ -7,8 +7,8 @@
 #include "core/ops.h"
 #include "core/ops/control.h"
 #include "core/ops/control_graph.h"
-#include "core/status.h"
 #include "solvers/cvode.h"
+#include "solvers/outcome.h"
 #include "solvers/stepper.h"
 
 namespace hesse::solvers {
@@ -16,38 +16,27 @@ namespace {
 
 constexpr int64_t kSuccess = static_cast<int64_t>(IvpStatus::Success);
 
-/// y where the solver came to the end. Else NaN, and the failure is reported: which, where, and which entry
-/// of the state stood out (the array, the entry, or -1).
-class CompletedOp final : public General {
+/// y where the solver came to the end. Inputs: y, status, t, step, and which entry of the state stood out
+/// (the array, the entry, or -1).
+class IvpCompleted final : public Completed {
  public:
   std::string_view name() const override { return "ivp_completed"; }
-  Avals infer(std::span<const Aval> x) const override { return {x[0]}; }
-  Arrays eval(std::span<const Array> x) const override {
-    const int64_t status = x[1].item<int64_t>();
-    if (status == kSuccess) return {x[0]};
+
+ private:
+  std::string_view function() const override { return "solve_ivp"; }
+  std::string reason(std::span<const Array> x) const override {
     const auto number = [&](size_t i) { return concat(x[i].item<double>()); };
     const int64_t leaf = x[4].item<int64_t>(), entry = x[5].item<int64_t>();
     std::string where;
     if (leaf >= 0)
       where = concat("; entry ", entry, " of ", leaf > 0 ? concat("array ", leaf, " of ") : std::string(),
                      "the state limits it");
-    report_failure(Failure::Numerical, "solve_ivp",
-                   concat(describe(static_cast<IvpStatus>(status)), " (t = ", number(2), ", step ", number(3),
-                          where, ")"));
-    return {full(x[0].shape(), astype(Array(std::nan("")), x[0].dtype()))};
+    return concat(describe(static_cast<IvpStatus>(x[1].item<int64_t>())), " (t = ", number(2), ", step ",
+                  number(3), where, ")");
   }
-  MaybeArrays jvp(std::span<const Array>, std::span<const Array>,
-                  std::span<const MaybeArray> dx) const override {
-    return {dx[0]};
-  }
-  bool is_linear_in(const std::vector<bool>& marked) const override {
-    return std::find(marked.begin() + 1, marked.end(), true) == marked.end();
-  }
-  bool reads_input(int) const override { return false; }
-  bool reads_output(int) const override { return false; }
 };
 
-const bool registered = (register_ops({listed<CompletedOp>()}), true);
+const bool registered = (register_ops({listed<IvpCompleted>()}), true);
 
 template <class Range>
 void append(Arrays& to, const Range& from) {
@@ -260,8 +249,8 @@ Solution solve_ivp(const Rhs& f, const Array& t0_in, const Array& t1_in, const A
     else if (stepper.adapts() && failed.item<bool>())
       which = stepper.limiting(state, direction, operands);
     for (Array& y : out.y)
-      y = apply1(the<CompletedOp>(), {y, out.status, stop_gradient(state.t), stop_gradient(state.h),
-                                      stop_gradient(which[0]), stop_gradient(which[1])});
+      y = apply1(the<IvpCompleted>(), {y, out.status, stop_gradient(state.t), stop_gradient(state.h),
+                                       stop_gradient(which[0]), stop_gradient(which[1])});
   }
   return out;
 }

@@ -11,37 +11,37 @@ namespace hesse::solvers {
 namespace {
 
 /// Inputs: x, status, steps, residual.
-class CompletedOp final : public General {
+class SolveCompleted final : public Completed {
  public:
-  explicit CompletedOp(std::string function) : function_(std::move(function)) {}
+  explicit SolveCompleted(std::string function) : function_(std::move(function)) {}
   std::string_view name() const override { return "solve_completed"; }
   Params params() const override { return {{"function", function_}}; }
-  Avals infer(std::span<const Aval> x) const override { return {x[0]}; }
-  Arrays eval(std::span<const Array> x) const override {
-    const auto status = static_cast<SolveStatus>(x[1].item<int64_t>());
-    if (status == SolveStatus::Success) return {x[0]};
-    report_failure(Failure::Numerical, function_,
-                   concat(describe(status), " (steps: ", x[2].item<int64_t>(),
-                          ", residual: ", x[3].item<double>(), ")"));
-    return {full(x[0].shape(), astype(Array(std::nan("")), x[0].dtype()))};
-  }
-  MaybeArrays jvp(std::span<const Array>, std::span<const Array>,
-                  std::span<const MaybeArray> dx) const override {
-    return {dx[0]};
-  }
-  bool is_linear_in(const std::vector<bool>& marked) const override {
-    return std::find(marked.begin() + 1, marked.end(), true) == marked.end();
-  }
-  bool reads_input(int) const override { return false; }
-  bool reads_output(int) const override { return false; }
 
  private:
+  std::string_view function() const override { return function_; }
+  std::string reason(std::span<const Array> x) const override {
+    return concat(describe(static_cast<SolveStatus>(x[1].item<int64_t>())), " (steps: ", x[2].item<int64_t>(),
+                  ", residual: ", x[3].item<double>(), ")");
+  }
   std::string function_;
 };
 
-const bool registered = (register_ops({listed<CompletedOp>("solve_completed", "function")}), true);
+const bool registered = (register_ops({listed<SolveCompleted>("solve_completed", "function")}), true);
 
 }  // namespace
+
+Arrays Completed::eval(std::span<const Array> x) const {
+  if (x[1].item<int64_t>() == 0) return {x[0]};
+  report_failure(Failure::Numerical, function(), reason(x));
+  return {full(x[0].shape(), astype(Array(std::nan("")), x[0].dtype()))};
+}
+MaybeArrays Completed::jvp(std::span<const Array>, std::span<const Array>,
+                           std::span<const MaybeArray> dx) const {
+  return {dx[0]};
+}
+bool Completed::is_linear_in(const std::vector<bool>& marked) const {
+  return std::find(marked.begin() + 1, marked.end(), true) == marked.end();
+}
 
 std::string describe(SolveStatus status) {
   switch (status) {
@@ -67,7 +67,7 @@ std::string describe(SolveStatus status) {
 
 Array completed(std::string_view function, const Array& x, const Array& status, const Array& steps,
                 const Array& residual) {
-  return apply1(make_op<CompletedOp>(std::string(function)),
+  return apply1(make_op<SolveCompleted>(std::string(function)),
                 {x, stop_gradient(status), stop_gradient(steps), stop_gradient(residual)});
 }
 

@@ -4,6 +4,7 @@
 
 #include "core/cpu/lane_gemm.h"
 #include "core/cpu/simd_kernels.h"
+#include "core/program/entry_call.h"
 
 namespace hesse {
 namespace {
@@ -14,27 +15,7 @@ constexpr int64_t kShortRow = 512;  // bytes: below, a call of a kernel for a ro
 
 template <class T>
 void Chain::call(const Step& s, char* const* at, int64_t n) {
-  using S = cpu::SimdKernels<T>;
-  const auto in = [&](int i) { return reinterpret_cast<const T*>(at[i]); };
-  switch (s.kernel.kind) {
-    case EntryKernel::Kind::Unary:
-      return reinterpret_cast<typename S::Unary>(s.kernel.f)(in(0), reinterpret_cast<T*>(at[1]), n);
-    case EntryKernel::Kind::Binary:
-      return reinterpret_cast<typename S::Binary>(s.kernel.f)(in(0), s.step[0], in(1), s.step[1],
-                                                              reinterpret_cast<T*>(at[2]), n);
-    case EntryKernel::Kind::Compare:
-      return reinterpret_cast<typename S::Compare>(s.kernel.f)(in(0), s.step[0], in(1), s.step[1],
-                                                               reinterpret_cast<bool*>(at[2]), n);
-    case EntryKernel::Kind::Select:
-      return reinterpret_cast<typename S::Select>(s.kernel.f)(reinterpret_cast<const bool*>(at[0]), s.step[0],
-                                                              in(1), s.step[1], in(2), s.step[2],
-                                                              reinterpret_cast<T*>(at[3]), n);
-    case EntryKernel::Kind::Ternary:
-      return reinterpret_cast<typename S::Ternary>(s.kernel.f)(in(0), s.step[0], in(1), s.step[1], in(2),
-                                                               s.step[2], reinterpret_cast<T*>(at[3]), n);
-    case EntryKernel::Kind::None:
-      break;
-  }
+  call_entry_kernel<T>(s.kernel, at, s.step, at[s.count], n);
 }
 
 // Rows of a result: all its axes but the last, the first of them apart where there are several.

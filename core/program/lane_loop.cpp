@@ -369,10 +369,12 @@ namespace {
 template <class Make>
 std::shared_ptr<const LaneLoop> laid_out(const Make& make) {
   try {
-    if (cpu::EntryCode::available()) try {
+    if (cpu::EntryCode::available()) {
+      try {
         return make(std::make_unique<cpu::EntryCode>());
-      } catch (const Error&) {
+      } catch (const Error&) {  // no memory for code: the kernels do the same
       }
+    }
     return make(nullptr);
   } catch (const NotOnLanes&) {
     return nullptr;

@@ -6,6 +6,7 @@
 
 #include "core/cpu/simd_kernels.h"
 #include "core/ops/elementwise.h"
+#include "core/program/entry_call.h"
 
 namespace hesse {
 namespace {
@@ -369,39 +370,14 @@ void ScalarCode::run(char* frame) const {
   }
 }
 
-template <class T>
-void ScalarCode::call_kernel(const Step& s, const char* const* in, char* out) const {
-  using K = cpu::SimdKernels<T>;
-  const auto x = [&](int i) { return reinterpret_cast<const T*>(in[i]); };
-  auto* const y = reinterpret_cast<T*>(out);
-  const auto f = s.kernel.f;
-  switch (s.kernel.kind) {
-    case EntryKernel::Kind::Unary:
-      return reinterpret_cast<typename K::Unary>(f)(x(0), y, lanes_);
-    case EntryKernel::Kind::Binary:
-      return reinterpret_cast<typename K::Binary>(f)(x(0), 1, x(1), 1, y, lanes_);
-    case EntryKernel::Kind::Compare:
-      return reinterpret_cast<typename K::Compare>(f)(x(0), 1, x(1), 1, reinterpret_cast<bool*>(out), lanes_);
-    case EntryKernel::Kind::Select:
-      return reinterpret_cast<typename K::Select>(f)(reinterpret_cast<const bool*>(in[0]), 1, x(1), 1, x(2),
-                                                     1, y, lanes_);
-    case EntryKernel::Kind::Ternary:
-      return reinterpret_cast<typename K::Ternary>(f)(x(0), 1, x(1), 1, x(2), 1, y, lanes_);
-    case EntryKernel::Kind::None:
-      return;
-  }
-}
-
 void ScalarCode::call(const Step& s, char* frame) const {
   const char* in[3] = {nullptr, nullptr, nullptr};
   for (size_t i = 0; i < s.in.size(); ++i) in[i] = frame + s.in[i].offset;
   char* const out = frame + s.out.offset;
   if (s.kernel.kind != EntryKernel::Kind::None) {
-    if (s.in.back().dtype == kFloat64)
-      call_kernel<double>(s, in, out);
-    else
-      call_kernel<float>(s, in, out);
-    return;
+    constexpr int64_t kSteps[3] = {1, 1, 1};
+    const auto call = s.in.back().dtype == kFloat64 ? &call_entry_kernel<double> : &call_entry_kernel<float>;
+    return call(s.kernel, in, kSteps, out, lanes_);
   }
   if (s.function != nullptr) return s.function(in, out, lanes_);
   View views[4];

@@ -68,8 +68,6 @@ class ScalarCode {
     FrameRow out;
   };
   void call(const Step& s, char* frame) const;
-  template <class T>
-  void call_kernel(const Step& s, const char* const* in, char* out) const;
 
   Ref<const Graph> graph_;
   int64_t lanes_;

@@ -11,6 +11,7 @@ from .. import _hesse
 from .._flat import check_callable, name_of
 from .._hesse import Array, _flatten_arrays, asarray
 from .._hesse import solvers as _s
+from ._equations import arrays_of
 
 __all__ = ["Solution", "solve_ivp"]
 
@@ -56,11 +57,6 @@ class Solution:
     def message(self) -> str:
         """What the status means, and what to try."""
         return _s.describe(int(_hesse.max(self.status)))
-
-
-def _arrays(tree: Any, what: str) -> tuple[list[Array], Any]:
-    values, treedef = _flatten_arrays(tree, what)
-    return [asarray(v) for v in values], treedef
 
 
 def solve_ivp(
@@ -190,8 +186,8 @@ def solve_ivp(
         raise _hesse.ArgumentTypeError(
             f"solve_ivp: args is {args!r}, expected a tuple of further arguments of f"
         )
-    state, treedef = _arrays(y0, "solve_ivp: y0")
-    tolerances, structure = _arrays(atol, "solve_ivp: atol")
+    state, treedef = arrays_of(y0, "solve_ivp: y0")
+    tolerances, structure = arrays_of(atol, "solve_ivp: atol")
     if structure != treedef and not (len(tolerances) == 1 and not isinstance(atol, (tuple, list, dict))):
         raise _hesse.ArgumentError(
             f"solve_ivp: atol has the structure {structure}, expected one array, or a tree like y0: {treedef}"
