@@ -1,10 +1,10 @@
 #include "core/graph.h"
 
 #include <algorithm>
-#include <map>
 #include <optional>
 #include <ostream>
-#include <set>
+#include <unordered_map>
+#include <unordered_set>
 
 #include "core/allocator.h"
 #include "core/debug.h"
@@ -17,6 +17,11 @@ namespace {
 Derivatives g_derivatives{};
 size_t mix(size_t h, size_t v) { return h ^ (v + 0x9e3779b97f4a7c15ull + (h << 6) + (h >> 2)); }
 using Key2 = std::pair<const void*, int>;
+struct Key2Hash {
+  size_t operator()(const Key2& k) const {
+    return mix(std::hash<const void*>{}(k.first), static_cast<size_t>(k.second + 1));
+  }
+};
 Key2 key_of(const Array& a) { return a.node() ? Key2{a.node().get(), a.output_index()} : Key2{a.id(), -1}; }
 }  // namespace
 
@@ -34,16 +39,17 @@ struct GraphBuilder {
   const Ref<Trace>& trace;
   Ref<Graph> g = make_ref<Graph>();
   Arrays captures;
-  std::map<Key2, int> ids;
-  std::map<Key2, Array> constants;
+  std::unordered_map<Key2, int, Key2Hash> ids;
+  Arrays constants;
 
   bool inside(const Array& a) const { return a.is_symbol() && a.node()->trace() == trace; }
   // Through identities of this trace; those outside are leaves of derivatives that are being taken.
-  Array resolve(Array a) const {
-    while (a.node() && a.node()->trace() == trace && a.node()->op() == identity_op() &&
-           !a.node()->inputs().empty())
-      a = a.node()->inputs()[0];
-    return a;
+  const Array& resolve(const Array& raw) const {
+    const Array* a = &raw;
+    while (a->node() && a->node()->trace() == trace && a->node()->op() == identity_op() &&
+           !a->node()->inputs().empty())
+      a = &a->node()->inputs()[0];
+    return *a;
   }
   int add_value(const Aval& a) {
     g->values_.push_back(a);
@@ -52,24 +58,24 @@ struct GraphBuilder {
   }
   // First meeting of an operand: an outside value becomes a capture or a constant.
   void meet(const Array& raw) {
-    const Array a = resolve(raw);
+    const Array& a = resolve(raw);
     if (inside(a)) return;
     if (a.is_symbol() || is_tracked(a)) {
       refuse_given_away(a);
-      if (a.is_symbol())
-        require<TraceError>(a.node() && a.node()->trace() && a.node()->trace()->open(), "trace: the symbol ",
-                            describe(a), at_source(a.node() ? a.node()->source() : 0),
-                            " outlived the function it was made in; return it instead of keeping it");
+      if (a.is_symbol() && !(a.node() && a.node()->trace() && a.node()->trace()->open()))
+        throw TraceError(concat("trace: the symbol ", describe(a),
+                                at_source(a.node() ? a.node()->source() : 0),
+                                " outlived the function it was made in; return it instead of keeping it"));
       if (ids.emplace(key_of(a), static_cast<int>(g->values_.size())).second) {
         add_value(aval(a));
         captures.push_back(a);
       }
-    } else {
-      constants.emplace(Key2{a.id(), -1}, a.detached());
+    } else if (ids.emplace(Key2{a.id(), -1}, -1).second) {  // numbered after the captures
+      constants.push_back(a);
     }
   }
   int id_of(const Array& raw) {
-    const Array a = resolve(raw);
+    const Array& a = resolve(raw);
     const bool constant = !inside(a) && !a.is_symbol() && !is_tracked(a);
     return ids.at(constant ? Key2{a.id(), -1} : key_of(a));
   }
@@ -77,9 +83,11 @@ struct GraphBuilder {
   Traced build(const Arrays& symbols, const Arrays& outputs) {
     for (const Array& s : symbols) ids.emplace(key_of(s), add_value(aval(s)));
     const auto& nodes = trace->nodes();
-    std::set<const Node*> needed;
+    ids.reserve(nodes.size() + symbols.size());
+    std::unordered_set<const Node*> needed;
+    needed.reserve(nodes.size());
     const auto need = [&](const Array& raw) {
-      const Array a = resolve(raw);
+      const Array& a = resolve(raw);
       if (inside(a)) needed.insert(a.node().get());
     };
     for (const Array& y : outputs) need(y);
@@ -94,14 +102,14 @@ struct GraphBuilder {
         for (const Array& a : n->inputs()) meet(a);
     for (const Array& y : outputs) meet(y);
     g->num_inputs_ = static_cast<int>(g->values_.size());
-    for (const auto& [key, a] : constants) {
-      const int id = add_value(aval(a));
-      ids.emplace(key, id);
-      g->constants_.emplace_back(id, a);
+    for (const Array& a : constants) {
+      const int id = ids.at({a.id(), -1}) = add_value(aval(a));
+      g->constants_.emplace_back(id, a.detached());
     }
     for (const auto& n : nodes) {
       if (!needed.count(n.get()) || n->op() == input_op() || n->op() == identity_op()) continue;
       Graph::Equation e{n->op(), {}, {}, n->source()};
+      e.in.reserve(n->inputs().size());
       for (const Array& a : n->inputs()) e.in.push_back(id_of(a));
       for (int k = 0; k < n->num_outputs(); ++k) {
         e.out.push_back(add_value(n->output_aval(k)));
@@ -123,8 +131,17 @@ void Graph::finish() {
   }
   for (int v : outputs_) last[static_cast<size_t>(v)] = -1;
   last_use_.resize(equations_.size());
-  for (size_t v = 0; v < last.size(); ++v)
-    if (last[v] >= 0) last_use_[static_cast<size_t>(last[v])].push_back(static_cast<int>(v));
+  for (size_t e = 0; e < equations_.size(); ++e) {
+    const Equation& eq = equations_[e];
+    const auto release = [&](int v, size_t place) {
+      if (last[static_cast<size_t>(v)] != static_cast<int>(e)) return;
+      last[static_cast<size_t>(v)] = -1;
+      last_use_[e].push_back(static_cast<int>(place));
+    };
+    for (size_t i = eq.in.size(); i-- > 0;) release(eq.in[i], i);  // the last place where it is read
+    std::reverse(last_use_[e].begin(), last_use_[e].end());
+    for (size_t k = 0; k < eq.out.size(); ++k) release(eq.out[k], eq.in.size() + k);
+  }
   size_t h = mix(static_cast<size_t>(num_inputs_), values_.size());
   for (const auto& e : equations_) {
     h = mix(h, e.op->hash());
@@ -223,7 +240,10 @@ Arrays Graph::call(std::span<const Array> inputs) const {
     const SourceScope line(eq.source);
     Arrays out = hesse::apply(eq.op, std::move(in));
     for (size_t k = 0; k < out.size(); ++k) env[static_cast<size_t>(eq.out[k])] = std::move(out[k]);
-    for (int v : last_use_[e]) env[static_cast<size_t>(v)] = Array();
+    for (int place : last_use_[e]) {
+      const auto i = static_cast<size_t>(place);
+      env[static_cast<size_t>(i < eq.in.size() ? eq.in[i] : eq.out[i - eq.in.size()])] = Array();
+    }
   }
   Arrays out;
   for (int v : outputs_) out.push_back(env[static_cast<size_t>(v)]);
@@ -239,13 +259,18 @@ Arrays Graph::run_owned(Arrays inputs) const {
   const bool debugging = debug_nans();
   for (size_t e = 0; e < equations_.size(); ++e) {
     const Equation& eq = equations_[e];
-    const std::vector<int>& last = last_use_[e];  // in ascending order
+    auto last = last_use_[e].begin();
+    const auto end = last_use_[e].end();
     in.clear();
+    in.reserve(eq.in.size());
     for (size_t i = 0; i < eq.in.size(); ++i) {
       Array& a = env[static_cast<size_t>(eq.in[i])];
-      const bool read_again = !std::binary_search(last.begin(), last.end(), eq.in[i]) ||
-                              std::find(eq.in.begin() + i + 1, eq.in.end(), eq.in[i]) != eq.in.end();
-      in.push_back(read_again ? a : std::move(a));
+      if (last != end && static_cast<size_t>(*last) == i) {
+        in.push_back(std::move(a));
+        ++last;
+      } else {
+        in.push_back(a);
+      }
     }
     const bool profiling = profile::active();
     const int64_t begin = profiling ? profile::now() : 0, read = profiling ? profile::bytes_of(in) : 0;
@@ -255,8 +280,8 @@ Arrays Graph::run_owned(Arrays inputs) const {
     locate_failure(eq.source);
     if (debugging) check_nans(*eq.op, in, out, eq.source);
     for (size_t k = 0; k < out.size(); ++k) env[static_cast<size_t>(eq.out[k])] = std::move(out[k]);
-    for (int v : last_use_[e])  // results that nobody reads
-      if (std::find(eq.out.begin(), eq.out.end(), v) != eq.out.end()) env[static_cast<size_t>(v)] = Array();
+    for (; last != end; ++last)  // results that nobody reads
+      env[static_cast<size_t>(eq.out[static_cast<size_t>(*last) - eq.in.size()])] = Array();
   }
   Arrays out;
   for (int v : outputs_) out.push_back(env[static_cast<size_t>(v)].detached());

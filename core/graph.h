@@ -72,7 +72,7 @@ class Graph : public RefCounted<Graph> {
   std::vector<std::pair<int, Array>> constants_;
   std::vector<Equation> equations_;
   std::vector<int> outputs_;
-  std::vector<std::vector<int>> last_use_;  // values to release after each equation
+  std::vector<std::vector<int>> last_use_;  // operands, then results, that nobody reads after an equation
   bool dynamic_ = false;
   size_t hash_ = 0;
 };

@@ -77,12 +77,14 @@ Ref<Trace> innermost_trace(const OpRef& op, const Arrays& inputs) {
   if (t_records == StagedRegion::Records::Everything || op->has_effect()) trace = t_region;
   for (const Array& a : inputs) {
     if (!a.is_symbol()) continue;
-    refuse_given_away(a);
-    const Ref<Trace>& t = a.node() ? a.node()->trace() : Ref<Trace>();
-    require<TraceError>(
-        t && t->open(), op->name(), ": the operand ", describe(a), made_at(a),
-        " is a symbol whose trace has ended; return it from the traced function instead of keeping it");
-    if (!trace || t->level() > trace->level()) trace = t;
+    const Trace* const t = a.node() ? a.node()->trace().get() : nullptr;
+    if (!t || !t->open()) {
+      refuse_given_away(a);
+      throw TraceError(concat(
+          op->name(), ": the operand ", describe(a), made_at(a),
+          " is a symbol whose trace has ended; return it from the traced function instead of keeping it"));
+    }
+    if (!trace || t->level() > trace->level()) trace = a.node()->trace();
   }
   return trace;
 }

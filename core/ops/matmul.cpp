@@ -20,16 +20,16 @@ constexpr const char* kSwapAxes =
 
 Avals MatMul::infer(std::span<const Aval> x) const {
   const Shape &a = x[0].shape, &b = x[1].shape;
-  const auto shapes = [&] { return concat(a, " and ", b); };
   require<TypeError>(x[0].dtype != kBool && x[0].dtype != kKey, "matmul: x and y must be numeric, got dtype ",
                      x[0].dtype, "; convert with astype first");
   require<TypeError>(x[0].dtype == x[1].dtype, "matmul: x and y must be of one dtype, got ", x[0].dtype,
                      " and ", x[1].dtype, "; convert one with astype");
-  require(a.size() >= 2 && a.size() == b.size(), "matmul: x and y must be matrices, got shapes ", shapes());
+  require(a.size() >= 2 && a.size() == b.size(), "matmul: x and y must be matrices, got shapes ", a, " and ",
+          b);
   const size_t batch = a.size() - 2;
   for (size_t d = 0; d < batch; ++d)
-    require(a[d] == b[d], "matmul: the batch axes of x and y differ, got shapes ", shapes());
-  require(a[batch + 1] == b[batch], kLengthsDiffer, shapes(), kSwapAxes);
+    require(a[d] == b[d], "matmul: the batch axes of x and y differ, got shapes ", a, " and ", b);
+  require(a[batch + 1] == b[batch], kLengthsDiffer, a, " and ", b, kSwapAxes);
   Shape out = a;
   out[batch + 1] = b[batch + 1];
   return {{out, x[0].dtype}};

@@ -68,27 +68,35 @@ Tile::Tile(const Schedule& s, const Dims& lanes, const std::vector<std::optional
 
 // The equations to run, and each sum after the last that makes what it adds.
 void Tile::select(const std::vector<TileSum>& sums) {
-  std::vector<bool> known(graph_.values().size(), true), added(sums.size(), false);
-  for (const Graph::Equation& eq : graph_.equations())
-    for (int v : eq.out) known[at(v)] = false;
-  const auto add_sums = [&] {
-    for (size_t s = 0; s < sums.size(); ++s) {
-      std::vector<int> in;
-      if (sums[s].outer.empty()) in.push_back(sums[s].value);
-      for (const auto& [left, right] : sums[s].outer) in.insert(in.end(), {left, right});
-      if (added[s] || !std::all_of(in.begin(), in.end(), [&](int v) { return known[at(v)]; })) continue;
-      added[s] = true;
-      works_.push_back({nullptr, {}, in, {}, static_cast<int>(s)});
+  const auto n = graph_.equations().size();
+  std::vector<size_t> made(graph_.values().size(), 0);  // by which equation, counted from 1
+  for (size_t e = 0; e < n; ++e)
+    for (int v : graph_.equations()[e].out) made[at(v)] = e + 1;
+  // A sum stands where the last of what it reads is made.
+  std::vector<std::vector<size_t>> sums_after(n + 1);
+  const auto read_by = [](const TileSum& sum) {
+    std::vector<int> in;
+    if (sum.outer.empty()) in.push_back(sum.value);
+    for (const auto& [left, right] : sum.outer) {
+      in.push_back(left);
+      in.push_back(right);
     }
+    return in;
   };
-  add_sums();
-  for (const Graph::Equation& eq : graph_.equations()) {
-    const bool entries = !eq.in.empty() && eq.out.size() == 1;
-    works_.push_back({&eq,
-                      entries ? eq.op->entry_kernel(graph_.values()[at(eq.in.back())].dtype) : EntryKernel{},
-                      eq.in, eq.out});
-    for (int v : eq.out) known[at(v)] = true;
-    add_sums();
+  for (size_t s = 0; s < sums.size(); ++s) {
+    size_t last = 0;
+    for (int v : read_by(sums[s])) last = std::max(last, made[at(v)]);
+    sums_after[last].push_back(s);
+  }
+  for (size_t e = 0; e <= n; ++e) {
+    if (e > 0) {
+      const Graph::Equation& eq = graph_.equations()[e - 1];
+      const bool entries = !eq.in.empty() && eq.out.size() == 1;
+      works_.push_back(
+          {&eq, entries ? eq.op->entry_kernel(graph_.values()[at(eq.in.back())].dtype) : EntryKernel{}, eq.in,
+           eq.out});
+    }
+    for (size_t s : sums_after[e]) works_.push_back({nullptr, {}, read_by(sums[s]), {}, static_cast<int>(s)});
   }
 }
 

@@ -89,11 +89,11 @@ class _Captured:
 
     def __init__(self, fun: Callable[..., Any]) -> None:
         self._fun = fun
-        self._plain = isinstance(fun, types.FunctionType) and fun.__closure__ is None
+        self.plain = isinstance(fun, types.FunctionType) and fun.__closure__ is None
         self._kept: tuple[list[_Cell], Any] | None = None
 
     def tree(self) -> Any:
-        if self._plain:
+        if self.plain:
             return None
         kept = self._kept
         if kept is not None:
@@ -185,9 +185,10 @@ class CompiledFunction:
         self._fun = fun
         self._static_argnums = frozenset(static_argnums)
         self._static_argnames = frozenset(static_argnames)
+        self._has_static = bool(static_argnums or static_argnames)
         self._maxsize = maxsize
         self._donate_argnums = tuple(donate_argnums)
-        self._donation = (self._make_donation(),) if self._donate_argnums else ()
+        self._donation = self._make_donation() if self._donate_argnums else None
         self._programs = _hesse._Programs(maxsize)
         self._recorded, self._warn_at = 0, _WARN_AT
         self._captured = _Captured(fun)
@@ -219,7 +220,7 @@ class CompiledFunction:
         self, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> tuple[Any, tuple[Any, ...], dict[str, Any]]:
         """Static arguments, to be compared by ==, and the rest with None in their places."""
-        if not self._static_argnums and not self._static_argnames:
+        if not self._has_static:
             return None, args, kwargs
         nums = {i % len(args) for i in self._static_argnums if -len(args) <= i < len(args)}
         names = self._static_argnames & kwargs.keys()
@@ -284,12 +285,15 @@ class CompiledFunction:
         )
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        static, rest, named = self._static(args, kwargs)
-        result = self._programs.run((rest, named), self._captured.tree(), static, *self._donation)
+        static, rest, named = self._static(args, kwargs) if self._has_static else (None, args, kwargs)
+        captured = self._captured
+        result = self._programs.run(
+            (rest, named), None if captured.plain else captured.tree(), static, self._donation
+        )
         if result is not ...:
             return result
         program, call = self._program(args, kwargs)
-        return self._donation[0].run(program, call) if self._donation else program(call)
+        return self._donation.run(program, call) if self._donation else program(call)
 
     def graph(self, *args: Any, **kwargs: Any) -> Graph:
         """The equations that a call with these arguments runs; they also list the constants it holds."""
