@@ -4,7 +4,6 @@
 #include <optional>
 #include <ostream>
 #include <unordered_map>
-#include <unordered_set>
 
 #include "core/allocator.h"
 #include "core/debug.h"
@@ -84,21 +83,25 @@ struct GraphBuilder {
     for (const Array& s : symbols) ids.emplace(key_of(s), add_value(aval(s)));
     const auto& nodes = trace->nodes();
     ids.reserve(nodes.size() + symbols.size());
-    std::unordered_set<const Node*> needed;
-    needed.reserve(nodes.size());
+    uint64_t first = UINT64_MAX, last = 0;  // numbers of nodes, ascending but for those of other threads
+    for (const auto& n : nodes) {
+      first = std::min(first, n->number());
+      last = std::max(last, n->number());
+    }
+    std::vector<bool> needed(nodes.empty() ? 0 : last - first + 1, false);
     const auto need = [&](const Array& raw) {
       const Array& a = resolve(raw);
-      if (inside(a)) needed.insert(a.node().get());
+      if (inside(a)) needed[a.node()->number() - first] = true;
     };
     for (const Array& y : outputs) need(y);
     for (size_t i = nodes.size(); i-- > 0;) {
       const Node& n = *nodes[i];
-      if (n.op()->has_effect()) needed.insert(&n);
-      if (needed.count(&n))
+      if (n.op()->has_effect()) needed[n.number() - first] = true;
+      if (needed[n.number() - first])
         for (const Array& a : n.inputs()) need(a);
     }
     for (const auto& n : nodes)
-      if (needed.count(n.get()))
+      if (needed[n->number() - first])
         for (const Array& a : n->inputs()) meet(a);
     for (const Array& y : outputs) meet(y);
     g->num_inputs_ = static_cast<int>(g->values_.size());
@@ -106,8 +109,11 @@ struct GraphBuilder {
       const int id = ids.at({a.id(), -1}) = add_value(aval(a));
       g->constants_.emplace_back(id, a.detached());
     }
+    const auto most = static_cast<size_t>(std::count(needed.begin(), needed.end(), true));
+    g->equations_.reserve(most);
+    g->values_.reserve(g->values_.size() + most);
     for (const auto& n : nodes) {
-      if (!needed.count(n.get()) || n->op() == input_op() || n->op() == identity_op()) continue;
+      if (!needed[n->number() - first] || n->op() == input_op() || n->op() == identity_op()) continue;
       Graph::Equation e{n->op(), {}, {}, n->source()};
       e.in.reserve(n->inputs().size());
       for (const Array& a : n->inputs()) e.in.push_back(id_of(a));

@@ -112,6 +112,7 @@ Array Node::output(int k) const {
 
 Arrays Node::output_arrays() const {
   Arrays out;
+  out.reserve(outputs_.size());
   for (int k = 0; k < num_outputs(); ++k) out.push_back(output(k));
   return out;
 }
@@ -221,6 +222,7 @@ Arrays Trace::record(const OpRef& op, Arrays inputs, std::vector<Ref<Tape>> tape
     }
   }
   Avals in;
+  in.reserve(inputs.size());
   for (const Array& a : inputs) in.push_back(aval(a));
   auto node = make_ref<Node>(op, std::move(inputs), op->infer(in), tapes, Ref<Trace>(this));
   nodes_.push_back(node);
