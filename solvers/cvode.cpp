@@ -8,6 +8,7 @@
 
 #ifdef HESSE_HAVE_SUNDIALS
 #include "solvers/sundials/cvode_op.h"
+#include "solvers/sundials/flat_state.h"
 #endif
 
 namespace hesse::solvers {
@@ -33,46 +34,7 @@ bool has_cvode() { return true; }
 namespace {
 
 namespace operand = sundials::operand;
-
-/// The arrays of a state as one vector of float64, and back.
-class FlatState {
- public:
-  explicit FlatState(const Arrays& y) {
-    for (const Array& a : y) {
-      parts_.push_back(aval(a));
-      sizes_.push_back(a.size());
-      size_ += a.size();
-    }
-  }
-  int64_t size() const { return size_; }
-  const Dims& sizes() const { return sizes_; }
-  static Array flat(const Arrays& y) {
-    Arrays out;
-    for (const Array& a : y) out.push_back(reshape(astype(a, kFloat64), {-1}));
-    return out.size() == 1 ? out[0] : concatenate(out);
-  }
-  /// From [N] or, with `rows`, from [n, N].
-  Arrays arrays(const Array& flat, bool rows) const {
-    Arrays out;
-    int64_t at = 0;
-    for (size_t i = 0; i < parts_.size(); ++i) {
-      Shape shape = parts_[i].shape;
-      Array part = flat;
-      if (rows) shape.insert(0, flat.shape()[0]);
-      if (parts_.size() > 1)
-        part = rows ? slice(flat, {0, at}, {flat.shape()[0], at + sizes_[i]}, {1, 1})
-                    : slice(flat, {at}, {at + sizes_[i]}, {1});
-      out.push_back(astype(reshape(part, shape), parts_[i].dtype));
-      at += sizes_[i];
-    }
-    return out;
-  }
-
- private:
-  Avals parts_;
-  Dims sizes_;
-  int64_t size_ = 0;
-};
+using sundials::FlatState;
 
 // (t, y [N], captures...) -> dy [N], of float64.
 Ref<const Graph> flat_field(const RecordedIvp& problem, const FlatState& state) {

@@ -61,6 +61,7 @@ class Tolerances {
   /// A bool scalar: none of them is below 0.
   Array valid() const;
   const Array& rtol() const { return rtol_; }
+  const Array& atol() const { return atol_; }  ///< a scalar or [n]
 
  private:
   Array rtol_, atol_;

@@ -9,6 +9,7 @@
 #include "core/ops/control_graph.h"
 #include "core/program/unroll.h"
 #include "solvers/flat.h"
+#include "solvers/kinsol.h"
 #include "solvers/linear.h"
 #include "solvers/root_steps.h"
 
@@ -155,8 +156,9 @@ Root root_solve(const Fn& f, const Arrays& x0, const RootOptions& options) {
   if (options.method == "newton") return by(newton);
   if (options.method == "anderson") return by(anderson);
   if (options.method == "transient") return by(transient);
+  if (options.method == "kinsol") return by(kinsol);
   throw ValueError(concat("root_solve: method is \"", options.method,
-                          "\", expected \"newton\", \"anderson\" or \"transient\""));
+                          "\", expected \"newton\", \"anderson\", \"transient\" or \"kinsol\""));
 }
 
 Root fixed_point(const Fn& f, const Arrays& x0, const RootOptions& options) {

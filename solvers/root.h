@@ -37,11 +37,12 @@ Array implicit_function(const VectorFn& f, const Array& v, const ImplicitOptions
 struct RootOptions {
   /// "newton": dense Jacobians by forward mode, with a line search. "anderson": x - f(x) again and again,
   /// accelerated: no Jacobian, for f whose x - f(x) contracts, or nearly so. "transient": follows dx/dt =
-  /// f(x) in implicit steps that grow as f falls, to a stable steady state.
+  /// f(x) in implicit steps that grow as f falls, to a stable steady state. "kinsol": Newton by SUNDIALS,
+  /// with dense Jacobians or, for many unknowns, GMRES (solvers/kinsol.h).
   std::string method = "newton";
   /// Newton and transient have converged when their step is at most atol + rtol |x|, Anderson when f is, in
-  /// every entry; the defaults are those of Tolerances (solvers/flat.h). `atol`: none, one for all, or one
-  /// for each array.
+  /// every entry, KINSOL when its step is or when |f| is at most atol; the defaults are those of Tolerances
+  /// (solvers/flat.h). `atol`: none, one for all, or one for each array.
   std::optional<Array> rtol = {};
   Arrays atol = {};
   int64_t max_steps = 100;

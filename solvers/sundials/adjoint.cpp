@@ -36,7 +36,7 @@ int rhs(double t, N_Vector y, N_Vector lambda, N_Vector rate, void* data) {
 // Integrated from the end backwards: minus (df/dp)^T lambda.
 int quadrature(double t, N_Vector y, N_Vector lambda, N_Vector rate, void* data) {
   Calls& c = calls_of(data);
-  const int64_t m = c.field().num_parameters();
+  const int64_t m = c.field().parameters().size();
   const int flag = c.run(c.field().parameter_product(), t, y, lambda, entries(rate), m);
   negate(entries(rate), m);
   return flag;
@@ -70,7 +70,7 @@ class Backward final {
     const Problem& problem = calls.problem();
     const Settings& s = problem.settings;
     const FlatField& field = calls.field();
-    const int64_t n = field.size(), m = field.num_parameters();
+    const int64_t n = field.size(), m = field.parameters().size();
     void* mem = forward.memory();
     (void)field.transposed_product();  // made here, where they may throw
     if (m > 0) (void)field.parameter_product();
@@ -139,10 +139,10 @@ class Backward final {
     const Problem& problem = calls_.problem();
     const double state = std::max(largest(problem.y0), 1e-100), tiny = kTiny * problem.settings.rtol * scale;
     const FlatField& field = calls_.field();
-    Vector out = make_vector(field.num_parameters(), forward_.context());
+    Vector out = make_vector(field.parameters().size(), forward_.context());
     double* at = entries(out.get());
     for (size_t j = 0; j < problem.p.size(); ++j) {
-      if (!field.is_wanted(j)) continue;
+      if (!field.parameters().is_wanted(j)) continue;
       const std::vector<double> size = magnitudes(problem.p[j]);
       const double most = largest(size);
       const int64_t count = num_numbers(aval(problem.p[j]));

@@ -9,6 +9,7 @@
 #include "core/ops/control.h"
 #include "core/ops/control_graph.h"
 #include "core/status.h"
+#include "solvers/solution_op.h"
 #include "solvers/sundials/integrate.h"
 
 namespace hesse::solvers::sundials {
@@ -49,31 +50,8 @@ struct Numbers {
   IvpStatus status;
 };
 
-// "t = 0.5, step 1e-09; entry 2 of array 1 of the state limits it"
-std::string where(const Report& r, const CvodeOptions& options) {
-  std::string out = concat("t = ", r.t, ", step ", r.h);
-  int64_t entry = r.entry, total = 0;
-  for (const int64_t n : options.sizes) total += n;
-  if (entry >= 0 && total > 0) {
-    out += "; ";
-    if (entry >= total) out += "the tangent of ";
-    entry %= total;
-    size_t leaf = 0;
-    while (entry >= options.sizes[leaf]) entry -= options.sizes[leaf++];
-    out += concat("entry ", entry, " of ", leaf > 0 ? concat("array ", leaf, " of ") : std::string(),
-                  "the state limits it");
-  }
-  return r.note.empty() ? out : concat(out, "; ", r.note);
-}
-
-void report(const Report& r, const CvodeOptions& options, const char* what) {
-  if (r.status != IvpStatus::Success && options.raise)
-    report_failure(Failure::Numerical, "solve_ivp",
-                   concat(what, describe(r.status), " (", where(r, options), ")"));
-}
-
 /// What both ops are made of.
-class CvodeBase : public Op {
+class CvodeBase : public Op, public SolutionRules {
  public:
   CvodeBase(Ref<const Graph> field, CvodeOptions options, Wanted wanted = {})
       : field_(std::move(field), std::move(wanted)), options_(std::move(options)) {}
@@ -90,7 +68,10 @@ class CvodeBase : public Op {
   const FlatField& field() const { return field_; }
   const CvodeOptions& options() const { return options_; }
   size_t num_parameters() const { return static_cast<size_t>(field_.graph()->num_inputs()) - 2; }
-  size_t num_operands() const { return operand::p + num_parameters(); }
+  size_t num_operands() const override { return operand::p + num_parameters(); }
+  bool is_differentiable(size_t i) const override { return i < operand::rtol || i >= operand::p; }
+  MaybeArray solution_tangent(std::span<const Array> x, std::span<const Array> solution,
+                              std::span<const MaybeArray> dx) const override;
 
  protected:
   void check_operands(std::span<const Aval> x, size_t more) const {
@@ -155,28 +136,11 @@ bool moves(std::span<const MaybeArray> dx) {
          std::any_of(dx.begin() + operand::p, dx.end(), [](const MaybeArray& d) { return d.has_value(); });
 }
 
-Array largest(const Array& x) { return astype(max(abs(stop_gradient(x))), kFloat64); }
-
-// How large tangents are, relative to what they are tangents of: the errors of a tangent are measured with
-// atol times this, so that they scale with it.
-Array relative_size(const MaybeArray& ds, std::span<const Array> x, std::span<const MaybeArray> dx) {
-  Array out(0.0);
-  const auto meet = [&](const Array& value, const Array& tangent) {
-    if (value.size() == 0) return;
-    const Array size = largest(value);
-    out = maximum(out, largest(tangent) / where(greater(size, 0.0), size, 1.0));
-  };
-  if (ds) meet(x[operand::y0], *ds);
-  for (size_t i = operand::p; i < dx.size(); ++i)
-    if (dx[i]) meet(x[i], *dx[i]);
-  return astype(where(logical_and(isfinite(out), greater(out, 0.0)), out, 1.0), kFloat64);
-}
-
-// The tangent of y [n, N], given y where it is known:
-//   dy_k = s(t_k) + f(t_k, y_k) dt_k, s(t0) = dy0 - f(t0, y0) dt0.
-// nullopt: zero.
-MaybeArray solution_tangent(const CvodeBase& op, std::span<const Array> x, const MaybeArray& y,
-                            std::span<const MaybeArray> dx) {
+// dy_k = s(t_k) + f(t_k, y_k) dt_k, s(t0) = dy0 - f(t0, y0) dt0
+MaybeArray CvodeBase::solution_tangent(std::span<const Array> x, std::span<const Array> solution,
+                                       std::span<const MaybeArray> dx) const {
+  const CvodeBase& op = *this;
+  const MaybeArray y = solution.empty() ? MaybeArray() : solution[0];
   const int64_t n = op.field().size(), rows = x[operand::times].shape()[0];
   MaybeArray dy;
   Arrays in(x.begin(), x.begin() + static_cast<int64_t>(op.num_operands()));
@@ -193,7 +157,8 @@ MaybeArray solution_tangent(const CvodeBase& op, std::span<const Array> x, const
       marked.push_back(dx[i].has_value());
       if (dx[i]) dp.push_back(*dx[i]);
     }
-    const Array size = relative_size(ds, x, dx.first(op.num_operands()));
+    const Array size =
+        relative_size(ds, x[operand::y0], x.subspan(operand::p), dx.subspan(operand::p, op.num_parameters()));
     in[operand::y0] = concatenate({x[operand::y0], ds ? *ds : zeros_of({Shape{n}, kFloat64})});
     in[operand::atol] = stop_gradient(concatenate({x[operand::atol], x[operand::atol] * size}));
     in.insert(in.end(), dp.begin(), dp.end());
@@ -211,29 +176,16 @@ MaybeArray solution_tangent(const CvodeBase& op, std::span<const Array> x, const
   return dy;
 }
 
-// The tangent of y as a graph: operands of cvode, then their tangents where marked -> [n, N].
-Ref<const Graph> solution_tangent_graph(const CvodeBase& op, std::span<const Array> x,
-                                        const std::vector<bool>& marked) {
-  const size_t m = op.num_operands();
-  Avals avals;
-  for (size_t i = 0; i < m; ++i) avals.push_back(aval(x[i]));
-  for (size_t i = 0; i < m; ++i)
-    if (marked[i]) avals.push_back(aval(x[i]));
-  return trace_closed(
-      [&](std::span<const Array> in) {
-        MaybeArrays dx(m);
-        for (size_t i = 0, j = m; i < m; ++i)
-          if (marked[i]) dx[i] = in[j++];
-        return Arrays{*solution_tangent(op, in.first(m), std::nullopt, dx)};
-      },
-      avals);
-}
-
 /// The gradient of <c, y> with respect to y0 and the p wanted. Operands: those of cvode, then c.
 class CvodeAdjointOp final : public CvodeBase {
  public:
   CvodeAdjointOp(Ref<const Graph> field, const CvodeOptions& options, Wanted wanted)
-      : CvodeBase(std::move(field), options, wanted), wanted_(std::move(wanted)) {}
+      : CvodeBase(std::move(field), options, wanted),
+        wanted_(std::move(wanted)),
+        theta_(num_operands(), false) {
+    theta_[operand::y0] = true;
+    std::copy(wanted_.begin(), wanted_.end(), theta_.begin() + operand::p);
+  }
   std::string_view name() const override { return "cvode_adjoint"; }
   Params params() const override {
     Params out = CvodeBase::params();
@@ -245,12 +197,12 @@ class CvodeAdjointOp final : public CvodeBase {
   Avals infer(std::span<const Aval> x) const override {
     check_operands(x, 1);
     Avals out{x[operand::y0]};
-    out.insert(out.end(), field().wanted().begin(), field().wanted().end());
+    out.insert(out.end(), field().parameters().avals().begin(), field().parameters().avals().end());
     return out;
   }
   Arrays eval(std::span<const Array> x) const override {
     const Numbers in(field(), options(), x);
-    std::vector<double> lambda(in.y0.size()), gradient(static_cast<size_t>(field().num_parameters()));
+    std::vector<double> lambda(in.y0.size()), gradient(static_cast<size_t>(field().parameters().size()));
     Report r;
     r.status = in.status;
     if (in.status == IvpStatus::Success)
@@ -258,57 +210,23 @@ class CvodeAdjointOp final : public CvodeBase {
     if (r.status != IvpStatus::Success) {
       std::fill(lambda.begin(), lambda.end(), NAN);
       std::fill(gradient.begin(), gradient.end(), NAN);
-      report(r, options(), "the adjoint: ");
+      report_solve("solve_ivp", "the adjoint: ", r, options().sizes, options().raise);
     }
     Arrays out{vector_of(lambda, {field().size()})};
-    if (!field().wanted().empty())
-      for (const Array& g : field().parameters(vector_of(gradient, {field().num_parameters()})))
+    if (!field().parameters().avals().empty())
+      for (const Array& g : field().parameters().arrays(vector_of(gradient, {field().parameters().size()})))
         out.push_back(g);
     return out;
   }
 
-  // With y(theta; t), theta = (y0, p), J its derivative with respect to theta, the op is A = J^T c, linear in
-  // c; and the derivative of J^T c in a direction (dtheta, dt) is the gradient with respect to theta of
-  // <c, J dtheta + y_t dt>, of the tangent of y: its adjoint.
-  MaybeArrays jvp(std::span<const Array> x, std::span<const Array> y,
+  MaybeArrays jvp(std::span<const Array> x, std::span<const Array>,
                   std::span<const MaybeArray> dx) const override {
-    const size_t m = num_operands();
-    MaybeArrays dy(y.size());
-    if (dx[m]) {
-      Arrays in(x.begin(), x.end());
-      in[m] = *dx[m];
-      const Arrays out = hesse::apply(OpRef(this), in);
-      std::copy(out.begin(), out.end(), dy.begin());
-    }
-    std::vector<bool> marked = differentiable(dx.first(m));
-    if (std::find(marked.begin(), marked.end(), true) == marked.end()) return dy;
-    const MaybeArrays g = gradient_of_tangent(x, dx.first(m), marked, outputs_wanted());
-    for (size_t i = operand::y0, k = 0; i < m; ++i)
-      if (outputs_wanted()[i]) {
-        dy[k] = dy[k] ? *dy[k] + *g[i] : *g[i];
-        ++k;
-      }
-    return dy;
+    return AdjointRules(*this, theta_).jvp(*this, x, dx);
   }
-  // <u, A> = <c, J u>: the cotangent of c is the tangent of y in the direction u, those of theta and t are
-  // its gradient again.
   std::optional<MaybeArrays> vjp(std::span<const Array> x, std::span<const Array>,
                                  std::span<const MaybeArray> ct,
                                  const std::vector<bool>& wanted) const override {
-    const size_t m = num_operands();
-    MaybeArrays u(m);
-    const std::vector<bool> outputs = outputs_wanted();
-    for (size_t i = operand::y0, k = 0; i < m; ++i)
-      if (outputs[i]) u[i] = ct[k++];
-    const std::vector<bool> marked = differentiable(u);
-    MaybeArrays out(x.size());
-    if (std::find(marked.begin(), marked.end(), true) == marked.end()) return out;
-    if (wanted[m]) out[m] = solution_tangent(*this, x.first(m), std::nullopt, u);
-    std::vector<bool> want = differentiable({wanted.begin(), wanted.begin() + static_cast<int64_t>(m)});
-    if (std::find(want.begin(), want.end(), true) == want.end()) return out;
-    const MaybeArrays g = gradient_of_tangent(x, u, marked, want);
-    std::copy(g.begin(), g.end(), out.begin());
-    return out;
+    return AdjointRules(*this, theta_).vjp(x, ct, wanted);
   }
   bool is_linear_in(const std::vector<bool>& marked) const override {
     return std::find(marked.begin(), marked.end() - 1, true) == marked.end() - 1;
@@ -316,42 +234,8 @@ class CvodeAdjointOp final : public CvodeBase {
   bool reads_output(int) const override { return false; }
 
  private:
-  // By operand: whether its gradient is an output.
-  std::vector<bool> outputs_wanted() const {
-    std::vector<bool> out(num_operands(), false);
-    out[operand::y0] = true;
-    std::copy(wanted_.begin(), wanted_.end(), out.begin() + operand::p);
-    return out;
-  }
-  // Tolerances and options are constants.
-  static std::vector<bool> differentiable(std::vector<bool> marked) {
-    for (size_t i = operand::rtol; i < operand::p; ++i) marked[i] = false;
-    return marked;
-  }
-  static std::vector<bool> differentiable(std::span<const MaybeArray> dx) {
-    std::vector<bool> marked;
-    for (const MaybeArray& d : dx) marked.push_back(d.has_value());
-    return differentiable(std::move(marked));
-  }
-  // The gradient of <c, the tangent of y in the direction dx> with respect to the operands wanted.
-  MaybeArrays gradient_of_tangent(std::span<const Array> x, std::span<const MaybeArray> dx,
-                                  const std::vector<bool>& marked, const std::vector<bool>& want) const {
-    const size_t m = num_operands();
-    const Ref<const Graph> tangent = solution_tangent_graph(*this, x.first(m), marked);
-    std::vector<bool> of = want;
-    of.resize(static_cast<size_t>(tangent->num_inputs()), false);
-    const DerivedGraph d = derivatives().vjp(*tangent, {true}, of, of);
-    Arrays in(x.begin(), x.begin() + static_cast<int64_t>(m));
-    for (size_t i = 0; i < m; ++i)
-      if (marked[i]) in.push_back(*dx[i]);
-    in.push_back(x[m]);
-    const Arrays g = d.graph->call(in);
-    MaybeArrays out(m);
-    for (size_t i = 0, k = 0; i < m; ++i)
-      if (want[i]) out[i] = g[k++];
-    return out;
-  }
   Wanted wanted_;
+  std::vector<bool> theta_;  // by operand: whether its gradient is an output
 };
 
 class CvodeOp final : public CvodeBase {
@@ -381,7 +265,7 @@ class CvodeOp final : public CvodeBase {
     if (in.status == IvpStatus::Success)
       r = integrate(problem(in, x), in.times,
                     [&](double, const double* at) { row = std::copy_n(at, n, row); });
-    report(r, options(), "");
+    report_solve("solve_ivp", "", r, options().sizes, options().raise);
     return {vector_of(y, {static_cast<int64_t>(in.times.size()), field().size()}),
             whole(static_cast<int64_t>(r.status)),
             whole(r.accepted),
@@ -394,7 +278,7 @@ class CvodeOp final : public CvodeBase {
   MaybeArrays jvp(std::span<const Array> x, std::span<const Array> y,
                   std::span<const MaybeArray> dx) const override {
     MaybeArrays dy(y.size());
-    dy[0] = solution_tangent(*this, x, y[0], dx);
+    dy[0] = solution_tangent(x, y, dx);
     return dy;
   }
   // With lambda and the gradients of p from the adjoint, for the cotangent c of y:
@@ -464,7 +348,7 @@ Solution cvode_steps(const Ref<const Graph>& field, const CvodeOptions& options,
                         });
   {
     const FailureScope failures;
-    report(r, options, "");
+    report_solve("solve_ivp", "", r, options.sizes, options.raise);
     failures.raise_if_failed();
   }
   const auto n = static_cast<int64_t>(t.size());

@@ -46,17 +46,45 @@ std::vector<double> magnitudes(const Array& x) {
   return sizes(x.to_vector<complex64>());
 }
 
+FlatParameters::FlatParameters(std::span<const Aval> avals, std::vector<bool> wanted)
+    : wanted_(std::move(wanted)) {
+  for (size_t j = 0; j < wanted_.size(); ++j)
+    if (wanted_[j]) {
+      avals_.push_back(avals[j]);
+      size_ += num_numbers(avals_.back());
+    }
+}
+
+Array FlatParameters::numbers(const Arrays& x) {
+  Arrays out;
+  for (const Array& a : x) out.push_back(as_numbers(a));
+  return concatenate(out);
+}
+
+Arrays FlatParameters::arrays(const Array& numbers) const {
+  const Graph& g = arrays_.get([&] {
+    const Avals in{{Shape{size_}, kFloat64}};
+    return trace_closed(
+        [&](std::span<const Array> x) {
+          Arrays out;
+          int64_t at = 0;
+          for (const Aval& a : avals_) {
+            const int64_t n = num_numbers(a);
+            out.push_back(from_numbers(slice(x[0], {at}, {at + n}, {1}), a));
+            at += n;
+          }
+          return out;
+        },
+        in);
+  });
+  return g.run({&numbers, 1});
+}
+
 FlatField::FlatField(Ref<const Graph> graph, std::vector<bool> wanted)
     : graph_(std::move(graph)),
       silent_(without_effects(graph_)),
-      wanted_(std::move(wanted)),
-      size_(graph_->output_aval(0).shape[0]) {
-  for (size_t j = 0; j < wanted_.size(); ++j)
-    if (wanted_[j]) {
-      wanted_avals_.push_back(graph_->input_aval(static_cast<int>(j) + 2));
-      num_parameters_ += num_numbers(wanted_avals_.back());
-    }
-}
+      parameters_(std::span<const Aval>(graph_->input_avals()).subspan(2), std::move(wanted)),
+      size_(graph_->output_aval(0).shape[0]) {}
 
 const Graph& FlatField::rhs() const {
   return rhs_.get([&] { return graph_; });
@@ -92,35 +120,12 @@ const Graph& FlatField::transposed_product() const {
 const Graph& FlatField::parameter_product() const {
   return parameter_product_.get([&] {
     std::vector<bool> wanted{false, false};
-    wanted.insert(wanted.end(), wanted_.begin(), wanted_.end());
+    wanted.insert(wanted.end(), parameters_.wanted().begin(), parameters_.wanted().end());
     const DerivedGraph d = derivatives().vjp(*silent_, {true}, wanted, wanted);
     return trace_closed(
-        [&](std::span<const Array> x) {
-          Arrays numbers;
-          for (const Array& a : d.graph->call(x)) numbers.push_back(as_numbers(a));
-          return Arrays{concatenate(numbers)};
-        },
+        [&](std::span<const Array> x) { return Arrays{FlatParameters::numbers(d.graph->call(x))}; },
         d.graph->input_avals());
   });
-}
-
-Arrays FlatField::parameters(const Array& flat) const {
-  const Graph& g = parameters_.get([&] {
-    const Avals in{{Shape{num_parameters_}, kFloat64}};
-    return trace_closed(
-        [&](std::span<const Array> x) {
-          Arrays out;
-          int64_t at = 0;
-          for (const Aval& a : wanted_avals_) {
-            const int64_t n = num_numbers(a);
-            out.push_back(from_numbers(slice(x[0], {at}, {at + n}, {1}), a));
-            at += n;
-          }
-          return out;
-        },
-        in);
-  });
-  return g.run({&flat, 1});
 }
 
 }  // namespace hesse::solvers::sundials

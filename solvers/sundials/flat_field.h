@@ -44,6 +44,26 @@ int64_t num_numbers(const Aval& a);
 /// The absolute values of an inexact array with data.
 std::vector<double> magnitudes(const Array& x);
 
+/// Which parameters have cotangents, and these as real numbers one after another.
+class FlatParameters final {
+ public:
+  /// `avals`: of all parameters.
+  FlatParameters(std::span<const Aval> avals, std::vector<bool> wanted);
+  bool is_wanted(size_t j) const { return j < wanted_.size() && wanted_[j]; }
+  const std::vector<bool>& wanted() const { return wanted_; }
+  /// Shapes and dtypes of those that are wanted, in order, and how many real numbers they are together.
+  const Avals& avals() const { return avals_; }
+  int64_t size() const { return size_; }
+  static Array numbers(const Arrays& x);  ///< [size]
+  Arrays arrays(const Array& numbers) const;
+
+ private:
+  std::vector<bool> wanted_;
+  Avals avals_;
+  int64_t size_ = 0;
+  LazyProgram arrays_;
+};
+
 /// The right-hand side on a flat state, f: (t, y [N], p...) -> dy [N], all of t, y, dy float64, and the
 /// programs that are derived of it for implicit methods and adjoints.
 class FlatField final {
@@ -52,11 +72,7 @@ class FlatField final {
   explicit FlatField(Ref<const Graph> graph, std::vector<bool> wanted = {});
   int64_t size() const { return size_; }
   const Ref<const Graph>& graph() const { return graph_; }
-  /// Shapes and dtypes of the p that are wanted, in order.
-  const Avals& wanted() const { return wanted_avals_; }
-  bool is_wanted(size_t j) const { return j < wanted_.size() && wanted_[j]; }
-  /// How many real numbers these are together.
-  int64_t num_parameters() const { return num_parameters_; }
+  const FlatParameters& parameters() const { return parameters_; }
 
   // They throw what the rules of f throw, when first asked for; CVODES must not be the one who asks.
   /// f itself.
@@ -70,15 +86,12 @@ class FlatField final {
   const Graph& transposed_product() const;
   /// (t, y, p..., v [N]) -> (df/dp)^T v for the wanted p, as real numbers one after another.
   const Graph& parameter_product() const;
-  /// These numbers as arrays.
-  Arrays parameters(const Array& flat) const;
 
  private:
   Ref<const Graph> graph_, silent_;
-  std::vector<bool> wanted_;
-  Avals wanted_avals_;
-  int64_t size_, num_parameters_ = 0;
-  LazyProgram rhs_, jacobian_, product_, transposed_, parameter_product_, parameters_;
+  FlatParameters parameters_;
+  int64_t size_;
+  LazyProgram rhs_, jacobian_, product_, transposed_, parameter_product_;
 };
 
 }  // namespace hesse::solvers::sundials

@@ -1,5 +1,7 @@
 #pragma once
 #include <cvodes/cvodes.h>
+#include <idas/idas.h>
+#include <kinsol/kinsol.h>
 #include <nvector/nvector_serial.h>
 #include <sundials/sundials_context.h>
 #include <sunlinsol/sunlinsol_dense.h>
@@ -47,6 +49,8 @@ inline void free_context(SUNContext c) { SUNContext_Free(&c); }
 inline void free_linear_solver(SUNLinearSolver s) { SUNLinSolFree(s); }
 inline void free_nonlinear_solver(SUNNonlinearSolver s) { SUNNonlinSolFree(s); }
 inline void free_integrator(void* mem) { CVodeFree(&mem); }
+inline void free_ida(void* mem) { IDAFree(&mem); }
+inline void free_kinsol(void* mem) { KINFree(&mem); }
 
 using Context = Handle<SUNContext, free_context>;
 using Vector = Handle<N_Vector, N_VDestroy>;
@@ -54,6 +58,8 @@ using Matrix = Handle<SUNMatrix, SUNMatDestroy>;
 using LinearSolver = Handle<SUNLinearSolver, free_linear_solver>;
 using NonlinearSolver = Handle<SUNNonlinearSolver, free_nonlinear_solver>;
 using Integrator = Handle<void*, free_integrator>;
+using DaeIntegrator = Handle<void*, free_ida>;
+using NonlinearEquations = Handle<void*, free_kinsol>;
 
 Context make_context();
 /// Uninitialised; the length may be 1 or more.

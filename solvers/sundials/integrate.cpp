@@ -3,12 +3,39 @@
 #include <algorithm>
 #include <cmath>
 
+#include "core/status.h"
 #include "solvers/sundials/march.h"
 
 namespace hesse::solvers::sundials {
 
 bool all_finite(std::span<const double> x) {
   return std::all_of(x.begin(), x.end(), [](double v) { return std::isfinite(v); });
+}
+
+namespace {
+// "t = 0.5, step 1e-09; entry 2 of array 1 of the state limits it"
+std::string where(const Report& r, const Dims& sizes) {
+  std::string out = concat("t = ", r.t, ", step ", r.h);
+  int64_t entry = r.entry, total = 0;
+  for (const int64_t n : sizes) total += n;
+  if (entry >= 0 && total > 0) {
+    out += "; ";
+    if (entry >= total) out += "the tangent of ";
+    entry %= total;
+    size_t leaf = 0;
+    while (entry >= sizes[leaf]) entry -= sizes[leaf++];
+    out += concat("entry ", entry, " of ", leaf > 0 ? concat("array ", leaf, " of ") : std::string(),
+                  "the state limits it");
+  }
+  return r.note.empty() ? out : concat(out, "; ", r.note);
+}
+}  // namespace
+
+void report_solve(std::string_view function, std::string_view part, const Report& report, const Dims& sizes,
+                  bool raise) {
+  if (report.status != IvpStatus::Success && raise)
+    report_failure(Failure::Numerical, function,
+                   concat(part, describe(report.status), " (", where(report, sizes), ")"));
 }
 
 bool without_steps(const Problem& problem, Report& report) {

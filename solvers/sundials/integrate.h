@@ -35,6 +35,11 @@ struct Report {
   std::string note = {};    ///< more about a failure; may be empty
 };
 
+/// Reports it, unless it is a success or `raise` is false: who failed, in which part ("the adjoint: "), why
+/// and where. `sizes`: of the arrays of the state.
+void report_solve(std::string_view function, std::string_view part, const Report& report, const Dims& sizes,
+                  bool raise);
+
 /// Solves to each of the times (ascending in one direction, from t0) and hands over the state there.
 using Emit = std::function<void(double t, const double* y)>;
 Report integrate(const Problem& problem, std::span<const double> times, const Emit& emit);

@@ -2,17 +2,9 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstring>
-
-#include "core/ops/control_graph.h"
-#include "core/status.h"
 
 namespace hesse::solvers::sundials {
 namespace {
-
-Array vector_of(N_Vector v, int64_t n) {
-  return Array::from<double>(std::span<const double>(entries(v), static_cast<size_t>(n)), {n});
-}
 
 // The functions of CVODES' interface ------------------------------------------------------------------------
 
@@ -52,28 +44,15 @@ void keep_message(int, const char*, const char*, char* text, void* data) {
 }  // namespace
 
 int Calls::run(const Graph& g, double t, N_Vector y, N_Vector v, double* out, int64_t n) noexcept {
-  if (error_) return -1;
-  return guarded([&] {
-    if (++count_ % 64 == 0) poll_interrupt();
-    const int64_t size = field().size();
-    Arrays in{Array::from<double>(std::span<const double>(&t, 1), {}), vector_of(y, size)};
+  const int64_t size = field().size();
+  Arrays in;
+  const int flag = guarded([&] {
+    in = {scalar_of(t), vector_of(y, size)};
     in.insert(in.end(), problem_.p.begin(), problem_.p.end());
     if (v) in.push_back(vector_of(v, size));
-    const FailureScope failures;  // of an attempt that may be given up
-    const Array result = g.run_owned(std::move(in))[0];
-    if (result.contiguous()) {
-      std::memcpy(out, result.view().data, static_cast<size_t>(n) * sizeof(double));
-    } else {
-      const std::vector<double> values = result.to_vector<double>();
-      std::copy(values.begin(), values.end(), out);
-    }
-    const double* bad = std::find_if_not(out, out + n, [](double x) { return std::isfinite(x); });
-    if (bad == out + n && !failures.failed()) return 0;
-    bad_entry_ = bad == out + n ? -1 : (bad - out) % size;
-    bad_note_ = failures.message();
-    steps_since_bad_ = 0;
-    return 1;
+    return 0;
   });
+  return flag != 0 ? flag : Guard::run(g, std::move(in), out, n, size);
 }
 
 Session::Session(Calls& calls)

@@ -1,50 +1,22 @@
 #pragma once
-#include <exception>
-#include <string>
-
+#include "solvers/sundials/guard.h"
 #include "solvers/sundials/handles.h"
 #include "solvers/sundials/integrate.h"
 
 namespace hesse::solvers::sundials {
 
-/// What the functions that CVODES calls share: the problem, and what went wrong. No exception passes through
-/// CVODES: it is kept, the function reports failure, and `rethrow` throws it after the call.
-class Calls final {
+/// What the functions that CVODES calls share: the problem, and what went wrong.
+class Calls final : public Guard {
  public:
   explicit Calls(const Problem& problem) : problem_(problem) {}
   const Problem& problem() const { return problem_; }
   const FlatField& field() const { return problem_.field; }
 
-  /// out [n] = g(t, y, p..., v): 0, 1 where an entry is not finite (CVODES tries a smaller step), or -1
-  /// after an exception.
+  /// out [n] = g(t, y, p..., v), as Guard::run.
   int run(const Graph& g, double t, N_Vector y, N_Vector v, double* out, int64_t n) noexcept;
-  /// f(), or -1 after an exception.
-  template <class F>
-  int guarded(F f) noexcept {
-    try {
-      return f();
-    } catch (...) {
-      error_ = std::current_exception();
-      return -1;
-    }
-  }
-  void rethrow() const {
-    if (error_) std::rethrow_exception(error_);
-  }
-  void keep_message(const char* text) { message_ = text; }
-  const std::string& message() const { return message_; }
-  /// Whether an evaluation of this step, or of the few before, was not finite.
-  bool was_bad() const { return steps_since_bad_ < 5; }
-  void next_step() { ++steps_since_bad_; }
-  /// Of the last such evaluation: an entry, -1 if it is unknown; and a failure that its equations reported.
-  int64_t bad_entry() const { return bad_entry_; }
-  const std::string& bad_note() const { return bad_note_; }
 
  private:
   const Problem& problem_;
-  std::exception_ptr error_;
-  std::string message_, bad_note_;
-  int64_t bad_entry_ = -1, count_ = 0, steps_since_bad_ = 1000;
 };
 
 /// Memory of CVODES for a problem, ready for its first step.

@@ -1,5 +1,6 @@
 """Differentiable solvers of equations and differential equations."""
 
+from ._dae import solve_dae
 from ._equations import Result
 from ._linear import linear_solve
 from ._minimise import least_squares, minimise
@@ -15,6 +16,7 @@ __all__ = [
     "linear_solve",
     "minimise",
     "root_solve",
+    "solve_dae",
     "solve_ivp",
     "steady_state",
 ]

@@ -1,0 +1,427 @@
+#include "solvers/sundials/ida_op.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "autodiff/autodiff.h"
+#include "core/derivatives.h"
+#include "core/op_table.h"
+#include "core/ops.h"
+#include "core/ops/control.h"
+#include "core/ops/control_graph.h"
+#include "core/status.h"
+#include "solvers/root.h"
+#include "solvers/solution_op.h"
+#include "solvers/sundials/guard.h"
+#include "solvers/sundials/ida.h"
+
+namespace hesse::solvers::sundials {
+namespace {
+
+namespace operand = dae_operand;
+using Wanted = std::vector<bool>;
+
+std::vector<double> numbers(const Array& x) { return x.to_vector<double>(); }
+Array vector_of(std::span<const double> x, const Shape& shape) { return Array::from<double>(x, shape); }
+Array whole(int64_t v) { return Array::from<int64_t>(std::span<const int64_t>(&v, 1), {}); }
+
+/// A problem in numbers, read off the operands.
+struct Numbers {
+  Numbers(const FlatResidual& field, const IdaOptions& options, std::span<const Array> x)
+      : times(numbers(x[operand::times])),
+        y0(numbers(x[operand::y0])),
+        yp0(numbers(x[operand::yp0])),
+        differential(numbers(x[operand::differential])),
+        atol(numbers(x[operand::atol])) {
+    constexpr int64_t kLargestDense = 500;
+    settings.krylov = options.linear_solver == "krylov" ||
+                      (options.linear_solver == "auto" && field.size() > kLargestDense);
+    settings.max_steps = options.max_steps;
+    settings.rtol = x[operand::rtol].item<double>();
+    settings.atol = atol;
+    settings.first_step = x[operand::first_step].item<double>();
+    settings.max_step = x[operand::max_step].item<double>();
+    t0 = x[operand::t0].item<double>();
+    status = static_cast<IvpStatus>(x[operand::status].item<int64_t>());
+  }
+  Numbers(const Numbers&) = delete;
+  Numbers& operator=(const Numbers&) = delete;
+  DaeProblem problem(const FlatResidual& field, std::span<const Array> p) const {
+    return {field, settings, t0, y0, yp0, differential, p};
+  }
+  double t0 = 0;
+  std::vector<double> times, y0, yp0, differential, atol;
+  Settings settings;
+  IvpStatus status;
+};
+
+// Derivatives -----------------------------------------------------------------------------------------------
+
+// (z, t, y, differential, p...) -> F(t, y, y') where z holds y' of differential entries and y of algebraic
+// ones.
+Ref<const Graph> implicit_equation(const Ref<const Graph>& f) {
+  const Aval time = f->input_aval(0), state = f->input_aval(1);
+  Avals avals{state, time, state, state};
+  for (int i = 3; i < f->num_inputs(); ++i) avals.push_back(f->input_aval(i));
+  return trace_closed(
+      [&](std::span<const Array> x) {
+        const Array differential = equal(x[3], 1.0);
+        Arrays in{x[1], where(differential, x[2], x[0]), where(differential, x[0], zeros_like(x[0]))};
+        in.insert(in.end(), x.begin() + 4, x.end());
+        return f->call(in);
+      },
+      avals);
+}
+
+// (t, y, y', differential, p...) -> dy/dt. With z as above, which is a function of t and the differential
+// entries of y: dy_diff/dt = z_diff, dy_alg/dt = z_alg,t + z_alg,y dy_diff/dt.
+Ref<const Graph> slope_graph(const Ref<const Graph>& f) {
+  const Ref<const Graph> equation = implicit_equation(f);
+  const Aval time = f->input_aval(0), state = f->input_aval(1);
+  Avals avals{time, state, state, state};
+  for (int i = 3; i < f->num_inputs(); ++i) avals.push_back(f->input_aval(i));
+  return trace_closed(
+      [&](std::span<const Array> x) {
+        const Array differential = equal(x[3], 1.0);
+        const Array found = stop_gradient(where(differential, x[2], x[1]));
+        const auto z = [&](const Array& t, const Array& y) {
+          Arrays captures{t, y};
+          captures.insert(captures.end(), x.begin() + 3, x.end());
+          return implicit_function(VectorFn{equation, captures}, found);
+        };
+        const Array dy = where(differential, z(x[0], x[1]), zeros_like(x[1]));
+        const auto [at, dz] = jvp([&](std::span<const Array> in) { return Arrays{z(in[0], in[1])}; },
+                                  {x[0], x[1]}, {ones({}, kFloat64), dy});
+        return Arrays{dz[0] ? where(differential, dy, *dz[0]) : dy};
+      },
+      avals);
+}
+
+// The system of y and its tangent s,
+//   F = 0, F_y s + F_y' s' + sum_j F_pj dp_j = 0,
+// on vectors [2 N]; what follows p are the dp of those marked.
+Ref<const Graph> tangent_residual(const Ref<const Graph>& residual, const std::vector<bool>& marked) {
+  const Ref<const Graph> f = without_effects(residual);
+  const int64_t n = f->output_aval(0).shape[0];
+  std::vector<bool> all{false, true, true};
+  all.insert(all.end(), marked.begin(), marked.end());
+  const DerivedGraph d = derivatives().jvp(*f, all, {true}, true);
+  Avals avals = f->input_avals();
+  avals[1].shape = avals[2].shape = Shape{2 * n};
+  for (size_t j = 0; j < marked.size(); ++j)
+    if (marked[j]) avals.push_back(avals[j + 3]);
+  return trace_closed(
+      [&](std::span<const Array> x) {
+        const auto half = [&](const Array& a, bool tangent) {
+          return tangent ? slice(a, {n}, {2 * n}, {1}) : slice(a, {0}, {n}, {1});
+        };
+        Arrays in{x[0], half(x[1], false), half(x[2], false)};
+        const auto p = x.begin() + 3, dp = p + static_cast<int64_t>(marked.size());
+        in.insert(in.end(), p, dp);
+        in.push_back(half(x[1], true));
+        in.push_back(half(x[2], true));
+        in.insert(in.end(), dp, x.end());
+        return Arrays{concatenate(d.graph->call(in))};
+      },
+      avals);
+}
+
+/// What both ops are made of.
+class IdaBase : public Op, public SolutionRules {
+ public:
+  IdaBase(Ref<const Graph> residual, IdaOptions options, Wanted wanted = {})
+      : field_(std::move(residual), std::move(wanted)), options_(std::move(options)) {}
+  Params params() const override {
+    return {{"residual", field_.graph()},
+            {"linear_solver", options_.linear_solver},
+            {"max_steps", options_.max_steps},
+            {"raise", options_.raise},
+            {"sizes", options_.sizes}};
+  }
+  bool has_effect() const override { return has_effects(*field_.graph()); }
+
+  const FlatResidual& field() const { return field_; }
+  const IdaOptions& options() const { return options_; }
+  size_t num_parameters() const { return static_cast<size_t>(field_.graph()->num_inputs()) - 3; }
+  size_t num_operands() const override { return operand::p + num_parameters(); }
+  bool is_differentiable(size_t i) const override { return i <= operand::y0 || i >= operand::p; }
+
+  // dy_k = s(t_k) + y'(t_k) dt_k; at t0, s = dy0 - y' dt0 in differential entries, and the others follow.
+  MaybeArray solution_tangent(std::span<const Array> x, std::span<const Array> solution,
+                              std::span<const MaybeArray> dx) const override {
+    const int64_t n = field().size(), rows = x[operand::times].shape()[0];
+    const std::span<const Array> p = x.subspan(operand::p, num_parameters());
+    const std::span<const MaybeArray> dp = dx.subspan(operand::p, num_parameters());
+    Arrays in(x.begin(), x.begin() + static_cast<int64_t>(num_operands()));
+    MaybeArray dy;
+    const bool moves = dx[operand::t0] || dx[operand::y0] ||
+                       std::any_of(dp.begin(), dp.end(), [](const MaybeArray& d) { return d.has_value(); });
+    if (moves) {
+      const Array differential = equal(x[operand::differential], 1.0), none = zeros_like(x[operand::y0]);
+      Array ds = dx[operand::y0] ? *dx[operand::y0] : none;
+      if (dx[operand::t0])
+        ds = ds - slope(x[operand::t0], x[operand::y0], x[operand::yp0], x) * *dx[operand::t0];
+      ds = where(differential, ds, none);
+      std::vector<bool> marked;
+      Arrays directions;
+      for (const MaybeArray& d : dp) {
+        marked.push_back(d.has_value());
+        if (d) directions.push_back(*d);
+      }
+      const Array dz = stop_gradient(start_tangent(x, ds, dp));
+      const Array size = relative_size(ds, x[operand::y0], p, dp);
+      const auto joined = [&](size_t i, const Array& more) { in[i] = concatenate({x[i], more}); };
+      joined(operand::y0, where(differential, ds, dz));
+      joined(operand::yp0, where(differential, dz, none));
+      joined(operand::atol, stop_gradient(x[operand::atol] * size));
+      joined(operand::differential, x[operand::differential]);
+      in.insert(in.end(), directions.begin(), directions.end());
+      const Array both = hesse::apply(ida_op(tangent_residual(field().graph(), marked), options()), in)[0];
+      dy = slice(both, {0, n}, {rows, 2 * n}, {1, 1});
+    }
+    if (dx[operand::times]) {
+      in.resize(num_operands());
+      in[operand::y0] = x[operand::y0];
+      for (const size_t i : {operand::yp0, operand::atol, operand::differential}) in[i] = x[i];
+      const Arrays at = solution.empty()
+                            ? hesse::apply(ida_op(without_effects(field().graph()), options()), in)
+                            : Arrays(solution.begin(), solution.end());
+      const Array moved = slope(x[operand::times], at[0], at[1], x) * expand_dims(*dx[operand::times], {1});
+      dy = dy ? *dy + moved : moved;
+    }
+    return dy;
+  }
+
+ protected:
+  void check_operands(std::span<const Aval> x, size_t more) const {
+    const Shape state{field_.size()};
+    require(x.size() == num_operands() + more && x[operand::y0].shape == state &&
+                x[operand::yp0].shape == state && x[operand::differential].shape == state &&
+                x[operand::times].shape.size() == 1,
+            name(), ": the operands do not fit the residual");
+  }
+  DaeProblem problem(const Numbers& in, std::span<const Array> x) const {
+    return in.problem(field_, x.subspan(operand::p, num_parameters()));
+  }
+  // dy/dt at one time, or at each of several: t [n], y [n, N], y' [n, N].
+  Array slope(const Array& t, const Array& y, const Array& yp, std::span<const Array> x) const {
+    const Ref<const Graph> g = slope_graph(without_effects(field().graph()));
+    Arrays in{t, y, stop_gradient(yp), x[operand::differential]};
+    in.insert(in.end(), x.begin() + operand::p, x.begin() + static_cast<int64_t>(num_operands()));
+    if (t.ndim() == 0) return g->call(in)[0];
+    std::vector<Access> access(in.size(), Access::uniform());
+    access[0] = access[1] = access[2] = Access::each();
+    return map(g, t.shape()[0], in, access, {Result::each()})[0];
+  }
+
+ private:
+  // The tangent of z at the start (implicit_equation), for ds, which is zero in algebraic entries, and dp.
+  Array start_tangent(std::span<const Array> x, const Array& ds, std::span<const MaybeArray> dp) const {
+    const Ref<const Graph> equation = implicit_equation(without_effects(field().graph()));
+    const Array found =
+        stop_gradient(where(equal(x[operand::differential], 1.0), x[operand::yp0], x[operand::y0]));
+    Arrays primals{stop_gradient(x[operand::y0])};
+    MaybeArrays tangents{stop_gradient(ds)};
+    for (size_t j = 0; j < dp.size(); ++j) {
+      const Array& p = x[operand::p + j];
+      primals.push_back(is_inexact(p.dtype()) ? stop_gradient(p) : p);
+      tangents.push_back(dp[j] ? MaybeArray(stop_gradient(*dp[j])) : std::nullopt);
+    }
+    const auto [z, dz] = hesse::jvp(
+        [&](std::span<const Array> in) {
+          Arrays captures{stop_gradient(x[operand::t0]), in[0], x[operand::differential]};
+          captures.insert(captures.end(), in.begin() + 1, in.end());
+          return Arrays{implicit_function(VectorFn{equation, captures}, found)};
+        },
+        primals, tangents);
+    return dz[0] ? *dz[0] : zeros_like(ds);
+  }
+  FlatResidual field_;
+  IdaOptions options_;
+};
+
+IdaOptions read_options(const ReadParams& p) {
+  return {p["linear_solver"], p["max_steps"], p["raise"], p["sizes"]};
+}
+
+/// The gradient of <c, y> with respect to y0 and the p wanted. Operands: those of ida, then c.
+class IdaAdjointOp final : public IdaBase {
+ public:
+  IdaAdjointOp(Ref<const Graph> residual, const IdaOptions& options, Wanted wanted)
+      : IdaBase(std::move(residual), options, wanted),
+        wanted_(std::move(wanted)),
+        theta_(num_operands(), false) {
+    theta_[operand::y0] = true;
+    std::copy(wanted_.begin(), wanted_.end(), theta_.begin() + operand::p);
+  }
+  std::string_view name() const override { return "ida_adjoint"; }
+  Params params() const override {
+    Params out = IdaBase::params();
+    Dims wanted;
+    for (const bool w : wanted_) wanted.push_back(w);
+    out.emplace_back("wanted", wanted);
+    return out;
+  }
+  Avals infer(std::span<const Aval> x) const override {
+    check_operands(x, 1);
+    Avals out{x[operand::y0]};
+    const Avals& p = field().parameters().avals();
+    out.insert(out.end(), p.begin(), p.end());
+    return out;
+  }
+  Arrays eval(std::span<const Array> x) const override {
+    const Numbers in(field(), options(), x);
+    const FlatParameters& p = field().parameters();
+    std::vector<double> mu(in.y0.size()), gradient(static_cast<size_t>(p.size()));
+    Report r;
+    r.status = in.status;
+    if (in.status == IvpStatus::Success)
+      r = integrate_adjoint(problem(in, x), in.times, numbers(x.back()), mu, gradient);
+    if (r.status != IvpStatus::Success) {
+      std::fill(mu.begin(), mu.end(), NAN);
+      std::fill(gradient.begin(), gradient.end(), NAN);
+      report_solve("solve_dae", "the adjoint: ", r, options().sizes, options().raise);
+    }
+    Arrays out{vector_of(mu, {field().size()})};
+    if (p.size() > 0)
+      for (const Array& g : p.arrays(vector_of(gradient, {p.size()}))) out.push_back(g);
+    return out;
+  }
+  MaybeArrays jvp(std::span<const Array> x, std::span<const Array>,
+                  std::span<const MaybeArray> dx) const override {
+    return AdjointRules(*this, theta_).jvp(*this, x, dx);
+  }
+  std::optional<MaybeArrays> vjp(std::span<const Array> x, std::span<const Array>,
+                                 std::span<const MaybeArray> ct,
+                                 const std::vector<bool>& wanted) const override {
+    return AdjointRules(*this, theta_).vjp(x, ct, wanted);
+  }
+  bool is_linear_in(const std::vector<bool>& marked) const override {
+    return std::find(marked.begin(), marked.end() - 1, true) == marked.end() - 1;
+  }
+  bool reads_output(int) const override { return false; }
+
+ private:
+  Wanted wanted_;
+  std::vector<bool> theta_;  // by operand: whether its gradient is an output
+};
+
+class IdaOp final : public IdaBase {
+ public:
+  IdaOp(Ref<const Graph> residual, const IdaOptions& options) : IdaBase(std::move(residual), options) {}
+  std::string_view name() const override { return "ida"; }
+  Avals infer(std::span<const Aval> x) const override {
+    check_operands(x, 0);
+    const Aval count{{}, kInt64}, time{{}, kFloat64};
+    const Aval state{{x[operand::times].shape[0], field().size()}, kFloat64};
+    return {state, state, count, count, count, count, count, time, time};
+  }
+  Arrays eval(std::span<const Array> x) const override {
+    const Numbers in(field(), options(), x);
+    const size_t n = in.y0.size();
+    std::vector<double> y(in.times.size() * n, NAN), yp(in.times.size() * n, NAN);
+    Report r;
+    r.status = in.status;
+    r.t = in.t0;
+    auto row = y.begin(), slope_row = yp.begin();
+    if (in.status == IvpStatus::Success)
+      r = integrate(problem(in, x), in.times, [&](double, const double* at, const double* slope) {
+        row = std::copy_n(at, n, row);
+        slope_row = std::copy_n(slope, n, slope_row);
+      });
+    report_solve("solve_dae", "", r, options().sizes, options().raise);
+    const Shape shape{static_cast<int64_t>(in.times.size()), field().size()};
+    return {vector_of(y, shape),     vector_of(yp, shape), whole(static_cast<int64_t>(r.status)),
+            whole(r.accepted),       whole(r.rejected),    whole(r.evaluations),
+            whole(r.factorisations), scalar_of(r.t),       scalar_of(r.h)};
+  }
+  MaybeArrays jvp(std::span<const Array> x, std::span<const Array> y,
+                  std::span<const MaybeArray> dx) const override {
+    MaybeArrays dy(y.size());
+    dy[0] = solution_tangent(x, y, dx);
+    return dy;
+  }
+  // With the gradients mu of y0 and those of p from the adjoint, for the cotangent c of y:
+  //   d/dt0 = -<mu, y'(t0)>, d/dt_k = <c_k, y'(t_k)>.
+  std::optional<MaybeArrays> vjp(std::span<const Array> x, std::span<const Array> y,
+                                 std::span<const MaybeArray> ct,
+                                 const std::vector<bool>& wanted) const override {
+    MaybeArrays out(x.size());
+    if (!ct[0]) return out;
+    if (wanted[operand::times])
+      out[operand::times] = sum(*ct[0] * slope(x[operand::times], y[0], y[1], x), Axes{1});
+    Wanted want(wanted.begin() + operand::p, wanted.end());
+    const bool any = std::find(want.begin(), want.end(), true) != want.end();
+    if (!any && !wanted[operand::t0] && !wanted[operand::y0]) return out;
+    Arrays in(x.begin(), x.end());
+    in.push_back(*ct[0]);
+    const Arrays g =
+        hesse::apply(make_op<IdaAdjointOp>(without_effects(field().graph()), options(), want), in);
+    if (wanted[operand::y0]) out[operand::y0] = g[0];
+    if (wanted[operand::t0])
+      out[operand::t0] = negative(sum(g[0] * slope(x[operand::t0], x[operand::y0], x[operand::yp0], x)));
+    for (size_t j = 0, k = 1; j < want.size(); ++j)
+      if (want[j]) out[operand::p + j] = g[k++];
+    return out;
+  }
+  bool is_linear_in(const std::vector<bool>& marked) const override {
+    for (size_t i = 0; i < operand::p; ++i)
+      if (marked[i] && i != operand::y0) return false;
+    std::vector<bool> of{false, true, true};
+    of.insert(of.end(), marked.begin() + operand::p, marked.end());
+    return is_linear(*field().graph(), of);
+  }
+  bool reads_output(int k) const override { return k < 2; }
+};
+
+const bool registered =
+    (register_ops(
+         {{"ida", [](const ReadParams& p) { return make_op<IdaOp>(p["residual"], read_options(p)); }},
+          {"ida_adjoint",
+           [](const ReadParams& p) {
+             const Dims wanted = p["wanted"];
+             return make_op<IdaAdjointOp>(p["residual"], read_options(p),
+                                          Wanted(wanted.begin(), wanted.end()));
+           }}}),
+     true);
+
+}  // namespace
+
+OpRef ida_op(Ref<const Graph> residual, const IdaOptions& options) {
+  return make_op<IdaOp>(std::move(residual), options);
+}
+
+Solution ida_steps(const Ref<const Graph>& residual, const IdaOptions& options, const Arrays& operands,
+                   const Array& t1) {
+  const FlatResidual flat(residual);
+  const Numbers in(flat, options, operands);
+  std::vector<double> t, y;
+  Report r;
+  r.status = in.status;
+  r.t = in.t0;
+  if (in.status == IvpStatus::Success)
+    r = integrate_steps(in.problem(flat, std::span<const Array>(operands).subspan(operand::p)),
+                        t1.item<double>(), [&](double at, const double* state, const double*) {
+                          t.push_back(at);
+                          y.insert(y.end(), state, state + flat.size());
+                        });
+  {
+    const FailureScope failures;
+    report_solve("solve_dae", "", r, options.sizes, options.raise);
+    failures.raise_if_failed();
+  }
+  const auto n = static_cast<int64_t>(t.size());
+  Solution out;
+  out.t = vector_of(t, {n});
+  out.y = {vector_of(y, {n, flat.size()})};
+  out.status = whole(static_cast<int64_t>(r.status));
+  out.accepted = whole(r.accepted);
+  out.rejected = whole(r.rejected);
+  out.evaluations = whole(r.evaluations);
+  out.factorisations = whole(r.factorisations);
+  out.t_last = scalar_of(r.t);
+  out.h_last = scalar_of(r.h);
+  return out;
+}
+
+}  // namespace hesse::solvers::sundials

@@ -1,0 +1,34 @@
+#pragma once
+#include "core/op.h"
+#include "solvers/ode.h"
+
+/// The ops that solve with IDAS. Their operands, all but p of float64:
+///   t0 [], times [n], y0 [N], yp0 [N] (consistent), rtol [], atol [N], first_step [], max_step [] (0: not
+///   given), status [] (int64; not 0: what is wrong with the options or times, found by the caller),
+///   differential [N] (1, or 0 for algebraic entries), p...
+/// `ida` gives y and y' [n, N], NaN after a failure; status, accepted, rejected, evaluations, factorisations
+/// (int64); t_last, h_last. y is a function of the differential entries of y0, of t0, times and p: the rest
+/// of y0 and yp0 follow from these, and have no derivative. y' has none either. `ida_adjoint` takes c [n, N]
+/// besides and gives the gradient of <c, y> with respect to y0 and to the p that are wanted. Both are closed
+/// under differentiation (solvers/solution_op.h).
+namespace hesse::solvers::sundials {
+
+struct IdaOptions {
+  std::string linear_solver = "auto";
+  int64_t max_steps = 100000;
+  bool raise = true;  ///< whether giving up is reported
+  Dims sizes = {};    ///< of the arrays of the state, for messages
+};
+
+namespace dae_operand {
+enum : size_t { t0, times, y0, yp0, rtol, atol, first_step, max_step, status, differential, p };
+}
+
+/// `residual`: (t, y [N], y' [N], p...) -> [N].
+OpRef ida_op(Ref<const Graph> residual, const IdaOptions& options);
+
+/// The state at t0 and after every step to t1: operands as above, those with data.
+Solution ida_steps(const Ref<const Graph>& residual, const IdaOptions& options, const Arrays& operands,
+                   const Array& t1);
+
+}  // namespace hesse::solvers::sundials

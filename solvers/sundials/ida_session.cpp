@@ -1,0 +1,272 @@
+#include "solvers/sundials/ida_session.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "core/ops/control_graph.h"
+#include "solvers/sundials/march.h"
+
+namespace hesse::solvers::sundials {
+namespace {
+
+// The functions of IDAS' interface --------------------------------------------------------------------------
+
+DaeCalls& calls_of(void* data) { return *static_cast<DaeCalls*>(data); }
+
+int residual(double t, N_Vector y, N_Vector yp, N_Vector r, void* data) {
+  DaeCalls& c = calls_of(data);
+  return c.run(
+      c.field().residual(), t, y, yp, [] { return Arrays{}; }, entries(r), c.size());
+}
+
+// Weights of the errors: 1 / (rtol |y| + atol). Where both are zero no error is too small.
+int weights(N_Vector y, N_Vector w, void* data) {
+  const Settings& s = calls_of(data).problem().settings;
+  constexpr double kLeast = 1e-300;
+  for (size_t i = 0; i < s.atol.size(); ++i)
+    entries(w)[i] = 1.0 / std::max(s.rtol * std::abs(entries(y)[i]) + s.atol[i], kLeast);
+  return 0;
+}
+
+int jacobian(double t, double cj, N_Vector y, N_Vector yp, N_Vector, SUNMatrix j, void* data, N_Vector,
+             N_Vector, N_Vector) {
+  DaeCalls& c = calls_of(data);
+  // Row j of the program's result is column j of a matrix that is stored by columns.
+  return c.run(
+      *c.field().jacobian(), t, y, yp, [&] { return Arrays{scalar_of(cj)}; }, SUNDenseMatrix_Data(j),
+      c.size() * c.size());
+}
+
+int product(double t, N_Vector y, N_Vector yp, N_Vector, N_Vector v, N_Vector jv, double cj, void* data,
+            N_Vector, N_Vector) {
+  DaeCalls& c = calls_of(data);
+  return c.run(
+      *c.field().product(), t, y, yp,
+      [&] {
+        return Arrays{scalar_of(cj), vector_of(v, c.size())};
+      },
+      entries(jv), c.size());
+}
+
+void keep_message(int, const char*, const char*, char* text, void* data) {
+  calls_of(data).keep_message(text);
+}
+
+}  // namespace
+
+DaeCalls::DaeCalls(const DaeProblem& problem)
+    : problem_(problem), differential_(Array::from<double>(problem.differential, {problem.field.size()})) {}
+
+Arrays DaeCalls::operands(double t, N_Vector y, N_Vector yp, const Arrays& more) const {
+  Arrays in{scalar_of(t), vector_of(y, size()), vector_of(yp, size())};
+  in.insert(in.end(), problem_.p.begin(), problem_.p.end());
+  in.insert(in.end(), more.begin(), more.end());
+  return in;
+}
+
+DaeSession::DaeSession(DaeCalls& calls)
+    : calls_(calls),
+      context_(make_context()),
+      y_(make_vector(calls.size(), context_)),
+      yp_(make_vector(calls.size(), context_)),
+      differential_(make_vector(calls.size(), context_)) {
+  const DaeProblem& problem = calls.problem();
+  const Settings& s = problem.settings;
+  (void)calls.field().residual();  // made here, where it may throw
+  std::copy(problem.y0.begin(), problem.y0.end(), entries(y()));
+  std::copy(problem.yp0.begin(), problem.yp0.end(), entries(yp()));
+  std::copy(problem.differential.begin(), problem.differential.end(), entries(differential_.get()));
+  memory_ = DaeIntegrator(IDACreate(context_.get()));
+  void* mem = memory();
+  check(IDASetErrHandlerFn(mem, keep_message, &calls), "IDASetErrHandlerFn");
+  check(IDASetUserData(mem, &calls), "IDASetUserData");
+  check(IDAInit(mem, residual, problem.t0, y(), yp()), "IDAInit");
+  check(IDAWFtolerances(mem, weights), "IDAWFtolerances");
+  check(IDASetId(mem, differential_.get()), "IDASetId");
+  check(IDASetMaxNumSteps(mem, -1), "IDASetMaxNumSteps");  // counted by us
+  check(IDASetMaxErrTestFails(mem, 20), "IDASetMaxErrTestFails");
+  check(IDASetMaxConvFails(mem, 20), "IDASetMaxConvFails");
+  if (s.max_step > 0) check(IDASetMaxStep(mem, s.max_step), "IDASetMaxStep");
+  solvers_ = make_solvers(y(), calls.size());
+  check(IDASetLinearSolver(mem, solvers_.linear.get(), solvers_.matrix.get()), "IDASetLinearSolver");
+  if (s.krylov && calls.field().product() != nullptr)  // else IDAS takes differences
+    check(IDASetJacTimes(mem, nullptr, product), "IDASetJacTimes");
+  else if (!s.krylov && calls.field().jacobian() != nullptr)
+    check(IDASetJacFn(mem, jacobian), "IDASetJacFn");
+  constexpr double kConvergence = 0.03;  // of the tolerance, as for CVODES; IDAS' own: 0.33
+  check(IDASetNonlinConvCoef(mem, kConvergence), "IDASetNonlinConvCoef");
+}
+
+DaeSession::Solvers DaeSession::make_solvers(N_Vector like, int64_t n) const {
+  Solvers out;
+  if (calls_.problem().settings.krylov) {
+    out.linear = LinearSolver(SUNLinSol_SPGMR(like, SUN_PREC_NONE, 20, context_.get()));
+  } else {
+    out.matrix = Matrix(SUNDenseMatrix(n, n, context_.get()));
+    out.linear = LinearSolver(SUNLinSol_Dense(like, out.matrix.get(), context_.get()));
+  }
+  return out;
+}
+
+void DaeSession::begin(double end) const {
+  const DaeProblem& problem = calls_.problem();
+  const Settings& s = problem.settings;
+  check(IDASetStopTime(memory(), end), "IDASetStopTime");
+  if (s.first_step > 0) {
+    const double h = std::min(s.first_step, std::abs(end - problem.t0));
+    check(IDASetInitStep(memory(), end >= problem.t0 ? h : -h), "IDASetInitStep");
+  }
+}
+
+void DaeSession::check(int flag, const char* function) const {
+  if (flag >= 0) return;
+  calls_.rethrow();
+  throw Error(concat("solve_dae: ", function, " of IDAS failed with flag ", flag, ": ", calls_.message()));
+}
+
+void DaeSession::count(Report& report) const {
+  long steps = 0, evaluations = 0, setups = 0, error_failures = 0, solver_failures = 0, of_solver = 0;
+  int last_order = 0, order = 0;
+  double h0 = 0, last = 0;
+  IDAGetIntegratorStats(memory(), &steps, &evaluations, &setups, &error_failures, &last_order, &order, &h0,
+                        &last, &report.h, &report.t);
+  IDAGetNumStepSolveFails(memory(), &solver_failures);
+  IDAGetNumLinResEvals(memory(), &of_solver);
+  report.accepted = steps;
+  report.rejected = error_failures + solver_failures;
+  report.evaluations = evaluations + of_solver;
+  report.factorisations = setups;
+  report.h = std::abs(report.h);
+}
+
+void DaeSession::not_finite(Report& report) const {
+  report.status = IvpStatus::NotFinite;
+  report.entry = calls_.bad_entry();
+  report.note = calls_.bad_note();
+}
+
+void DaeSession::stuck(Report& report) const {
+  report.status = IvpStatus::StepTooSmall;
+  if (calls_.was_bad()) not_finite(report);
+}
+
+void DaeSession::failed(int flag, Report& report) const {
+  calls_.rethrow();
+  switch (flag) {
+    case IDA_TOO_MUCH_WORK:
+      report.status = IvpStatus::TooManySteps;
+      return;
+    case IDA_RES_FAIL:
+    case IDA_REP_RES_ERR:
+    case IDA_FIRST_RES_FAIL:
+    case IDA_QRHS_FAIL:
+    case IDA_FIRST_QRHS_ERR:
+    case IDA_REP_QRHS_ERR:
+      not_finite(report);
+      return;
+    case IDA_ERR_FAIL: {
+      const int64_t n = calls_.size();
+      const Vector error = make_vector(n, context_), weight = make_vector(n, context_);
+      report.status = IvpStatus::StepTooSmall;
+      if (IDAGetEstLocalErrors(memory(), error.get()) != IDA_SUCCESS ||
+          IDAGetErrWeights(memory(), weight.get()) != IDA_SUCCESS)
+        return;
+      double largest = -1;
+      for (int64_t i = 0; i < n; ++i) {
+        const double size = std::abs(entries(error.get())[i] * entries(weight.get())[i]);
+        if (size > largest) {
+          largest = size;
+          report.entry = i;
+        }
+      }
+      return;
+    }
+    case IDA_CONV_FAIL:
+    case IDA_LSETUP_FAIL:
+    case IDA_LSOLVE_FAIL:
+    case IDA_NLS_FAIL:
+      stuck(report);
+      if (report.note.empty())
+        report.note = "the equations of a step were not solved: is the index of the system 1 there?";
+      return;
+    case IDA_TOO_MUCH_ACC:
+      report.status = IvpStatus::StepTooSmall;
+      report.note = "the tolerances are too small for the precision";
+      return;
+    default:
+      check(flag, "IDASolve");
+  }
+}
+
+namespace {
+
+int forward_step(void* mem, double end, double* t, N_Vector y, N_Vector yp) {
+  return IDASolve(mem, end, t, y, yp, IDA_ONE_STEP);
+}
+
+bool without_steps(const DaeProblem& problem, Report& report) {
+  report.t = problem.t0;
+  const auto bad =
+      std::find_if_not(problem.y0.begin(), problem.y0.end(), [](double v) { return std::isfinite(v); });
+  if (bad != problem.y0.end()) {
+    report.status = IvpStatus::NotFinite;
+    report.entry = bad - problem.y0.begin();
+    return true;
+  }
+  return problem.y0.empty();
+}
+
+}  // namespace
+
+Report integrate(const DaeProblem& problem, std::span<const double> times, const EmitDae& emit) {
+  Report report;
+  size_t next = 0;
+  if (without_steps(problem, report)) {
+    if (report.status == IvpStatus::Success)
+      for (const double t : times) emit(t, nullptr, nullptr);
+    return report;
+  }
+  const double *y0 = problem.y0.data(), *yp0 = problem.yp0.data();
+  while (next < times.size() && times[next] == problem.t0) emit(times[next++], y0, yp0);
+  if (next == times.size()) return report;
+  DaeCalls calls(problem);
+  const DaeSession session(calls);
+  const double direction = times.back() >= problem.t0 ? 1.0 : -1.0;
+  const Vector y = make_vector(calls.size(), session.context()),
+               yp = make_vector(calls.size(), session.context());
+  session.march(times.back(), report, forward_step, [&](double t) {
+    for (; next < times.size() && (times[next] - t) * direction <= 0; ++next) {
+      if (report.accepted == 0) {  // the span is a rounding error
+        emit(times[next], y0, yp0);
+        continue;
+      }
+      session.check(IDAGetDky(session.memory(), times[next], 0, y.get()), "IDAGetDky");
+      session.check(IDAGetDky(session.memory(), times[next], 1, yp.get()), "IDAGetDky");
+      emit(times[next], entries(y.get()), entries(yp.get()));
+    }
+  });
+  return report;
+}
+
+Report integrate_steps(const DaeProblem& problem, double t1, const EmitDae& emit) {
+  Report report;
+  if (without_steps(problem, report)) {
+    if (report.status == IvpStatus::Success) {
+      emit(problem.t0, nullptr, nullptr);
+      if (t1 != problem.t0) emit(t1, nullptr, nullptr);
+    }
+    return report;
+  }
+  const double *y0 = problem.y0.data(), *yp0 = problem.yp0.data();
+  emit(problem.t0, y0, yp0);
+  if (t1 == problem.t0) return report;
+  DaeCalls calls(problem);
+  const DaeSession session(calls);
+  session.march(t1, report, forward_step, [&](double t) {
+    const bool moved = report.accepted > 0;
+    emit(t, moved ? entries(session.y()) : y0, moved ? entries(session.yp()) : yp0);
+  });
+  return report;
+}
+
+}  // namespace hesse::solvers::sundials
