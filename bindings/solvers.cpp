@@ -11,6 +11,7 @@ namespace hesse::python {
 using namespace py::literals;
 
 void init_solvers_dae(py::module_& solvers);
+void init_solvers_sparse(py::module_& solvers);
 
 void init_solvers(py::module_& m) {
   py::module_ s = m.def_submodule("solvers", "Solvers on flat lists of arrays.");
@@ -47,6 +48,7 @@ void init_solvers(py::module_& m) {
   s.def("method_names", [] { return solvers::method_names(); });
   init_solvers_equations(s);
   init_solvers_dae(s);
+  init_solvers_sparse(s);
   s.def("has_cvode", &solvers::has_cvode);
   s.def("live_sundials_objects", &solvers::live_sundials_objects);
 }

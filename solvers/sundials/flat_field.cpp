@@ -1,5 +1,6 @@
 #include "solvers/sundials/flat_field.h"
 
+#include <algorithm>
 #include <cmath>
 #include <complex>
 
@@ -90,6 +91,21 @@ const Graph& FlatField::rhs() const {
   return rhs_.get([&] { return graph_; });
 }
 
+const ScalarFunction* FlatField::rhs_code() const {
+  constexpr int64_t kLanes = 4;  // a register of them takes the time of one
+  std::call_once(rhs_once_, [&] { rhs_code_ = ScalarFunction::make(*graph_, kLanes); });
+  return rhs_code_.get();
+}
+
+const ScalarFunction* FlatField::product_code() const {
+  constexpr int64_t kMost = 64;
+  std::call_once(product_once_, [&] {
+    if (size_ <= kMost && jacobian() != nullptr)  // which says whether there is a derivative
+      product_code_ = ScalarFunction::make(*tangent_of(*silent_), std::max<int64_t>(size_, 1));
+  });
+  return product_code_.get();
+}
+
 const Graph* FlatField::jacobian() const {
   return jacobian_.get_if_derivable([&] {
     const Ref<const Graph> tangent = tangent_of(*silent_);
@@ -100,6 +116,34 @@ const Graph* FlatField::jacobian() const {
           in.push_back(eye(size_, {}, 0, kFloat64));
           access.push_back(Access::each());
           return map(tangent, size_, in, access, {Result::each()});
+        },
+        graph_->input_avals());
+  });
+}
+
+const SparsityPlan* FlatField::sparsity() const {
+  std::call_once(sparsity_once_, [&] {
+    std::vector<bool> by_state(static_cast<size_t>(silent_->num_inputs()), false);
+    by_state[1] = true;
+    const auto places = jacobian_pattern_within(size_ * size_ / 10 + size_, *silent_, by_state);
+    if (!places) return;
+    sparsity_ = std::make_unique<const SparsityPlan>(
+        SparsityPlan::of_jacobian({}, {zeros_of({Shape{size_}, kFloat64})}, {0}, with_diagonal(*places)));
+  });
+  return sparsity_.get();
+}
+
+const Graph* FlatField::sparse_jacobian() const {
+  if (!sparsity()) return nullptr;
+  return sparse_jacobian_.get_if_derivable([&] {
+    return trace_closed(
+        [&](std::span<const Array> x) {
+          const Fn f = [&](std::span<const Array> y) {
+            Arrays in(x.begin(), x.end());
+            in[1] = y[0];
+            return silent_->call(in);
+          };
+          return Arrays{sparsity_->jacobian_values(f, {x[1]}, {0})};
         },
         graph_->input_avals());
   });

@@ -3,9 +3,11 @@
 #include <mutex>
 #include <vector>
 
+#include "autodiff/sparse_jacobian.h"
 #include "core/error.h"
 #include "core/graph.h"
 #include "core/program/prepared.h"
+#include "core/program/scalar_function.h"
 
 namespace hesse::solvers::sundials {
 
@@ -77,9 +79,18 @@ class FlatField final {
   // They throw what the rules of f throw, when first asked for; CVODES must not be the one who asks.
   /// f itself.
   const Graph& rhs() const;
+  /// f, and (t, y, p..., v) -> J v with a lane for each of N vectors, as code for small systems: null for
+  /// others.
+  const ScalarFunction* rhs_code() const;
+  const ScalarFunction* product_code() const;
   /// (t, y, p...) -> [N, N], whose row j is df/dy_j. Null where f has no such
   /// derivative.
   const Graph* jacobian() const;
+  /// Where df/dy has entries, with the diagonal; null where these are more than a tenth of all, or f has no
+  /// derivative.
+  const SparsityPlan* sparsity() const;
+  /// (t, y, p...) -> the values of df/dy at these places, [nnz]. Null likewise.
+  const Graph* sparse_jacobian() const;
   /// (t, y, p..., v [N]) -> J v. Null likewise.
   const Graph* product() const;
   /// (t, y, p..., v [N]) -> J^T v.
@@ -91,7 +102,10 @@ class FlatField final {
   Ref<const Graph> graph_, silent_;
   FlatParameters parameters_;
   int64_t size_;
-  LazyProgram rhs_, jacobian_, product_, transposed_, parameter_product_;
+  mutable std::once_flag rhs_once_, product_once_, sparsity_once_;
+  mutable std::unique_ptr<const ScalarFunction> rhs_code_, product_code_;
+  mutable std::unique_ptr<const SparsityPlan> sparsity_;
+  LazyProgram rhs_, jacobian_, sparse_jacobian_, product_, transposed_, parameter_product_;
 };
 
 }  // namespace hesse::solvers::sundials

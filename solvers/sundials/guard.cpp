@@ -15,9 +15,25 @@ Array vector_of(N_Vector v, int64_t n) {
   return Array::from<double>(std::span<const double>(entries(v), static_cast<size_t>(n)), {n});
 }
 
-int Guard::run(const Graph& g, Arrays in, double* out, int64_t n, int64_t size) noexcept {
+int Guard::judged(const double* out, int64_t n, int64_t size, const int64_t* rows,
+                  const FailureScope* failures) {
+  const double* bad = std::find_if_not(out, out + n, [](double x) { return std::isfinite(x); });
+  const bool failed = failures && failures->failed();
+  if (bad == out + n && !failed) return 0;
+  bad_entry_ = bad == out + n ? -1 : rows ? rows[bad - out] : (bad - out) % size;
+  bad_note_ = failed ? failures->message() : "";
+  steps_since_bad_ = 0;
+  return 1;
+}
+
+void Guard::count() {
+  if (++count_ % 64 == 0) poll_interrupt();
+}
+
+int Guard::run(const Graph& g, Arrays in, double* out, int64_t n, int64_t size,
+               const int64_t* rows) noexcept {
   return guarded([&] {
-    if (++count_ % 64 == 0) poll_interrupt();
+    count();
     const FailureScope failures;  // of an attempt that may be given up
     const Array result = g.run_owned(std::move(in))[0];
     if (result.contiguous()) {
@@ -26,12 +42,7 @@ int Guard::run(const Graph& g, Arrays in, double* out, int64_t n, int64_t size) 
       const std::vector<double> values = result.to_vector<double>();
       std::copy(values.begin(), values.end(), out);
     }
-    const double* bad = std::find_if_not(out, out + n, [](double x) { return std::isfinite(x); });
-    if (bad == out + n && !failures.failed()) return 0;
-    bad_entry_ = bad == out + n ? -1 : (bad - out) % size;
-    bad_note_ = failures.message();
-    steps_since_bad_ = 0;
-    return 1;
+    return judged(out, n, size, rows, &failures);
   });
 }
 

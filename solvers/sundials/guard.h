@@ -3,6 +3,7 @@
 #include <string>
 
 #include "core/graph.h"
+#include "core/status.h"
 #include "solvers/sundials/handles.h"
 
 namespace hesse::solvers::sundials {
@@ -27,8 +28,10 @@ class Guard {
     }
   }
   /// out [n] = the first result of g: 0, 1 where an entry is not finite (SUNDIALS tries a smaller step), or
-  /// -1 after an exception. `size`: of the state, of which entry k of out concerns entry k % size.
-  int run(const Graph& g, Arrays in, double* out, int64_t n, int64_t size) noexcept;
+  /// -1 after an exception. `size`: of the state, of which entry k of out concerns entry rows[k], by default
+  /// k % size.
+  int run(const Graph& g, Arrays in, double* out, int64_t n, int64_t size,
+          const int64_t* rows = nullptr) noexcept;
 
   void rethrow() const {
     if (error_) std::rethrow_exception(error_);
@@ -41,6 +44,13 @@ class Guard {
   /// Of the last such evaluation: an entry, -1 if it is unknown; and a failure that its equations reported.
   int64_t bad_entry() const { return bad_entry_; }
   const std::string& bad_note() const { return bad_note_; }
+
+ protected:
+  /// Before each evaluation: gives way to Ctrl-C now and then.
+  void count();
+  /// What run() returns for these numbers.
+  int judged(const double* out, int64_t n, int64_t size, const int64_t* rows = nullptr,
+             const FailureScope* failures = nullptr);
 
  private:
   std::exception_ptr error_;

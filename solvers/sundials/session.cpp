@@ -12,7 +12,7 @@ Calls& calls_of(void* data) { return *static_cast<Calls*>(data); }
 
 int rhs(double t, N_Vector y, N_Vector dy, void* data) {
   Calls& c = calls_of(data);
-  return c.run(c.field().rhs(), t, y, nullptr, entries(dy), c.field().size());
+  return c.rhs(t, y, entries(dy));
 }
 
 // Weights of the errors: 1 / (rtol |y| + atol). Where both are zero no error is too small.
@@ -26,10 +26,7 @@ int weights(N_Vector y, N_Vector w, void* data) {
 }
 
 int jacobian(double t, N_Vector y, N_Vector, SUNMatrix j, void* data, N_Vector, N_Vector, N_Vector) {
-  Calls& c = calls_of(data);
-  const int64_t n = c.field().size();
-  // Row j of the program's result is column j of a matrix that is stored by columns.
-  return c.run(*c.field().jacobian(), t, y, nullptr, SUNDenseMatrix_Data(j), n * n);
+  return fill_jacobian(calls_of(data), t, y, j, false);
 }
 
 int product(N_Vector v, N_Vector jv, double t, N_Vector y, N_Vector, void* data, N_Vector) {
@@ -43,7 +40,8 @@ void keep_message(int, const char*, const char*, char* text, void* data) {
 
 }  // namespace
 
-int Calls::run(const Graph& g, double t, N_Vector y, N_Vector v, double* out, int64_t n) noexcept {
+int Calls::run(const Graph& g, double t, N_Vector y, N_Vector v, double* out, int64_t n,
+               const int64_t* rows) noexcept {
   const int64_t size = field().size();
   Arrays in;
   const int flag = guarded([&] {
@@ -52,14 +50,54 @@ int Calls::run(const Graph& g, double t, N_Vector y, N_Vector v, double* out, in
     if (v) in.push_back(vector_of(v, size));
     return 0;
   });
-  return flag != 0 ? flag : Guard::run(g, std::move(in), out, n, size);
+  return flag != 0 ? flag : Guard::run(g, std::move(in), out, n, size, rows);
+}
+
+void Calls::begin(std::optional<ScalarFunction::Call>& call, const ScalarFunction& f) {
+  if (call) return;
+  call.emplace(f);
+  for (size_t j = 0; j < problem_.p.size(); ++j) call->set(static_cast<int>(j) + 2, problem_.p[j]);
+}
+
+int Calls::rhs(double t, N_Vector y, double* out) noexcept {
+  const int64_t n = field().size();
+  const ScalarFunction* f = field().rhs_code();
+  if (!f) return run(field().rhs(), t, y, nullptr, out, n);
+  return guarded([&] {
+    count();
+    begin(rhs_, *f);
+    rhs_->set(0, &t);
+    rhs_->set(1, entries(y));
+    rhs_->run();
+    rhs_->get(0, out);
+    return judged(out, n, n);
+  });
+}
+
+int Calls::jacobian(double t, N_Vector y, double* out) noexcept {
+  const int64_t n = field().size();
+  const ScalarFunction* f = field().product_code();
+  if (!f) return run(*field().jacobian(), t, y, nullptr, out, n * n);
+  return guarded([&] {
+    count();
+    if (!product_) {
+      begin(product_, *f);
+      const int v = static_cast<int>(problem_.p.size()) + 2;
+      for (int64_t j = 0; j < n; ++j) product_->set(v, j, j, 1.0);
+    }
+    product_->set(0, &t);
+    product_->set(1, entries(y));
+    product_->run();
+    for (int64_t j = 0; j < n; ++j) product_->get(j, out + j * n);
+    return judged(out, n * n, n);
+  });
 }
 
 Session::Session(Calls& calls)
     : calls_(calls), context_(make_context()), y_(make_vector(calls.field().size(), context_)) {
   const Problem& problem = calls.problem();
   const Settings& s = problem.settings;
-  (void)calls.field().rhs();  // made here, where it may throw
+  if (!calls.field().rhs_code()) (void)calls.field().rhs();  // made here, where it may throw
   std::copy(problem.y0.begin(), problem.y0.end(), entries(y()));
   memory_ = Integrator(CVodeCreate(s.bdf ? CV_BDF : CV_ADAMS, context_.get()));
   void* mem = memory();
@@ -78,9 +116,10 @@ Session::Session(Calls& calls)
     return;
   }
   check(CVodeSetLinearSolver(mem, solvers_.linear.get(), solvers_.matrix.get()), "CVodeSetLinearSolver");
-  if (s.krylov && calls.field().product() != nullptr)  // else CVODES takes differences
+  const bool krylov = s.linear == LinearKind::Krylov;
+  if (krylov && calls.field().product() != nullptr)  // else CVODES takes differences
     check(CVodeSetJacTimes(mem, nullptr, product), "CVodeSetJacTimes");
-  else if (!s.krylov && calls.field().jacobian() != nullptr)
+  else if (!krylov && has_jacobian(s.linear, calls.field()))
     check(CVodeSetJacFn(mem, jacobian), "CVodeSetJacFn");
   tighten(mem);
 }
@@ -92,17 +131,14 @@ void Session::tighten(void* memory) const {
   if (solvers_.matrix) check(CVodeSetJacEvalFrequency(memory, kFresh), "CVodeSetJacEvalFrequency");
 }
 
-Session::Solvers Session::make_solvers(N_Vector like) const {
+Session::Solvers Session::make_solvers(N_Vector like, bool adjoint) const {
   const Settings& s = calls_.problem().settings;
   Solvers out;
   if (!s.bdf) {
     out.fixed_point = NonlinearSolver(SUNNonlinSol_FixedPoint(like, 0, context_.get()));
-  } else if (s.krylov) {
-    out.linear = LinearSolver(SUNLinSol_SPGMR(like, SUN_PREC_NONE, 20, context_.get()));
   } else {
-    const int64_t n = calls_.field().size();
-    out.matrix = Matrix(SUNDenseMatrix(n, n, context_.get()));
-    out.linear = LinearSolver(SUNLinSol_Dense(like, out.matrix.get(), context_.get()));
+    out.matrix = make_matrix(s.linear, calls_.field(), adjoint, context_);
+    out.linear = make_linear_solver(s.linear, like, out.matrix, context_);
   }
   return out;
 }

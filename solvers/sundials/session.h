@@ -1,4 +1,6 @@
 #pragma once
+#include <optional>
+
 #include "solvers/sundials/guard.h"
 #include "solvers/sundials/handles.h"
 #include "solvers/sundials/integrate.h"
@@ -13,9 +15,16 @@ class Calls final : public Guard {
   const FlatField& field() const { return problem_.field; }
 
   /// out [n] = g(t, y, p..., v), as Guard::run.
-  int run(const Graph& g, double t, N_Vector y, N_Vector v, double* out, int64_t n) noexcept;
+  int run(const Graph& g, double t, N_Vector y, N_Vector v, double* out, int64_t n,
+          const int64_t* rows = nullptr) noexcept;
+
+  /// out [N] = f(t, y), and out [N, N] whose row j is df/dy_j (not null for this field), likewise.
+  int rhs(double t, N_Vector y, double* out) noexcept;
+  int jacobian(double t, N_Vector y, double* out) noexcept;
 
  private:
+  void begin(std::optional<ScalarFunction::Call>& call, const ScalarFunction& f);
+  std::optional<ScalarFunction::Call> rhs_, product_;
   const Problem& problem_;
 };
 
@@ -41,7 +50,8 @@ class Session final {
     LinearSolver linear;
     NonlinearSolver fixed_point;
   };
-  Solvers make_solvers(N_Vector like) const;
+  /// `adjoint`: those of the adjoint state's equations.
+  Solvers make_solvers(N_Vector like, bool adjoint = false) const;
   /// Equations solved more closely and with fresher Jacobians than by default: on Robertson's problem a third
   /// fewer steps, and errors half as large.
   void tighten(void* memory) const;
