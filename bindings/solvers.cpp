@@ -12,6 +12,22 @@ using namespace py::literals;
 
 void init_solvers_dae(py::module_& solvers);
 void init_solvers_sparse(py::module_& solvers);
+namespace {
+
+// Of a function that outlives it: Python's references are not counted where the GIL is released.
+solvers::Rhs of_time_and_state(const Fn& f) {
+  return [&f](const Array& t, std::span<const Array> y) {
+    Arrays in{t};
+    in.insert(in.end(), y.begin(), y.end());
+    return f(in);
+  };
+}
+solvers::Event event(const Fn& g, int64_t terminal, int direction) {
+  return {[h = of_time_and_state(g)](const Array& t, std::span<const Array> y) { return h(t, y)[0]; },
+          terminal, direction};
+}
+
+}  // namespace
 
 void init_solvers(py::module_& m) {
   py::module_ s = m.def_submodule("solvers", "Solvers on flat lists of arrays.");
@@ -20,12 +36,12 @@ void init_solvers(py::module_& m) {
       [](const Fn& f, const Array& t0, const Array& t1, const Arrays& y0, const std::string& method,
          std::optional<Array> t_eval, const Array& rtol, const Arrays& atol, std::optional<Array> first_step,
          std::optional<Array> max_step, int64_t max_steps, bool throw_on_failure,
-         const std::string& linear_solver) {
-        const solvers::Rhs rhs = [&f](const Array& t, std::span<const Array> y) {
-          Arrays in{t};
-          in.insert(in.end(), y.begin(), y.end());
-          return f(in);
-        };
+         const std::string& linear_solver, const std::vector<std::tuple<Fn, int64_t, int>>& conditions,
+         std::optional<int64_t> max_events) {
+        const solvers::Rhs rhs = of_time_and_state(f);
+        std::vector<solvers::Event> events;
+        for (const auto& [g, terminal, direction] : conditions)
+          events.push_back(event(g, terminal, direction));
         const py::gil_scoped_release unlocked;
         solvers::Solution sol = solvers::solve_ivp(rhs, t0, t1, y0,
                                                    {.method = method,
@@ -36,12 +52,19 @@ void init_solvers(py::module_& m) {
                                                     .max_step = std::move(max_step),
                                                     .max_steps = max_steps,
                                                     .throw_on_failure = throw_on_failure,
-                                                    .linear_solver = linear_solver});
+                                                    .linear_solver = linear_solver,
+                                                    .events = std::move(events),
+                                                    .max_events = max_events});
+        using Found = std::tuple<std::vector<Array>, std::vector<Arrays>, Arrays, Array, Array, Arrays>;
+        std::optional<Found> found;
+        if (!conditions.empty())
+          found = {sol.t_events, sol.y_events, sol.event_counts, sol.terminal_event, sol.t_end, sol.y_end};
         return std::tuple(sol.t, sol.y, sol.status, sol.accepted, sol.rejected, sol.evaluations,
-                          sol.factorisations, sol.t_last, sol.h_last);
+                          sol.factorisations, sol.t_last, sol.h_last, found);
       },
       "f"_a, "t0"_a, "t1"_a, "y0"_a, "method"_a, "t_eval"_a, "rtol"_a, "atol"_a, "first_step"_a, "max_step"_a,
-      "max_steps"_a, "throw_on_failure"_a, "linear_solver"_a = "auto");
+      "max_steps"_a, "throw_on_failure"_a, "linear_solver"_a = "auto", "events"_a = py::list(),
+      "max_events"_a = py::none());
   s.def(
       "describe", [](int64_t status) { return solvers::describe(static_cast<solvers::IvpStatus>(status)); },
       "status"_a);

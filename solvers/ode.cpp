@@ -9,7 +9,7 @@
 #include "core/ops/control_graph.h"
 #include "solvers/cvode.h"
 #include "solvers/outcome.h"
-#include "solvers/stepper.h"
+#include "solvers/run.h"
 
 namespace hesse::solvers {
 namespace {
@@ -64,10 +64,26 @@ Array in_order(const Array& times, const Array& t0, const Array& t1, const Array
   return ok;
 }
 
+// How often each event may happen: as often as there are rows for it, -1 where there is no limit.
+std::vector<int64_t> rows_of_events(const IvpOptions& options, bool fixed, bool traced) {
+  std::vector<int64_t> rows;
+  for (const Event& event : options.events) {
+    const bool limited = event.terminal > 0 || options.max_events;
+    require<TraceError>(
+        limited || !traced, "solve_ivp: how often event ", rows.size(),
+        " happens depends on values; give max_events, the most there is room for, under vmap, "
+        "compile and in loops");
+    rows.push_back(!fixed ? -1 : event.terminal > 0 ? event.terminal : *options.max_events);
+  }
+  return rows;
+}
+
 }  // namespace
 
 std::string describe(IvpStatus status) {
   switch (status) {
+    case IvpStatus::TerminalEvent:
+      return "a terminal event ended the solution";
     case IvpStatus::Success:
       return "the end of the span was reached";
     case IvpStatus::TooManySteps:
@@ -84,6 +100,10 @@ std::string describe(IvpStatus status) {
     case IvpStatus::BadOptions:
       return "rtol and atol must not be below 0, first_step and max_step must be above 0, and the span "
              "finite";
+    case IvpStatus::TooManyEvents:
+      return "an event happened more than max_events times: raise max_events";
+    case IvpStatus::EventNotFinite:
+      return "an event gives NaN: look at its function there";
   }
   return "unknown status";
 }
@@ -125,6 +145,13 @@ Solution solve_ivp(const Rhs& f, const Array& t0_in, const Array& t1_in, const A
     operands.push_back(a);
   }
   for (size_t i = field.num_captures; i < operands.size(); ++i) operands[i] = stop_gradient(operands[i]);
+  require(!by_cvode || options.events.empty(), "solve_ivp: ", options.method,
+          " takes no events; use Kvaerno5 or Rodas5P for stiff problems, Tsit5 or Dop853 for others");
+  require(!options.max_events || *options.max_events >= 0, "solve_ivp: max_events is ",
+          options.max_events.value_or(0), ", expected a number not below 0");
+  require(!options.max_events || options.t_eval,
+          "solve_ivp: max_events fixes the shapes of results, which without t_eval depend on the steps: give "
+          "t_eval as well");
   if (by_cvode) {
     const auto captured = operands.begin() + static_cast<int64_t>(field.num_captures);
     return solve_cvode(
@@ -134,7 +161,6 @@ Solution solve_ivp(const Rhs& f, const Array& t0_in, const Array& t1_in, const A
   std::optional<Array> max_step;
   if (options.max_step) max_step = stop_gradient(astype(*options.max_step, kFloat64));
   const Stepper stepper(std::move(method), max_step);
-  const bool interpolates = stepper.method().interpolates();
 
   const Array direction = stop_gradient(astype(where(t1 >= t0, 1.0, -1.0), kFloat64));
   const Arrays f0 = field(t0, y0, operands);
@@ -150,82 +176,53 @@ Solution solve_ivp(const Rhs& f, const Array& t0_in, const Array& t1_in, const A
   state.status =
       stop_gradient(where(allowed, where(h > 0.0, state.status, static_cast<int64_t>(IvpStatus::NotFinite)),
                           static_cast<int64_t>(IvpStatus::BadOptions)));
-  const auto goes_on = [&](const State& s, const Array& end) {
-    return logical_and(logical_and(equal(s.status, kSuccess), (end - s.t) * direction > 0.0),
-                       s.accepted + s.rejected < options.max_steps);
-  };
-  const auto unfinished = [&](State& s, const Array& end) {
-    s.status = where(logical_and(equal(s.status, kSuccess), (end - s.t) * direction > 0.0),
-                     static_cast<int64_t>(IvpStatus::TooManySteps), s.status);
-  };
 
-  Solution out;
+  const Events events(options.events, field, y0, operands);
+  const auto is_traced = [](std::initializer_list<const Arrays*> parts) {
+    return std::any_of(parts.begin(), parts.end(), [](const Arrays* part) {
+      return std::any_of(part->begin(), part->end(), [](const Array& a) { return a.is_symbol(); });
+    });
+  };
+  std::optional<Array> times;
   if (options.t_eval) {
     const Array& given = *options.t_eval;
     require(given.ndim() == 1, "solve_ivp: t_eval has shape ", given.shape(), ", expected one axis");
     require<TypeError>(!is_complex(given.dtype()) && given.dtype() != kBool && given.dtype() != DType::Key,
                        "solve_ivp: t_eval has dtype ", given.dtype(), ", expected real numbers");
-    out.t = astype(given, kFloat64);
-    const Array ok = in_order(out.t, t0, t1, direction);
+    times = astype(given, kFloat64);
+    const Array ok = in_order(*times, t0, t1, direction);
     require(!is_constant(ok) || ok.item<bool>(),
             "solve_ivp: t_eval must ascend within t_span, in its direction");
     state.status = where(logical_or(ok, not_equal(state.status, kSuccess)), state.status,
                          static_cast<int64_t>(IvpStatus::BadTimes));
-    const Arrays all = scan(
-        [&](std::span<const Array> x) {
-          const Array& t = x.back();
-          const Array end = interpolates ? t1 : t;
-          const Arrays last =
-              while_loop([&](std::span<const Array> c) { return Arrays{goes_on(stepper.unpack(c), t)}; },
-                         [&](std::span<const Array> c) {
-                           return stepper.pack(stepper.attempt(stepper.unpack(c), end, direction, operands));
-                         },
-                         Arrays(x.begin(), x.end() - 1));
-          State s = stepper.unpack(last);
-          unfinished(s, t);
-          Arrays result = stepper.pack(s);
-          const Arrays y = interpolates ? stepper.interpolate(s, t) : s.y;
-          for (const Array& a : y)
-            result.push_back(where(equal(s.status, kSuccess), a, astype(Array(std::nan("")), a.dtype())));
-          return result;
-        },
-        stepper.pack(state), {out.t});
-    state = stepper.unpack(std::span<const Array>(all).first(all.size() - n));
-    out.y.assign(all.end() - static_cast<int64_t>(n), all.end());
-  } else {
-    Arrays inputs = stepper.pack(state);
-    const size_t carries = inputs.size();
-    for (const Array& a : {t1, direction}) inputs.push_back(a);
-    append(inputs, operands);
-    require<TraceError>(
-        std::none_of(inputs.begin(), inputs.end(), [](const Array& a) { return a.is_symbol(); }),
-        "solve_ivp: how many steps there are depends on values; give t_eval, the times of the "
-        "solution, under vmap, compile and in loops");
-    Avals avals;
-    for (const Array& a : inputs) avals.push_back(aval(a));
-    const Compiled step = compile(
-        [&](std::span<const Array> x) {
-          return stepper.pack(
-              stepper.attempt(stepper.unpack(x), x[carries], x[carries + 1], x.subspan(carries + 2)));
-        },
-        avals);
-    std::vector<Array> t{t0};
-    std::vector<Arrays> y(n);
-    for (size_t i = 0; i < n; ++i) y[i].push_back(y0[i]);
-    while (goes_on(state, t1).item<bool>()) {
-      poll_interrupt();
-      const Arrays next = step(inputs);
-      std::copy(next.begin(), next.end(), inputs.begin());
-      const State s = stepper.unpack(next);
-      if (s.accepted.item<int64_t>() > state.accepted.item<int64_t>()) {
-        t.push_back(s.t);
-        for (size_t i = 0; i < n; ++i) y[i].push_back(s.y[i]);
-      }
-      state = s;
-    }
-    unfinished(state, t1);
-    out.t = stack(t);
-    for (size_t i = 0; i < n; ++i) out.y.push_back(stack(y[i]));
+  }
+  const Arrays start = stepper.pack(state), span{t1, direction};
+  const bool traced = is_traced({&start, &span, &operands});
+  require<TraceError>(times || !traced,
+                      "solve_ivp: how many steps there are depends on values; give t_eval, the times of the "
+                      "solution, under vmap, compile and in loops");
+  const bool fixed = times && (traced || events.size() == 0 || options.max_events);
+  const std::vector<int64_t> most = rows_of_events(options, fixed, traced);
+  const Stops stops(stepper, events, most, options.max_steps);
+  const Stops::Problem problem{t1, direction, operands};
+  const Stops::State begin = stops.start(state, f0, problem);
+  const Run run = fixed ? run_to(*times, stops, begin, problem, {}, most)
+                        : run_stop_by_stop(times, stops, begin, problem, {});
+  state = run.last.steps;
+
+  Solution out;
+  out.t = run.t;
+  out.y = run.y;
+  if (events.size() > 0) {
+    out.t_events = run.t_events;
+    out.y_events = run.y_events;
+    out.event_counts = run.last.counts;
+    out.terminal_event = run.last.ended;
+    out.t_end = run.t_end;
+    out.y_end = run.y_end;
+    const Array ended = logical_and(equal(state.status, kSuccess), run.last.ended >= int64_t{0});
+    state.status = where(ended, static_cast<int64_t>(IvpStatus::TerminalEvent), state.status);
+    state.t = where(ended, run.t_end, state.t);
   }
   out.status = stop_gradient(state.status);
   out.accepted = state.accepted;
@@ -248,9 +245,19 @@ Solution solve_ivp(const Rhs& f, const Array& t0_in, const Array& t1_in, const A
           [&](std::span<const Array>) { return nothing(); }, {});
     else if (stepper.adapts() && failed.item<bool>())
       which = stepper.limiting(state, direction, operands);
-    for (Array& y : out.y)
-      y = apply1(the<IvpCompleted>(), {y, out.status, stop_gradient(state.t), stop_gradient(state.h),
+    const Array code = events.size() > 0 ? maximum(out.status, kSuccess) : out.status;
+    const auto complete = [&](Array& y) {
+      y = apply1(the<IvpCompleted>(), {y, code, stop_gradient(state.t), stop_gradient(state.h),
                                        stop_gradient(which[0]), stop_gradient(which[1])});
+    };
+    const auto complete_all = [&](Arrays& x) { std::for_each(x.begin(), x.end(), complete); };
+    complete_all(out.y);
+    if (events.size() > 0) {
+      complete_all(out.t_events);
+      std::for_each(out.y_events.begin(), out.y_events.end(), complete_all);
+      complete_all(out.y_end);
+      complete(out.t_end);
+    }
   }
   return out;
 }

@@ -15,6 +15,16 @@ namespace hesse::solvers {
 /// too. It is recorded once for each solve: branches on values are `where` and `cond`.
 using Rhs = std::function<Arrays(const Array& t, std::span<const Array> y)>;
 
+/// A condition on the solution. It happens where g(t, y), a real scalar, passes zero from one end of a step
+/// to the other: zeros that it touches, and two within one step, are not seen. The time is found on the
+/// solution between the ends, to rounding; where g is zero at t0 it does not happen there. Its derivative is
+/// that of the equation g(t, y(t)) = 0.
+struct Event {
+  std::function<Array(const Array& t, std::span<const Array> y)> g;
+  int64_t terminal = 0;  ///< the solution ends where it happens for this many times; 0: never
+  int direction = 0;     ///< 1: only where g rises through zero; -1: where it falls
+};
+
 /// Where and how to solve.
 struct IvpOptions {
   /// A name of solvers/tableau.h or, for stiff problems, solvers/rosenbrock.h; BDF and Adams:
@@ -38,15 +48,25 @@ struct IvpOptions {
   /// "krylov" (GMRES with its products), or "auto": a narrow band or few entries, which are read off f, else
   /// dense up to 500 entries of the state.
   std::string linear_solver = "auto";
+  /// Of all methods but BDF and Adams. With a terminal event, outputs end there: times of t_eval after it are
+  /// left out or, where shapes do not depend on values (under vmap, compile, in loops, with max_events), NaN.
+  std::vector<Event> events = {};
+  /// How often an event that is not terminal may happen, where shapes do not depend on values: it is needed
+  /// there. Results have as many rows, NaN where it did not happen; more is a failure. By default there are
+  /// as many rows as it happened.
+  std::optional<int64_t> max_events = {};
 };
 
 enum class IvpStatus : int64_t {
+  TerminalEvent = -1,  ///< a success, too
   Success = 0,
   TooManySteps = 1,
   StepTooSmall = 2,
   NotFinite = 3,
   BadTimes = 4,
-  BadOptions = 5
+  BadOptions = 5,
+  TooManyEvents = 6,
+  EventNotFinite = 7
 };
 /// What a status means and what to try, in a sentence.
 std::string describe(IvpStatus status);
@@ -60,6 +80,13 @@ struct Solution {
   Array accepted, rejected;           ///< steps, int64 scalars
   Array evaluations, factorisations;  ///< of f, and of matrices, int64 scalars
   Array t_last, h_last;               ///< how far it came, and the step it would have taken next
+  // With events:
+  std::vector<Array> t_events;   ///< of each event, [m], float64
+  std::vector<Arrays> y_events;  ///< of each event the state then, [m, shape of y0[k]...]
+  Arrays event_counts;           ///< how often each happened, int64 scalars
+  Array terminal_event;          ///< the one that ended the solution, an int64 scalar; -1: none
+  Array t_end;                   ///< t1, or when the terminal event happened
+  Arrays y_end;                  ///< the state then
 };
 
 /// Solves dy/dt = f(t, y), y(t0) = y0, from t0 to t1, which may lie before it. The derivative of the solution
@@ -67,8 +94,8 @@ struct Solution {
 /// includes those with respect to t0, t1 and t_eval.
 /// Throws ValueError for shapes that do not fit, times that do not ascend within the span, tolerances that
 /// are not positive or an unknown method; TypeError for a state of integers; NumericalError where the solver
-/// gives up (IvpStatus), if asked for; TraceError where t_eval is missing under vmap, compile or in a
-/// loop.
+/// gives up (IvpStatus), if asked for; TraceError where t_eval, or with events max_events, is missing under
+/// vmap, compile or in a loop.
 Solution solve_ivp(const Rhs& f, const Array& t0, const Array& t1, const Arrays& y0,
                    const IvpOptions& options = {});
 

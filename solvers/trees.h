@@ -13,8 +13,20 @@ template <class State>
 struct TreeSolution {
   Array t;
   State y;
-  Solution flat;  ///< status, numbers of steps, and the state as a list
+  std::vector<State> y_events = {};  ///< with events, as in Solution
+  std::optional<State> y_end = {};
+  Solution flat;  ///< status, numbers of steps, times of events, and the state as a list
 };
+
+/// An event of a function g(t, state), for states like `like`: what solve_ivp takes in its options.
+template <class State, class G>
+requires std::invocable < const G&, const Array&, const detail::TreeOf<State>
+& > Event event(const State& like, G g, int64_t terminal = 0, int direction = 0) {
+  return {[state = detail::as_tree(like), g = std::move(g)](const Array& t, std::span<const Array> y) {
+            return detail::as_tree(g(t, with_leaves(state, y)));
+          },
+          terminal, direction};
+}
 
 /// Solves dy/dt = f(t, y) for f(t, state) that returns a tree like the state. Throws as the other does.
 template <class F, class State>
@@ -28,8 +40,11 @@ requires(!std::same_as<State, Arrays> &&
     return leaves(detail::as_tree(f(t, with_leaves(state, y))));
   };
   Solution sol = solve_ivp(flat, t0, t1, leaves(state), options);
-  detail::TreeOf<State> y = with_leaves(state, sol.y);
-  return TreeSolution<detail::TreeOf<State>>{sol.t, std::move(y), std::move(sol)};
+  TreeSolution<detail::TreeOf<State>> out{sol.t, with_leaves(state, sol.y), {}, {}, {}};
+  for (const Arrays& y : sol.y_events) out.y_events.push_back(with_leaves(state, y));
+  if (!sol.y_end.empty()) out.y_end = with_leaves(state, sol.y_end);
+  out.flat = std::move(sol);
+  return out;
 }
 
 }  // namespace hesse::solvers

@@ -2,12 +2,14 @@
 
 from ._dae import solve_dae
 from ._equations import Result
+from ._events import Event
 from ._linear import linear_solve
 from ._minimise import least_squares, minimise
 from ._ode import Solution, solve_ivp
 from ._root import fixed_point, implicit_function, root_solve, steady_state
 
 __all__ = [
+    "Event",
     "Result",
     "Solution",
     "fixed_point",

@@ -11,7 +11,8 @@ from .. import _hesse
 from .._flat import check_callable, name_of
 from .._hesse import Array, _flatten_arrays, asarray
 from .._hesse import solvers as _s
-from ._equations import arrays_of
+from ._equations import arrays_of, count_of
+from ._events import Event, Watched
 
 __all__ = ["Solution", "solve_ivp"]
 
@@ -28,10 +29,19 @@ class Solution:
         The state at these times: time is the first axis of every array. (SciPy has it last.)
     status : Array
         0 where the end was reached; else 1: too many steps, 2: the step became too small, 3: NaN or infinity, 4:
-        times that do not ascend, 5: tolerances or steps that are negative (found when a program runs).
+        times that do not ascend, 5: tolerances or steps that are negative (found when a program runs), 6: too many
+        events, 7: an event that gives NaN. -1: a terminal event ended the solution, which is a success, too.
     stats : dict
         The numbers of ``accepted`` and ``rejected`` steps, of ``evaluations`` of f and ``factorisations`` of matrices,
-        how far the solver came (``t_last``) and the step it would have taken next (``h_last``).
+        how far the solver came (``t_last``) and the step it would have taken next (``h_last``). With events how often
+        each happened (``events``), and the number of the one that ended the solution (``terminal_event``; -1: none).
+    t_events, y_events : list, optional
+        For each event the times when it happened, [m], and the state at these times, with time as the first axis.
+        Where shapes must not depend on values (see `solve_ivp`) they have as many rows as there is room for, NaN where it
+        did not happen.
+    t_end, y_end : Array and tree, optional
+        Of a solution with events: where it ended, at t1 or when a terminal event happened, and the state there. They are
+        differentiable wherever the end lies.
 
     Examples
     --------
@@ -46,12 +56,16 @@ class Solution:
     t: Array
     y: Any
     status: Array
-    stats: dict[str, Array]
+    stats: dict[str, Any]
+    t_events: list[Array] | None = None
+    y_events: list[Any] | None = None
+    t_end: Array | None = None
+    y_end: Any = None
 
     @property
     def success(self) -> bool:
-        """Whether the end was reached (by all, under vmap)."""
-        return bool(_hesse.all(_hesse.equal(self.status, 0)))
+        """Whether the end or a terminal event was reached (by all, under vmap)."""
+        return bool(_hesse.all(_hesse.less_equal(self.status, 0)))
 
     @property
     def message(self) -> str:
@@ -74,6 +88,8 @@ def solve_ivp(
     max_steps: int = 100_000,
     raise_on_failure: bool = True,
     linear_solver: str = "auto",
+    events: Event | Callable[..., Any] | Sequence[Event | Callable[..., Any]] = (),
+    max_events: int | None = None,
 ) -> Solution:
     """Solves dy/dt = f(t, y), y(t0) = y0.
 
@@ -121,6 +137,14 @@ def solve_ivp(
         KLU), or by GMRES with products of it. Where the Jacobian has entries is read off f (`hesse.sparse_jacobian`);
         ``"auto"`` takes a narrow band, few entries, a dense matrix up to 500 entries of the state, or GMRES. Jacobians and
         products are derived; where f has no derivative (`hesse.callback`), they are differences.
+    events : Event, callable or sequence of them, optional
+        What is looked for on the way: `Event`, or a function ``g(t, y, *args)`` that passes zero where it happens, with
+        SciPy's attributes ``terminal`` and ``direction`` if it has them. Not with ``"BDF"`` and ``"Adams"``. With a terminal
+        event the solution ends where it happens, and times of `t_eval` after it are left out; where shapes must not depend
+        on values, under `hesse.compile`, `hesse.vmap`, in loops and with `max_events`, the state at these times is NaN.
+    max_events : int, optional
+        How often an event that is not terminal may happen, where shapes must not depend on values: there it is needed, and
+        more is a failure. Results have that many rows then, those of terminal events as many as end the solution.
 
     Returns
     -------
@@ -136,7 +160,8 @@ def solve_ivp(
     FloatingPointError
         Where the solver gives up: with the time and the entry of the state that limits the step.
     hesse.TraceError
-        Without `t_eval` under `hesse.compile`, `hesse.vmap` and in loops.
+        Without `t_eval`, or with events that are not terminal without `max_events`, under `hesse.compile`, `hesse.vmap`
+        and in loops.
 
     Notes
     -----
@@ -212,7 +237,10 @@ def solve_ivp(
     def optional(x: Any) -> Array | None:
         return None if x is None else asarray(x)
 
-    t, y, status, accepted, rejected, evaluations, factorisations, t_last, h_last = _s.solve_ivp(
+    watched = Watched(events, treedef, args)
+    if max_events is not None:
+        max_events = count_of("solve_ivp", "max_events", max_events, 0)
+    t, y, status, accepted, rejected, evaluations, factorisations, t_last, h_last, found = _s.solve_ivp(
         field,
         asarray(span[0]),
         asarray(span[1]),
@@ -226,8 +254,10 @@ def solve_ivp(
         operator.index(max_steps),
         bool(raise_on_failure),
         linear_solver,
+        watched.flat(),
+        max_events,
     )
-    stats = {
+    stats: dict[str, Any] = {
         "accepted": accepted,
         "rejected": rejected,
         "evaluations": evaluations,
@@ -235,4 +265,16 @@ def solve_ivp(
         "t_last": t_last,
         "h_last": h_last,
     }
-    return Solution(t, treedef.unflatten(y), status, stats)
+    sol = Solution(t, treedef.unflatten(y), status, stats)
+    if found is None:
+        return sol
+    t_events, y_events, counts, terminal_event, t_end, y_end = found
+    stats["events"] = counts
+    stats["terminal_event"] = terminal_event
+    return dataclasses.replace(
+        sol,
+        t_events=t_events,
+        y_events=[treedef.unflatten(y) for y in y_events],
+        t_end=t_end,
+        y_end=treedef.unflatten(y_end),
+    )
