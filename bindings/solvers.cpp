@@ -4,6 +4,7 @@
 #include "solvers/cvode.h"
 #include "solvers/method.h"
 #include "solvers/ode.h"
+#include "solvers/split.h"
 
 /// hesse._hesse.solvers: solvers on flat lists of arrays, documented in hesse/solvers.
 namespace hesse::python {
@@ -17,14 +18,17 @@ void init_solvers(py::module_& m) {
       [](const Fn& f, const Array& t0, const Array& t1, const Arrays& y0, const std::string& method,
          std::optional<Array> t_eval, const Array& rtol, const Arrays& atol, std::optional<Array> first_step,
          std::optional<Array> max_step, int64_t max_steps, bool throw_on_failure,
-         const std::string& linear_solver) {
-        const solvers::Rhs rhs = [&f](const Array& t, std::span<const Array> y) {
-          Arrays in{t};
-          in.insert(in.end(), y.begin(), y.end());
-          return f(in);
+         const std::string& linear_solver, const std::optional<Fn>& second) {
+        const auto rhs = [](const Fn& fn) -> solvers::Rhs {
+          return [&fn](const Array& t, std::span<const Array> y) {
+            Arrays in{t};
+            in.insert(in.end(), y.begin(), y.end());
+            return fn(in);
+          };
         };
+        const solvers::SplitRhs parts{rhs(f), second ? rhs(*second) : solvers::Rhs()};
         const py::gil_scoped_release unlocked;
-        solvers::Solution sol = solvers::solve_ivp(rhs, t0, t1, y0,
+        solvers::Solution sol = solvers::solve_ivp(parts, t0, t1, y0,
                                                    {.method = method,
                                                     .t_eval = std::move(t_eval),
                                                     .rtol = rtol,
@@ -38,7 +42,10 @@ void init_solvers(py::module_& m) {
                           sol.factorisations, sol.t_last, sol.h_last);
       },
       "f"_a, "t0"_a, "t1"_a, "y0"_a, "method"_a, "t_eval"_a, "rtol"_a, "atol"_a, "first_step"_a, "max_step"_a,
-      "max_steps"_a, "throw_on_failure"_a, "linear_solver"_a = "auto");
+      "max_steps"_a, "throw_on_failure"_a, "linear_solver"_a = "auto", "second"_a = py::none());
+  s.def(
+      "split_of", [](const std::string& method) { return static_cast<int64_t>(solvers::split_of(method)); },
+      "method"_a);
   s.def(
       "describe", [](int64_t status) { return solvers::describe(static_cast<solvers::IvpStatus>(status)); },
       "status"_a);
