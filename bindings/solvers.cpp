@@ -1,3 +1,4 @@
+#include "bindings/solvers.h"
 #include "bindings/bindings.h"
 #include "bindings/convert.h"
 #include "bindings/function.h"
@@ -51,6 +52,7 @@ void init_solvers(py::module_& m) {
       "status"_a);
   s.def("method_names", [] { return solvers::method_names(); });
   init_solvers_equations(s);
+  init_solvers_sde(s);
   s.def("has_cvode", &solvers::has_cvode);
   s.def("live_sundials_objects", &solvers::live_sundials_objects);
 }

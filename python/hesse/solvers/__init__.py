@@ -5,9 +5,11 @@ from ._linear import linear_solve
 from ._minimise import least_squares, minimise
 from ._ode import Solution, solve_ivp
 from ._root import fixed_point, implicit_function, root_solve, steady_state
+from ._sde import BrownianPath, solve_sde
 from ._split import hamiltonian
 
 __all__ = [
+    "BrownianPath",
     "Result",
     "Solution",
     "fixed_point",
@@ -18,5 +20,6 @@ __all__ = [
     "minimise",
     "root_solve",
     "solve_ivp",
+    "solve_sde",
     "steady_state",
 ]

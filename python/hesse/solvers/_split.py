@@ -17,15 +17,17 @@ Field = Callable[..., list[Array]]
 WHOLE, SUM, HALVES = range(3)
 
 
-def flat_field(f: Callable[..., Any], treedef: TreeDef, args: Sequence[Any], what: str) -> Field:
-    """f(t, tree, *args), which returns a tree like its second argument, on lists. `what` is like it."""
+def flat_field(
+    f: Callable[..., Any], treedef: TreeDef, args: Sequence[Any], like: str, solver: str = "solve_ivp"
+) -> Field:
+    """f(t, tree, *args), which returns a tree like its second argument, on lists. `like` names what is like it."""
 
     def field(t: Array, *values: Array) -> list[Array]:
         result = f(t, treedef.unflatten(list(values)), *args)
-        derivative, got = _flatten_arrays(result, f"solve_ivp: what {name_of(f)} returns")
+        derivative, got = _flatten_arrays(result, f"{solver}: what {name_of(f)} returns")
         if got != treedef:
             raise _hesse.ArgumentError(
-                f"solve_ivp: {name_of(f)} returns the structure {got}, expected that of {what}: {treedef}"
+                f"{solver}: {name_of(f)} returns the structure {got}, expected that of {like}: {treedef}"
             )
         # Numbers take the dtype of the state.
         return [
@@ -57,8 +59,8 @@ def flat_fields(
             raise _hesse.ArgumentError(
                 f"solve_ivp: q has the structure {treedef} and p {other}, expected the same"
             )
-    what = "q and p" if _s.split_of(method) == HALVES else "y0"
-    fields = [flat_field(part, treedef, args, what) for part in parts]
+    like = "q and p" if _s.split_of(method) == HALVES else "y0"
+    fields = [flat_field(part, treedef, args, like) for part in parts]
     return fields[0], fields[1] if len(fields) == 2 else None
 
 
