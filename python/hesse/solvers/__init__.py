@@ -3,6 +3,7 @@
 from ._equations import Result
 from ._linear import linear_solve
 from ._minimise import least_squares, minimise
+from ._neural import NeuralODE
 from ._ode import Solution, solve_ivp
 from ._root import fixed_point, implicit_function, root_solve, steady_state
 from ._sde import BrownianPath, solve_sde
@@ -10,6 +11,7 @@ from ._split import hamiltonian
 
 __all__ = [
     "BrownianPath",
+    "NeuralODE",
     "Result",
     "Solution",
     "fixed_point",
