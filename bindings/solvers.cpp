@@ -1,17 +1,17 @@
+#include "bindings/solvers.h"
 #include "bindings/bindings.h"
 #include "bindings/convert.h"
 #include "bindings/function.h"
 #include "solvers/cvode.h"
 #include "solvers/method.h"
 #include "solvers/ode.h"
+#include "solvers/split.h"
 
 /// hesse._hesse.solvers: solvers on flat lists of arrays, documented in hesse/solvers.
 namespace hesse::python {
 
 using namespace py::literals;
 
-void init_solvers_dae(py::module_& solvers);
-void init_solvers_sparse(py::module_& solvers);
 namespace {
 
 // Of a function that outlives it: Python's references are not counted where the GIL is released.
@@ -36,14 +36,15 @@ void init_solvers(py::module_& m) {
       [](const Fn& f, const Array& t0, const Array& t1, const Arrays& y0, const std::string& method,
          std::optional<Array> t_eval, const Array& rtol, const Arrays& atol, std::optional<Array> first_step,
          std::optional<Array> max_step, int64_t max_steps, bool throw_on_failure,
-         const std::string& linear_solver, const std::vector<std::tuple<Fn, int64_t, int>>& conditions,
-         std::optional<int64_t> max_events) {
-        const solvers::Rhs rhs = of_time_and_state(f);
+         const std::string& linear_solver, const std::optional<Fn>& second,
+         const std::vector<std::tuple<Fn, int64_t, int>>& conditions, std::optional<int64_t> max_events) {
+        const solvers::SplitRhs parts{of_time_and_state(f),
+                                      second ? of_time_and_state(*second) : solvers::Rhs()};
         std::vector<solvers::Event> events;
         for (const auto& [g, terminal, direction] : conditions)
           events.push_back(event(g, terminal, direction));
         const py::gil_scoped_release unlocked;
-        solvers::Solution sol = solvers::solve_ivp(rhs, t0, t1, y0,
+        solvers::Solution sol = solvers::solve_ivp(parts, t0, t1, y0,
                                                    {.method = method,
                                                     .t_eval = std::move(t_eval),
                                                     .rtol = rtol,
@@ -63,14 +64,18 @@ void init_solvers(py::module_& m) {
                           sol.factorisations, sol.t_last, sol.h_last, found);
       },
       "f"_a, "t0"_a, "t1"_a, "y0"_a, "method"_a, "t_eval"_a, "rtol"_a, "atol"_a, "first_step"_a, "max_step"_a,
-      "max_steps"_a, "throw_on_failure"_a, "linear_solver"_a = "auto", "events"_a = py::list(),
-      "max_events"_a = py::none());
+      "max_steps"_a, "throw_on_failure"_a, "linear_solver"_a = "auto", "second"_a = py::none(),
+      "events"_a = py::list(), "max_events"_a = py::none());
+  s.def(
+      "split_of", [](const std::string& method) { return static_cast<int64_t>(solvers::split_of(method)); },
+      "method"_a);
   s.def(
       "describe", [](int64_t status) { return solvers::describe(static_cast<solvers::IvpStatus>(status)); },
       "status"_a);
   s.def("method_names", [] { return solvers::method_names(); });
   init_solvers_equations(s);
   init_solvers_dae(s);
+  init_solvers_sde(s);
   init_solvers_sparse(s);
   s.def("has_cvode", &solvers::has_cvode);
   s.def("live_sundials_objects", &solvers::live_sundials_objects);

@@ -1,6 +1,7 @@
 #include "bindings/bindings.h"
 #include "bindings/convert.h"
 #include "bindings/function.h"
+#include "bindings/solvers.h"
 #include "solvers/dae.h"
 
 /// Differential-algebraic equations on flat lists of arrays, documented in hesse/solvers.

@@ -1,5 +1,6 @@
 #include "bindings/bindings.h"
 #include "bindings/convert.h"
+#include "bindings/solvers.h"
 #include "solvers/linear.h"
 #include "solvers/sparse_solve.h"
 

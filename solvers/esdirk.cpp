@@ -108,10 +108,12 @@ class Esdirk final : public Method {
   Esdirk(const EsdirkTableau& tableau, Field field)
       : Method(std::move(field)),
         tableau_(tableau),
+        additive_(!tableau.explicit_a.empty()),
+        implicit_(additive_ ? field_.part(1) : field_),
         c_(tableau.nodes()),
         error_(tableau.weights()),
         flat_(real_state(field_, tableau.name)),
-        jacobian_(field_, flat_),
+        jacobian_(implicit_, flat_),
         stage_(stage()) {
     for (size_t i = 0; i < error_.size(); ++i) error_[i] -= tableau.embedded[i];
     for (size_t i = 0; i < c_.size(); ++i) guess_.push_back(extrapolation(std::span(c_).first(i), c_[i]));
@@ -119,7 +121,7 @@ class Esdirk final : public Method {
 
   std::string_view name() const override { return tableau_.name; }
   int error_order() const override { return tableau_.error_order; }
-  bool interpolates() const override { return true; }
+  bool interpolates() const override { return !additive_ || tableau_.order < 5; }
   bool iterates() const override { return true; }
   int64_t evaluations() const override { return 0; }
   int64_t factorisations() const override { return 1; }
@@ -143,13 +145,20 @@ class Esdirk final : public Method {
         Factored::Singular::GivesNaN);
     const Norm norm(*this, y_fixed, fixed);
 
-    Arrays hk{h * kept[0]};
+    // Slopes of the explicit part are evaluated at the stages.
+    Arrays explicit_hk;
+    const auto add_explicit = [&](double c, const Arrays& at) {
+      explicit_hk.push_back(h * flat_.pack(field_.part(0)(t + c * h_in, at, operands)));
+    };
+    if (additive_) add_explicit(0, {y_in.begin(), y_in.end()});
+    Arrays hk{additive_ ? h * kept[0] - explicit_hk[0] : h * kept[0]};
     Newton last{{}, {}, ones({}, kFloat64), {}, Array(true), Array(true)};
     Step out;
     Array y_next = y;
     out.evaluations = Array(int64_t{0});
     for (size_t s = 1; s < c_.size(); ++s) {
-      const Array base = y + weighted(hk, tableau_.a[s]);
+      Array base = y + weighted(hk, tableau_.a[s]);
+      if (additive_) base = base + weighted(explicit_hk, tableau_.explicit_a[s]);
       last.z = stop_gradient(tableau_.gamma * weighted(hk, guess_[s]));
       VectorFn equation{stage_, {base, astype(t + c_[s] * h_in, real), scaled_h}};
       equation.captures.insert(equation.captures.end(), operands.begin(),
@@ -160,13 +169,22 @@ class Esdirk final : public Method {
                                         {.linear_solver = "lu", .singular = Factored::Singular::GivesNaN});
       hk.push_back(z / tableau_.gamma);
       y_next = base + z;
+      if (additive_) add_explicit(c_[s], flat_.unpack(y_next));
+    }
+    if (additive_) {
+      std::vector<double> rest = tableau_.weights();
+      for (size_t j = 0; j + 1 < rest.size(); ++j) rest[j] -= tableau_.explicit_a.back()[j];
+      y_next = y_next + weighted(explicit_hk, rest);
+      out.evaluations = out.evaluations + static_cast<int64_t>(c_.size());
     }
     // A step whose stages are not found is rejected: with an error that is large, or NaN where f is.
-    const Array estimate = weighted(hk, error_), failed = astype(Array(std::nan("")), real);
+    const Array estimate =
+        additive_ ? weighted(hk, error_) + weighted(explicit_hk, error_) : weighted(hk, error_);
+    const Array failed = astype(Array(std::nan("")), real);
     const Array error = where(last.solved, estimate, where(all(isfinite(estimate)), norm.large(), failed));
     out.y = flat_.unpack(where(last.solved, y_next, y));
     out.errors.push_back(flat_.unpack(error));
-    out.kept = {hk.back() / h};
+    out.kept = {additive_ ? flat_.pack(field_(t + h_in, flat_.unpack(y_next), operands)) : hk.back() / h};
     out.dense = {kept[0], tableau_.middle.empty() ? cubic_middle(y, y_next, h, kept[0], out.kept[0])
                                                   : y + weighted(hk, tableau_.middle)};
     return out;
@@ -225,7 +243,7 @@ class Esdirk final : public Method {
       avals.push_back(field_.graph->input_aval(static_cast<int>(1 + field_.num_arrays() + i)));
     return trace_closed(
         [&](std::span<const Array> x) {
-          return Arrays{x[0] - x[3] * flat_.pack(field_(x[2], flat_.unpack(x[1] + x[0]), x.subspan(4)))};
+          return Arrays{x[0] - x[3] * flat_.pack(implicit_(x[2], flat_.unpack(x[1] + x[0]), x.subspan(4)))};
         },
         avals);
   }
@@ -271,6 +289,8 @@ class Esdirk final : public Method {
   }
 
   const EsdirkTableau& tableau_;
+  bool additive_;   // of a field of two parts, the first one explicit
+  Field implicit_;  // the part whose equations are solved
   std::vector<double> c_, error_;
   std::vector<std::vector<double>> guess_;  // of the slope of a stage, from those before
   Packing flat_;

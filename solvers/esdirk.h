@@ -22,6 +22,9 @@ struct EsdirkTableau {
   /// are also exact for cubics in the stiff limit, where stages lie on the solution and slopes follow from
   /// them, with equal steps. Empty: what the cubic Hermite polynomial is there.
   std::vector<double> middle = {};
+  /// Of additive methods (solvers/imex.h): [s], row i has the i weights of the explicit part of the
+  /// right-hand side; the table above is for the implicit part. Else empty.
+  std::vector<std::vector<double>> explicit_a = {};
   std::vector<double> nodes() const;    ///< [s], c
   std::vector<double> weights() const;  ///< [s], the last row with the diagonal
 };

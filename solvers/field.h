@@ -10,11 +10,14 @@ namespace hesse::solvers {
 struct Field {
   Ref<const Graph> graph;  ///< (t, y..., captures...) -> dy...
   size_t num_captures = 0;
-  DType time = kFloat64;  ///< the real dtype of the state
-  int64_t entries = 0;    ///< of all arrays of the state
+  DType time = kFloat64;                     ///< the real dtype of the state
+  int64_t entries = 0;                       ///< of all arrays of the state
+  std::vector<Ref<const Graph>> parts = {};  ///< of a split right-hand side: as `graph` (solvers/split.h)
 
   /// f(t, y) of the state's shapes; `operands` begin with the captures.
   Arrays operator()(const Array& t, std::span<const Array> y, std::span<const Array> operands) const;
+  /// One of the parts, as a field with the same captures.
+  Field part(size_t i) const { return {parts[i], num_captures, time, entries}; }
   size_t num_arrays() const { return static_cast<size_t>(graph->num_outputs()); }
 };
 

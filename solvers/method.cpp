@@ -5,7 +5,9 @@
 #include "core/ops.h"
 #include "solvers/esdirk.h"
 #include "solvers/explicit.h"
+#include "solvers/imex.h"
 #include "solvers/rosenbrock.h"
+#include "solvers/symplectic.h"
 
 namespace hesse::solvers {
 
@@ -56,7 +58,8 @@ const T* named(const std::vector<T>& all, std::string_view name) {
 }  // namespace
 
 void check_method(std::string_view name) {
-  if (find_explicit_tableau(name) || named(rosenbrock_tableaus(), name) || named(esdirk_tableaus(), name))
+  if (find_explicit_tableau(name) || named(rosenbrock_tableaus(), name) || named(esdirk_tableaus(), name) ||
+      named(additive_tableaus(), name) || named(compositions(), name))
     return;
   std::string known;
   for (const std::string& other : method_names()) known += (known.empty() ? "" : ", ") + other;
@@ -69,6 +72,10 @@ std::unique_ptr<const Method> make_method(std::string_view name, Field field) {
   if (const Tableau* tableau = find_explicit_tableau(name)) return make_explicit(*tableau, std::move(field));
   if (const EsdirkTableau* tableau = named(esdirk_tableaus(), name))
     return make_esdirk(*tableau, std::move(field));
+  if (const EsdirkTableau* tableau = named(additive_tableaus(), name))
+    return make_esdirk(*tableau, std::move(field));
+  if (const Composition* composition = named(compositions(), name))
+    return make_symplectic(*composition, std::move(field));
   return make_rosenbrock(*named(rosenbrock_tableaus(), name), std::move(field));
 }
 
@@ -76,6 +83,8 @@ std::vector<std::string> method_names() {
   std::vector<std::string> out(explicit_methods().begin(), explicit_methods().end());
   for (const RosenbrockTableau& method : rosenbrock_tableaus()) out.push_back(method.name);
   for (const EsdirkTableau& method : esdirk_tableaus()) out.push_back(method.name);
+  for (const EsdirkTableau& method : additive_tableaus()) out.push_back(method.name);
+  for (const Composition& method : compositions()) out.push_back(method.name);
   return out;
 }
 

@@ -75,7 +75,8 @@ class Method {
 /// sum_i w_i x_i[j]; nullopt where all weights are zero.
 std::optional<Array> combined(const std::vector<Arrays>& x, std::span<const double> w, size_t j);
 
-/// The method of a name of solvers/tableau.h, solvers/rosenbrock.h or solvers/esdirk.h. Throws ValueError
+/// The method of a name of solvers/tableau.h, solvers/rosenbrock.h, solvers/esdirk.h, solvers/imex.h or
+/// solvers/symplectic.h. Throws ValueError
 /// naming the known ones otherwise.
 std::unique_ptr<const Method> make_method(std::string_view name, Field field);
 /// The names of all methods, each once (without SciPy's).

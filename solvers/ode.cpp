@@ -10,6 +10,7 @@
 #include "solvers/cvode.h"
 #include "solvers/outcome.h"
 #include "solvers/run.h"
+#include "solvers/split.h"
 
 namespace hesse::solvers {
 namespace {
@@ -108,7 +109,12 @@ std::string describe(IvpStatus status) {
   return "unknown status";
 }
 
-Solution solve_ivp(const Rhs& f, const Array& t0_in, const Array& t1_in, const Arrays& y0_in,
+Solution solve_ivp(const Rhs& f, const Array& t0, const Array& t1, const Arrays& y0,
+                   const IvpOptions& options) {
+  return solve_ivp(SplitRhs{f, {}}, t0, t1, y0, options);
+}
+
+Solution solve_ivp(const SplitRhs& f, const Array& t0_in, const Array& t1_in, const Arrays& y0_in,
                    const IvpOptions& options) {
   const bool by_cvode = is_cvode_method(options.method);
   if (!by_cvode) check_method(options.method);
@@ -129,7 +135,7 @@ Solution solve_ivp(const Rhs& f, const Array& t0_in, const Array& t1_in, const A
             t0.item<double>(), " to ", t1.item<double>(), " is not finite");
 
   Arrays operands;
-  const Field field = record(f, y0, operands);
+  const Field field = record(f, options.method, y0, operands);
   std::unique_ptr<const Method> method = by_cvode ? nullptr : make_method(options.method, field);
   require(by_cvode || method->error_order() > 0 || options.first_step, "solve_ivp: ", options.method,
           " has no error estimate: its step is first_step, which is missing");

@@ -25,6 +25,14 @@ struct Event {
   int direction = 0;     ///< 1: only where g rises through zero; -1: where it falls
 };
 
+/// A right-hand side in two parts, for the methods that treat these differently.
+/// ARK3, ARK4, ARK5 (solvers/imex.h): dy/dt = first(t, y) + second(t, y); the second one is stiff and treated
+/// implicitly. Leapfrog and other symplectic methods (solvers/symplectic.h): the state is y = (q..., p...),
+/// as many arrays of the same shapes; dq/dt = first(t, p), dp/dt = second(t, q).
+struct SplitRhs {
+  Rhs first, second;
+};
+
 /// Where and how to solve.
 struct IvpOptions {
   /// A name of solvers/tableau.h or, for stiff problems, solvers/rosenbrock.h; BDF and Adams:
@@ -97,6 +105,9 @@ struct Solution {
 /// gives up (IvpStatus), if asked for; TraceError where t_eval, or with events max_events, is missing under
 /// vmap, compile or in a loop.
 Solution solve_ivp(const Rhs& f, const Array& t0, const Array& t1, const Arrays& y0,
+                   const IvpOptions& options = {});
+/// The same for a right-hand side in two parts. Throws ValueError for methods that take one function, too.
+Solution solve_ivp(const SplitRhs& f, const Array& t0, const Array& t1, const Arrays& y0,
                    const IvpOptions& options = {});
 
 }  // namespace hesse::solvers

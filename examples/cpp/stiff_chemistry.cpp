@@ -36,7 +36,8 @@ Array concentrations(const Array& log_rates) {
        .t_eval = times(),
        .rtol = 1e-9,
        .atol = {1e-11, 1e-15, 1e-11},
-       .throw_on_failure = false});  // NaN where a trial of the fit is beyond solving: it tries a shorter step
+       .throw_on_failure =
+           false});  // NaN where a trial of the fit is beyond solving: it tries a shorter step
   return hs::stack({sol.y.a, sol.y.b, sol.y.c}, 1) / sizes();
 }
 

@@ -87,7 +87,7 @@ class Backward final {
     const int64_t n = calls.size(), m = calls.field().parameters().size();
     void* mem = forward.memory();
     (void)calls.field().adjoint();  // made here, where they may throw
-    if (s.krylov)
+    if (s.linear == LinearKind::Krylov)
       (void)calls.field().adjoint_product();
     else
       (void)calls.field().adjoint_jacobian();
@@ -115,7 +115,7 @@ class Backward final {
     solvers_ = forward.make_solvers(z_.get(), 2 * n);
     check(IDASetLinearSolverB(mem, which_, solvers_.linear.get(), solvers_.matrix.get()),
           "IDASetLinearSolverB");
-    if (s.krylov)
+    if (s.linear == LinearKind::Krylov)
       check(IDASetJacTimesB(mem, which_, nullptr, product), "IDASetJacTimesB");
     else
       check(IDASetJacFnB(mem, which_, jacobian), "IDASetJacFnB");

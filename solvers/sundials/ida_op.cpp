@@ -34,8 +34,9 @@ struct Numbers {
         differential(numbers(x[operand::differential])),
         atol(numbers(x[operand::atol])) {
     constexpr int64_t kLargestDense = 500;
-    settings.krylov = options.linear_solver == "krylov" ||
-                      (options.linear_solver == "auto" && field.size() > kLargestDense);
+    const bool krylov = options.linear_solver == "krylov" ||
+                        (options.linear_solver == "auto" && field.size() > kLargestDense);
+    settings.linear = krylov ? LinearKind::Krylov : LinearKind::Dense;
     settings.max_steps = options.max_steps;
     settings.rtol = x[operand::rtol].item<double>();
     settings.atol = atol;

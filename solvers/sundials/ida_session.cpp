@@ -89,9 +89,9 @@ DaeSession::DaeSession(DaeCalls& calls)
   if (s.max_step > 0) check(IDASetMaxStep(mem, s.max_step), "IDASetMaxStep");
   solvers_ = make_solvers(y(), calls.size());
   check(IDASetLinearSolver(mem, solvers_.linear.get(), solvers_.matrix.get()), "IDASetLinearSolver");
-  if (s.krylov && calls.field().product() != nullptr)  // else IDAS takes differences
+  if (s.linear == LinearKind::Krylov && calls.field().product() != nullptr)  // else IDAS takes differences
     check(IDASetJacTimes(mem, nullptr, product), "IDASetJacTimes");
-  else if (!s.krylov && calls.field().jacobian() != nullptr)
+  else if (s.linear != LinearKind::Krylov && calls.field().jacobian() != nullptr)
     check(IDASetJacFn(mem, jacobian), "IDASetJacFn");
   constexpr double kConvergence = 0.03;  // of the tolerance, as for CVODES; IDAS' own: 0.33
   check(IDASetNonlinConvCoef(mem, kConvergence), "IDASetNonlinConvCoef");
@@ -99,7 +99,7 @@ DaeSession::DaeSession(DaeCalls& calls)
 
 DaeSession::Solvers DaeSession::make_solvers(N_Vector like, int64_t n) const {
   Solvers out;
-  if (calls_.problem().settings.krylov) {
+  if (calls_.problem().settings.linear == LinearKind::Krylov) {
     out.linear = LinearSolver(SUNLinSol_SPGMR(like, SUN_PREC_NONE, 20, context_.get()));
   } else {
     out.matrix = Matrix(SUNDenseMatrix(n, n, context_.get()));

@@ -5,14 +5,20 @@ from ._equations import Result
 from ._events import Event
 from ._linear import linear_solve
 from ._minimise import least_squares, minimise
+from ._neural import NeuralODE
 from ._ode import Solution, solve_ivp
 from ._root import fixed_point, implicit_function, root_solve, steady_state
+from ._sde import BrownianPath, solve_sde
+from ._split import hamiltonian
 
 __all__ = [
+    "BrownianPath",
     "Event",
+    "NeuralODE",
     "Result",
     "Solution",
     "fixed_point",
+    "hamiltonian",
     "implicit_function",
     "least_squares",
     "linear_solve",
@@ -20,5 +26,6 @@ __all__ = [
     "root_solve",
     "solve_dae",
     "solve_ivp",
+    "solve_sde",
     "steady_state",
 ]

@@ -8,11 +8,11 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from .. import _hesse
-from .._flat import check_callable, name_of
-from .._hesse import Array, _flatten_arrays, asarray
+from .._hesse import Array, asarray
 from .._hesse import solvers as _s
 from ._equations import arrays_of, count_of
 from ._events import Event, Watched
+from ._split import flat_fields
 
 __all__ = ["Solution", "solve_ivp"]
 
@@ -74,7 +74,7 @@ class Solution:
 
 
 def solve_ivp(
-    f: Callable[..., Any],
+    f: Callable[..., Any] | Sequence[Callable[..., Any]],
     t_span: Sequence[Any],
     y0: Any,
     method: str = "Tsit5",
@@ -104,7 +104,7 @@ def solve_ivp(
     ----------
     f : callable
         ``f(t, y, *args)`` returns dy/dt, a tree like `y0`. It is recorded once: where it branches on values,
-        use `hesse.where` or `hesse.cond`.
+        use `hesse.where` or `hesse.cond`. For some methods a pair of functions, see `method`.
     t_span : (t0, t1)
         Where to start and to end; t1 may lie before t0.
     y0 : tree
@@ -117,6 +117,12 @@ def solve_ivp(
         ``"KenCarp4"`` and ``"Kvaerno3"`` are for the same problems: they solve equations at each stage, and
         ``stats["evaluations"]`` counts how often f was called for that (Jacobians apart). ``"BDF"``, for stiff problems,
         and ``"Adams"`` are multistep methods of variable order, by SUNDIALS (where the build has it), for real states.
+
+        Two groups of methods take a pair ``f = (first, second)``. ``"ARK4"``, ``"ARK3"`` and ``"ARK5"`` (IMEX) solve
+        dy/dt = first(t, y, *args) + second(t, y, *args), for real states: `second` is stiff and treated as Kvaerno's
+        methods do, with the Jacobian of `second` alone; `first` is only evaluated. ``"Leapfrog"``, ``"Yoshida4"``,
+        ``"Yoshida6"`` and ``"SuzukiUmeno8"`` (symplectic, of orders 2, 4, 6, 8) take a state y = (q, p) and solve
+        dq/dt = first(t, p, *args), dp/dt = second(t, q, *args) with steps of `first_step`: see `hamiltonian`.
     t_eval : array, optional
         [n], times at which the solution is given, ascending in the direction of the span. By default both ends and
         every step between (not under `hesse.compile`, `hesse.vmap` and in loops: their number depends on values).
@@ -168,10 +174,11 @@ def solve_ivp(
     Methods: Tsitouras (2011), Dormand and Prince (1980), Bogacki and Shampine (1989), DOP853 (Hairer, Norsett, Wanner,
     Solving Ordinary Differential Equations I), Rodas4 (Hairer and Wanner, the same II), Rodas5P (Steinebach 2023),
     Kvaerno3 and Kvaerno5 (Kvaerno 2004: ESDIRK3/2, ESDIRK5/4), KenCarp4 (Kennedy and Carpenter 2003: the implicit part of
-    ARK4(3)6L[2]SA).
-    Between steps the solution is a polynomial of degree 4 (3 for Bosh3, Rodas4 and Kvaerno3); the steps of Dop853 and of the
-    methods with fixed steps end at every time of `t_eval`. Within steps of methods for stiff problems very stiff
-    components with a forcing are less accurate than at their ends: limit `max_step` where that matters.
+    ARK4(3)6L[2]SA), ARK3, ARK4 and ARK5 (the same: ARK3(2)4L[2]SA, ARK4(3)6L[2]SA, ARK5(4)8L[2]SA), Yoshida (1990), Suzuki
+    and Umeno (1993).
+    Between steps the solution is a polynomial of degree 4 (3 for Bosh3, Rodas4, Kvaerno3, ARK3 and ARK4); the steps of Dop853,
+    of ARK5 and of the methods with fixed steps end at every time of `t_eval`. Within steps of methods for stiff problems very
+    stiff components with a forcing are less accurate than at their ends: limit `max_step` where that matters.
 
     BDF and Adams are CVODES (Hindmarsh and others, ACM Transactions on Mathematical Software 31, 2005), in float64 whatever
     the dtype of the state. Backwards, the solution is solved again with checkpoints, and the adjoint state from each time
@@ -190,7 +197,6 @@ def solve_ivp(
     >>> hs.round(1e6 * hs.grad(last)(2.0))
     Array(-135335., dtype=float64)
     """
-    check_callable(f, "solve_ivp")
     span = t_span if isinstance(t_span, (tuple, list)) else asarray(t_span)
     if (isinstance(span, Array) and span.ndim == 0) or len(span) != 2:
         raise _hesse.ArgumentError(f"solve_ivp: t_span is {t_span!r}, expected two times (t0, t1)")
@@ -219,20 +225,7 @@ def solve_ivp(
             f"solve_ivp: atol has the structure {structure}, expected one array, or a tree like y0: {treedef}"
         )
 
-    def field(t: Array, *values: Array) -> list[Array]:
-        result = f(t, treedef.unflatten(list(values)), *args)
-        derivative, got = _flatten_arrays(result, f"solve_ivp: what {name_of(f)} returns")
-        if got != treedef:
-            raise _hesse.ArgumentError(
-                f"solve_ivp: {name_of(f)} returns the structure {got}, expected that of y0: {treedef}"
-            )
-        # Numbers take the dtype of the state.
-        return [
-            d
-            if isinstance(d, Array)
-            else asarray(d, dtype=y.dtype if isinstance(d, (float, int, complex)) else None)
-            for d, y in zip(derivative, values, strict=True)
-        ]
+    field, second = flat_fields(f, y0, treedef, method, args)
 
     def optional(x: Any) -> Array | None:
         return None if x is None else asarray(x)
@@ -254,6 +247,7 @@ def solve_ivp(
         operator.index(max_steps),
         bool(raise_on_failure),
         linear_solver,
+        second,
         watched.flat(),
         max_events,
     )
