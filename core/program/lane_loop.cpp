@@ -337,7 +337,6 @@ class LaneLoop::Builder {
   }
 
   void finish() {
-    if (into_.code_) into_.code_->finish();
     for (size_t i = 0; i < into_.blocks_.size(); ++i) {
       Block& b = into_.blocks_[i];
       for (Move& m : b.moves)
@@ -348,6 +347,13 @@ class LaneLoop::Builder {
         }
       if (b.then == Block::Then::Branch && is_target(static_cast<int>(i), b.condition)) throw NotOnLanes{};
     }
+    if (into_.code_) {
+      into_.marked_ = frame_.take(kBool);
+      if (frame_.lanes() > 1)
+        for (Block& b : into_.blocks_)
+          for (std::vector<Move>* moves : {&b.aside, &b.moves}) as_code(b, *moves);
+      into_.code_->finish();
+    }
     std::vector<int>& order = into_.cheapest_first_;
     order.resize(into_.blocks_.size());
     std::iota(order.begin(), order.end(), 0);
@@ -356,6 +362,36 @@ class LaneLoop::Builder {
       return code ? code->cost() : 0.0;
     };
     std::stable_sort(order.begin(), order.end(), [&](int a, int b) { return cost(a) < cost(b); });
+    for (const int b : order)
+      if (8 * cost(b) <= cost(order.back())) ++into_.num_cheap_;
+  }
+
+  // Moves of entries of four and eight bytes as selections by the lanes that are marked.
+  void as_code(Block& b, std::vector<Move>& moves) {
+    constexpr size_t kMost = cpu::EntryLoop::kMostSteps / 2;
+    for (const DType dtype : {kFloat64, kFloat32}) {
+      const auto begin = std::stable_partition(moves.begin(), moves.end(), [&](const Move& m) {
+        return m.to.item != static_cast<int64_t>(itemsize(dtype));
+      });
+      for (auto m = begin; m != moves.end();) {
+        cpu::EntryLoop loop;
+        loop.dtype = dtype;
+        loop.row_bytes = {0};
+        const auto load = [&](const FrameRow& r) {
+          loop.loads.push_back({0, r.offset, false});
+          loop.is_bool.push_back(r.dtype == kBool);
+          return static_cast<int>(loop.loads.size()) - 1;
+        };
+        load(into_.marked_);
+        for (; m != moves.end() && loop.steps.size() < kMost; ++m) {
+          const int from = load(m->from), to = load(m->to);
+          loop.steps.push_back(
+              {cpu::EntryOp::Where, {0, from, to}, cpu::EntryLoop::Memory{0, m->to.offset, false}});
+        }
+        b.moving.push_back(into_.code_->add(loop));
+      }
+      moves.erase(begin, moves.end());
+    }
   }
 
   LaneLoop& into_;

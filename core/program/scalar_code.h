@@ -12,6 +12,7 @@ namespace hesse {
 struct FrameRow {
   int64_t offset = 0;
   DType dtype = kFloat64;
+  int64_t item = static_cast<int64_t>(itemsize(dtype));  // bytes of an entry
   bool operator==(const FrameRow&) const = default;
 };
 
@@ -60,6 +61,7 @@ class ScalarCode {
   /// A stretch of machine code, or a call of one kernel.
   struct Step {
     const cpu::EntryCode::Function* code = nullptr;
+    int64_t lanes = 0;  // of a run of the code
     RowFunction function = nullptr;
     EntryKernel kernel;
     OpRef op;  // where there is none of these: its kernel runs on views
