@@ -101,11 +101,18 @@ bool small_product(const Matrix<const T>& a, const Matrix<const T>& b, const Mat
     product_by_lanes(a, with_contiguous_rows(b), out.data, out.row);
     return true;
   }
-  if (b.cols >= kLeast || a.rows < kLeast || a.rows * a.cols > kPacked || a.rows * b.cols > kPacked)
-    return false;
+  if (b.cols >= kLeast || a.rows < kLeast || a.rows * b.cols > kPacked) return false;
+  const Matrix<const T> x{b.data, b.cols, b.rows, b.col, b.row}, y{a.data, a.cols, a.rows, a.col, a.row};
+  if (a.col == 1 && a.cols >= kLeast && b.rows * b.cols <= kPacked) {  // sums along rows of a and of b^T
+    const Matrix<const T> rows = with_contiguous_rows(x);
+    for (int64_t i = 0; i < a.rows; ++i) std::fill_n(out.data + i * out.row, b.cols, T(0));
+    const OuterTerm<T> term{a.data, a.row, rows.data, rows.row};
+    lane_kernels<T>().outer_accumulate(a.rows, b.cols, a.cols, &term, 1, out.data, out.row);
+    return true;
+  }
+  if (a.rows * a.cols > kPacked) return false;
   // out^T = b^T a^T
   std::array<T, kPacked> transposed;
-  const Matrix<const T> x{b.data, b.cols, b.rows, b.col, b.row}, y{a.data, a.cols, a.rows, a.col, a.row};
   product_by_lanes(x, with_contiguous_rows(y), transposed.data(), a.rows);
   for (int64_t i = 0; i < a.rows; ++i)
     for (int64_t j = 0; j < b.cols; ++j)
