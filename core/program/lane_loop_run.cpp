@@ -32,9 +32,17 @@ struct LaneLoop::Run {
   Dims shape;  // of the examples
   int64_t examples = 1, next = 0, steps = 0;
   int64_t element[kMostLanes];
-  std::vector<char*> example;     // by operand or result, then lane: where it lies
-  std::vector<uint32_t> waiting;  // by block: lanes, a bit each
-  struct Entries {                // a scalar has eight bytes
+  /// One entry of a place, and where it lies in the frame.
+  struct Scalar {
+    size_t place;  // operands, then results
+    int64_t entry;
+    FrameRow row;
+  };
+  std::vector<char*> example;         // by operand or result, then lane: where it lies
+  std::vector<char*> element_at;      // by operand or result: the element of the lane in hand
+  std::vector<Scalar> xs, saved, ys;  // of an element
+  std::vector<uint32_t> waiting;      // by block: lanes, a bit each
+  struct Entries {                    // a scalar has eight bytes
     std::vector<char> bytes;
     size_t used = 0;
   };
@@ -59,6 +67,16 @@ struct LaneLoop::Run {
     for (size_t k = 0; k < y.size(); ++k) out.push_back(place(y[k], k >= l.num_carry_));
     example.resize((x.size() + y.size()) * at(l.frame_.lanes()));
     l.frame_.initialise(frame);
+    element_at.resize(x.size() + y.size());
+    if (!l.scan_) return;
+    const auto list = [](std::vector<Scalar>& to, size_t i, const Place& p, const Rows& rows) {
+      for (size_t k = 0; k < rows.size(); ++k) to.push_back({i, p.entries[k], rows[k]});
+    };
+    const size_t first_y = l.num_carry_, first_saved = first_y + l.ys_.size();
+    for (size_t i = l.num_carry_; i < l.num_carry_ + l.num_xs_; ++i) list(xs, i, in[i], l.inputs_[i]);
+    for (size_t k = 0; k < l.ys_.size(); ++k) list(ys, x.size() + first_y + k, out[first_y + k], l.ys_[k]);
+    for (size_t i = 0; l.save_ && i < l.num_carry_; ++i)
+      list(saved, x.size() + first_saved + i, out[first_saved + i], l.inputs_[i]);
   }
 
   Place place(const View& v, bool by_element) const {
@@ -88,7 +106,7 @@ struct LaneLoop::Run {
   }
 
   static void copy(char* to, const char* from, int64_t item) {
-    if (item == 8)
+    if (item == 8) [[likely]]
       std::memcpy(to, from, 8);
     else if (item == 4)
       std::memcpy(to, from, 4);
@@ -99,34 +117,30 @@ struct LaneLoop::Run {
   char* example_of(size_t place, int lane) const {
     return example[place * at(loop.frame_.lanes()) + at(lane)];
   }
-  void load(size_t i, int lane, int64_t time) {
-    const Place& p = in[i];
+  void load(size_t i, int lane) {
     const Rows& rows = loop.inputs_[i];
-    const char* const from = example_of(i, lane) + time * p.time;
-    if (p.item == 8)
-      for (size_t k = 0; k < rows.size(); ++k)
-        std::memcpy(frame + rows[k].offset + 8 * lane, from + p.entries[k], 8);
-    else
-      for (size_t k = 0; k < rows.size(); ++k) copy(lane_of(rows[k], lane), from + p.entries[k], p.item);
+    const char* const from = example_of(i, lane);
+    for (size_t k = 0; k < rows.size(); ++k)
+      copy(lane_of(rows[k], lane), from + in[i].entries[k], in[i].item);
   }
-  void store(size_t i, const Rows& rows, int lane, int64_t time) {
-    const Place& p = out[i];
-    char* const to = example_of(in.size() + i, lane) + time * p.time;
-    if (p.item == 8)
-      for (size_t k = 0; k < rows.size(); ++k)
-        std::memcpy(to + p.entries[k], frame + rows[k].offset + 8 * lane, 8);
-    else
-      for (size_t k = 0; k < rows.size(); ++k) copy(to + p.entries[k], lane_of(rows[k], lane), p.item);
+  void store(size_t i, const Rows& rows, int lane) {
+    char* const to = example_of(in.size() + i, lane);
+    for (size_t k = 0; k < rows.size(); ++k)
+      copy(to + out[i].entries[k], lane_of(rows[k], lane), out[i].item);
   }
   int64_t time_of(int64_t e) const { return loop.reverse_ ? length - 1 - e : e; }
 
   // The element of a scan that a lane begins with.
   void begin_element(int lane) {
-    for (size_t i = loop.num_carry_; i < loop.num_carry_ + loop.num_xs_; ++i)
-      load(i, lane, time_of(element[lane]));
-    if (loop.save_)
-      for (size_t i = 0; i < loop.num_carry_; ++i)
-        store(loop.num_carry_ + loop.ys_.size() + i, loop.inputs_[i], lane, time_of(element[lane]));
+    find_element(lane);
+    for (const Scalar& s : xs) copy(lane_of(s.row, lane), element_at[s.place] + s.entry, s.row.item);
+    for (const Scalar& s : saved) copy(element_at[s.place] + s.entry, lane_of(s.row, lane), s.row.item);
+  }
+  // All scalars are then one loop: of many short ones processors do not expect the ends.
+  void find_element(int lane) {
+    const int64_t time = time_of(element[lane]);
+    for (size_t i = 0; i < element_at.size(); ++i)
+      element_at[i] = example_of(i, lane) + time * (i < in.size() ? in[i] : out[i - in.size()]).time;
   }
   Entries& stack(int s, int lane) { return stacks[at(s * loop.frame_.lanes() + lane)]; }
   void push(const Block& b, int lane) {
@@ -173,7 +187,7 @@ struct LaneLoop::Run {
   }
   // The results of a lane; then the next example there.
   void finish(int lane) {
-    for (size_t i = 0; i < loop.carry_out_.size(); ++i) store(i, loop.carry_out_[i], lane, 0);
+    for (size_t i = 0; i < loop.carry_out_.size(); ++i) store(i, loop.carry_out_[i], lane);
     take_example(lane);
   }
   void take_example(int lane) {
@@ -188,17 +202,17 @@ struct LaneLoop::Run {
       ++next;
       element[lane] = 0;
       for (size_t i = 0; i < in.size(); ++i)
-        if (i < loop.num_carry_ || i >= loop.num_carry_ + loop.num_xs_) load(i, lane, 0);
+        if (i < loop.num_carry_ || i >= loop.num_carry_ + loop.num_xs_) load(i, lane);
       if (!loop.scan_ || length > 0) break;
-      for (size_t i = 0; i < loop.carry_out_.size(); ++i) store(i, loop.carry_out_[i], lane, 0);
+      for (size_t i = 0; i < loop.carry_out_.size(); ++i) store(i, loop.carry_out_[i], lane);
     }
     active |= 1u << lane;
     if (loop.scan_) begin_element(lane);
     waiting[at(loop.entry_)] |= 1u << lane;
   }
   void next_element(const Block& b, int lane) {
-    for (size_t k = 0; k < loop.ys_.size(); ++k)
-      store(loop.num_carry_ + k, loop.ys_[k], lane, time_of(element[lane]));
+    find_element(lane);
+    for (const Scalar& s : ys) copy(element_at[s.place] + s.entry, lane_of(s.row, lane), s.row.item);
     if (++element[lane] == length) return finish(lane);
     begin_element(lane);
     wait_at(b.to, lane);

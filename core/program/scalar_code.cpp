@@ -260,8 +260,7 @@ class ScalarCode::Builder {
       const Class floats = !ready[Double].empty() || ready[Float].empty() ? Double : Float;
       s.dtype = floats == Double ? kFloat64 : kFloat32;
       s.code = true;
-      while (s.works.size() < cpu::EntryLoop::kMostSteps / at(halves(s.dtype)) &&
-             !(ready[floats].empty() && ready[Bool].empty())) {
+      while (s.works.size() < cpu::EntryLoop::kMostSteps && !(ready[floats].empty() && ready[Bool].empty())) {
         const bool of_bools =
             ready[floats].empty() || (!ready[Bool].empty() && *ready[Bool].begin() < *ready[floats].begin());
         s.works.push_back(take(of_bools ? Bool : floats));
@@ -313,45 +312,30 @@ class ScalarCode::Builder {
     }
   }
 
-  // Two vectors of lanes take every step in turn: one's arithmetic fills the time in which the other's waits
-  // for a result.
-  static constexpr int64_t kTwoVectors = 8;
-  int halves(DType t) const { return t == kFloat64 && frame_.lanes() == kTwoVectors ? 2 : 1; }
-
   void add_code(const Stretch& stretch) {
     cpu::EntryLoop loop;
     loop.dtype = stretch.dtype;
     loop.row_bytes = {0};
-    const int n = halves(stretch.dtype);
-    const int64_t lanes = frame_.lanes() / n;
-    const auto row = [&](int v, int half) {
-      return cpu::EntryLoop::Memory{0, rows_[at(v)].offset + half * lanes * rows_[at(v)].item, false};
-    };
-    std::map<int, int> number;  // operand of the loop, by value: of the first half, the other is next to it
+    std::map<int, int> number;  // operand of the loop, by value
     for (const int w : stretch.works) number[works_[at(w)].out] = -1;
     for (const int w : stretch.works)
       for (const int v : works_[at(w)].in)
-        if (number.try_emplace(v, static_cast<int>(loop.loads.size())).second)
-          for (int half = 0; half < n; ++half) {
-            loop.loads.push_back(row(v, half));
-            loop.is_bool.push_back(dtype(v) == kBool);
-          }
+        if (number.try_emplace(v, static_cast<int>(loop.loads.size())).second) {
+          loop.loads.push_back({0, rows_[at(v)].offset, false});
+          loop.is_bool.push_back(dtype(v) == kBool);
+        }
     for (const int w : stretch.works) {
       const Work& work = works_[at(w)];
-      const int first = static_cast<int>(loop.loads.size() + loop.steps.size());
-      for (int half = 0; half < n; ++half) {
-        cpu::EntryLoop::Step step{*work.op, {-1, -1, -1}, std::nullopt};
-        for (size_t i = 0; i < work.in.size(); ++i) step.in[i] = number.at(work.in[i]) + half;
-        if (has_row_[at(work.out)]) step.out = row(work.out, half);
-        loop.steps.push_back(step);
-      }
-      number[work.out] = first;
+      cpu::EntryLoop::Step step{*work.op, {-1, -1, -1}, std::nullopt};
+      for (size_t i = 0; i < work.in.size(); ++i) step.in[i] = number.at(work.in[i]);
+      if (has_row_[at(work.out)]) step.out = cpu::EntryLoop::Memory{0, rows_[at(work.out)].offset, false};
+      number[work.out] = static_cast<int>(loop.loads.size() + loop.steps.size());
+      loop.steps.push_back(step);
     }
     Step s;
     s.code = code_->add(loop);
-    s.lanes = lanes;
     into_.steps_.push_back(std::move(s));
-    into_.cost_ += 10 + static_cast<double>(stretch.works.size());
+    into_.cost_ += 10 + static_cast<double>(loop.steps.size());
   }
 
   void add_call(const Work& work) {
@@ -389,7 +373,7 @@ ScalarCode::ScalarCode(const Ref<const Graph>& graph, const std::vector<FrameRow
 void ScalarCode::run(char* frame) const {
   for (const Step& s : steps_) {
     if (s.code != nullptr)
-      (*s.code)(&frame, 1, s.lanes);
+      (*s.code)(&frame, 1, lanes_);
     else
       call(s, frame);
   }

@@ -61,7 +61,6 @@ class ScalarCode {
   /// A stretch of machine code, or a call of one kernel.
   struct Step {
     const cpu::EntryCode::Function* code = nullptr;
-    int64_t lanes = 0;  // of a run of the code
     RowFunction function = nullptr;
     EntryKernel kernel;
     OpRef op;  // where there is none of these: its kernel runs on views
