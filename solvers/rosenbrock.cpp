@@ -109,7 +109,7 @@ class Rosenbrock final : public Method {
             std::span<const Array> operands) const override {
     const DType real = flat_.dtype();
     const Array h = astype(h_in, real), y = flat_.pack(y_in);
-    const Array diagonal = 1.0 / (h * tableau_.gamma);
+    const Array rate = 1.0 / h, diagonal = rate / tableau_.gamma;
     const Factored system(diagonal * eye(flat_.size(), {}, 0, real) - jacobian_.by_state(t, y_in, operands),
                           Factored::Singular::GivesNaN);
     const std::optional<Array> by_time = jacobian_.by_time(t, y_in, operands);
@@ -119,7 +119,7 @@ class Rosenbrock final : public Method {
       const std::optional<Array> change = combined(u, tableau_.a[s], 0);
       const Array at = change ? y + *change : y;
       Array right = flat_.pack(field_(t + tableau_.alpha[s] * h_in, flat_.unpack(at), operands));
-      if (const std::optional<Array> earlier = combined(u, tableau_.c[s], 0)) right = right + *earlier / h;
+      if (const std::optional<Array> earlier = combined(u, tableau_.c[s], 0)) right = right + rate * *earlier;
       if (by_time && tableau_.gammas[s] != 0) right = right + h * tableau_.gammas[s] * *by_time;
       u.push_back({system.solve(right)});
       if (s + 1 == tableau_.a.size()) out.y = flat_.unpack(at + u.back()[0]);

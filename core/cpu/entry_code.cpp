@@ -59,7 +59,9 @@ using Xbyak::Ymm;
 using Loop = EntryLoop;
 
 size_t at(int i) { return static_cast<size_t>(i); }
-bool makes_bools(EntryOp op) { return op >= EntryOp::Equal && op <= EntryOp::Not; }
+bool makes_bools(EntryOp op) {
+  return (op >= EntryOp::Equal && op <= EntryOp::Not) || op >= EntryOp::EqualInt;
+}
 
 // Bytes of vectors, and of what is spilled.
 constexpr int kVector = 32;
@@ -340,6 +342,18 @@ class Body {
       case EntryOp::SubtractProduct:
         fused(s.op, a, b, z);
         break;
+      case EntryOp::AddInt:
+      case EntryOp::SubtractInt: {
+        const Ymm x = in_register(a), y = in_register(b), out = result({a, b});
+        s.op == EntryOp::AddInt ? c_.vpaddq(out, x, y) : c_.vpsubq(out, x, y);
+        break;
+      }
+      case EntryOp::EqualInt:
+      case EntryOp::NotEqualInt:
+      case EntryOp::LessInt:
+      case EntryOp::LessEqualInt:
+        compare_integers(s.op, a, b);
+        break;
     }
     const int v = static_cast<int>(loop_.loads.size()) + now_;
     if (s.out) store(Ymm(reg_[at(v)]), *s.out, makes_bools(s.op));
@@ -370,6 +384,23 @@ class Body {
   void compare(int a, int b, uint8_t how) {
     const Ymm x = in_register(a), y = in_register(b), out = result({a, b});
     wide_ ? c_.vcmppd(out, x, y, how) : c_.vcmpps(out, x, y, how);
+  }
+
+  void compare_integers(EntryOp op, int a, int b) {
+    const Ymm x = in_register(a), y = in_register(b);
+    const bool negated = op == EntryOp::NotEqualInt || op == EntryOp::LessEqualInt;
+    const Ymm ones = negated ? allocate(kTemporary) : x;
+    const Ymm out = result({a, b});
+    if (op == EntryOp::LessInt)
+      c_.vpcmpgtq(out, y, x);
+    else if (op == EntryOp::LessEqualInt)
+      c_.vpcmpgtq(out, x, y);
+    else
+      c_.vpcmpeqq(out, x, y);
+    if (!negated) return;
+    c_.vpcmpeqd(ones, ones, ones);
+    c_.vxorps(out, out, ones);
+    release(ones);
   }
 
   // x y + z and the like: the instructions write over one of the three.

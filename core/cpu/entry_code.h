@@ -13,7 +13,8 @@
 namespace hesse::cpu {
 
 /// What takes a few instructions; comparisons make bools, And, Or and Not work on bools, Where reads
-/// (bool, x, y).
+/// (bool, x, y). Those named Int, and Where, also take int64 in loops of float64, whose entries have the
+/// same size.
 enum class EntryOp : uint8_t {
   Negative,
   Abs,
@@ -38,6 +39,12 @@ enum class EntryOp : uint8_t {
   MultiplyAdd,
   MultiplySubtract,
   SubtractProduct,
+  AddInt,
+  SubtractInt,
+  EqualInt,
+  NotEqualInt,
+  LessInt,
+  LessEqualInt,
 };  // clang-format keeps a line for each kind
 
 /// The operation that a kernel of simd_kernels<T>() computes; nullopt for the others (exp, tanh, ...).
@@ -62,7 +69,7 @@ struct EntryLoop {
     std::optional<Memory> out;  ///< where the result is stored too
   };
   static constexpr int kMostPointers = 9;
-  static constexpr size_t kMostSteps = 256;  ///< each may need a place on the stack
+  static constexpr size_t kMostSteps = 512;  ///< each may need a place on the stack
 
   /// Or kFloat64. Bools are the results of comparisons, operands of And, Or and Not, the first one of Where.
   DType dtype = kFloat32;

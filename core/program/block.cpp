@@ -209,10 +209,39 @@ class Blocks {
         for (const auto* eq : small_[l]) out.push_back(*eq);
       for (const auto* eq : others_[l]) out.push_back(*eq);
     }
-    return Graph::assemble(g_.num_inputs(), g_.values(), g_.constants(), std::move(out), g_.outputs());
+    return without_unused_values(std::move(out));
   }
 
  private:
+  // A run has a place for every value, and copies every constant: what lives in blocks needs none.
+  Ref<const Graph> without_unused_values(std::vector<Graph::Equation> equations) const {
+    std::vector<int> outputs = g_.outputs(), number(g_.values().size(), -1);
+    std::vector<bool> used(number.size(), false);
+    std::fill_n(used.begin(), g_.num_inputs(), true);
+    for (const Graph::Equation& eq : equations)
+      for (const std::vector<int>* all : {&eq.in, &eq.out})
+        for (int v : *all) used[at(v)] = true;
+    for (int v : outputs) used[at(v)] = true;
+    std::vector<Aval> values;
+    for (size_t v = 0; v < used.size(); ++v)
+      if (used[v]) {
+        number[v] = static_cast<int>(values.size());
+        values.push_back(g_.values()[v]);
+      }
+    std::vector<std::pair<int, Array>> constants;
+    for (const auto& [v, a] : g_.constants())
+      if (used[at(v)]) constants.emplace_back(number[at(v)], a);
+    const auto renumber = [&](std::vector<int>& all) {
+      for (int& v : all) v = number[at(v)];
+    };
+    for (Graph::Equation& eq : equations) {
+      renumber(eq.in);
+      renumber(eq.out);
+    }
+    renumber(outputs);
+    return Graph::assemble(g_.num_inputs(), std::move(values), std::move(constants), std::move(equations),
+                           std::move(outputs));
+  }
   void add_block(const std::vector<const Graph::Equation*>& members,
                  std::vector<Graph::Equation>& out) const {
     std::vector<bool> made(g_.values().size(), false), read(g_.values().size(), false);

@@ -270,6 +270,7 @@ void Chain::run_code(const Piece& piece, char* const* bases, int64_t begin, int6
 char* Chain::row_of(const Operand& o, char* const* bases, int64_t begin, int64_t row) const {
   char* const first = bases[o.base] + o.offset;
   if (o.passing) return first + (row - begin) * o.rows[1];
+  if (row < geometry_.rows[1]) return first + row * o.rows[1];  // divisions take longer than short rows
   return first + row / geometry_.rows[1] * o.rows[0] + row % geometry_.rows[1] * o.rows[1];
 }
 

@@ -40,7 +40,11 @@ class LaneLoop::Builder {
     into_.num_xs_ = s.num_xs;
     into_.inputs_ = rows_of(s.body->input_avals());
     int block = new_block();
-    const std::vector<Rows> out = graph(prepared(s.body), into_.inputs_, block);
+    const Ref<const Graph> body = prepared(s.body);
+    const std::vector<bool> read = read_inputs(*body);
+    for (size_t i = s.num_carry; i < read.size(); ++i)
+      if (!read[i]) into_.inputs_[i].clear();  // need not be loaded
+    const std::vector<Rows> out = graph(body, into_.inputs_, block);
     into_.carry_out_.assign(into_.inputs_.begin(), into_.inputs_.begin() + static_cast<int64_t>(s.num_carry));
     into_.ys_.assign(out.begin() + static_cast<int64_t>(s.num_carry), out.end());
     for (size_t i = 0; i < s.num_carry; ++i) move(block, out[i], into_.inputs_[i]);
@@ -64,8 +68,8 @@ class LaneLoop::Builder {
     avals.insert(avals.end(), of_body.begin() + static_cast<int64_t>(w.num_carry), of_body.end());
     into_.inputs_ = rows_of(avals);
     into_.carry_out_.assign(into_.inputs_.begin(), into_.inputs_.begin() + static_cast<int64_t>(w.num_carry));
-    into_.entry_ =
-        loop(w.cond, w.body, w.num_carry, into_.inputs_, kEnd, w.save ? new_stack(into_.carry_out_) : -1);
+    if (w.save) results_ = new_stack(into_.carry_out_);
+    into_.entry_ = loop(w.cond, w.body, w.num_carry, into_.inputs_, kEnd, results_);
     finish();
   }
 
@@ -75,6 +79,14 @@ class LaneLoop::Builder {
 
   static Ref<const Graph> prepared(const Ref<const Graph>& g) {
     return with_prepared_loops(merged(expanded(g)));
+  }
+  static std::vector<bool> read_inputs(const Graph& g) {
+    std::vector<bool> read(g.values().size(), false);
+    for (const Graph::Equation& eq : g.equations())
+      for (const int v : eq.in) read[at(v)] = true;
+    for (const int v : g.outputs()) read[at(v)] = true;
+    read.resize(at(g.num_inputs()));
+    return read;
   }
   int new_block() {
     into_.blocks_.emplace_back();
@@ -224,9 +236,13 @@ class LaneLoop::Builder {
     if (xs == 0 || eq.out.size() != carries || !param<bool>(*eq.op, "reverse") || param<bool>(*eq.op, "save"))
       throw NotOnLanes{};
     const int test = new_block();
+    const Ref<const Graph> of_step = prepared(body);
+    const std::vector<bool> read = read_inputs(*of_step);
     for (size_t i = 0; i < xs; ++i) {
       const Place& p = places[at(eq.in[carries + i])];
       if (p.stack < 0) throw NotOnLanes{};
+      // The first also says how many entries there are.
+      if (!read[carries + i] && !into_.blocks_[at(test)].columns.empty()) continue;
       for (size_t k = 0; k < in[carries + i].size(); ++k)
         into_.blocks_[at(test)].columns.push_back({p.stack, p.index + k, in[carries + i][k]});
     }
@@ -236,7 +252,7 @@ class LaneLoop::Builder {
     into_.blocks_[at(test)].cursor = static_cast<int>(into_.num_cursors_++);
     into_.blocks_[at(test)].to = block;
     into_.blocks_[at(test)].otherwise = exit;
-    const std::vector<Rows> out = graph(prepared(body), in, block);
+    const std::vector<Rows> out = graph(of_step, in, block);
     for (size_t i = 0; i < carries; ++i) move(block, out[i], in[i]);
     into_.blocks_[at(block)].to = test;
     return test;
@@ -336,8 +352,33 @@ class LaneLoop::Builder {
     }
   }
 
+  // Of what is put on the stacks only that which is taken off; results are kept whole.
+  void drop_unread() {
+    for (size_t s = 0; s < into_.stacks_.size(); ++s) {
+      if (static_cast<int>(s) == results_) continue;
+      std::vector<int> place(into_.stacks_[s], -1);
+      for (const Block& b : into_.blocks_)
+        for (const Column& c : b.columns)
+          if (c.stack == static_cast<int>(s)) place[c.index] = 0;
+      size_t count = 0;
+      for (int& p : place)
+        if (p == 0) p = static_cast<int>(count++);
+      for (Block& b : into_.blocks_) {
+        if (b.stack == static_cast<int>(s)) {
+          Rows rest;
+          for (size_t i = 0; i < b.entry.size(); ++i)
+            if (place[i] >= 0) rest.push_back(b.entry[i]);
+          b.entry = rest;
+        }
+        for (Column& c : b.columns)
+          if (c.stack == static_cast<int>(s)) c.index = at(place[c.index]);
+      }
+      into_.stacks_[s] = count;
+    }
+  }
+
   void finish() {
-    if (into_.code_) into_.code_->finish();
+    drop_unread();
     for (size_t i = 0; i < into_.blocks_.size(); ++i) {
       Block& b = into_.blocks_[i];
       for (Move& m : b.moves)
@@ -348,6 +389,13 @@ class LaneLoop::Builder {
         }
       if (b.then == Block::Then::Branch && is_target(static_cast<int>(i), b.condition)) throw NotOnLanes{};
     }
+    if (into_.code_) {
+      into_.marked_ = frame_.take(kBool);
+      if (frame_.lanes() > 1)
+        for (Block& b : into_.blocks_)
+          for (std::vector<Move>* moves : {&b.aside, &b.moves}) as_code(b, *moves);
+      into_.code_->finish();
+    }
     std::vector<int>& order = into_.cheapest_first_;
     order.resize(into_.blocks_.size());
     std::iota(order.begin(), order.end(), 0);
@@ -356,10 +404,41 @@ class LaneLoop::Builder {
       return code ? code->cost() : 0.0;
     };
     std::stable_sort(order.begin(), order.end(), [&](int a, int b) { return cost(a) < cost(b); });
+    for (const int b : order)
+      if (8 * cost(b) <= cost(order.back())) ++into_.num_cheap_;
+  }
+
+  // Moves of entries of four and eight bytes as selections by the lanes that are marked.
+  void as_code(Block& b, std::vector<Move>& moves) {
+    constexpr size_t kMost = cpu::EntryLoop::kMostSteps / 2;
+    for (const DType dtype : {kFloat64, kFloat32}) {
+      const auto begin = std::stable_partition(moves.begin(), moves.end(), [&](const Move& m) {
+        return m.to.item != static_cast<int64_t>(itemsize(dtype));
+      });
+      for (auto m = begin; m != moves.end();) {
+        cpu::EntryLoop loop;
+        loop.dtype = dtype;
+        loop.row_bytes = {0};
+        const auto load = [&](const FrameRow& r) {
+          loop.loads.push_back({0, r.offset, false});
+          loop.is_bool.push_back(r.dtype == kBool);
+          return static_cast<int>(loop.loads.size()) - 1;
+        };
+        load(into_.marked_);
+        for (; m != moves.end() && loop.steps.size() < kMost; ++m) {
+          const int from = load(m->from), to = load(m->to);
+          loop.steps.push_back(
+              {cpu::EntryOp::Where, {0, from, to}, cpu::EntryLoop::Memory{0, m->to.offset, false}});
+        }
+        b.moving.push_back(into_.code_->add(loop));
+      }
+      moves.erase(begin, moves.end());
+    }
   }
 
   LaneLoop& into_;
   Frame& frame_;
+  int results_ = -1;                  // the stack whose entries are results
   std::map<int64_t, FrameRow> kept_;  // of the last block: where a row that is kept was made, by its offset
 };
 

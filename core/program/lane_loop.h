@@ -56,7 +56,8 @@ class LaneLoop {
     enum class Then : uint8_t { Jump, Branch, Next, Pop };
     std::optional<ScalarCode> code;
     std::vector<Move> moves;
-    std::vector<Move> aside;  // before them: what a move reads and another writes
+    std::vector<Move> aside;                              // before them: what a move reads and another writes
+    std::vector<const cpu::EntryCode::Function*> moving;  // the same as code, of lanes that are marked
     Then then = Then::Jump;
     FrameRow condition;
     int to = kEnd, otherwise = kEnd;
@@ -76,6 +77,7 @@ class LaneLoop {
   std::unique_ptr<cpu::EntryCode> code_;
   std::vector<Block> blocks_;
   std::vector<int> cheapest_first_;
+  size_t num_cheap_ = 0;         // of these
   std::vector<Rows> inputs_;     // by input
   std::vector<Rows> carry_out_;  // results: the carries
   std::vector<Rows> ys_;
@@ -83,6 +85,7 @@ class LaneLoop {
   bool scan_ = false, reverse_ = false, save_ = false;
   std::vector<size_t> stacks_;  // scalars of an entry, by stack
   size_t num_cursors_ = 0;
+  FrameRow marked_;  // bools: the lanes of a block that runs
   int entry_ = 0;
 };
 

@@ -31,10 +31,23 @@ struct LaneLoop::Run {
   std::vector<Place> in, out;
   Dims shape;  // of the examples
   int64_t examples = 1, next = 0, steps = 0;
-  int64_t example[kMostLanes], element[kMostLanes];
-  std::vector<uint32_t> waiting;          // by block: lanes, a bit each
-  std::vector<std::vector<char>> stacks;  // by stack and lane; a scalar has eight bytes
-  std::vector<size_t> cursors;            // by cursor and lane
+  int64_t element[kMostLanes];
+  /// One entry of a place, and where it lies in the frame.
+  struct Scalar {
+    size_t place;  // operands, then results
+    int64_t entry;
+    FrameRow row;
+  };
+  std::vector<char*> example;         // by operand or result, then lane: where it lies
+  std::vector<char*> element_at;      // by operand or result: the element of the lane in hand
+  std::vector<Scalar> xs, saved, ys;  // of an element
+  std::vector<uint32_t> waiting;      // by block: lanes, a bit each
+  struct Entries {                    // a scalar has eight bytes
+    std::vector<char> bytes;
+    size_t used = 0;
+  };
+  std::vector<Entries> stacks;  // by stack and lane
+  std::vector<size_t> cursors;  // by cursor and lane
   uint32_t active = 0;
 
   Run(const LaneLoop& l, std::span<const View> x, std::span<const View> y, int axes, int64_t n)
@@ -52,7 +65,18 @@ struct LaneLoop::Run {
     for (size_t i = 0; i < x.size(); ++i)
       in.push_back(place(x[i], i >= l.num_carry_ && i < l.num_carry_ + l.num_xs_));
     for (size_t k = 0; k < y.size(); ++k) out.push_back(place(y[k], k >= l.num_carry_));
+    example.resize((x.size() + y.size()) * at(l.frame_.lanes()));
     l.frame_.initialise(frame);
+    element_at.resize(x.size() + y.size());
+    if (!l.scan_) return;
+    const auto list = [](std::vector<Scalar>& to, size_t i, const Place& p, const Rows& rows) {
+      for (size_t k = 0; k < rows.size(); ++k) to.push_back({i, p.entries[k], rows[k]});
+    };
+    const size_t first_y = l.num_carry_, first_saved = first_y + l.ys_.size();
+    for (size_t i = l.num_carry_; i < l.num_carry_ + l.num_xs_; ++i) list(xs, i, in[i], l.inputs_[i]);
+    for (size_t k = 0; k < l.ys_.size(); ++k) list(ys, x.size() + first_y + k, out[first_y + k], l.ys_[k]);
+    for (size_t i = 0; l.save_ && i < l.num_carry_; ++i)
+      list(saved, x.size() + first_saved + i, out[first_saved + i], l.inputs_[i]);
   }
 
   Place place(const View& v, bool by_element) const {
@@ -82,48 +106,58 @@ struct LaneLoop::Run {
   }
 
   static void copy(char* to, const char* from, int64_t item) {
-    if (item == 8)
+    if (item == 8) [[likely]]
       std::memcpy(to, from, 8);
     else if (item == 4)
       std::memcpy(to, from, 4);
     else
       std::memcpy(to, from, at(item));
   }
-  char* lane_of(const FrameRow& r, int lane, int64_t item) const { return frame + r.offset + lane * item; }
-  void load(const Place& p, const Rows& rows, int lane, int64_t time) {
-    const char* const from = at_example(p, example[lane]) + time * p.time;
-    for (size_t i = 0; i < rows.size(); ++i)
-      copy(lane_of(rows[i], lane, p.item), from + p.entries[i], p.item);
+  char* lane_of(const FrameRow& r, int lane) const { return frame + r.offset + lane * r.item; }
+  char* example_of(size_t place, int lane) const {
+    return example[place * at(loop.frame_.lanes()) + at(lane)];
   }
-  void store(const Place& p, const Rows& rows, int lane, int64_t time) {
-    char* const to = at_example(p, example[lane]) + time * p.time;
-    for (size_t i = 0; i < rows.size(); ++i) copy(to + p.entries[i], lane_of(rows[i], lane, p.item), p.item);
+  void load(size_t i, int lane) {
+    const Rows& rows = loop.inputs_[i];
+    const char* const from = example_of(i, lane);
+    for (size_t k = 0; k < rows.size(); ++k)
+      copy(lane_of(rows[k], lane), from + in[i].entries[k], in[i].item);
+  }
+  void store(size_t i, const Rows& rows, int lane) {
+    char* const to = example_of(in.size() + i, lane);
+    for (size_t k = 0; k < rows.size(); ++k)
+      copy(to + out[i].entries[k], lane_of(rows[k], lane), out[i].item);
   }
   int64_t time_of(int64_t e) const { return loop.reverse_ ? length - 1 - e : e; }
 
   // The element of a scan that a lane begins with.
   void begin_element(int lane) {
-    for (size_t i = loop.num_carry_; i < loop.num_carry_ + loop.num_xs_; ++i)
-      load(in[i], loop.inputs_[i], lane, time_of(element[lane]));
-    if (loop.save_)
-      for (size_t i = 0; i < loop.num_carry_; ++i)
-        store(out[loop.num_carry_ + loop.ys_.size() + i], loop.inputs_[i], lane, time_of(element[lane]));
+    find_element(lane);
+    for (const Scalar& s : xs) copy(lane_of(s.row, lane), element_at[s.place] + s.entry, s.row.item);
+    for (const Scalar& s : saved) copy(element_at[s.place] + s.entry, lane_of(s.row, lane), s.row.item);
   }
-  std::vector<char>& stack(int s, int lane) { return stacks[at(s * loop.frame_.lanes() + lane)]; }
+  // All scalars are then one loop: of many short ones processors do not expect the ends.
+  void find_element(int lane) {
+    const int64_t time = time_of(element[lane]);
+    for (size_t i = 0; i < element_at.size(); ++i)
+      element_at[i] = example_of(i, lane) + time * (i < in.size() ? in[i] : out[i - in.size()]).time;
+  }
+  Entries& stack(int s, int lane) { return stacks[at(s * loop.frame_.lanes() + lane)]; }
   void push(const Block& b, int lane) {
-    std::vector<char>& to = stack(b.stack, lane);
-    size_t end = to.size();
-    to.resize(end + 8 * b.entry.size());
+    Entries& to = stack(b.stack, lane);
+    const size_t end = to.used + 8 * b.entry.size();
+    if (end > to.bytes.size()) to.bytes.resize(std::max(2 * to.bytes.size(), 8 * 8 * b.entry.size()));
+    char* p = to.bytes.data() + to.used;
     for (const FrameRow& r : b.entry) {
-      const int64_t item = itemsize(r.dtype);
-      copy(to.data() + end, lane_of(r, lane, item), item);
-      end += 8;
+      copy(p, lane_of(r, lane), r.item);
+      p += 8;
     }
+    to.used = end;
   }
   size_t& cursor(const Block& b, int lane) { return cursors[at(b.cursor * loop.frame_.lanes() + lane)]; }
   void rewind(const Block& b, int lane) {
     const auto entries = [&](const Column& c) {
-      return stack(c.stack, lane).size() / (8 * loop.stacks_[at(c.stack)]);
+      return stack(c.stack, lane).used / (8 * loop.stacks_[at(c.stack)]);
     };
     cursor(b, lane) = entries(b.columns[0]);
     for (const Column& c : b.columns)
@@ -134,10 +168,14 @@ struct LaneLoop::Run {
     size_t& left = cursor(b, lane);
     if (left == 0) return false;
     --left;
+    const char* from = nullptr;
+    int last = -1;
     for (const Column& c : b.columns) {
-      const int64_t item = itemsize(c.to.dtype);
-      copy(lane_of(c.to, lane, item),
-           stack(c.stack, lane).data() + 8 * (left * loop.stacks_[at(c.stack)] + c.index), item);
+      if (c.stack != last) {
+        last = c.stack;
+        from = stack(c.stack, lane).bytes.data() + 8 * left * loop.stacks_[at(c.stack)];
+      }
+      copy(lane_of(c.to, lane), from + 8 * c.index, c.to.item);
     }
     return true;
   }
@@ -149,7 +187,7 @@ struct LaneLoop::Run {
   }
   // The results of a lane; then the next example there.
   void finish(int lane) {
-    for (size_t i = 0; i < loop.carry_out_.size(); ++i) store(out[i], loop.carry_out_[i], lane, 0);
+    for (size_t i = 0; i < loop.carry_out_.size(); ++i) store(i, loop.carry_out_[i], lane);
     take_example(lane);
   }
   void take_example(int lane) {
@@ -158,27 +196,30 @@ struct LaneLoop::Run {
         active &= ~(1u << lane);
         return;
       }
-      example[lane] = next++;
+      for (size_t i = 0; i < in.size() + out.size(); ++i)
+        example[i * at(loop.frame_.lanes()) + at(lane)] =
+            at_example(i < in.size() ? in[i] : out[i - in.size()], next);
+      ++next;
       element[lane] = 0;
       for (size_t i = 0; i < in.size(); ++i)
-        if (i < loop.num_carry_ || i >= loop.num_carry_ + loop.num_xs_) load(in[i], loop.inputs_[i], lane, 0);
+        if (i < loop.num_carry_ || i >= loop.num_carry_ + loop.num_xs_) load(i, lane);
       if (!loop.scan_ || length > 0) break;
-      for (size_t i = 0; i < loop.carry_out_.size(); ++i) store(out[i], loop.carry_out_[i], lane, 0);
+      for (size_t i = 0; i < loop.carry_out_.size(); ++i) store(i, loop.carry_out_[i], lane);
     }
     active |= 1u << lane;
     if (loop.scan_) begin_element(lane);
     waiting[at(loop.entry_)] |= 1u << lane;
   }
   void next_element(const Block& b, int lane) {
-    for (size_t k = 0; k < loop.ys_.size(); ++k)
-      store(out[loop.num_carry_ + k], loop.ys_[k], lane, time_of(element[lane]));
+    find_element(lane);
+    for (const Scalar& s : ys) copy(element_at[s.place] + s.entry, lane_of(s.row, lane), s.row.item);
     if (++element[lane] == length) return finish(lane);
     begin_element(lane);
     wait_at(b.to, lane);
   }
 
   void move(const Move& m, uint32_t lanes) {
-    const int64_t item = itemsize(m.to.dtype);
+    const int64_t item = m.to.item;
     char* const to = frame + m.to.offset;
     const char* const from = frame + m.from.offset;
     if (lanes == active) {
@@ -194,32 +235,50 @@ struct LaneLoop::Run {
     }
   }
 
+  // Cheap blocks first, as they lead to the others; of those the one at which most lanes wait.
+  int chosen() const {
+    int best = -1, most = 0;
+    for (size_t k = 0; k < loop.cheapest_first_.size(); ++k) {
+      const int b = loop.cheapest_first_[k];
+      if (waiting[at(b)] == 0) continue;
+      if (k < loop.num_cheap_) return b;
+      int lanes = 0;
+      for (uint32_t rest = waiting[at(b)]; rest != 0; rest &= rest - 1) ++lanes;
+      if (lanes <= most) continue;
+      best = b;
+      most = lanes;
+    }
+    return best;
+  }
   void run() {
     for (int lane = 0; lane < loop.frame_.lanes(); ++lane) take_example(lane);
     while (active != 0) {
       if (++steps % 4096 == 0) poll_interrupt();
-      for (const int b : loop.cheapest_first_)
-        if (const uint32_t lanes = waiting[at(b)]; lanes != 0) {
-          waiting[at(b)] = 0;
-          run_block(loop.blocks_[at(b)], lanes);
-          break;
-        }
+      const int b = chosen();
+      const uint32_t lanes = waiting[at(b)];
+      waiting[at(b)] = 0;
+      run_block(loop.blocks_[at(b)], lanes);
     }
   }
   bool goes_on(const Block& b, int lane) {
     if (b.then == Block::Then::Jump) return true;
     if (b.then == Block::Then::Pop) return pop(b, lane);
-    if (*lane_of(b.condition, lane, 1) == 0) return false;
+    if (*lane_of(b.condition, lane) == 0) return false;
     if (b.stack >= 0) push(b, lane);
     return true;
   }
   void run_block(const Block& b, uint32_t lanes) {
     for (const int s : b.clear)
-      for (uint32_t rest = lanes; rest != 0; rest &= rest - 1) stack(s, std::countr_zero(rest)).clear();
+      for (uint32_t rest = lanes; rest != 0; rest &= rest - 1) stack(s, std::countr_zero(rest)).used = 0;
     if (b.rewind >= 0)
       for (uint32_t rest = lanes; rest != 0; rest &= rest - 1)
         rewind(loop.blocks_[at(b.rewind)], std::countr_zero(rest));
     if (b.code) b.code->run(frame);
+    if (!b.moving.empty()) {
+      for (int lane = 0; lane < loop.frame_.lanes(); ++lane)
+        *lane_of(loop.marked_, lane) = static_cast<char>(lanes >> lane & 1);
+      for (const auto* code : b.moving) (*code)(&frame, 1, loop.frame_.lanes());
+    }
     for (const Move& m : b.aside) move(m, active);
     for (const Move& m : b.moves) move(m, lanes);
     if (b.then == Block::Then::Jump && b.to != kEnd) {
@@ -254,8 +313,8 @@ Arrays LaneLoop::evaluated(std::span<const Array> x, const Avals& results, int64
   Run call(*this, in, views, 0, length);
   call.run();
   if (!stacked) return out;
-  const std::vector<char>& all = call.stacks[0];
-  const size_t scalars = stacks_[0], entries = all.size() / (8 * scalars);
+  const std::vector<char>& all = call.stacks[0].bytes;
+  const size_t scalars = stacks_[0], entries = call.stacks[0].used / (8 * scalars);
   size_t index = 0;
   for (size_t k = num_carry_; k < results.size(); ++k) {
     Shape shape = results[k].shape;

@@ -84,6 +84,15 @@ RowFunction row_function(std::string_view name, DType in, DType out) {
 std::optional<EntryOp> code_op(const EntryKernel& kernel, std::string_view name, DType in) {
   if (in == kFloat64) return cpu::entry_op<double>(kernel.f);
   if (in == kFloat32) return cpu::entry_op<float>(kernel.f);
+  if (in == kInt64) {
+    if (name == "add") return EntryOp::AddInt;
+    if (name == "subtract") return EntryOp::SubtractInt;
+    if (name == "equal") return EntryOp::EqualInt;
+    if (name == "not_equal") return EntryOp::NotEqualInt;
+    if (name == "less") return EntryOp::LessInt;
+    if (name == "less_equal") return EntryOp::LessEqualInt;
+    if (name == "where") return EntryOp::Where;
+  }
   if (in != kBool) return std::nullopt;
   if (name == "bitwise_and") return EntryOp::And;
   if (name == "bitwise_or") return EntryOp::Or;
@@ -172,7 +181,7 @@ class ScalarCode::Builder {
       const DType in = dtype(eq.in.back());
       Work w{&eq, eq.op->entry_kernel(in), {}, eq.in, eq.out[0], Other};
       if (code_ != nullptr) w.op = code_op(w.kernel, eq.op->name(), in);
-      if (w.op) w.cls = in == kFloat64 ? Double : in == kFloat32 ? Float : Bool;
+      if (w.op) w.cls = in == kFloat64 || in == kInt64 ? Double : in == kFloat32 ? Float : Bool;
       works_.push_back(std::move(w));
     }
   }

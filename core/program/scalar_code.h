@@ -12,6 +12,7 @@ namespace hesse {
 struct FrameRow {
   int64_t offset = 0;
   DType dtype = kFloat64;
+  int64_t item = static_cast<int64_t>(itemsize(dtype));  // bytes of an entry
   bool operator==(const FrameRow&) const = default;
 };
 

@@ -21,7 +21,7 @@ struct NotScalar {};
 class Entries {
  public:
   Entries(const Graph& g, int64_t most)
-      : g_(g), most_(most), of_(g.values().size()), exchanged_(of_.size()) {}
+      : g_(g), most_(most), of_(g.values().size()), exchanged_(of_.size()), inverse_(of_.size()) {}
 
   Arrays run(std::span<const Array> inputs) {
     size_t next = 0;
@@ -105,7 +105,7 @@ class Entries {
       if (name == "isinf") return equal(abs(in[0]), infinity);
       if (name == "isnan") return not_equal(in[0], in[0]);
     } else if (dtype == kBool) {
-      if (name == "convert" && is_floating(result))
+      if (name == "convert" && (is_floating(result) || result == kInt64))
         return where(in[0], literal(1.0, {}, result), literal(0.0, {}, result));
       if (name == "where")
         return logical_or(logical_and(in[0], in[1]), logical_and(logical_not(in[0]), in[2]));
@@ -209,7 +209,7 @@ class Entries {
     const Aval& a = aval_of(eq.in[0]);
     if (a.shape.size() != 2 || a.shape[0] != a.shape[1] || !is_floating(a.dtype)) throw NotScalar{};
     const int64_t n = a.shape[0];
-    Arrays m = of_[at(eq.in[0])], swaps;
+    Arrays m = of_[at(eq.in[0])], swaps, inverse;
     const auto at_ = [&](int64_t i, int64_t j) -> Array& { return m[at(i * n + j)]; };
     for (int64_t k = 0; k < n; ++k) {
       for (int64_t i = k + 1; i < n; ++i) {
@@ -218,13 +218,15 @@ class Entries {
         most_ -= 3 + 2 * n;
         for (int64_t j = 0; j < n; ++j) exchange(larger, at_(k, j), at_(i, j));
       }
+      inverse.push_back(reciprocal(at_(k, k)));
       for (int64_t i = k + 1; i < n; ++i) {
-        at_(i, k) = divide(at_(i, k), at_(k, k));
+        at_(i, k) = multiply(at_(i, k), inverse[at(k)]);
         for (int64_t j = k + 1; j < n; ++j) at_(i, j) = minus(at_(i, j), at_(i, k), at_(k, j));
       }
       if (most_ < 0) throw NotScalar{};
     }
     of_[at(eq.out[0])] = m;
+    inverse_[at(eq.out[0])] = inverse;
     for (size_t k = 1; k < eq.out.size(); ++k) {
       of_[at(eq.out[k])] = Arrays(at(n), literal(0.0, {}, kInt64));  // never read
       exchanged_[at(eq.out[k])] = swaps.empty() ? Arrays{Array(false)} : swaps;
@@ -248,7 +250,8 @@ class Entries {
     const Aval& b = aval_of(eq.in[1]);
     const Arrays& lu = of_[at(eq.in[2])];
     const Arrays& swaps = exchanged_[at(eq.in[3])];
-    if (b.shape.size() != 2 || swaps.empty()) throw NotScalar{};
+    const Arrays& inverse = inverse_[at(eq.in[2])];
+    if (b.shape.size() != 2 || swaps.empty() || inverse.empty()) throw NotScalar{};
     const int64_t n = b.shape[0], columns = b.shape[1];
     Arrays x = of_[at(eq.in[1])];
     const auto factor = [&](int64_t i, int64_t j) { return lu[at(i * n + j)]; };
@@ -265,12 +268,12 @@ class Entries {
           for (int64_t j = 0; j < i; ++j) x_(i) = minus(x_(i), factor(i, j), x_(j));
         for (int64_t i = n; i-- > 0;) {
           for (int64_t j = i + 1; j < n; ++j) x_(i) = minus(x_(i), factor(i, j), x_(j));
-          x_(i) = divide(x_(i), factor(i, i));
+          x_(i) = multiply(x_(i), inverse[at(i)]);
         }
       } else {  // u^T l^T p x = b
         for (int64_t i = 0; i < n; ++i) {
           for (int64_t j = 0; j < i; ++j) x_(i) = minus(x_(i), factor(j, i), x_(j));
-          x_(i) = divide(x_(i), factor(i, i));
+          x_(i) = multiply(x_(i), inverse[at(i)]);
         }
         for (int64_t i = n; i-- > 0;)
           for (int64_t j = i + 1; j < n; ++j) x_(i) = minus(x_(i), factor(j, i), x_(j));
@@ -285,6 +288,7 @@ class Entries {
   int64_t most_;
   std::vector<Arrays> of_;         // by value
   std::vector<Arrays> exchanged_;  // by value: of a permutation, which neighbours were exchanged
+  std::vector<Arrays> inverse_;    // by value: of factors, one over each pivot, as divisions take long
 };
 
 }  // namespace

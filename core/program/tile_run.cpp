@@ -87,8 +87,6 @@ void Tile::run_step(const Step& step, char* const* bases) const {
 }
 
 void Tile::run_equation(const Graph::Equation& eq, char* const* bases) const {
-  constexpr size_t kMost = 8;
-  View local[2 * kMost];
   if (eq.op->is_view()) {  // what strides cannot express: through a packed copy of the operand
     const View in = view(eq.in[0], bases);
     const Array packed = Array::uninitialized(in.shape, in.dtype);
@@ -98,11 +96,10 @@ void Tile::run_equation(const Graph::Equation& eq, char* const* bases) const {
     return cpu::assign(*v, view(eq.out[0], bases));
   }
   if (!eq.op->has_lane_kernel()) return lane_by_lane(eq, bases);
-  if (eq.in.size() <= kMost && eq.out.size() <= kMost) {
-    for (size_t i = 0; i < eq.in.size(); ++i) local[i] = view(eq.in[i], bases);
-    for (size_t k = 0; k < eq.out.size(); ++k) local[kMost + k] = view(eq.out[k], bases);
-    eq.op->kernel({local, eq.in.size()}, {local + kMost, eq.out.size()}, static_cast<int>(lanes_.size()));
-    return;
+  if (!eq.in.empty() && eq.in.size() <= 2 && eq.out.size() == 1) {  // most: without memory for lists
+    const View out = view(eq.out[0], bases);
+    const View in[2] = {view(eq.in.front(), bases), eq.in.size() == 2 ? view(eq.in[1], bases) : View()};
+    return eq.op->kernel({in, eq.in.size()}, {&out, 1}, static_cast<int>(lanes_.size()));
   }
   std::vector<View> in, out;
   for (int v : eq.in) in.push_back(view(v, bases));

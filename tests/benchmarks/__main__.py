@@ -25,7 +25,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         description="Times Hesse beside JAX, PyTorch and DeepXDE: a process per library, on the same cores, in turns.",
     )
     parser.add_argument("--workloads", nargs="+", default=list(workloads.DEFAULT), metavar="NAME", choices=names,
-                        help=f"of {', '.join(dict.fromkeys(names))}; by default all but w9 and demo")  # fmt: skip
+                        help=f"of {', '.join(dict.fromkeys(names))}; by default all but w3, w4, w9 and demo")  # fmt: skip
     parser.add_argument("--dtypes", nargs="+", default=["float32", "float64"], choices=["float32", "float64"])
     parser.add_argument("--threads", nargs="+", type=int, metavar="N", help="by default 1 2; 1 with --quick")
     parser.add_argument("--peers", nargs="*", default=list(workloads.PEERS), choices=list(workloads.PEERS))
@@ -104,6 +104,8 @@ class Run:
             self.results["rooflines"].append(roof)
             for name in (name for name in names if name in workloads.WORKLOADS):
                 for dtype in self.options.dtypes:
+                    if dtype not in workloads.WORKLOADS[name].dtypes:
+                        continue
                     print(f"{name}, {dtype}, {n} thread(s), {used}", file=sys.stderr)
                     self.time(workloads.WORKLOADS[name], dtype, n, now, roof[f"{dtype}_gflops"])
                     self.write()

@@ -18,6 +18,8 @@ class Case:
         ``repeat(n)`` does n steps, where calling `step` would cost as much as the work.
     forget : callable, optional
         Drops what was compiled, so that the next step prepares itself again.
+    error : callable, optional
+        The relative error of the last step's result, where a better one is known.
     """
 
     def __init__(
@@ -26,10 +28,12 @@ class Case:
         *,
         repeat: Callable[[int], None] | None = None,
         forget: Callable[[], None] | None = None,
+        error: Callable[[], float] | None = None,
     ) -> None:
         self.step = step
         self._repeat = repeat
         self.forget = forget
+        self.error = error
 
     def repeat(self, n: int) -> None:
         if self._repeat is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -101,6 +102,69 @@ class Chain(NamedTuple):
 def chain(dtype: str) -> Chain:
     """x <- tanh((x + shift) * scale), on 8 numbers."""
     return Chain(np.linspace(-1.0, 1.0, 8).astype(dtype), np.full(8, 0.1, dtype), np.full(8, 1.1, dtype))
+
+
+class Spiral(NamedTuple):
+    """States on a spiral, the times of the solutions from there, the solutions, and the network's layers."""
+
+    y0: np.ndarray  # [20, 2]
+    times: np.ndarray  # [10]
+    target: np.ndarray  # [10, 20, 2]
+    layers: Layers
+
+
+SPIRAL_RTOL, SPIRAL_ATOL = 1e-7, 1e-9
+
+
+def runge_kutta(f: Callable[[np.ndarray], np.ndarray], y: np.ndarray, times: np.ndarray) -> np.ndarray:
+    """The solution of y' = f(y) at the times, the first of which is that of y, by the classical method."""
+    found = [y]
+    for begin, end in pairwise(times):
+        n = int((end - begin) / 2e-3) + 1
+        h = (end - begin) / n
+        for _ in range(n):
+            k1 = f(y)
+            k2 = f(y + h / 2 * k1)
+            k3 = f(y + h / 2 * k2)
+            k4 = f(y + h * k3)
+            y = y + h / 6 * (k1 + 2 * k2 + 2 * k3 + k4)
+        found.append(y)
+    return np.stack(found)
+
+
+def spiral(workload: str) -> Spiral:
+    """The spiral of the neural ODE demonstrations: y' = y^3 A; weights are larger over the longer time."""
+    rng = np.random.default_rng(0)
+    times = np.linspace(0, 25, 1000)[:10] if workload == "w3_short" else np.linspace(0, 5, 10)
+    f = lambda y: y**3 @ np.array([[-0.1, 2.0], [-2.0, -0.1]])
+    y0 = runge_kutta(f, np.array([2.0, 0.0]), np.concatenate([[0.0], np.sort(rng.uniform(0, 20, 20))]))[1:]
+    deviation = 0.1 if workload == "w3_short" else 0.3
+    layers = [(rng.normal(0, deviation, (m, n)), np.zeros(n)) for m, n in ((2, 50), (50, 2))]
+    return Spiral(y0, times, runge_kutta(f, y0, times), layers)
+
+
+# Robertson's problem: z = (y1, 1e4 y2, y3), theta = log(k1, k2, k3), to times from 1e-5 to 1e5.
+ROBERTSON_SCALE = 1e4
+ROBERTSON_RTOL, ROBERTSON_ATOL = 1e-6, 1e-8
+ROBERTSON_TIMES = np.logspace(-5, 5, 40)
+ROBERTSON_START = np.array([1.0, 0.0, 0.0])
+ROBERTSON_RATES = np.log([0.04, 3e7, 1e4])
+# The sum of squares of z at these times and its gradient, by SciPy's Radau on the sensitivity equations (rtol
+# 1e-10, atol 1e-13).
+ROBERTSON_LOSS = 36.06683990091605
+ROBERTSON_GRADIENT = np.array([2.2121155726565833, -1.1840510461600375, -1.0733723054526796])
+
+
+def robertson_rates(workload: str) -> np.ndarray:
+    """theta, or [1000, 3] of them."""
+    if workload == "w4":
+        return ROBERTSON_RATES
+    return ROBERTSON_RATES + np.random.default_rng(0).uniform(-0.3, 0.3, (1000, 3))
+
+
+def robertson_error(gradient: np.ndarray) -> float:
+    """Relative, in the 2-norm."""
+    return float(np.linalg.norm(gradient - ROBERTSON_GRADIENT) / np.linalg.norm(ROBERTSON_GRADIENT))
 
 
 class Demo(NamedTuple):

@@ -25,6 +25,10 @@ def build(workload: str, form: str, dtype: str, threads: int, points: int | None
         return pinn(workload, form, dtype, points or data.PINN_POINTS[workload])
     if workload.startswith("w8_"):
         return maml(int(workload[3:]), form, dtype)
+    if workload.startswith("w3_"):
+        return spiral(workload, form)
+    if workload.startswith("w4"):
+        return robertson(workload, form)
     if workload in ("w12", "w12_eager"):
         return chain(dtype, compiled=workload == "w12")
     return {"w9": lenet, "call20": call20, "eager_op": eager_op}[workload](dtype)
@@ -161,6 +165,62 @@ def lenet(dtype: str) -> Case:
         return update
 
     return training(make_update, params, opt.init(params), inputs)
+
+
+# ---- differential equations ----------------------------------------------------------------------------------------
+def spiral(workload: str, method: str) -> Case:
+    """A step of Adam at the rate 0: every step does the same work."""
+    problem = data.spiral(workload)
+    y0, times, target = arrays([problem.y0, problem.times, problem.target])
+    params = arrays(problem.layers)
+    opt = hs.optim.adam(0.0)
+
+    def loss_of(params: Any, y0: Any, times: Any, target: Any) -> Any:
+        field = lambda t, y: dense(params, y**3, hs.tanh)
+        found = hs.solvers.solve_ivp(
+            field, (times[0], times[-1]), y0, method, times, rtol=data.SPIRAL_RTOL, atol=data.SPIRAL_ATOL
+        )
+        return hs.mean(hs.abs(found.y - target))
+
+    def make_update() -> Any:
+        @hs.compile
+        def update(params: Any, state: Any, *inputs: Any) -> Any:
+            loss, grads = hs.value_and_grad(loss_of)(params, *inputs)
+            params, state = opt.update(grads, state, params)
+            return params, state, loss
+
+        return update
+
+    return training(make_update, params, opt.init(params), (y0, times, target))
+
+
+def robertson(workload: str, form: str) -> Case:
+    method, *mode = form.split(", ")
+    times, start, rates = arrays([data.ROBERTSON_TIMES, data.ROBERTSON_START, data.robertson_rates(workload)])
+
+    def field(t: Any, z: Any, k: Any) -> Any:
+        y1, y2, y3 = z[0], z[1] / data.ROBERTSON_SCALE, z[2]
+        a, b, c = k[0] * y1, k[1] * y2 * y2, k[2] * y2 * y3
+        return hs.stack([c - a, data.ROBERTSON_SCALE * (a - c - b), b])
+
+    def loss_of(theta: Any) -> Any:
+        found = hs.solvers.solve_ivp(
+            field, (0.0, 1e5), start, method, times, args=(hs.exp(theta),),
+            rtol=data.ROBERTSON_RTOL, atol=data.ROBERTSON_ATOL,
+        )  # fmt: skip
+        return hs.sum(found.y**2)
+
+    both = (lambda theta: (loss_of(theta), hs.jacfwd(loss_of)(theta))) if mode else hs.value_and_grad(loss_of)
+    call = hs.compile(both if workload == "w4" else hs.vmap(both))
+    gradient: Any = None
+
+    def step() -> float:
+        nonlocal gradient
+        losses, gradient = call(rates)
+        return float(hs.sum(losses))
+
+    error = (lambda: data.robertson_error(np.asarray(gradient))) if workload == "w4" else None
+    return Case(step, error=error)
 
 
 # ---- overheads -----------------------------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ from .driver import Settings
 PROBE = """
 import importlib.metadata as metadata, json, platform
 found = {"python": platform.python_version()}
-for name in ("numpy", "jax", "jaxlib", "optax", "torch", "deepxde"):
+for name in ("numpy", "jax", "jaxlib", "optax", "diffrax", "torch", "deepxde"):
     try:
         found[name] = metadata.version(name)
     except metadata.PackageNotFoundError:

@@ -129,6 +129,8 @@ def rows(
         # Libraries suffer differently from company on their cores: no verdict then.
         if goal and not row.disturbed():
             row.reached = goal.reached(row.median_s, row.best_ratio())
+            if row.reached and workload.most_error is not None:
+                row.reached = timing.error is not None and timing.error <= workload.most_error
         found.append(row)
     return found
 
@@ -150,6 +152,7 @@ def summary(timing: Timing) -> dict[str, Any]:
             "cpu_s": statistics.median(timing.cpu_s),
             "cpu_per_wall": statistics.median(timing.cpu_per_wall),
             "memory_mb": timing.memory_mb,
+            "error": timing.error,
         }
     return result
 
@@ -250,7 +253,7 @@ def timings_table(found: list[Row], peers: list[str]) -> str:
 def peers_table(found: list[Row]) -> str:
     """All forms and allocators of all libraries."""
     header = ["workload", "dtype", "threads", "ISA", "library"]
-    header += ["median", "least", "first call", "memory", "CPU / wall"]
+    header += ["median", "least", "first call", "memory", "CPU / wall", "error"]
     body, seen = [], set()
     for row in found:
         where = (row.workload, row.dtype, row.threads, row.isa)
@@ -260,10 +263,11 @@ def peers_table(found: list[Row]) -> str:
         for t in row.timings:
             cells = [row.workload, row.dtype, str(row.threads), row.isa, t["label"]]
             if t.get("median_s") is None:
-                body.append([*cells, t["failure"] or "not run", "", "", "", ""])
+                body.append([*cells, t["failure"] or "not run", "", "", "", "", ""])
                 continue
             cells += [time_text(t["median_s"]), time_text(t["min_s"]), time_text(t["first_s"])]
             cells += [memory_text(t["memory_mb"]), f"{t['cpu_per_wall']:.2f}"]
+            cells.append("-" if t["error"] is None else f"{t['error']:.1e}")
             body.append(cells)
     return markdown_table(header, body)
 

@@ -73,6 +73,7 @@ class Worker:
             "first_s": first_s,
             "loss": loss,
             "loss_later": later,
+            "error": self._case.error() if self._case.error else None,
             "memory_before_mb": before,
             "memory_peak_mb": memory("VmHWM"),
             "import_s": self._import_s,

@@ -7,6 +7,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from jax.experimental import jet
 
@@ -22,6 +23,10 @@ def build(workload: str, form: str, dtype: str, threads: int, points: int | None
         return pinn(workload, form, dtype, points or data.PINN_POINTS[workload])
     if workload.startswith("w8_"):
         return maml(int(workload[3:]), dtype)
+    if workload.startswith("w3_"):
+        return spiral(workload)
+    if workload.startswith("w4"):
+        return robertson(workload)
     if workload in ("w12", "w12_eager"):
         return chain(dtype, compiled=workload == "w12")
     return {"w9": lenet, "call20": call20, "eager_op": eager_op}[workload](dtype)
@@ -122,6 +127,60 @@ def lenet(dtype: str) -> Case:
 
     inputs = (images.transpose(0, 2, 3, 1), classes)
     return training(loss_of, optax.sgd(0.01, momentum=0.9), params, inputs)
+
+
+def spiral(workload: str) -> Case:
+    import diffrax
+
+    problem = data.spiral(workload)
+    control = diffrax.PIDController(rtol=data.SPIRAL_RTOL, atol=data.SPIRAL_ATOL)
+
+    def solution(params: Any, y0: Any, times: Any) -> Any:
+        field = diffrax.ODETerm(lambda t, y, params: dense(params, y**3, jnp.tanh))
+        return diffrax.diffeqsolve(
+            field, diffrax.Dopri5(), times[0], times[-1], None, y0, params,
+            saveat=diffrax.SaveAt(ts=times), stepsize_controller=control, max_steps=4096,
+        ).ys  # fmt: skip
+
+    def loss_of(params: Any, y0: Any, times: Any, target: Any) -> Any:
+        return jnp.mean(jnp.abs(solution(params, y0, times) - target))
+
+    return training(loss_of, optax.adam(0.0), problem.layers, (problem.y0, problem.times, problem.target))
+
+
+def robertson(workload: str) -> Case:
+    import diffrax
+    import optimistix
+
+    times, start, rates = map(
+        jnp.asarray, (data.ROBERTSON_TIMES, data.ROBERTSON_START, data.robertson_rates(workload))
+    )
+    solver = diffrax.Kvaerno5(root_finder=diffrax.with_stepsize_controller_tols(optimistix.Newton)())
+    control = diffrax.PIDController(rtol=data.ROBERTSON_RTOL, atol=data.ROBERTSON_ATOL)
+
+    def field(t: Any, z: Any, theta: Any) -> Any:
+        k, y1, y2, y3 = jnp.exp(theta), z[0], z[1] / data.ROBERTSON_SCALE, z[2]
+        a, b, c = k[0] * y1, k[1] * y2 * y2, k[2] * y2 * y3
+        return jnp.stack([c - a, data.ROBERTSON_SCALE * (a - c - b), b])
+
+    def loss_of(theta: Any) -> Any:
+        found = diffrax.diffeqsolve(
+            diffrax.ODETerm(field), solver, 0.0, 1e5, 1e-6, start, theta,
+            saveat=diffrax.SaveAt(ts=times), stepsize_controller=control, max_steps=4096,
+        )  # fmt: skip
+        return jnp.sum(found.ys**2)
+
+    both = jax.value_and_grad(loss_of)
+    call = jax.jit(both if workload == "w4" else jax.vmap(both))
+    gradient: Any = None
+
+    def step() -> float:
+        nonlocal gradient
+        losses, gradient = jax.block_until_ready(call(rates))
+        return float(jnp.sum(losses))
+
+    error = (lambda: data.robertson_error(np.asarray(gradient))) if workload == "w4" else None
+    return Case(step, error=error)
 
 
 def chain(dtype: str, compiled: bool) -> Case:
