@@ -1,6 +1,10 @@
 #include "bindings/bindings.h"
 #include "bindings/errors.h"
 
+namespace hesse::python {
+void init_sparse_jacobian(py::module_& m);  // adds to what init_sparse makes
+}
+
 PYBIND11_MODULE(_hesse, m) {
   using namespace hesse::python;
   m.doc() = "The compiled part of the package hesse; import that instead.";
@@ -19,6 +23,7 @@ PYBIND11_MODULE(_hesse, m) {
   init_linalg(m);
   init_solvers(m);
   init_sparse(m);
+  init_sparse_jacobian(m);
   init_fft(m);
   init_random(m);
   init_tree(m);

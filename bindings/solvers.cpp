@@ -10,6 +10,8 @@ namespace hesse::python {
 
 using namespace py::literals;
 
+void init_solvers_sparse(py::module_& solvers);
+
 void init_solvers(py::module_& m) {
   py::module_ s = m.def_submodule("solvers", "Solvers on flat lists of arrays.");
   s.def(
@@ -44,6 +46,7 @@ void init_solvers(py::module_& m) {
       "status"_a);
   s.def("method_names", [] { return solvers::method_names(); });
   init_solvers_equations(s);
+  init_solvers_sparse(s);
   s.def("has_cvode", &solvers::has_cvode);
   s.def("live_sundials_objects", &solvers::live_sundials_objects);
 }

@@ -10,7 +10,7 @@ foreach(folder core autodiff solvers gnn physics fewshot)
   if(IS_DIRECTORY "${PROJECT_SOURCE_DIR}/${folder}")
     install(DIRECTORY ${folder} DESTINATION include/hesse COMPONENT library FILES_MATCHING PATTERN "*.h"
       PATTERN "core/cpu" EXCLUDE PATTERN "core/cuda" EXCLUDE
-      PATTERN "solvers/sundials" EXCLUDE PATTERN "solvers/petsc" EXCLUDE)
+      PATTERN "solvers/sundials" EXCLUDE PATTERN "solvers/klu" EXCLUDE PATTERN "solvers/petsc" EXCLUDE)
   endif()
 endforeach()
 

@@ -3,6 +3,7 @@
 # Optional dependencies. With all of them off the library builds and passes its tests.
 option(HESSE_CUDA     "CUDA kernels (needs the CUDA toolkit)" OFF)
 option(HESSE_SUNDIALS "stiff ODE and DAE solvers from SUNDIALS" OFF)
+option(HESSE_KLU      "sparse direct solvers from SuiteSparse's KLU" OFF)
 option(HESSE_PETSC    "large sparse and distributed solvers from PETSc" OFF)
 option(HESSE_HDF5     "HDF5 files from C++" OFF)
 option(HESSE_PYTHON   "the Python module hesse._hesse (needs pybind11)" OFF)

@@ -11,6 +11,7 @@
 #include "core/ops/control.h"
 #include "core/ops/control_graph.h"
 #include "core/program/unroll.h"
+#include "solvers/sparse_solve.h"
 
 namespace hesse::solvers {
 namespace {
@@ -150,9 +151,9 @@ const bool registered =
 
 void check(const LinearOptions& options) {
   require(options.method == "auto" || options.method == "lu" || options.method == "cholesky" ||
-              is_krylov(options.method),
+              options.method == "klu" || is_krylov(options.method),
           "linear_solve: method is \"", options.method,
-          "\", expected \"lu\", \"cholesky\", \"cg\", \"minres\", \"bicgstab\" or \"gmres\"");
+          "\", expected \"lu\", \"cholesky\", \"klu\", \"cg\", \"minres\", \"bicgstab\" or \"gmres\"");
   require(!options.max_steps || *options.max_steps > 0, "linear_solve: max_steps is ",
           options.max_steps.value_or(0), ", expected 1 or more");
   require(options.restart > 0, "linear_solve: restart is ", options.restart, ", expected 1 or more");
@@ -183,6 +184,20 @@ LinearSolution direct(const Array& a, const Array& b, const LinearOptions& optio
   return {{x}, astype(status, kInt64), count(1), residual};
 }
 
+// a sparse: by its sparse factors.
+LinearSolution direct(const sparse::CSR& a, const Array& b, const LinearOptions& options) {
+  require(!options.preconditioner, "linear_solve: method \"", options.method,
+          "\" takes no preconditioner; use \"cg\", \"minres\", \"bicgstab\" or \"gmres\"");
+  const auto [x, singular] = sparse_solve(a, b, options.throw_on_failure);
+  const auto code = [](SolveStatus s) { return Array(static_cast<int64_t>(s)); };
+  const Array residual =
+      max(abs(stop_gradient(b) - sparse::matmul(a.with_data(stop_gradient(a.data)), stop_gradient(x))));
+  const Array status =
+      where(singular, code(SolveStatus::Singular),
+            where(isfinite(residual), code(SolveStatus::Success), code(SolveStatus::NotFinite)));
+  return {{x}, astype(status, kInt64), count(1), residual};
+}
+
 std::pair<Array, Array> promoted(DType a_dtype, const Array& a, const Array& b) {
   DType common = promote(a_dtype, b.dtype());
   if (!is_inexact(common)) common = kFloat64;
@@ -208,8 +223,15 @@ KrylovResult linear_solve(const VectorFn& a, const VectorFn& m, const Array& b,
   return {out[0], stop_gradient(out[1]), stop_gradient(out[2]), stop_gradient(out[3])};
 }
 
+namespace {
+void refuse_klu(const LinearOptions& options) {
+  require(options.method != "klu", "linear_solve: method \"klu\" is for sparse matrices; use \"lu\"");
+}
+}  // namespace
+
 LinearSolution linear_solve(const Fn& a, const Arrays& b_in, const LinearOptions& options) {
   check(options);
+  refuse_klu(options);
   const Arrays b = strong(b_in);
   const Packing packing("linear_solve", "b", b);
   const auto recorded = [&](const char* what, const Fn& f) {
@@ -259,6 +281,7 @@ LinearSolution linear_solve(const Fn& a, const Arrays& b_in, const LinearOptions
 
 LinearSolution linear_solve(const Array& a_in, const Array& b_in, const LinearOptions& options) {
   check(options);
+  refuse_klu(options);
   require(a_in.ndim() == 2, "linear_solve: a has shape ", a_in.shape(), ", expected a square matrix");
   check_shapes(a_in.dim(0), a_in.dim(1), b_in);
   const auto [a, b] = promoted(a_in.dtype(), a_in, b_in);
@@ -274,6 +297,12 @@ LinearSolution linear_solve(const sparse::CSR& a, const Array& b_in, const Linea
   check_shapes(a.rows(), a.cols(), b_in);
   const auto [data, b] = promoted(a.data.dtype(), a.data, b_in);
   const sparse::CSR matrix = a.with_data(data);
+  const bool plain = !options.preconditioner && !options.x0 && !options.rtol && !options.max_steps;
+  if (options.method == "klu" ||
+      (has_klu() && (options.method == "lu" || (options.method == "auto" && plain)))) {
+    require(b.size() > 0, "linear_solve: b has no entries: its shape is ", b.shape());
+    return direct(matrix, b, options);
+  }
   if (options.method == "lu" || options.method == "cholesky")
     return direct(sparse::todense(matrix), b, options);
   return linear_solve([&](std::span<const Array> x) { return Arrays{sparse::matmul(matrix, x[0])}; }, {b},

@@ -14,8 +14,10 @@ namespace hesse::solvers {
 
 struct LinearOptions {
   /// "lu" and "cholesky" (a Hermitian and positive definite) make a dense matrix, of a function by n calls;
+  /// "klu" has sparse factors (solvers/sparse_solve.h), as "lu" of a sparse matrix in builds with KLU;
   /// "cg", "minres", "bicgstab" and "gmres" (solvers/krylov.h) use products alone. "auto": "lu" for a dense
-  /// matrix, else "gmres".
+  /// matrix, "klu" for a sparse one where the build has it and no option of Krylov methods is given, else
+  /// "gmres".
   std::string method = "auto";
   /// About the inverse of a, a linear function of arrays like b, for Krylov methods.
   Fn preconditioner = {};

@@ -254,6 +254,7 @@ from ._map import map
 from ._numpy import install as _install
 from ._profile import Profile, ProfileRow, profile
 from ._program_files import LoadedProgram, load_program, save_program
+from ._sparse_jacobian import sparse_hessian, sparse_jacobian
 from ._tree import trainable
 from ._vmap import checkpoint, vmap
 
@@ -341,7 +342,8 @@ __all__ = [  # noqa: RUF022
     "reshape", "result_type", "right_shift", "roll", "round", "rsqrt", "save_program", "scan", "scatter_add",
     "searchsorted", "seed", "segment_max", "segment_sum", "set_debug_nans", "set_default_dtype",
     "set_num_threads", "sigmoid", "sign", "signbit", "sin", "sinh", "softmax", "softplus", "sort",
-    "split", "sqrt", "square", "squeeze", "stack", "std", "stop_gradient", "subtract", "sum", "swapaxes",
+    "sparse_hessian", "sparse_jacobian", "split",
+    "sqrt", "square", "squeeze", "stack", "std", "stop_gradient", "subtract", "sum", "swapaxes",
     "switch", "take", "take_along_axis", "tan", "tanh", "taylor", "tensordot", "tile", "topk", "trace",
     "trainable", "transpose", "tree_flatten", "tree_leaves", "tree_map", "tree_structure",
     "tree_unflatten", "tril", "triu", "true_divide", "trunc", "uint16", "uint32", "uint64", "uint8",

@@ -32,6 +32,7 @@ WRAPPED: list[tuple[str, tuple[str, ...]]] = [
         r"(sundials|nvector|sunmatrix|sunlinsol|sunnonlinsol|cvodes?|arkode|idas?|kinsol)/",
         ("solvers/sundials/",),
     ),
+    (r"(suitesparse/)?klu\.h", ("solvers/klu/",)),
     (r"petsc", ("solvers/petsc/",)),
     (r"mpi\.h", ("solvers/petsc/",)),
     (r"cuda|cublas|cusparse|cusolver|cufft|nvrtc|thrust/|cub/", ("core/cuda/",)),

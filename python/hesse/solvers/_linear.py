@@ -55,7 +55,10 @@ def linear_solve(
     method : str
         ``"lu"``, ``"cholesky"`` (for Hermitian, positive definite matrices) make a dense matrix, of a function by n calls.
         ``"cg"`` (Hermitian, positive definite), ``"minres"`` (Hermitian), ``"bicgstab"`` and ``"gmres"`` (any) use products
-        alone. ``"auto"``: ``"lu"`` for an array, else ``"gmres"``. Whether `a` has these properties is not checked.
+        alone. ``"klu"`` factors a sparse matrix without making it dense, as does ``"lu"`` of a sparse matrix in builds with KLU
+        (its ordering is found once for a pattern). ``"auto"``: ``"lu"`` for an array, ``"klu"`` for a sparse matrix where the
+        build has it and no option of the methods with products is given, else ``"gmres"``. Whether `a` has these properties
+        is not checked.
     preconditioner : array, hesse.sparse.CSR or callable, optional
         About the inverse of `a`, linear too; for ``"cg"`` and ``"minres"`` Hermitian and positive definite. It has no
         derivative.
@@ -79,7 +82,8 @@ def linear_solve(
     Raises
     ------
     ValueError
-        For shapes that do not fit, an unknown method, a function that is not linear, tolerances below 0.
+        For shapes that do not fit, an unknown method, ``"klu"`` in a build without it, a function that is not linear,
+        tolerances below 0.
     TypeError
         For integers where `a` is a function, and arguments of the wrong kind.
     FloatingPointError
@@ -88,7 +92,7 @@ def linear_solve(
     Notes
     -----
     Hestenes and Stiefel (1952); Paige and Saunders (1975), SIAM J. Numer. Anal. 12; van der Vorst (1992), SIAM J. Sci.
-    Stat. Comput. 13; Saad and Schultz (1986), SIAM J. Sci. Stat. Comput. 7.
+    Stat. Comput. 13; Saad and Schultz (1986), SIAM J. Sci. Stat. Comput. 7; Davis and Palamadai Natarajan (2010), ACM TOMS 37.
 
     Examples
     --------
@@ -115,6 +119,18 @@ def linear_solve(
         values = [_hesse.astype(values[0], dtype)]
     elif is_matrix:
         matrix = asarray(a)
+    direct = method in ("lu", "klu") or (
+        method == "auto" and preconditioner is None and x0 is None and rtol is None and max_steps is None
+    )
+    if isinstance(a, CSR) and (method == "klu" or (direct and _s.has_klu())):
+        if preconditioner is not None:
+            raise _hesse.ArgumentError(
+                f'linear_solve: method "{method}" takes no preconditioner; use "cg", "minres", "bicgstab" or "gmres"'
+            )
+        x, status, steps, residual = _s.linear_solve_sparse(
+            *a._parts(), values[0], method, bool(raise_on_failure)
+        )
+        return Result(treedef.unflatten(x), status, {"steps": steps, "residual": residual})
     if isinstance(a, CSR) and method in ("lu", "cholesky"):
         matrix = a.todense()
     elif matrix is None:
