@@ -2,6 +2,7 @@
 #pragma once
 
 #include "autodiff/autodiff.h"
+#include "autodiff/sparse_jacobian.h"
 #include "autodiff/trees.h"
 #include "core/io/safetensors.h"
 #include "core/nn/init.h"
@@ -15,4 +16,5 @@
 #include "physics/sampling.h"
 #include "solvers/equation_trees.h"
 #include "solvers/ode.h"
+#include "solvers/sparse_solve.h"
 #include "solvers/trees.h"

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <iterator>
+#include <limits>
 
 #include "autodiff/dependence.h"
 
@@ -41,7 +42,26 @@ std::pair<int64_t, int64_t> bandwidths(const Pattern& p) {
   return {upper, lower};
 }
 
+Pattern with_diagonal(const Pattern& p) {
+  Pattern out{p.rows, p.cols, {0}, {}};
+  for (int64_t r = 0; r < p.rows; ++r) {
+    const auto first = p.columns.begin() + p.starts[static_cast<size_t>(r)],
+               last = p.columns.begin() + p.starts[static_cast<size_t>(r) + 1];
+    const auto at = std::lower_bound(first, last, r);
+    out.columns.insert(out.columns.end(), first, at);
+    if (at == last || *at != r) out.columns.push_back(r);
+    out.columns.insert(out.columns.end(), at, last);
+    out.starts.push_back(out.nnz());
+  }
+  return out;
+}
+
 Pattern jacobian_pattern(const Graph& g, const std::vector<bool>& marked, const MaybeArrays& known) {
+  return *jacobian_pattern_within(std::numeric_limits<int64_t>::max(), g, marked, known);
+}
+
+std::optional<Pattern> jacobian_pattern_within(int64_t most, const Graph& g, const std::vector<bool>& marked,
+                                               const MaybeArrays& known) {
   const Avals in = g.input_avals();
   Pattern out;
   for (size_t i = 0; i < in.size(); ++i)
@@ -62,6 +82,7 @@ Pattern jacobian_pattern(const Graph& g, const std::vector<bool>& marked, const 
   for (size_t k = 0; k < y.size(); ++k)
     for (int64_t e = 0, n = num_elements(g.output_aval(static_cast<int>(k)).shape); e < n; ++e) {
       const auto members = sets.members(y[k][e]);
+      if (out.nnz() + static_cast<int64_t>(members.size()) > most) return std::nullopt;
       out.columns.insert(out.columns.end(), members.begin(), members.end());
       out.starts.push_back(out.nnz());
       ++out.rows;

@@ -1,5 +1,7 @@
 #pragma once
 #include <cstdint>
+#include <optional>
+#include <utility>
 #include <vector>
 
 #include "core/graph.h"
@@ -31,5 +33,10 @@ std::pair<int64_t, int64_t> bandwidths(const Pattern& p);
 /// unknown operations that join all, every entry counts. `known`: the values of inputs that are the same
 /// whenever the pattern is used (indices, say).
 Pattern jacobian_pattern(const Graph& g, const std::vector<bool>& marked, const MaybeArrays& known = {});
+/// The same, or nullopt where there are more than `most` places.
+std::optional<Pattern> jacobian_pattern_within(int64_t most, const Graph& g, const std::vector<bool>& marked,
+                                               const MaybeArrays& known = {});
+/// p with the places of its diagonal. p is square.
+Pattern with_diagonal(const Pattern& p);
 
 }  // namespace hesse

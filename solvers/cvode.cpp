@@ -8,6 +8,7 @@
 
 #ifdef HESSE_HAVE_SUNDIALS
 #include "solvers/sundials/cvode_op.h"
+#include "solvers/sundials/linear_solvers.h"
 #endif
 
 namespace hesse::solvers {
@@ -113,8 +114,13 @@ Array in_order(const Array& times, const Array& t0, const Array& t1) {
 
 Solution solve_cvode(const RecordedIvp& problem, const IvpOptions& options) {
   const std::string& linear = options.linear_solver;
-  require(linear == "auto" || linear == "dense" || linear == "krylov", "solve_ivp: linear_solver is '",
-          linear, "', expected auto, dense or krylov");
+  require(
+      linear == "auto" || linear == "dense" || linear == "banded" || linear == "klu" || linear == "krylov",
+      "solve_ivp: linear_solver is '", linear, "', expected auto, dense, banded, klu or krylov");
+  require(linear != "klu" || sundials::has_sparse_solver(),
+          "solve_ivp: linear_solver 'klu' needs KLU of SuiteSparse, without which this build was made; build "
+          "with "
+          "-DHESSE_KLU=ON (Debian: libsuitesparse-dev), or use another linear solver");
   for (size_t i = 0; i < problem.y0.size(); ++i)
     require<TypeError>(!is_complex(problem.y0[i].dtype()), "solve_ivp: array ", i, " of y0 is ",
                        describe(problem.y0[i]), "; ", options.method,

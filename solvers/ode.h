@@ -34,8 +34,9 @@ struct IvpOptions {
   std::optional<Array> max_step = {};
   int64_t max_steps = 100000;  ///< attempts, accepted or not
   bool throw_on_failure = true;
-  /// BDF only, its linear equations: "dense" (the Jacobian of f), "krylov" (GMRES with its products) or
-  /// "auto": dense up to 500 entries of the state.
+  /// BDF only, its linear equations: with the Jacobian of f as a "dense", "banded" or sparse ("klu") matrix,
+  /// "krylov" (GMRES with its products), or "auto": a narrow band or few entries, which are read off f, else
+  /// dense up to 500 entries of the state.
   std::string linear_solver = "auto";
 };
 

@@ -42,20 +42,9 @@ int quadrature(double t, N_Vector y, N_Vector lambda, N_Vector rate, void* data)
   return flag;
 }
 
-// -J^T: entry (i, j) is -df_j/dy_i, and row i of the program's result is df/dy_i.
 int jacobian(double t, N_Vector y, N_Vector, N_Vector, SUNMatrix matrix, void* data, N_Vector, N_Vector,
              N_Vector) {
-  Calls& c = calls_of(data);
-  const int64_t n = c.field().size();
-  double* a = SUNDenseMatrix_Data(matrix);
-  const int flag = c.run(*c.field().jacobian(), t, y, nullptr, a, n * n);
-  for (int64_t i = 0; i < n; ++i)
-    for (int64_t j = 0; j <= i; ++j) {
-      const double lower = a[i + j * n];
-      a[i + j * n] = -a[j + i * n];
-      a[j + i * n] = -lower;
-    }
-  return flag;
+  return fill_jacobian(calls_of(data), t, y, matrix, true);
 }
 
 int product(N_Vector v, N_Vector jv, double t, N_Vector y, N_Vector, N_Vector, void* data, N_Vector) {
@@ -84,15 +73,15 @@ class Backward final {
     check(CVodeSStolerancesB(mem, which_, s.rtol, kTiny * s.rtol * scale), "CVodeSStolerancesB");
     check(CVodeSetMaxNumStepsB(mem, which_, static_cast<long>(s.max_steps)), "CVodeSetMaxNumStepsB");
     if (s.max_step > 0) check(CVodeSetMaxStepB(mem, which_, s.max_step), "CVodeSetMaxStepB");
-    solvers_ = forward.make_solvers(lambda_.get());
+    solvers_ = forward.make_solvers(lambda_.get(), true);
     if (!s.bdf) {
       check(CVodeSetNonlinearSolverB(mem, which_, solvers_.fixed_point.get()), "CVodeSetNonlinearSolverB");
     } else {
       check(CVodeSetLinearSolverB(mem, which_, solvers_.linear.get(), solvers_.matrix.get()),
             "CVodeSetLinearSolverB");
-      if (s.krylov)
+      if (s.linear == LinearKind::Krylov)
         check(CVodeSetJacTimesB(mem, which_, nullptr, product), "CVodeSetJacTimesB");
-      else if (field.jacobian() != nullptr)
+      else if (has_jacobian(s.linear, field))
         check(CVodeSetJacFnB(mem, which_, jacobian), "CVodeSetJacFnB");
       forward.tighten(CVodeGetAdjCVodeBmem(mem, which_));
     }

@@ -27,9 +27,7 @@ struct Numbers {
   Numbers(const FlatField& field, const CvodeOptions& options, std::span<const Array> x)
       : times(numbers(x[operand::times])), y0(numbers(x[operand::y0])), atol(numbers(x[operand::atol])) {
     settings.bdf = options.method == "BDF";
-    constexpr int64_t kLargestDense = 500;
-    settings.krylov = options.linear_solver == "krylov" ||
-                      (options.linear_solver == "auto" && field.size() > kLargestDense);
+    if (settings.bdf) settings.linear = linear_kind(options.linear_solver, field);
     settings.max_steps = options.max_steps;
     settings.rtol = x[operand::rtol].item<double>();
     settings.atol = atol;

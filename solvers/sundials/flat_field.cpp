@@ -77,6 +77,34 @@ const Graph* FlatField::jacobian() const {
   });
 }
 
+const SparsityPlan* FlatField::sparsity() const {
+  std::call_once(sparsity_once_, [&] {
+    std::vector<bool> by_state(static_cast<size_t>(silent_->num_inputs()), false);
+    by_state[1] = true;
+    const auto places = jacobian_pattern_within(size_ * size_ / 10 + size_, *silent_, by_state);
+    if (!places) return;
+    sparsity_ = std::make_unique<const SparsityPlan>(
+        SparsityPlan::of_jacobian({}, {zeros_of({Shape{size_}, kFloat64})}, {0}, with_diagonal(*places)));
+  });
+  return sparsity_.get();
+}
+
+const Graph* FlatField::sparse_jacobian() const {
+  if (!sparsity()) return nullptr;
+  return sparse_jacobian_.get_if_derivable([&] {
+    return trace_closed(
+        [&](std::span<const Array> x) {
+          const Fn f = [&](std::span<const Array> y) {
+            Arrays in(x.begin(), x.end());
+            in[1] = y[0];
+            return silent_->call(in);
+          };
+          return Arrays{sparsity_->jacobian_values(f, {x[1]}, {0})};
+        },
+        graph_->input_avals());
+  });
+}
+
 const Graph* FlatField::product() const {
   return product_.get_if_derivable([&] { return tangent_of(*silent_); });
 }

@@ -3,6 +3,7 @@
 #include <mutex>
 #include <vector>
 
+#include "autodiff/sparse_jacobian.h"
 #include "core/error.h"
 #include "core/graph.h"
 #include "core/program/prepared.h"
@@ -64,6 +65,11 @@ class FlatField final {
   /// (t, y, p...) -> [N, N], whose row j is df/dy_j. Null where f has no such
   /// derivative.
   const Graph* jacobian() const;
+  /// Where df/dy has entries, with the diagonal; null where these are more than a tenth of all, or f has no
+  /// derivative.
+  const SparsityPlan* sparsity() const;
+  /// (t, y, p...) -> the values of df/dy at these places, [nnz]. Null likewise.
+  const Graph* sparse_jacobian() const;
   /// (t, y, p..., v [N]) -> J v. Null likewise.
   const Graph* product() const;
   /// (t, y, p..., v [N]) -> J^T v.
@@ -78,7 +84,9 @@ class FlatField final {
   std::vector<bool> wanted_;
   Avals wanted_avals_;
   int64_t size_, num_parameters_ = 0;
-  LazyProgram rhs_, jacobian_, product_, transposed_, parameter_product_, parameters_;
+  mutable std::once_flag sparsity_once_;
+  mutable std::unique_ptr<const SparsityPlan> sparsity_;
+  LazyProgram rhs_, jacobian_, sparse_jacobian_, product_, transposed_, parameter_product_, parameters_;
 };
 
 }  // namespace hesse::solvers::sundials

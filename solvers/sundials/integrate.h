@@ -5,13 +5,14 @@
 
 #include "solvers/ode.h"
 #include "solvers/sundials/flat_field.h"
+#include "solvers/sundials/linear_solvers.h"
 
 /// CVODES on numbers: one solve, forwards or with its adjoint. Thread-safe: a solve shares nothing.
 namespace hesse::solvers::sundials {
 
 struct Settings {
-  bool bdf = true;      ///< else Adams, whose equations are solved by fixed-point iteration
-  bool krylov = false;  ///< GMRES with Jacobian products instead of dense Jacobians
+  bool bdf = true;  ///< else Adams, whose equations are solved by fixed-point iteration
+  LinearKind linear = LinearKind::Dense;
   int64_t max_steps = 100000;
   double rtol = 1e-3;
   std::span<const double> atol;             ///< [N]

@@ -34,10 +34,7 @@ int weights(N_Vector y, N_Vector w, void* data) {
 }
 
 int jacobian(double t, N_Vector y, N_Vector, SUNMatrix j, void* data, N_Vector, N_Vector, N_Vector) {
-  Calls& c = calls_of(data);
-  const int64_t n = c.field().size();
-  // Row j of the program's result is column j of a matrix that is stored by columns.
-  return c.run(*c.field().jacobian(), t, y, nullptr, SUNDenseMatrix_Data(j), n * n);
+  return fill_jacobian(calls_of(data), t, y, j, false);
 }
 
 int product(N_Vector v, N_Vector jv, double t, N_Vector y, N_Vector, void* data, N_Vector) {
@@ -51,7 +48,8 @@ void keep_message(int, const char*, const char*, char* text, void* data) {
 
 }  // namespace
 
-int Calls::run(const Graph& g, double t, N_Vector y, N_Vector v, double* out, int64_t n) noexcept {
+int Calls::run(const Graph& g, double t, N_Vector y, N_Vector v, double* out, int64_t n,
+               const int64_t* rows) noexcept {
   if (error_) return -1;
   return guarded([&] {
     if (++count_ % 64 == 0) poll_interrupt();
@@ -69,7 +67,7 @@ int Calls::run(const Graph& g, double t, N_Vector y, N_Vector v, double* out, in
     }
     const double* bad = std::find_if_not(out, out + n, [](double x) { return std::isfinite(x); });
     if (bad == out + n && !failures.failed()) return 0;
-    bad_entry_ = bad == out + n ? -1 : (bad - out) % size;
+    bad_entry_ = bad == out + n ? -1 : rows ? rows[bad - out] : (bad - out) % size;
     bad_note_ = failures.message();
     steps_since_bad_ = 0;
     return 1;
@@ -99,9 +97,10 @@ Session::Session(Calls& calls)
     return;
   }
   check(CVodeSetLinearSolver(mem, solvers_.linear.get(), solvers_.matrix.get()), "CVodeSetLinearSolver");
-  if (s.krylov && calls.field().product() != nullptr)  // else CVODES takes differences
+  const bool krylov = s.linear == LinearKind::Krylov;
+  if (krylov && calls.field().product() != nullptr)  // else CVODES takes differences
     check(CVodeSetJacTimes(mem, nullptr, product), "CVodeSetJacTimes");
-  else if (!s.krylov && calls.field().jacobian() != nullptr)
+  else if (!krylov && has_jacobian(s.linear, calls.field()))
     check(CVodeSetJacFn(mem, jacobian), "CVodeSetJacFn");
   tighten(mem);
 }
@@ -113,17 +112,14 @@ void Session::tighten(void* memory) const {
   if (solvers_.matrix) check(CVodeSetJacEvalFrequency(memory, kFresh), "CVodeSetJacEvalFrequency");
 }
 
-Session::Solvers Session::make_solvers(N_Vector like) const {
+Session::Solvers Session::make_solvers(N_Vector like, bool adjoint) const {
   const Settings& s = calls_.problem().settings;
   Solvers out;
   if (!s.bdf) {
     out.fixed_point = NonlinearSolver(SUNNonlinSol_FixedPoint(like, 0, context_.get()));
-  } else if (s.krylov) {
-    out.linear = LinearSolver(SUNLinSol_SPGMR(like, SUN_PREC_NONE, 20, context_.get()));
   } else {
-    const int64_t n = calls_.field().size();
-    out.matrix = Matrix(SUNDenseMatrix(n, n, context_.get()));
-    out.linear = LinearSolver(SUNLinSol_Dense(like, out.matrix.get(), context_.get()));
+    out.matrix = make_matrix(s.linear, calls_.field(), adjoint, context_);
+    out.linear = make_linear_solver(s.linear, like, out.matrix, context_);
   }
   return out;
 }

@@ -17,7 +17,9 @@ class Calls final {
 
   /// out [n] = g(t, y, p..., v): 0, 1 where an entry is not finite (CVODES tries a smaller step), or -1
   /// after an exception.
-  int run(const Graph& g, double t, N_Vector y, N_Vector v, double* out, int64_t n) noexcept;
+  /// rows: which entry of the state each of `out` belongs to, by default its place modulo N.
+  int run(const Graph& g, double t, N_Vector y, N_Vector v, double* out, int64_t n,
+          const int64_t* rows = nullptr) noexcept;
   /// f(), or -1 after an exception.
   template <class F>
   int guarded(F f) noexcept {
@@ -69,7 +71,8 @@ class Session final {
     LinearSolver linear;
     NonlinearSolver fixed_point;
   };
-  Solvers make_solvers(N_Vector like) const;
+  /// `adjoint`: those of the adjoint state's equations.
+  Solvers make_solvers(N_Vector like, bool adjoint = false) const;
   /// Equations solved more closely and with fresher Jacobians than by default: on Robertson's problem a third
   /// fewer steps, and errors half as large.
   void tighten(void* memory) const;

@@ -116,10 +116,11 @@ def solve_ivp(
         Attempts, accepted or not, before the solver gives up.
     raise_on_failure : bool
         Whether giving up raises. If not, `Solution.status` says why, and the rest of ``y`` is NaN.
-    linear_solver : {"auto", "dense", "krylov"}
-        How ``"BDF"`` solves its linear equations: with the Jacobian of f, or by GMRES with products of it; by default with
-        the Jacobian up to 500 entries of the state. Jacobians and products are derived; where f has no derivative
-        (`hesse.callback`), they are differences.
+    linear_solver : {"auto", "dense", "banded", "klu", "krylov"}
+        How ``"BDF"`` solves its linear equations: with the Jacobian of f as a dense, banded or sparse matrix (the last by
+        KLU), or by GMRES with products of it. Where the Jacobian has entries is read off f (`hesse.sparse_jacobian`);
+        ``"auto"`` takes a narrow band, few entries, a dense matrix up to 500 entries of the state, or GMRES. Jacobians and
+        products are derived; where f has no derivative (`hesse.callback`), they are differences.
 
     Returns
     -------
@@ -174,7 +175,7 @@ def solve_ivp(
         )
     if not isinstance(linear_solver, str):
         raise _hesse.ArgumentTypeError(
-            f"solve_ivp: linear_solver is {linear_solver!r}, expected 'auto', 'dense' or 'krylov'"
+            f"solve_ivp: linear_solver is {linear_solver!r}, expected 'auto', 'dense', 'banded', 'klu' or 'krylov'"
         )
     if (
         isinstance(max_steps, bool)
