@@ -7,6 +7,7 @@
 #include "core/error.h"
 #include "core/graph.h"
 #include "core/program/prepared.h"
+#include "solvers/sundials/linear_solvers.h"
 
 namespace hesse::solvers::sundials {
 
@@ -70,6 +71,12 @@ class FlatField final {
   const SparsityPlan* sparsity() const;
   /// (t, y, p...) -> the values of df/dy at these places, [nnz]. Null likewise.
   const Graph* sparse_jacobian() const;
+  /// How its linear equations are solved by default: make() at the first call.
+  template <class Make>
+  LinearKind linear_kind(Make make) const {
+    std::call_once(kind_once_, [&] { kind_ = make(); });
+    return kind_;
+  }
   /// (t, y, p..., v [N]) -> J v. Null likewise.
   const Graph* product() const;
   /// (t, y, p..., v [N]) -> J^T v.
@@ -84,7 +91,8 @@ class FlatField final {
   std::vector<bool> wanted_;
   Avals wanted_avals_;
   int64_t size_, num_parameters_ = 0;
-  mutable std::once_flag sparsity_once_;
+  mutable std::once_flag sparsity_once_, kind_once_;
+  mutable LinearKind kind_ = LinearKind::Dense;
   mutable std::unique_ptr<const SparsityPlan> sparsity_;
   LazyProgram rhs_, jacobian_, sparse_jacobian_, product_, transposed_, parameter_product_, parameters_;
 };
