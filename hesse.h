@@ -14,6 +14,7 @@
 #include "physics/burgers.h"
 #include "physics/metrics.h"
 #include "physics/sampling.h"
+#include "solvers/cvode.h"
 #include "solvers/equation_trees.h"
 #include "solvers/ode.h"
 #include "solvers/sparse_solve.h"

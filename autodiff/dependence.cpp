@@ -158,7 +158,8 @@ Dependences DependenceWalk::equation(const Met& e) {
   Dependence y;
   for (size_t i = 0; i < e.in.size(); ++i) {
     if (e.on[i].none()) continue;
-    auto part = moved(e, i);
+    auto part = by_constant_matrix(e, i);
+    if (!part) part = moved(e, i);
     if (!part) part = along_axes(e, i);
     y = united(y, part ? *part : Dependence(union_of(e.on[i], size_of(e.in[i]))), size_of(e.out[0]));
   }
@@ -202,29 +203,6 @@ std::optional<Dependences> DependenceWalk::entrywise(const Met& e) {
   for (size_t i = 0; i < e.in.size(); ++i)
     if (counts[i]) y = united(y, e.on[i], size_of(e.out[0]));
   return Dependences{y};
-}
-
-// csr_matmul (data, x, pattern...) and csr_sampled (a, b, pattern...), whose patterns are known.
-std::optional<Dependences> DependenceWalk::sparse_product(const Met& e) {
-  const bool product = e.op.name() == "csr_matmul", sampled = e.op.name() == "csr_sampled";
-  if ((!product && !sampled) || !e.known[2] || !e.known[3] || !e.known[4]) return std::nullopt;
-  const auto starts = e.known[2]->to_vector<int64_t>(), columns = e.known[3]->to_vector<int64_t>(),
-             entries = e.known[4]->to_vector<int64_t>();
-  const int64_t k = e.in[1].shape[1], rows = static_cast<int64_t>(starts.size()) - 1;
-  std::vector<std::vector<int>> from(static_cast<size_t>(size_of(e.out[0])));
-  for (int64_t r = 0; r < rows; ++r)
-    for (int64_t p = starts[static_cast<size_t>(r)]; p < starts[static_cast<size_t>(r) + 1]; ++p) {
-      const int64_t c = columns[static_cast<size_t>(p)],
-                    d = entries.empty() ? p : entries[static_cast<size_t>(p)];
-      for (int64_t j = 0; j < k; ++j) {
-        auto& to = from[static_cast<size_t>(product ? r * k + j : d)];
-        to.push_back(e.on[0][product ? d : r * k + j]);
-        to.push_back(e.on[1][c * k + j]);
-      }
-    }
-  std::vector<int> y;
-  for (const auto& parts : from) y.push_back(sets_.unite(parts));
-  return Dependences{Dependence(std::move(y))};
 }
 
 // A user's rule may say more than the function: the pattern is that of the rule.
@@ -310,7 +288,41 @@ std::optional<Dependence> DependenceWalk::moved(const Met& e, size_t operand) {
         return Dependence(std::move(y));
       }
   }
+  if (auto y = by_weights(e, operand, *at, x)) return y;
   return by_columns(e, operand, *at);
+}
+
+// A product with few weights, such as a convolution, is a sum over them of what moves entries.
+std::optional<Dependence> DependenceWalk::by_weights(const Met& e, size_t operand, const Arrays& generic,
+                                                     const std::vector<complex128>& x) {
+  constexpr int64_t kMostWeights = 128;
+  std::optional<size_t> weights;
+  for (size_t i = 0; i < e.in.size(); ++i) {
+    if (i == operand || !is_inexact(e.in[i].dtype)) continue;
+    std::vector<bool> one(e.in.size(), false);
+    one[i] = true;
+    if (weights || size_of(e.in[i]) > kMostWeights || !e.op.is_linear_in(one)) return std::nullopt;
+    weights = i;
+  }
+  if (!weights) return std::nullopt;
+  Arrays at = generic;
+  at[operand] = array_of(x, e.in[operand]);
+  const std::vector<complex128> w = entries_of(generic[*weights]);
+  std::vector<std::vector<int>> from(static_cast<size_t>(size_of(e.out[0])));
+  for (size_t j = 0; j < w.size(); ++j) {
+    if (w[j] == 0.0) continue;
+    std::vector<complex128> unit(w.size(), 0.0);
+    unit[j] = 1.0;
+    at[*weights] = array_of(unit, e.in[*weights]);
+    const auto y = asked([&] { return entries_of(e.op.eval(at)[0]); });
+    const auto places = y ? found_in(*y, x) : std::nullopt;
+    if (!places) return std::nullopt;
+    for (size_t i = 0; i < places->size(); ++i)
+      if ((*places)[i] >= 0) from[i].push_back(e.on[operand][(*places)[i]]);
+  }
+  std::vector<int> out;
+  for (const auto& parts : from) out.push_back(sets_.unite(parts));
+  return Dependence(std::move(out));
 }
 
 // A small linear function is asked for its matrix. (Of complex numbers it may be linear over the reals

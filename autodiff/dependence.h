@@ -51,10 +51,13 @@ class DependenceWalk {
   Dependences equation(const Met& e);
   // By what an op is; nullopt where the rule does not fit. Each is right by itself (autodiff/dependence.cpp).
   std::optional<Dependences> entrywise(const Met& e);
-  std::optional<Dependences> by_graphs(const Met& e);  // dependence_graphs.cpp
-  std::optional<Dependences> sparse_product(const Met& e);
+  std::optional<Dependences> by_graphs(const Met& e);       // dependence_graphs.cpp
+  std::optional<Dependences> sparse_product(const Met& e);  // dependence_products.cpp
+  std::optional<Dependence> by_constant_matrix(const Met& e, size_t operand);
   std::optional<Dependences> by_rule(const Met& e);
   std::optional<Dependence> moved(const Met& e, size_t operand);
+  std::optional<Dependence> by_weights(const Met& e, size_t operand, const Arrays& at,
+                                       const std::vector<complex128>& x);
   std::optional<Dependence> by_columns(const Met& e, size_t operand, const Arrays& at);
   std::optional<Dependence> along_axes(const Met& e, size_t operand);
   Dependences dense(const Met& e);

@@ -79,10 +79,15 @@ std::optional<Pattern> jacobian_pattern_within(int64_t most, const Graph& g, con
   MaybeArrays values = known;
   values.resize(in.size());
   const Dependences y = DependenceWalk(sets).outputs(g, std::move(on), std::move(values));
+  int64_t places = 0;
+  for (size_t k = 0; k < y.size(); ++k)
+    for (int64_t e = 0, n = num_elements(g.output_aval(static_cast<int>(k)).shape); e < n; ++e)
+      places += static_cast<int64_t>(sets.members(y[k][e]).size());
+  if (places > most) return std::nullopt;
+  out.columns.reserve(static_cast<size_t>(places));
   for (size_t k = 0; k < y.size(); ++k)
     for (int64_t e = 0, n = num_elements(g.output_aval(static_cast<int>(k)).shape); e < n; ++e) {
       const auto members = sets.members(y[k][e]);
-      if (out.nnz() + static_cast<int64_t>(members.size()) > most) return std::nullopt;
       out.columns.insert(out.columns.end(), members.begin(), members.end());
       out.starts.push_back(out.nnz());
       ++out.rows;

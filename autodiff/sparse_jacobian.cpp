@@ -94,7 +94,11 @@ Pattern pattern_of(const Fn& f, const Arrays& args, const std::vector<int>& argn
     marked[at] = true;
     order.push_back(at);
   }
-  Pattern p = jacobian_pattern(*t.graph, marked);
+  constexpr int64_t kMostPlaces = int64_t{1} << 27;  // some gigabytes
+  auto found = jacobian_pattern_within(kMostPlaces, *t.graph, marked);
+  require(found.has_value(), of_gradient ? "sparse_hessian" : "sparse_jacobian", ": more than ", kMostPlaces,
+          " entries can differ from zero; give the pattern, or use products (jvp, vjp)");
+  Pattern p = *std::move(found);
   if (std::is_sorted(order.begin(), order.end())) return p;
   // Columns in the order of argnums.
   std::vector<int64_t> place(static_cast<size_t>(p.cols));

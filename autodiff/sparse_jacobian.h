@@ -16,7 +16,7 @@ class SparsityPlan final {
  public:
   /// Of f at arguments like args, by those in argnums; the values of integer arguments and of what f captures
   /// are taken as they are now. `pattern`: the places, if they are known. Throws IndexError and TypeError as
-  /// `jacobian`, ValueError for a pattern of another shape.
+  /// `jacobian`, ValueError for a pattern of another shape, and where more than 2^27 entries may be.
   static SparsityPlan of_jacobian(const Fn& f, const Arrays& args, const std::vector<int>& argnums,
                                   const std::optional<Pattern>& pattern = {});
   /// Of the Hessian of a real scalar function. Throws ValueError for a pattern that is not symmetric.

@@ -141,7 +141,8 @@ def sparse_jacobian(
     Raises
     ------
     ValueError
-        For a pattern of another shape, and argnums that repeat.
+        For a pattern of another shape, argnums that repeat, and where more than 2^27 entries can differ from
+        zero.
     TypeError
         From the result, for arguments and outputs that have no derivatives.
 

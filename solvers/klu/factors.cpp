@@ -127,6 +127,15 @@ void Factors::solve_numbers(double* b, int64_t columns, bool transpose) {
               : klu_l_tsolve(s.symbolic, s.numeric, n, columns, b, &s.common);
 }
 
+double factor_flops(const Places& p) {
+  klu_l_common common;
+  klu_l_defaults(&common);
+  klu_l_symbolic* symbolic = klu_l_analyze(p.n, integers(p.starts), integers(p.columns), &common);
+  const double flops = symbolic && symbolic->est_flops >= 0 ? symbolic->est_flops : INFINITY;
+  klu_l_free_symbolic(&symbolic, &common);
+  return flops;
+}
+
 namespace {
 struct Kept {
   std::mutex mutex;

@@ -60,6 +60,10 @@ class Borrowed final {
   std::unique_ptr<Factors> factors_;
 };
 
+/// About how many operations a factorisation takes, of which the ordering is found for that; infinity where
+/// it cannot be told.
+double factor_flops(const Places& places);
+
 /// What was done in this process, for tests: orderings found, factorisations with new pivots and with old
 /// ones.
 struct Counts {

@@ -8,6 +8,7 @@
 #include "core/graph.h"
 #include "core/program/prepared.h"
 #include "core/program/scalar_function.h"
+#include "solvers/sundials/linear_solvers.h"
 
 namespace hesse::solvers::sundials {
 
@@ -91,6 +92,12 @@ class FlatField final {
   const SparsityPlan* sparsity() const;
   /// (t, y, p...) -> the values of df/dy at these places, [nnz]. Null likewise.
   const Graph* sparse_jacobian() const;
+  /// How its linear equations are solved by default: make() at the first call.
+  template <class Make>
+  LinearKind linear_kind(Make make) const {
+    std::call_once(kind_once_, [&] { kind_ = make(); });
+    return kind_;
+  }
   /// (t, y, p..., v [N]) -> J v. Null likewise.
   const Graph* product() const;
   /// (t, y, p..., v [N]) -> J^T v.
@@ -102,8 +109,9 @@ class FlatField final {
   Ref<const Graph> graph_, silent_;
   FlatParameters parameters_;
   int64_t size_;
-  mutable std::once_flag rhs_once_, product_once_, sparsity_once_;
+  mutable std::once_flag rhs_once_, product_once_, sparsity_once_, kind_once_;
   mutable std::unique_ptr<const ScalarFunction> rhs_code_, product_code_;
+  mutable LinearKind kind_ = LinearKind::Dense;
   mutable std::unique_ptr<const SparsityPlan> sparsity_;
   LazyProgram rhs_, jacobian_, sparse_jacobian_, product_, transposed_, parameter_product_;
 };

@@ -5,9 +5,12 @@
 #include <sunmatrix/sunmatrix_sparse.h>
 #ifdef HESSE_HAVE_SUNDIALS_KLU
 #include <sunlinsol/sunlinsol_klu.h>
+
+#include "solvers/klu/factors.h"
 #endif
 
 #include <algorithm>
+#include <cmath>
 #include <vector>
 
 #include "solvers/sundials/session.h"
@@ -19,6 +22,31 @@ bool has_sparse_solver() { return true; }
 #else
 bool has_sparse_solver() { return false; }
 #endif
+
+namespace {
+
+double factor_flops(const Pattern& p) {
+#ifdef HESSE_HAVE_SUNDIALS_KLU
+  return klu::factor_flops({p.rows, p.starts, p.columns});
+#else
+  return INFINITY + static_cast<double>(p.rows);
+#endif
+}
+
+LinearKind found_kind(const FlatField& field) {
+  const int64_t n = field.size();
+  constexpr int64_t kSmall = 32, kLargestDense = 500, kNarrow = 16;
+  constexpr double kMostFlops = 3e8;  // a tenth of a second: more where factors fill, as in three dimensions
+  const LinearKind unstructured = n > kLargestDense ? LinearKind::Krylov : LinearKind::Dense;
+  if (n <= kSmall || !field.sparse_jacobian()) return unstructured;
+  const Pattern& p = field.sparsity()->pattern();
+  const auto [upper, lower] = bandwidths(p);
+  const bool band = 4 * (2 * lower + upper + 1) <= n;  // of the factors
+  if (band && (lower + upper <= kNarrow || !has_sparse_solver())) return LinearKind::Band;
+  return factor_flops(p) <= kMostFlops ? LinearKind::Sparse : unstructured;
+}
+
+}  // namespace
 
 LinearKind linear_kind(const std::string& asked, const FlatField& field) {
   const int64_t n = field.size();
@@ -32,13 +60,7 @@ LinearKind linear_kind(const std::string& asked, const FlatField& field) {
         "krylov");
     return asked == "klu" ? LinearKind::Sparse : LinearKind::Band;
   }
-  constexpr int64_t kSmall = 32, kLargestDense = 500, kNarrow = 16;
-  const LinearKind unstructured = n > kLargestDense ? LinearKind::Krylov : LinearKind::Dense;
-  if (n <= kSmall || !field.sparse_jacobian()) return unstructured;
-  const auto [upper, lower] = bandwidths(field.sparsity()->pattern());
-  const bool band = 4 * (2 * lower + upper + 1) <= n;  // of the factors
-  if (band && (lower + upper <= kNarrow || !has_sparse_solver())) return LinearKind::Band;
-  return has_sparse_solver() ? LinearKind::Sparse : unstructured;
+  return field.linear_kind([&] { return found_kind(field); });
 }
 
 bool has_jacobian(LinearKind kind, const FlatField& field) {
@@ -64,10 +86,14 @@ LinearSolver make_linear_solver(LinearKind kind, N_Vector like, const Matrix& ma
       return LinearSolver(SUNLinSol_SPGMR(like, SUN_PREC_NONE, 20, context.get()));
     case LinearKind::Band:
       return LinearSolver(SUNLinSol_Band(like, matrix.get(), context.get()));
-    case LinearKind::Sparse:
+    case LinearKind::Sparse: {
 #ifdef HESSE_HAVE_SUNDIALS_KLU
-      return LinearSolver(SUNLinSol_KLU(like, matrix.get(), context.get()));
+      LinearSolver klu(SUNLinSol_KLU(like, matrix.get(), context.get()));
+      constexpr int kAmd = 0;  // less fill than COLAMD where the pattern is about symmetric, as of PDEs
+      SUNLinSol_KLUSetOrdering(klu.get(), kAmd);
+      return klu;
 #endif
+    }
     case LinearKind::Dense:
       break;
   }

@@ -144,6 +144,28 @@ def test_exact_patterns(f, n, expected):
     assert np.array_equal(places(j), np.asarray(expected) != 0)
 
 
+def test_convolutions_and_constant_matrices_of_any_size():
+    n = 20000
+    u = hs.asarray(np.random.default_rng(0).standard_normal(n))
+    weights = hs.array([[[1.0, -2.0, 1.0]]])
+    f = lambda u: hs.reshape(hs.conv(hs.reshape(u, (1, 1, n)), weights, padding=1), (n,))
+    j = hs.sparse_jacobian(f)(u)
+    assert j.nnz == 3 * n - 2
+    np.testing.assert_allclose(j @ u, f(u), rtol=1e-12, atol=1e-12)
+    h = hs.sparse_hessian(lambda u: hs.sum(f(u) ** 2))(u)
+    assert h.nnz == 5 * n - 6
+    n = 700
+    a = np.diag(np.ones(n)) - np.diag(np.ones(n - 1), 1)
+    for f in [
+        lambda x: a @ x,
+        lambda x: x @ a,
+        lambda x: hs.flatten(hs.reshape(x, (2, n // 2)) @ a[:350, :350]),
+    ]:
+        j = hs.sparse_jacobian(f)(u[:n])
+        assert j.nnz <= 2 * n - 1
+        np.testing.assert_allclose(np.asarray(j @ u[:n]), f(u[:n]), rtol=1e-12)
+
+
 def test_custom_rules_count_as_they_say():
     @hs.custom_jvp
     def straight_through(x):
@@ -278,6 +300,7 @@ def test_empty():
         (lambda: hs.sparse_jacobian(lambda x: x, pattern=np.eye(3))(hs.ones(2)), ValueError, "expected (2, 2)"),
         (lambda: hs.sparse_jacobian(lambda x, y: x, (0, 0))(hs.ones(2), 1.0), ValueError, "twice"),
         (lambda: hs.sparse_jacobian(lambda x: x, 1)(hs.ones(2)), IndexError, "out of range"),
+        (lambda: hs.sparse_jacobian(lambda x: x * hs.sum(x))(hs.ones(20000)), ValueError, "more than 134217728"),
         (lambda: hs.sparse_hessian(lambda x: x)(hs.ones(2)), ValueError, "expected a scalar"),
         (lambda: hs.sparse_hessian(lambda x: hs.sum(x), pattern=np.eye(2, 2, 1))(hs.ones(2)), ValueError, "symmetric"),
         (lambda: hs.sparse_hessian(lambda x: hs.sum(hs.abs(x)))(hs.ones(2, dtype="complex128")), TypeError, "complex"),

@@ -141,7 +141,8 @@ def solve_ivp(
     linear_solver : {"auto", "dense", "banded", "klu", "krylov"}
         How ``"BDF"`` solves its linear equations: with the Jacobian of f as a dense, banded or sparse matrix (the last by
         KLU), or by GMRES with products of it. Where the Jacobian has entries is read off f (`hesse.sparse_jacobian`);
-        ``"auto"`` takes a narrow band, few entries, a dense matrix up to 500 entries of the state, or GMRES. Jacobians and
+        ``"auto"`` takes a narrow band, few entries whose factors do not fill, a dense matrix up to 500 entries of the state,
+        or GMRES. Jacobians and
         products are derived; where f has no derivative (`hesse.callback`), they are differences.
     events : Event, callable or sequence of them, optional
         What is looked for on the way: `Event`, or a function ``g(t, y, *args)`` that passes zero where it happens, with
