@@ -13,6 +13,7 @@
 #include "physics/burgers.h"
 #include "physics/metrics.h"
 #include "physics/sampling.h"
+#include "solvers/dae_trees.h"
 #include "solvers/equation_trees.h"
 #include "solvers/ode.h"
 #include "solvers/trees.h"

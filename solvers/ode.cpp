@@ -8,6 +8,7 @@
 #include "core/ops/control.h"
 #include "core/ops/control_graph.h"
 #include "solvers/cvode.h"
+#include "solvers/flat.h"
 #include "solvers/outcome.h"
 #include "solvers/stepper.h"
 
@@ -88,10 +89,35 @@ std::string describe(IvpStatus status) {
   return "unknown status";
 }
 
+namespace {
+// The solution as a function of the ends of the span, the times and the state, whose reverse mode is by
+// forward mode.
+Solution solve_forward(const Rhs& f, const Array& t0, const Array& t1, const Arrays& y0, IvpOptions options) {
+  Arrays in{t0, t1, *options.t_eval};
+  append(in, strong(y0));
+  options.adjoint = {};
+  const Arrays out = by_forward_mode(
+      [&](std::span<const Array> x) {
+        options.t_eval = x[2];
+        const Solution s = solve_ivp(f, x[0], x[1], Arrays(x.begin() + 3, x.end()), options);
+        Arrays all{s.t, s.status, s.accepted, s.rejected, s.evaluations, s.factorisations, s.t_last, s.h_last};
+        append(all, s.y);
+        return all;
+      },
+      in);
+  return {out[0], Arrays(out.begin() + 8, out.end()), out[1], out[2], out[3], out[4], out[5], out[6], out[7]};
+}
+}  // namespace
+
 Solution solve_ivp(const Rhs& f, const Array& t0_in, const Array& t1_in, const Arrays& y0_in,
                    const IvpOptions& options) {
   const bool by_cvode = is_cvode_method(options.method);
   if (!by_cvode) check_method(options.method);
+  check_adjoint(options.adjoint, options.method, by_cvode, options.t_eval.has_value());
+  if (std::holds_alternative<Forward>(options.adjoint))
+    return solve_forward(f, t0_in, t1_in, y0_in, options);
+  const auto* discrete = std::get_if<Discrete>(&options.adjoint);
+  const int64_t checkpoint_every = discrete ? discrete->checkpoint_every : 0;
   const Array t0 = time_of(t0_in, "t0"), t1 = time_of(t1_in, "t1");
   require(!y0_in.empty(), "solve_ivp: y0 holds no arrays");
   Arrays y0;
@@ -175,12 +201,12 @@ Solution solve_ivp(const Rhs& f, const Array& t0_in, const Array& t1_in, const A
         [&](std::span<const Array> x) {
           const Array& t = x.back();
           const Array end = interpolates ? t1 : t;
-          const Arrays last =
-              while_loop([&](std::span<const Array> c) { return Arrays{goes_on(stepper.unpack(c), t)}; },
-                         [&](std::span<const Array> c) {
-                           return stepper.pack(stepper.attempt(stepper.unpack(c), end, direction, operands));
-                         },
-                         Arrays(x.begin(), x.end() - 1));
+          const Arrays last = checkpointed_loop(
+              [&](std::span<const Array> c) { return Arrays{goes_on(stepper.unpack(c), t)}; },
+              [&](std::span<const Array> c) {
+                return stepper.pack(stepper.attempt(stepper.unpack(c), end, direction, operands));
+              },
+              Arrays(x.begin(), x.end() - 1), checkpoint_every);
           State s = stepper.unpack(last);
           unfinished(s, t);
           Arrays result = stepper.pack(s);

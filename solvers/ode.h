@@ -5,6 +5,7 @@
 #include <string>
 
 #include "core/array.h"
+#include "solvers/adjoint.h"
 
 /// Initial value problems of ordinary differential equations. A solution is made of ordinary equations in
 /// loops: it can be compiled, mapped over parameters, and differentiated to any order.
@@ -37,6 +38,8 @@ struct IvpOptions {
   /// BDF only, its linear equations: "dense" (the Jacobian of f), "krylov" (GMRES with its products) or
   /// "auto": dense up to 500 entries of the state.
   std::string linear_solver = "auto";
+  /// How it is differentiated in reverse; by default Discrete, Interpolating for BDF and Adams.
+  Adjoint adjoint = {};
 };
 
 enum class IvpStatus : int64_t {

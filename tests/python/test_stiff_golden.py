@@ -80,3 +80,15 @@ def test_adjoints_agree_with_forward_sensitivities(name, method):
     # That of the steps is exact; BDF's two are solves of their own.
     tolerance = 1e-8 if method != "BDF" else 1e-2
     assert np.abs(gradient - expected).max() < tolerance * np.abs(expected).max()
+
+
+@pytest.mark.parametrize("method, rtol", [("Rodas5P", 1e-11), ("BDF", 1e-11)])
+@pytest.mark.parametrize("name", NAMES)
+def test_adjoints_agree_with_complex_steps(name, method, rtol):
+    skip_without(method)
+    problem = PROBLEMS[name]
+    loss, x = loss_of(problem, method, rtol)
+    y, dy = reference(name)
+    expected = np.einsum("tn,tnj->j", weights(problem, y), dy)
+    gradient = np.asarray(hs.compile(hs.grad(loss))(x))
+    assert np.abs(gradient - expected).max() < 1e-8 * np.abs(expected).max()

@@ -1,5 +1,6 @@
 """Differentiable solvers of equations and differential equations."""
 
+from ._adjoint import Discrete, Forward, Interpolating
 from ._dae import solve_dae
 from ._equations import Result
 from ._linear import linear_solve
@@ -8,6 +9,9 @@ from ._ode import Solution, solve_ivp
 from ._root import fixed_point, implicit_function, root_solve, steady_state
 
 __all__ = [
+    "Discrete",
+    "Forward",
+    "Interpolating",
     "Result",
     "Solution",
     "fixed_point",

@@ -11,6 +11,7 @@ from .. import _hesse
 from .._flat import check_callable, name_of
 from .._hesse import Array, _flatten_arrays, asarray
 from .._hesse import solvers as _s
+from ._adjoint import Discrete, Forward, Interpolating, name_and_checkpoints
 from ._equations import arrays_of
 
 __all__ = ["Solution", "solve_ivp"]
@@ -74,6 +75,7 @@ def solve_ivp(
     max_steps: int = 100_000,
     raise_on_failure: bool = True,
     linear_solver: str = "auto",
+    adjoint: Discrete | Interpolating | Forward | None = None,
 ) -> Solution:
     """Solves dy/dt = f(t, y), y(t0) = y0.
 
@@ -120,6 +122,9 @@ def solve_ivp(
         How ``"BDF"`` solves its linear equations: with the Jacobian of f, or by GMRES with products of it; by default with
         the Jacobian up to 500 entries of the state. Jacobians and products are derived; where f has no derivative
         (`hesse.callback`), they are differences.
+    adjoint : Discrete, Interpolating or Forward, optional
+        How it is differentiated in reverse, of `hesse.solvers`: by default ``Discrete()``, with ``"BDF"`` and ``"Adams"``
+        ``Interpolating()``.
 
     Returns
     -------
@@ -129,7 +134,8 @@ def solve_ivp(
     ------
     ValueError
         For shapes that do not fit, times that do not ascend within the span, an unknown method, a fixed-step method
-        without `first_step`, tolerances below 0, a multistep method where the build has no SUNDIALS.
+        without `first_step`, tolerances below 0, a multistep method where the build has no SUNDIALS, an adjoint that the
+        method does not have.
     TypeError
         For a state of integers, or of complex numbers with a multistep method, and arguments of the wrong kind.
     FloatingPointError
@@ -225,6 +231,7 @@ def solve_ivp(
         operator.index(max_steps),
         bool(raise_on_failure),
         linear_solver,
+        *name_and_checkpoints(adjoint),
     )
     stats = {
         "accepted": accepted,
