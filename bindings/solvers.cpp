@@ -10,8 +10,6 @@ namespace hesse::python {
 
 using namespace py::literals;
 
-void init_solvers_dae(py::module_& solvers);
-
 namespace {
 solvers::Adjoint adjoint_of(const std::string& name, int64_t checkpoint_every) {
   if (name == "Discrete") return solvers::Discrete{checkpoint_every};

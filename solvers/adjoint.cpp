@@ -121,8 +121,8 @@ const bool registered = (register_ops({listed<ByForwardMode>("by_forward_mode", 
 
 void check_adjoint(const Adjoint& adjoint, std::string_view method, bool multistep, bool has_times) {
   const auto* discrete = std::get_if<Discrete>(&adjoint);
-  require(!(discrete && multistep), "solve_ivp: adjoint Discrete() is of the steps of one-step methods; ", method,
-          " has Interpolating() and Forward()");
+  require(!(discrete && multistep), "solve_ivp: adjoint Discrete() is of the steps of one-step methods; ",
+          method, " has Interpolating() and Forward()");
   require(!(std::holds_alternative<Interpolating>(adjoint) && !multistep),
           "solve_ivp: adjoint Interpolating() is that of BDF and Adams; ", method,
           " has Discrete() and Forward()");

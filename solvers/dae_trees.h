@@ -5,7 +5,8 @@
 /// solve_dae for states that are trees of arrays (core/tree.h).
 namespace hesse::solvers {
 
-/// Solves f(t, y, y') = 0 for f(t, state, slopes) that returns a tree like the state. Throws as the other does.
+/// Solves f(t, y, y') = 0 for f(t, state, slopes) that returns a tree like the state. Throws as the other
+/// does.
 template <class F, class State>
 requires(!std::same_as<State, Arrays> &&
          std::invocable<const F&, const Array&, const detail::TreeOf<State>&,

@@ -100,7 +100,8 @@ Solution solve_forward(const Rhs& f, const Array& t0, const Array& t1, const Arr
       [&](std::span<const Array> x) {
         options.t_eval = x[2];
         const Solution s = solve_ivp(f, x[0], x[1], Arrays(x.begin() + 3, x.end()), options);
-        Arrays all{s.t, s.status, s.accepted, s.rejected, s.evaluations, s.factorisations, s.t_last, s.h_last};
+        Arrays all{s.t,           s.status,         s.accepted, s.rejected,
+                   s.evaluations, s.factorisations, s.t_last,   s.h_last};
         append(all, s.y);
         return all;
       },
@@ -114,8 +115,7 @@ Solution solve_ivp(const Rhs& f, const Array& t0_in, const Array& t1_in, const A
   const bool by_cvode = is_cvode_method(options.method);
   if (!by_cvode) check_method(options.method);
   check_adjoint(options.adjoint, options.method, by_cvode, options.t_eval.has_value());
-  if (std::holds_alternative<Forward>(options.adjoint))
-    return solve_forward(f, t0_in, t1_in, y0_in, options);
+  if (std::holds_alternative<Forward>(options.adjoint)) return solve_forward(f, t0_in, t1_in, y0_in, options);
   const auto* discrete = std::get_if<Discrete>(&options.adjoint);
   const int64_t checkpoint_every = discrete ? discrete->checkpoint_every : 0;
   const Array t0 = time_of(t0_in, "t0"), t1 = time_of(t1_in, "t1");

@@ -129,7 +129,9 @@ print(g, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
 
 def test_checkpoints_bound_memory():
     def run(every):
-        out = subprocess.run([sys.executable, "-c", SCRIPT, str(every)], capture_output=True, text=True, check=True)
+        out = subprocess.run(
+            [sys.executable, "-c", SCRIPT, str(every)], capture_output=True, text=True, check=True
+        )
         gradient, kilobytes = out.stdout.split()
         return float(gradient), float(kilobytes)
 
@@ -140,9 +142,13 @@ def test_checkpoints_bound_memory():
 
 def test_refusals():
     f = lambda t, y: -y
-    with pytest.raises(ValueError, match=r"adjoint Interpolating\(\) .* Tsit5 has Discrete\(\) and Forward\(\)"):
+    with pytest.raises(
+        ValueError, match=r"adjoint Interpolating\(\) .* Tsit5 has Discrete\(\) and Forward\(\)"
+    ):
         solve_ivp(f, (0, 1), 1.0, t_eval=[1.0], adjoint=Interpolating())
-    with pytest.raises(ValueError, match=r"adjoint Discrete\(\) .* BDF has Interpolating\(\) and Forward\(\)"):
+    with pytest.raises(
+        ValueError, match=r"adjoint Discrete\(\) .* BDF has Interpolating\(\) and Forward\(\)"
+    ):
         solve_ivp(f, (0, 1), 1.0, "BDF", [1.0], adjoint=Discrete())
     with pytest.raises(ValueError, match=r"Forward\(\) needs t_eval"):
         solve_ivp(f, (0, 1), 1.0, adjoint=Forward())

@@ -72,7 +72,9 @@ def test_a_root_at_the_start():
 def test_transformations():
     root = lambda a: solved(lambda x: x * x - a, 1.0).x
     np.testing.assert_allclose(np.asarray(hs.vmap(root)(np.array([1.0, 4.0, 9.0]))), [1, 2, 3], rtol=1e-8)
-    np.testing.assert_allclose(np.asarray(hs.vmap(hs.grad(root))(np.array([1.0, 4.0]))), [0.5, 0.25], rtol=1e-7)
+    np.testing.assert_allclose(
+        np.asarray(hs.vmap(hs.grad(root))(np.array([1.0, 4.0]))), [0.5, 0.25], rtol=1e-7
+    )
     compiled = hs.compile(hs.value_and_grad(root))
     for a in (4.0, 9.0):
         value, slope = compiled(a)

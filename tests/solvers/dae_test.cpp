@@ -40,7 +40,9 @@ DaeOptions at_one() {
 }
 
 TEST_F(DaeTest, TreesAndLists) {
-  const auto f = [](const Array&, const Circuit& y, const Circuit& yp) { return residual(y, yp, Array(1.0)); };
+  const auto f = [](const Array&, const Circuit& y, const Circuit& yp) {
+    return residual(y, yp, Array(1.0));
+  };
   const Circuit start{Array(1.0), Array(0.0)}, flat{Array(0.0), Array(0.0)};
   const auto sol = solve_dae(f, Array(0.0), Array(1.0), start, flat, at_one());
   EXPECT_NEAR(sol.y.charge.to_vector<double>()[0], std::exp(-0.5), 1e-7);
