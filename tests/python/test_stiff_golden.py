@@ -106,10 +106,7 @@ def test_adjoints_agree_with_complex_steps(name, method):
     for six there, by rounding."""
     skip_without(method)
     problem = PROBLEMS[name]
-    if (name, method) == ("POLLU", "Rodas5P"):
-        rtol = 1e-10
-    else:
-        rtol = 1e-12
+    rtol = 1e-10 if (name, method) == ("POLLU", "Rodas5P") else 1e-12
     loss, x = loss_of(problem, method, rtol)
     y, dy = reference(name)
     expected = np.einsum("tn,tnj->j", weights(problem, y), dy)

@@ -89,8 +89,8 @@ def root_solve(
         products of the Jacobian.
     rtol, atol : scalar or, for `atol`, tree, optional
         Newton and transient have converged when their step is at most ``atol + rtol * abs(x)`` in every entry, Anderson
-        when `f` is, KINSOL when its step is or `f` is at most `atol`. By default 1e-8 and 1e-12 in double precision, 1e-4 and 1e-6 in single precision. `atol`: for all, or a
-        tree like `x0` of what broadcasts to its arrays.
+        when `f` is, KINSOL when its step is or `f` is at most `atol`. By default 1e-8 and 1e-12 in double precision, 1e-4
+        and 1e-6 in single precision. `atol`: for all, or a tree like `x0` of what broadcasts to its arrays.
     max_steps : int
         Steps before the solver gives up.
     history : int
