@@ -15,6 +15,7 @@
 #include "physics/metrics.h"
 #include "physics/sampling.h"
 #include "solvers/cvode.h"
+#include "solvers/dae_trees.h"
 #include "solvers/equation_trees.h"
 #include "solvers/ode.h"
 #include "solvers/sparse_solve.h"

@@ -27,6 +27,7 @@ void init_conv(py::module_& m);
 void init_linalg(py::module_& m);
 void init_solvers(py::module_& m);
 void init_solvers_equations(py::module_& solvers);
+void init_solvers_dae(py::module_& solvers);
 void init_sparse(py::module_& m);
 void init_fft(py::module_& m);
 void init_random(py::module_& m);

@@ -26,6 +26,12 @@ solvers::Event event(const Fn& g, int64_t terminal, int direction) {
   return {[h = of_time_and_state(g)](const Array& t, std::span<const Array> y) { return h(t, y)[0]; },
           terminal, direction};
 }
+solvers::Adjoint adjoint_of(const std::string& name, int64_t checkpoint_every) {
+  if (name == "Discrete") return solvers::Discrete{checkpoint_every};
+  if (name == "Interpolating") return solvers::Interpolating{};
+  if (name == "Forward") return solvers::Forward{};
+  return {};
+}
 
 }  // namespace
 
@@ -36,8 +42,9 @@ void init_solvers(py::module_& m) {
       [](const Fn& f, const Array& t0, const Array& t1, const Arrays& y0, const std::string& method,
          std::optional<Array> t_eval, const Array& rtol, const Arrays& atol, std::optional<Array> first_step,
          std::optional<Array> max_step, int64_t max_steps, bool throw_on_failure,
-         const std::string& linear_solver, const std::optional<Fn>& second,
-         const std::vector<std::tuple<Fn, int64_t, int>>& conditions, std::optional<int64_t> max_events) {
+         const std::string& linear_solver, const std::optional<Fn>& second, const std::string& adjoint,
+         int64_t checkpoint_every, const std::vector<std::tuple<Fn, int64_t, int>>& conditions,
+         std::optional<int64_t> max_events) {
         const solvers::SplitRhs parts{of_time_and_state(f),
                                       second ? of_time_and_state(*second) : solvers::Rhs()};
         std::vector<solvers::Event> events;
@@ -55,7 +62,8 @@ void init_solvers(py::module_& m) {
                                                     .throw_on_failure = throw_on_failure,
                                                     .linear_solver = linear_solver,
                                                     .events = std::move(events),
-                                                    .max_events = max_events});
+                                                    .max_events = max_events,
+                                                    .adjoint = adjoint_of(adjoint, checkpoint_every)});
         using Found = std::tuple<std::vector<Array>, std::vector<Arrays>, Arrays, Array, Array, Arrays>;
         std::optional<Found> found;
         if (!conditions.empty())
@@ -65,7 +73,7 @@ void init_solvers(py::module_& m) {
       },
       "f"_a, "t0"_a, "t1"_a, "y0"_a, "method"_a, "t_eval"_a, "rtol"_a, "atol"_a, "first_step"_a, "max_step"_a,
       "max_steps"_a, "throw_on_failure"_a, "linear_solver"_a = "auto", "second"_a = py::none(),
-      "events"_a = py::list(), "max_events"_a = py::none());
+      "adjoint"_a = "", "checkpoint_every"_a = 0, "events"_a = py::list(), "max_events"_a = py::none());
   s.def(
       "split_of", [](const std::string& method) { return static_cast<int64_t>(solvers::split_of(method)); },
       "method"_a);

@@ -8,6 +8,7 @@
 #include "core/ops/control.h"
 #include "core/ops/control_graph.h"
 #include "solvers/cvode.h"
+#include "solvers/flat.h"
 #include "solvers/outcome.h"
 #include "solvers/run.h"
 #include "solvers/split.h"
@@ -109,6 +110,38 @@ std::string describe(IvpStatus status) {
   return "unknown status";
 }
 
+namespace {
+// The solution as a function of the ends of the span, the times and the state, whose reverse mode is by
+// forward mode.
+Solution solve_forward(const SplitRhs& f, const Array& t0, const Array& t1, const Arrays& y0, IvpOptions options) {
+  require(options.events.empty(), "solve_ivp: adjoint Forward() takes no events; use Discrete()");
+  Arrays in{t0, t1, *options.t_eval};
+  append(in, strong(y0));
+  options.adjoint = {};
+  const Arrays out = by_forward_mode(
+      [&](std::span<const Array> x) {
+        options.t_eval = x[2];
+        const Solution s = solve_ivp(f, x[0], x[1], Arrays(x.begin() + 3, x.end()), options);
+        Arrays all{s.t,           s.status,         s.accepted, s.rejected,
+                   s.evaluations, s.factorisations, s.t_last,   s.h_last};
+        append(all, s.y);
+        return all;
+      },
+      in);
+  Solution s;
+  s.t = out[0];
+  s.y.assign(out.begin() + 8, out.end());
+  s.status = out[1];
+  s.accepted = out[2];
+  s.rejected = out[3];
+  s.evaluations = out[4];
+  s.factorisations = out[5];
+  s.t_last = out[6];
+  s.h_last = out[7];
+  return s;
+}
+}  // namespace
+
 Solution solve_ivp(const Rhs& f, const Array& t0, const Array& t1, const Arrays& y0,
                    const IvpOptions& options) {
   return solve_ivp(SplitRhs{f, {}}, t0, t1, y0, options);
@@ -118,6 +151,10 @@ Solution solve_ivp(const SplitRhs& f, const Array& t0_in, const Array& t1_in, co
                    const IvpOptions& options) {
   const bool by_cvode = is_cvode_method(options.method);
   if (!by_cvode) check_method(options.method);
+  check_adjoint(options.adjoint, options.method, by_cvode, options.t_eval.has_value());
+  if (std::holds_alternative<Forward>(options.adjoint)) return solve_forward(f, t0_in, t1_in, y0_in, options);
+  const auto* discrete = std::get_if<Discrete>(&options.adjoint);
+  const int64_t checkpoint_every = discrete ? discrete->checkpoint_every : 0;
   const Array t0 = time_of(t0_in, "t0"), t1 = time_of(t1_in, "t1");
   require(!y0_in.empty(), "solve_ivp: y0 holds no arrays");
   Arrays y0;
@@ -209,7 +246,7 @@ Solution solve_ivp(const SplitRhs& f, const Array& t0_in, const Array& t1_in, co
                       "solution, under vmap, compile and in loops");
   const bool fixed = times && (traced || events.size() == 0 || options.max_events);
   const std::vector<int64_t> most = rows_of_events(options, fixed, traced);
-  const Stops stops(stepper, events, most, options.max_steps);
+  const Stops stops(stepper, events, most, options.max_steps, checkpoint_every);
   const Stops::Problem problem{t1, direction, operands};
   const Stops::State begin = stops.start(state, f0, problem);
   const Run run = fixed ? run_to(*times, stops, begin, problem, {}, most)

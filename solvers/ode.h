@@ -5,6 +5,7 @@
 #include <string>
 
 #include "core/array.h"
+#include "solvers/adjoint.h"
 
 /// Initial value problems of ordinary differential equations. A solution is made of ordinary equations in
 /// loops: it can be compiled, mapped over parameters, and differentiated to any order.
@@ -63,6 +64,8 @@ struct IvpOptions {
   /// there. Results have as many rows, NaN where it did not happen; more is a failure. By default there are
   /// as many rows as it happened.
   std::optional<int64_t> max_events = {};
+  /// How it is differentiated in reverse; by default Discrete, Interpolating for BDF and Adams.
+  Adjoint adjoint = {};
 };
 
 enum class IvpStatus : int64_t {

@@ -5,6 +5,7 @@
 
 #include "core/ops.h"
 #include "core/ops/control.h"
+#include "solvers/adjoint.h"
 #include "solvers/root.h"
 
 namespace hesse::solvers {
@@ -30,11 +31,13 @@ Array infinity() { return Array::from<double>(std::array{std::numeric_limits<dou
 
 }  // namespace
 
-Stops::Stops(const Stepper& stepper, const Events& events, std::vector<int64_t> most, int64_t max_steps)
+Stops::Stops(const Stepper& stepper, const Events& events, std::vector<int64_t> most, int64_t max_steps,
+             int64_t checkpoint_every)
     : stepper_(stepper),
       events_(events),
       most_(std::move(most)),
       max_steps_(max_steps),
+      checkpoint_every_(checkpoint_every),
       interpolates_(stepper.method().interpolates()) {}
 
 Arrays Stops::pack(const State& s) const {
@@ -134,10 +137,10 @@ Stops::State Stops::judged(const State& before, State after, const Problem& p) c
 }
 
 Stops::Stop Stops::next(const State& from, const Array& target, const Problem& p) const {
-  const State s = unpack(while_loop(
+  const State s = unpack(checkpointed_loop(
       [&](std::span<const Array> c) { return Arrays{goes_on(unpack(c), target, p)}; },
       [&](std::span<const Array> c) { return pack(attempt(unpack(c), interpolates_ ? p.t1 : target, p)); },
-      pack(from)));
+      pack(from), checkpoint_every_));
   return stopped(s, target, logical_not((target - s.steps.t) * p.direction > 0.0), kTarget, p);
 }
 

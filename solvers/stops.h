@@ -15,8 +15,10 @@ class Stops {
     Array t1, direction;
     Arrays operands;
   };
-  /// `most[k]`: how often event k may happen; -1: as often as it does.
-  Stops(const Stepper& stepper, const Events& events, std::vector<int64_t> most, int64_t max_steps);
+  /// `most[k]`: how often event k may happen; -1: as often as it does. `checkpoint_every`: as of Discrete
+  /// (solvers/adjoint.h).
+  Stops(const Stepper& stepper, const Events& events, std::vector<int64_t> most, int64_t max_steps,
+        int64_t checkpoint_every);
 
   /// What the loop carries.
   struct State {
@@ -61,7 +63,7 @@ class Stops {
   const Stepper& stepper_;
   const Events& events_;
   std::vector<int64_t> most_;
-  int64_t max_steps_;
+  int64_t max_steps_, checkpoint_every_;
   bool interpolates_;
 };
 

@@ -116,7 +116,7 @@ class Extended:
         return y + z[-1] if last < 1e-14 else None
 
     def floor(self):
-        return (1e-6 * self.problem.scale.astype(np.longdouble))[:, None]
+        return (1e-2 * self.problem.scale.astype(np.longdouble))[:, None]
 
     def solve(self):
         t, y, h = np.longdouble(0), self.y, np.longdouble(1e-6 * min(1.0, float(self.problem.times[0])))

@@ -5,17 +5,25 @@ Errors are those of the worst entry and time, |y - reference| / (scale + |refere
 
 import numpy as np
 import pytest
-from stiff_problems import PROBLEMS, reference
+from stiff_problems import PROBLEMS, reference, stored
 
 import hesse as hs
 from hesse import _hesse
 
 METHODS = ("Rodas5P", "Rodas4", "Kvaerno3", "KenCarp4", "Kvaerno5", "BDF")
-NAMES = tuple(PROBLEMS)
+NAMES = tuple(stored())
 
 
-# Solvers control the error of a step. Where more than ten times the tolerance comes of it:
-ACCUMULATED = {("HIRES", "Kvaerno3"): 13, ("HIRES", "BDF"): 18, ("VDPOL", "BDF"): 15}
+# Solvers control the error of a step. Where more than ten times the tolerance comes of it: the jumps of OREGO and VDPOL
+# shift in time.
+ACCUMULATED = {
+    ("HIRES", "Kvaerno3"): 13,
+    ("HIRES", "BDF"): 18,
+    ("VDPOL", "BDF"): 15,
+    ("OREGO", "Kvaerno3"): 15,
+    ("OREGO", "KenCarp4"): 100,
+    ("OREGO", "BDF"): 130,
+}
 
 
 def skip_without(method):
@@ -68,15 +76,40 @@ def loss_of(problem, method, rtol):
     return loss, np.log(problem.p[varied])
 
 
-@pytest.mark.parametrize("method", METHODS)
-@pytest.mark.parametrize("name", NAMES)
+ONE_STEP = METHODS[:-1]
+# Those that are run each time: a method or two for each problem.
+USUAL = {(name, ONE_STEP[i % 2]) for i, name in enumerate(NAMES)} | {
+    ("ROBER", "Kvaerno5"),
+    ("HIRES", "Kvaerno3"),
+}
+
+
+@pytest.mark.parametrize(
+    "name, method",
+    [pytest.param(n, m, marks=() if (n, m) in USUAL else pytest.mark.full) for n in NAMES for m in ONE_STEP],
+)
 def test_adjoints_agree_with_forward_sensitivities(name, method):
-    skip_without(method)
+    """To rounding, which the jumps of VDPOL amplify."""
     problem = PROBLEMS[name]
     loss, x = loss_of(problem, method, 1e-5)
     gradient = np.asarray(hs.compile(hs.grad(loss))(x))
     forward = hs.compile(lambda e: hs.jvp(loss, (x,), (e,))[1])
     expected = np.array([float(forward(e)) for e in np.eye(len(x))])
-    # That of the steps is exact; BDF's two are solves of their own.
-    tolerance = 1e-8 if method != "BDF" else 1e-2
+    tolerance = 3e-8 if name == "VDPOL" else 1e-8
+    assert np.abs(gradient - expected).max() < tolerance * np.abs(expected).max()
+
+
+@pytest.mark.parametrize("method", ["Rodas5P", "BDF"])
+@pytest.mark.parametrize("name", NAMES)
+def test_adjoints_agree_with_complex_steps(name, method):
+    """BDF's interpolates the solution; across the jumps of VDPOL that is good for three digits. Those of its steps are good
+    for six there, by rounding."""
+    skip_without(method)
+    problem = PROBLEMS[name]
+    rtol = 1e-10 if (name, method) == ("POLLU", "Rodas5P") else 1e-12
+    loss, x = loss_of(problem, method, rtol)
+    y, dy = reference(name)
+    expected = np.einsum("tn,tnj->j", weights(problem, y), dy)
+    gradient = np.asarray(hs.compile(hs.grad(loss))(x))
+    tolerance = {("VDPOL", "Rodas5P"): 1e-6, ("VDPOL", "BDF"): 1e-2}.get((name, method), 1e-8)
     assert np.abs(gradient - expected).max() < tolerance * np.abs(expected).max()

@@ -226,7 +226,13 @@ PROBLEMS = {
 }
 
 
+def stored() -> list[str]:
+    """The problems that have a reference solution."""
+    known = json.loads(GOLDEN.read_text())
+    return [name for name in PROBLEMS if name in known]
+
+
 def reference(name: str) -> tuple[np.ndarray, np.ndarray]:
     """y [T, N] and dy/dlog p [T, N, varied] at the times of a problem, by tests/golden/make_stiff.py."""
-    stored = json.loads(GOLDEN.read_text())[name]
-    return np.array(stored["y"]), np.array(stored["dy"])
+    known = json.loads(GOLDEN.read_text())[name]
+    return np.array(known["y"]), np.array(known["dy"])

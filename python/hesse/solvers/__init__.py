@@ -1,5 +1,6 @@
 """Differentiable solvers of equations and differential equations."""
 
+from ._adjoint import Discrete, Forward, Interpolating
 from ._dae import solve_dae
 from ._equations import Result
 from ._events import Event
@@ -13,7 +14,10 @@ from ._split import hamiltonian
 
 __all__ = [
     "BrownianPath",
+    "Discrete",
     "Event",
+    "Forward",
+    "Interpolating",
     "NeuralODE",
     "Result",
     "Solution",

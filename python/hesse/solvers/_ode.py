@@ -10,6 +10,7 @@ from typing import Any
 from .. import _hesse
 from .._hesse import Array, asarray
 from .._hesse import solvers as _s
+from ._adjoint import Discrete, Forward, Interpolating, name_and_checkpoints
 from ._equations import arrays_of, count_of
 from ._events import Event, Watched
 from ._split import flat_fields
@@ -88,6 +89,7 @@ def solve_ivp(
     max_steps: int = 100_000,
     raise_on_failure: bool = True,
     linear_solver: str = "auto",
+    adjoint: Discrete | Interpolating | Forward | None = None,
     events: Event | Callable[..., Any] | Sequence[Event | Callable[..., Any]] = (),
     max_events: int | None = None,
 ) -> Solution:
@@ -142,8 +144,10 @@ def solve_ivp(
         How ``"BDF"`` solves its linear equations: with the Jacobian of f as a dense, banded or sparse matrix (the last by
         KLU), or by GMRES with products of it. Where the Jacobian has entries is read off f (`hesse.sparse_jacobian`);
         ``"auto"`` takes a narrow band, few entries whose factors do not fill, a dense matrix up to 500 entries of the state,
-        or GMRES. Jacobians and
-        products are derived; where f has no derivative (`hesse.callback`), they are differences.
+        or GMRES. Jacobians and products are derived; where f has no derivative (`hesse.callback`), they are differences.
+    adjoint : Discrete, Interpolating or Forward, optional
+        How it is differentiated in reverse, of `hesse.solvers`: by default ``Discrete()``, with ``"BDF"`` and ``"Adams"``
+        ``Interpolating()``.
     events : Event, callable or sequence of them, optional
         What is looked for on the way: `Event`, or a function ``g(t, y, *args)`` that passes zero where it happens, with
         SciPy's attributes ``terminal`` and ``direction`` if it has them. Not with ``"BDF"`` and ``"Adams"``. With a terminal
@@ -161,7 +165,8 @@ def solve_ivp(
     ------
     ValueError
         For shapes that do not fit, times that do not ascend within the span, an unknown method, a fixed-step method
-        without `first_step`, tolerances below 0, a multistep method where the build has no SUNDIALS.
+        without `first_step`, tolerances below 0, a multistep method where the build has no SUNDIALS, an adjoint that the
+        method does not have.
     TypeError
         For a state of integers, or of complex numbers with a multistep method, and arguments of the wrong kind.
     FloatingPointError
@@ -249,6 +254,7 @@ def solve_ivp(
         bool(raise_on_failure),
         linear_solver,
         second,
+        *name_and_checkpoints(adjoint),
         watched.flat(),
         max_events,
     )

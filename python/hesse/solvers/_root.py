@@ -84,10 +84,13 @@ def root_solve(
         ``"newton"``: Newton's method with dense Jacobians and a line search. ``"anderson"``: x becomes ``x - f(x)``,
         with Anderson acceleration; no Jacobian is needed, but ``x - f(x)`` must contract, or nearly so.
         ``"transient"``: follows dx/dt = f(x) in implicit steps that grow as `f` falls, to a stable steady state.
+        ``"kinsol"``: Newton's method with the line search of SUNDIALS' KINSOL (where the build has it), in float64; its linear
+        equations are solved as `linear_solver` says: by default with dense Jacobians up to 512 unknowns, else by GMRES with
+        products of the Jacobian.
     rtol, atol : scalar or, for `atol`, tree, optional
         Newton and transient have converged when their step is at most ``atol + rtol * abs(x)`` in every entry, Anderson
-        when `f` is. By default 1e-8 and 1e-12 in double precision, 1e-4 and 1e-6 in single precision. `atol`: for all, or a
-        tree like `x0` of what broadcasts to its arrays.
+        when `f` is, KINSOL when its step is or `f` is at most `atol`. By default 1e-8 and 1e-12 in double precision, 1e-4
+        and 1e-6 in single precision. `atol`: for all, or a tree like `x0` of what broadcasts to its arrays.
     max_steps : int
         Steps before the solver gives up.
     history : int

@@ -1,0 +1,94 @@
+"""How solutions of differential equations are differentiated in reverse: values for the parameter `adjoint` of `solve_ivp`."""
+
+from __future__ import annotations
+
+import dataclasses
+import operator
+from typing import Any
+
+from .. import _hesse
+
+__all__ = ["Discrete", "Forward", "Interpolating"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Discrete:
+    """The derivative of the steps taken, with the sizes of steps as constants: exact for them.
+
+    The default of all methods but ``"BDF"`` and ``"Adams"``, which do not have it.
+
+    Parameters
+    ----------
+    checkpoint_every : int, optional
+        k: reverse mode keeps the state of every k-th step, and computes those between again: memory for m steps is that of
+        m/k + k states, and least for k near the square root of m; the solution is computed once more. By default every step
+        between two times of `t_eval` is kept.
+
+    Examples
+    --------
+    >>> import hesse as hs
+    >>> def last(k):
+    ...     adjoint = hs.solvers.Discrete(checkpoint_every=10)
+    ...     sol = hs.solvers.solve_ivp(lambda t, y: -k * y, (0.0, 1.0), 1.0, t_eval=[1.0], rtol=1e-8, adjoint=adjoint)
+    ...     return sol.y[0]
+    >>> round(float(hs.grad(last)(2.0)), 5)
+    -0.13534
+    """
+
+    checkpoint_every: int | None = None
+
+    def __post_init__(self) -> None:
+        k: Any = self.checkpoint_every
+        if k is not None and (
+            isinstance(k, bool) or not hasattr(k, "__index__") or not 0 < operator.index(k) < 2**62
+        ):
+            raise _hesse.ArgumentError(
+                f"Discrete: checkpoint_every is {k!r}, expected a number of steps, 1 or more"
+            )
+
+
+@dataclasses.dataclass(frozen=True)
+class Interpolating:
+    """The adjoint equations, on an interpolant of the solution, which is computed again from checkpoints.
+
+    The default of ``"BDF"`` and ``"Adams"``, which alone have it; as accurate as the tolerances.
+
+    Examples
+    --------
+    >>> import hesse as hs
+    >>> hs.solvers.Interpolating()
+    Interpolating()
+    """
+
+
+@dataclasses.dataclass(frozen=True)
+class Forward:
+    """Forward sensitivities: reverse mode by forward mode, for one number of the arguments after another, as one map.
+
+    For few parameters: a gradient costs as many tangent solutions as there are numbers it is with respect to, and memory
+    does not grow with the number of steps. All methods have it, with `t_eval`.
+
+    Examples
+    --------
+    >>> import hesse as hs
+    >>> def last(k):
+    ...     sol = hs.solvers.solve_ivp(
+    ...         lambda t, y: -k * y, (0.0, 1.0), 1.0, t_eval=[1.0], rtol=1e-8, adjoint=hs.solvers.Forward()
+    ...     )
+    ...     return sol.y[0]
+    >>> round(float(hs.grad(last)(2.0)), 5)
+    -0.13534
+    """
+
+
+def name_and_checkpoints(adjoint: Any) -> tuple[str, int]:
+    """As the solvers below take it; "" is the default."""
+    if adjoint is None:
+        return "", 0
+    if isinstance(adjoint, Discrete):
+        return "Discrete", operator.index(adjoint.checkpoint_every or 0)
+    if isinstance(adjoint, (Interpolating, Forward)):
+        return type(adjoint).__name__, 0
+    raise _hesse.ArgumentTypeError(
+        f"solve_ivp: adjoint is {adjoint!r}, expected Discrete(), Interpolating() or Forward() of hesse.solvers"
+    )

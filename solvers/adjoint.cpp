@@ -1,0 +1,172 @@
+#include "solvers/adjoint.h"
+
+#include <algorithm>
+
+#include "core/derivatives.h"
+#include "core/op_table.h"
+#include "core/ops.h"
+#include "core/ops/control.h"
+#include "core/ops/control_graph.h"
+#include "core/program/prepared.h"
+#include "core/program/unroll.h"
+
+namespace hesse::solvers {
+namespace {
+
+// How many real numbers an array holds.
+int64_t count(const Aval& a) { return num_elements(a.shape) * (is_complex(a.dtype) ? 2 : 1); }
+
+/// A graph whose reverse mode is by forward mode.
+class ByForwardMode final : public General, public Expands {
+ public:
+  explicit ByForwardMode(Ref<const Graph> graph) : graph_(std::move(graph)), prepared_(graph_) {}
+  std::string_view name() const override { return "by_forward_mode"; }
+  Params params() const override { return {{"graph", graph_}}; }
+  bool has_effect() const override { return has_effects(*graph_); }
+  Avals infer(std::span<const Aval> x) const override {
+    require(static_cast<int>(x.size()) == graph_->num_inputs(), "by_forward_mode: ", x.size(),
+            " operands for a graph of ", graph_->num_inputs());
+    return graph_->output_avals();
+  }
+  Arrays eval(std::span<const Array> x) const override { return prepared_.program().run(x); }
+  Arrays expanded(std::span<const Array> x) const override { return graph_->call(x); }
+
+  MaybeArrays jvp(std::span<const Array> x, std::span<const Array> y,
+                  std::span<const MaybeArray> dx) const override {
+    std::vector<bool> marked;
+    Arrays in(x.begin(), x.end());
+    for (const MaybeArray& d : dx) {
+      marked.push_back(d.has_value());
+      if (d) in.push_back(*d);
+    }
+    const DerivedGraph d = derivatives().jvp(*without_effects(graph_), marked, {}, false);
+    const Arrays out = d.graph->call(in);
+    MaybeArrays dy(y.size());
+    for (size_t k = 0, i = 0; k < y.size(); ++k)
+      if (d.present[k]) dy[k] = out[i++];
+    return dy;
+  }
+  // The numbers wanted are one vector of m; example j of a map is its direction e_j, and its result
+  //   Re <c, J e_j>, with the pairing of gradients: c is not conjugated.
+  std::optional<MaybeArrays> vjp(std::span<const Array> x, std::span<const Array>,
+                                 std::span<const MaybeArray> ct,
+                                 const std::vector<bool>& wanted) const override {
+    MaybeArrays out(x.size());
+    std::vector<bool> marked(x.size());
+    int64_t m = 0;
+    for (size_t i = 0; i < x.size(); ++i) {
+      marked[i] = wanted[i] && is_inexact(x[i].dtype());
+      if (marked[i]) m += count(aval(x[i]));
+    }
+    const DerivedGraph d = derivatives().jvp(*without_effects(graph_), marked, {}, false);
+    Arrays operands(x.begin(), x.end());
+    std::vector<size_t> tangents;  // of which outputs, among those present
+    for (size_t k = 0, i = 0; k < ct.size(); ++k) {
+      if (ct[k] && d.present[k]) {
+        operands.push_back(*ct[k]);
+        tangents.push_back(i);
+      }
+      i += d.present[k];
+    }
+    if (m == 0 || tangents.empty()) return out;
+    std::vector<Access> access(operands.size(), Access::uniform());
+    operands.push_back(eye(m, {}, 0, kFloat64));
+    access.push_back(Access::each());
+    const Array g = map(
+        [&](std::span<const Array> in) {
+          Arrays at(in.begin(), in.begin() + static_cast<int64_t>(x.size()));
+          int64_t begin = 0;
+          const auto next = [&](const Aval& a) {
+            const int64_t n = num_elements(a.shape);
+            begin += n;
+            return astype(reshape(slice(in.back(), {begin - n}, {begin}, {1}), a.shape), real_dtype(a.dtype));
+          };
+          for (size_t i = 0; i < x.size(); ++i) {
+            if (!marked[i]) continue;
+            const Aval a = aval(x[i]);
+            const Array re = next(a);
+            at.push_back(is_complex(a.dtype) ? make_complex(re, next(a)) : re);
+          }
+          const Arrays dy = d.graph->call(at);
+          Array total(0.0);
+          for (size_t k = 0; k < tangents.size(); ++k)
+            total = total + astype(sum(real(in[x.size() + k] * dy[tangents[k]])), kFloat64);
+          return Arrays{total};
+        },
+        m, operands, access, [](size_t n) { return std::vector<Result>(n, Result::each()); })[0];
+    int64_t begin = 0;
+    const auto next = [&](const Aval& a) {
+      const int64_t n = num_elements(a.shape);
+      begin += n;
+      return astype(reshape(slice(g, {begin - n}, {begin}, {1}), a.shape), real_dtype(a.dtype));
+    };
+    for (size_t i = 0; i < x.size(); ++i) {
+      if (!marked[i]) continue;
+      const Aval a = aval(x[i]);
+      const Array re = next(a);
+      out[i] = is_complex(a.dtype) ? make_complex(re, negative(next(a))) : re;
+    }
+    return out;
+  }
+  bool reads_output(int) const override { return false; }
+
+ private:
+  Ref<const Graph> graph_;
+  Prepared prepared_;
+};
+
+const bool registered = (register_ops({listed<ByForwardMode>("by_forward_mode", "graph")}), true);
+
+}  // namespace
+
+void check_adjoint(const Adjoint& adjoint, std::string_view method, bool multistep, bool has_times) {
+  const auto* discrete = std::get_if<Discrete>(&adjoint);
+  require(!(discrete && multistep), "solve_ivp: adjoint Discrete() is of the steps of one-step methods; ",
+          method, " has Interpolating() and Forward()");
+  require(!(std::holds_alternative<Interpolating>(adjoint) && !multistep),
+          "solve_ivp: adjoint Interpolating() is that of BDF and Adams; ", method,
+          " has Discrete() and Forward()");
+  require(!discrete || discrete->checkpoint_every >= 0, "solve_ivp: checkpoint_every of Discrete is ",
+          discrete ? discrete->checkpoint_every : 0, ", expected a number of steps, 1 or more");
+  require(has_times || !(discrete && discrete->checkpoint_every > 0),
+          "solve_ivp: without t_eval every step is in the solution, and none can be left out of memory: give "
+          "t_eval for Discrete with checkpoint_every");
+  require(has_times || !std::holds_alternative<Forward>(adjoint),
+          "solve_ivp: adjoint Forward() needs t_eval, the times of the solution");
+}
+
+Arrays checkpointed_loop(const Fn& cond, const Fn& body, const Arrays& carry, int64_t checkpoint_every) {
+  if (checkpoint_every <= 0) return while_loop(cond, body, carry);
+  const size_t n = carry.size();
+  return while_loop(
+      cond,
+      [&](std::span<const Array> segment) {
+        Arrays in(segment.begin(), segment.end());
+        const int64_t none = 0;
+        in.push_back(Array::from<int64_t>(std::span<const int64_t>(&none, 1), {}));
+        Arrays out = while_loop(
+            [&](std::span<const Array> x) {
+              return Arrays{logical_and(cond(x.first(n))[0], x[n] < checkpoint_every)};
+            },
+            [&](std::span<const Array> x) {
+              Arrays next = body(x.first(n));
+              next.push_back(x[n] + int64_t{1});
+              return next;
+            },
+            in);
+        out.pop_back();
+        return out;
+      },
+      carry);
+}
+
+Arrays by_forward_mode(const Fn& f, const Arrays& args) {
+  Avals avals;
+  for (const Array& a : args) avals.push_back(aval(a));
+  const Traced traced = trace(f, avals, true);
+  Arrays in = args;
+  in.insert(in.end(), traced.captures.begin(), traced.captures.end());
+  return hesse::apply(make_op<ByForwardMode>(traced.graph), in);
+}
+
+}  // namespace hesse::solvers

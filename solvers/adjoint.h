@@ -1,0 +1,41 @@
+#pragma once
+#include <cstdint>
+#include <functional>
+#include <string_view>
+#include <variant>
+
+#include "core/graph.h"
+
+/// How solve_ivp is differentiated in reverse: a value, independent of problem and method. Not every method
+/// has every one.
+namespace hesse::solvers {
+
+/// The derivative of the steps taken, with the sizes of steps as constants: exact for them. Of one-step
+/// methods, their default. The state of every step between two times of t_eval is kept or, with
+/// `checkpoint_every` k > 0, that of every k-th, from which the others are computed again: memory for m steps
+/// is m/k + k states, for about half as much work again.
+struct Discrete {
+  int64_t checkpoint_every = 0;
+};
+/// The adjoint equations, on an interpolant of the solution that is computed again from checkpoints; as
+/// accurate as the tolerances. Of BDF and Adams, their default.
+struct Interpolating {};
+/// Forward sensitivities: <c, J e> for every number e that there is a derivative by, as one map. Of all
+/// methods; for few parameters. Memory does not grow with the number of steps.
+struct Forward {};
+
+/// std::monostate: the default of the method.
+using Adjoint = std::variant<std::monostate, Discrete, Interpolating, Forward>;
+
+/// Throws ValueError, naming what there is, where a method has no such adjoint.
+void check_adjoint(const Adjoint& adjoint, std::string_view method, bool multistep, bool has_times);
+
+/// While `cond`, `body`, as hesse::while_loop. With k = `checkpoint_every` > 0 reverse mode keeps the carries
+/// of every k-th step, and for one such segment at a time those of its steps.
+Arrays checkpointed_loop(const Fn& cond, const Fn& body, const Arrays& carry, int64_t checkpoint_every);
+
+/// f(args), traced once, whose reverse mode is by forward mode: the gradient of <c, f> is <c, J e> for each
+/// unit direction e of the arguments, and of what f captures, that it is wanted for.
+Arrays by_forward_mode(const Fn& f, const Arrays& args);
+
+}  // namespace hesse::solvers
