@@ -27,20 +27,21 @@ void init_solvers(py::module_& m) {
             return fn(in);
           };
         };
-        const solvers::SplitRhs parts{rhs(f), second ? rhs(*second) : solvers::Rhs()};
+        const solvers::IvpOptions options{.method = method,
+                                          .t_eval = std::move(t_eval),
+                                          .rtol = rtol,
+                                          .atol = atol,
+                                          .first_step = std::move(first_step),
+                                          .max_step = std::move(max_step),
+                                          .max_steps = max_steps,
+                                          .throw_on_failure = throw_on_failure,
+                                          .linear_solver = linear_solver};
         const py::gil_scoped_release unlocked;
-        solvers::Solution sol = solvers::solve_ivp(parts, t0, t1, y0,
-                                                   {.method = method,
-                                                    .t_eval = std::move(t_eval),
-                                                    .rtol = rtol,
-                                                    .atol = atol,
-                                                    .first_step = std::move(first_step),
-                                                    .max_step = std::move(max_step),
-                                                    .max_steps = max_steps,
-                                                    .throw_on_failure = throw_on_failure,
-                                                    .linear_solver = linear_solver});
+        const solvers::Solution sol =
+            second ? solvers::solve_ivp(solvers::SplitRhs{rhs(f), rhs(*second)}, t0, t1, y0, options)
+                   : solvers::solve_ivp(rhs(f), t0, t1, y0, options);
         return std::tuple(sol.t, sol.y, sol.status, sol.accepted, sol.rejected, sol.evaluations,
-                          sol.factorisations, sol.t_last, sol.h_last);
+                          sol.factorisations, sol.t_last, sol.h_last, sol.chosen, sol.implicit_steps);
       },
       "f"_a, "t0"_a, "t1"_a, "y0"_a, "method"_a, "t_eval"_a, "rtol"_a, "atol"_a, "first_step"_a, "max_step"_a,
       "max_steps"_a, "throw_on_failure"_a, "linear_solver"_a = "auto", "second"_a = py::none());

@@ -27,6 +27,7 @@ struct SplitRhs {
 struct IvpOptions {
   /// A name of solvers/tableau.h or, for stiff problems, solvers/rosenbrock.h; BDF and Adams:
   /// solvers/cvode.h.
+  /// "auto": solvers/switching.h; Solution says what it chose.
   std::string method = "Tsit5";
   /// Times at which the state is given, [n], ascending in the direction of the span and within it. nullopt:
   /// both ends of the span and every step between; not possible under vmap, compile and in loops.
@@ -67,6 +68,10 @@ struct Solution {
   Array accepted, rejected;           ///< steps, int64 scalars
   Array evaluations, factorisations;  ///< of f, and of matrices, int64 scalars
   Array t_last, h_last;               ///< how far it came, and the step it would have taken next
+  /// With method = "auto": what was chosen, "auto" being Tsit5 and Rodas5P in turn, and how many accepted
+  /// steps were implicit, an int64 scalar.
+  std::string chosen = {};
+  std::optional<Array> implicit_steps = {};
 };
 
 /// Solves dy/dt = f(t, y), y(t0) = y0, from t0 to t1, which may lie before it. The derivative of the solution
