@@ -68,23 +68,6 @@ void append(Arrays& to, const Range& from) {
   to.insert(to.end(), from.begin(), from.end());
 }
 
-/// f() where `condition` says so, else `otherwise`. A loop of at most one pass is a branch: as part of loops
-/// of few scalars it is machine code, which `cond` is not (core/program/lane_loop.h).
-template <class F>
-Arrays once(const Array& condition, const F& f, const Arrays& otherwise) {
-  Arrays start{condition};
-  append(start, otherwise);
-  Arrays end = while_loop([](std::span<const Array> x) { return Arrays{x[0]}; },
-                          [&](std::span<const Array>) {
-                            Arrays out{broadcast_to(Array(false), {})};
-                            append(out, f());
-                            return out;
-                          },
-                          start);
-  end.erase(end.begin());
-  return end;
-}
-
 class Switching final : public Method {
  public:
   explicit Switching(Field field)
@@ -107,8 +90,8 @@ class Switching final : public Method {
   size_t num_dense() const override { return 1 + explicit_->num_dense() + stiff_->num_dense(); }
   Arrays kept_at_start(const Arrays& f0) const override {
     Arrays out = f0;
-    append(out,
-           Arrays{broadcast_to(Array(false), {}), Array(int64_t{0}), Array(int64_t{0}), start_vector(flat_)});
+    append(out, Arrays{broadcast_to(Array(false), {}), zeros({}, kFloat64), zeros({}, kFloat64),
+                       start_vector(flat_)});
     return out;
   }
   Arrays dense_at_start(const Arrays& y0, const Arrays& f0) const override {
@@ -117,12 +100,13 @@ class Switching final : public Method {
     append(out, stiff_->dense_at_start(y0, f0));
     return out;
   }
-  std::optional<Array> implicit_steps(std::span<const Array> kept) const override { return kept[n_ + 2]; }
+  std::optional<Array> implicit_steps(std::span<const Array> kept) const override {
+    return astype(kept[n_ + 2], DType::Int64);
+  }
 
   Step step(const Array& t, const Array& h, std::span<const Array> y, std::span<const Array> kept,
             std::span<const Array> operands) const override {
     const Array &stiff = kept[n_], &signs = kept[n_ + 1], &steps = kept[n_ + 2], &v = kept[n_ + 3];
-    const Array none(int64_t{0}), one(int64_t{1});
     // Both return y, f at the end, what both interpolants need, and the error.
     const auto joined = [&](const Step& s, const Arrays& f_end, const Arrays& first, const Arrays& second) {
       Arrays out = s.y;
@@ -134,21 +118,23 @@ class Switching final : public Method {
     const auto first_dense = static_cast<int64_t>(explicit_->num_dense());
     const Arrays no_first(at_start.begin() + 1, at_start.begin() + 1 + first_dense),
         no_second(at_start.begin() + 1 + first_dense, at_start.end());
-    const Arrays before = joined({nothing, {}, {}, {nothing}}, nothing, no_first, no_second);
-    const Arrays stepped = once(
-        stiff,
-        [&] {
-          const Step s = stiff_->step(t, h, y, {}, operands);
-          return joined(s, field_(t + h, s.y, operands), no_first, s.dense);
-        },
-        before);
-    const Arrays out = once(
-        logical_not(stiff),
-        [&] {
-          const Step s = explicit_->step(t, h, y, kept.first(n_), operands);
-          return joined(s, s.kept, s.dense, no_second);
-        },
-        stepped);
+    const auto stiff_step = [&](std::span<const Array>) {
+      const Step s = stiff_->step(t, h, y, {}, operands);
+      return joined(s, field_(t + h, s.y, operands), no_first, s.dense);
+    };
+    const auto explicit_step = [&](const Array& size) {
+      const Step s = explicit_->step(t, size, y, kept.first(n_), operands);
+      return joined(s, s.kept, s.dense, no_second);
+    };
+    // Of few unknowns both are made and one is taken: no branches in what becomes machine code. Where the
+    // step is stiff the explicit one stays where it is, as it might overflow.
+    const bool both = flat_.size() <= kFew;
+    Arrays out = both ? explicit_step(where(stiff, zeros_like(h), h))
+                      : cond(stiff, stiff_step, [&](std::span<const Array>) { return explicit_step(h); }, {});
+    if (both) {
+      const Arrays other = stiff_step({});
+      for (size_t i = 0; i < out.size(); ++i) out[i] = where(stiff, other[i], out[i]);
+    }
     const std::span<const Array> all(out);
     const size_t dense = num_dense() - 1;
     Step next;
@@ -162,10 +148,11 @@ class Switching final : public Method {
     const auto [radius, direction] = power_step(product_(t, y, operands, v), v);
     const Array reach = stop_gradient(abs(h)) * radius;
     const Array sign = where(stiff, reach<2.0, reach> 3.0);
-    const Array count = where(sign, signs + one, maximum(signs - one, none));
-    const Array change = count >= where(stiff, Array(int64_t{5}), Array(int64_t{8}));
-    append(next.kept, Arrays{logical_xor(stiff, change), where(change, none, count),
-                             steps + where(stiff, one, none), stop_gradient(direction)});
+    // Counts are floating: loops of few scalars have these as machine code.
+    const Array count = where(sign, signs + 1.0, maximum(signs - 1.0, 0.0));
+    const Array change = count >= where(stiff, 5.0, 8.0);
+    append(next.kept, Arrays{logical_xor(stiff, change), where(change, 0.0, count),
+                             steps + where(stiff, 1.0, 0.0), stop_gradient(direction)});
     return next;
   }
 
@@ -182,6 +169,7 @@ class Switching final : public Method {
   }
 
  private:
+  static constexpr int64_t kFew = 8;
   static Arrays zeros_as(std::span<const Array> y) {
     Arrays out;
     for (const Array& a : y) out.push_back(zeros_of(aval(a)));

@@ -10,7 +10,8 @@ namespace hesse::solvers {
 /// Steps of Tsit5 while these are limited by accuracy, of Rodas5P where stability would limit them. Every
 /// step estimates the spectral radius r of the Jacobian by one iteration of the power method, with a product:
 /// |h| r above 3 in 8 steps of Tsit5 more than below it (its stability ends at about 3.3 on the negative real
-/// axis), or below 2 in 5 of Rodas5P, changes the method. For a real state.
+/// axis), or below 2 in 5 of Rodas5P, changes the method. Up to 8 unknowns both steps are computed, and one
+/// is taken. For a real state.
 std::unique_ptr<const Method> make_switching(Field field);
 
 /// What "auto" stands for: "auto", the switching method, for real states of up to 256 entries; Tsit5 for

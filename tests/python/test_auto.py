@@ -185,3 +185,25 @@ def test_failures():
         solve_ivp(lambda t, y: hs.where(t > 0.5, hs.nan, -y), (0.0, 1.0), 1.0, "auto", [1.0])
     with pytest.raises(FloatingPointError, match="step became smaller|max_steps"):
         solve_ivp(lambda t, y: y**2, (0.0, 2.0), 1.0, "auto", [2.0])
+
+
+def test_states_whose_steps_are_branches():
+    """More than 8 unknowns: one of the two steps is computed."""
+
+    def f(scale, method):
+        def heat(t, y):
+            return scale * 400.0 * (hs.roll(y, 1) - 2.0 * y + hs.roll(y, -1)) + hs.cos(t)
+
+        y0 = hs.array(np.sin(2 * np.pi * np.arange(20) / 20))
+        sol = solve_ivp(heat, (0.0, 1.0), y0, method, [0.02, 1.0], rtol=1e-6, atol=1e-8)
+        return hs.sum(sol.y**2), sol.stats
+
+    scale = hs.array(1.0)
+    value, stats = f(scale, "auto")
+    assert int(stats["steps_Tsit5"]) > 0 and int(stats["steps_Rodas5P"]) > 0
+    assert hs.allclose(value, f(scale, "Rodas5P")[0], rtol=1e-5)
+    slope = hs.grad(lambda s: f(s, "auto")[0])(scale)
+    assert hs.allclose(slope, hs.grad(lambda s: f(s, "Rodas5P")[0])(scale), rtol=1e-3, atol=1e-5)
+    assert hs.allclose(hs.jvp(lambda s: f(s, "auto")[0], (scale,), (scale,))[1], slope, rtol=1e-9)
+    mapped = hs.vmap(lambda s: f(s, "auto")[0])(hs.array([1.0, 0.01]))
+    assert hs.allclose(mapped, hs.stack([f(hs.array(s), "auto")[0] for s in (1.0, 0.01)]), rtol=1e-9)

@@ -239,7 +239,7 @@ def solve_ivp(
         "t_last": t_last,
         "h_last": h_last,
     }
-    if chosen == "auto":
+    if chosen == "auto" and implicit is not None:
         stats["steps_Tsit5"], stats["steps_Rodas5P"] = accepted - implicit, implicit
     elif chosen:
         stats["steps_" + chosen] = accepted
