@@ -15,4 +15,5 @@
 #include "physics/sampling.h"
 #include "solvers/equation_trees.h"
 #include "solvers/ode.h"
+#include "solvers/split_trees.h"
 #include "solvers/trees.h"
