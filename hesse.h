@@ -19,4 +19,5 @@
 #include "solvers/equation_trees.h"
 #include "solvers/ode.h"
 #include "solvers/sparse_solve.h"
+#include "solvers/split_trees.h"
 #include "solvers/trees.h"

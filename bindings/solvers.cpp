@@ -45,31 +45,32 @@ void init_solvers(py::module_& m) {
          const std::string& linear_solver, const std::optional<Fn>& second, const std::string& adjoint,
          int64_t checkpoint_every, const std::vector<std::tuple<Fn, int64_t, int>>& conditions,
          std::optional<int64_t> max_events) {
-        const solvers::SplitRhs parts{of_time_and_state(f),
-                                      second ? of_time_and_state(*second) : solvers::Rhs()};
         std::vector<solvers::Event> events;
         for (const auto& [g, terminal, direction] : conditions)
           events.push_back(event(g, terminal, direction));
+        const solvers::IvpOptions options{.method = method,
+                                          .t_eval = std::move(t_eval),
+                                          .rtol = rtol,
+                                          .atol = atol,
+                                          .first_step = std::move(first_step),
+                                          .max_step = std::move(max_step),
+                                          .max_steps = max_steps,
+                                          .throw_on_failure = throw_on_failure,
+                                          .linear_solver = linear_solver,
+                                          .events = std::move(events),
+                                          .max_events = max_events,
+                                          .adjoint = adjoint_of(adjoint, checkpoint_every)};
+        const solvers::Rhs first = of_time_and_state(f);
         const py::gil_scoped_release unlocked;
-        solvers::Solution sol = solvers::solve_ivp(parts, t0, t1, y0,
-                                                   {.method = method,
-                                                    .t_eval = std::move(t_eval),
-                                                    .rtol = rtol,
-                                                    .atol = atol,
-                                                    .first_step = std::move(first_step),
-                                                    .max_step = std::move(max_step),
-                                                    .max_steps = max_steps,
-                                                    .throw_on_failure = throw_on_failure,
-                                                    .linear_solver = linear_solver,
-                                                    .events = std::move(events),
-                                                    .max_events = max_events,
-                                                    .adjoint = adjoint_of(adjoint, checkpoint_every)});
+        const solvers::Solution sol =
+            second ? solvers::solve_ivp(solvers::SplitRhs{first, of_time_and_state(*second)}, t0, t1, y0, options)
+                   : solvers::solve_ivp(first, t0, t1, y0, options);
         using Found = std::tuple<std::vector<Array>, std::vector<Arrays>, Arrays, Array, Array, Arrays>;
         std::optional<Found> found;
         if (!conditions.empty())
           found = {sol.t_events, sol.y_events, sol.event_counts, sol.terminal_event, sol.t_end, sol.y_end};
         return std::tuple(sol.t, sol.y, sol.status, sol.accepted, sol.rejected, sol.evaluations,
-                          sol.factorisations, sol.t_last, sol.h_last, found);
+                          sol.factorisations, sol.t_last, sol.h_last, sol.chosen, sol.implicit_steps, found);
       },
       "f"_a, "t0"_a, "t1"_a, "y0"_a, "method"_a, "t_eval"_a, "rtol"_a, "atol"_a, "first_step"_a, "max_step"_a,
       "max_steps"_a, "throw_on_failure"_a, "linear_solver"_a = "auto", "second"_a = py::none(),

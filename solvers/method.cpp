@@ -7,6 +7,7 @@
 #include "solvers/explicit.h"
 #include "solvers/imex.h"
 #include "solvers/rosenbrock.h"
+#include "solvers/switching.h"
 #include "solvers/symplectic.h"
 
 namespace hesse::solvers {
@@ -58,17 +59,18 @@ const T* named(const std::vector<T>& all, std::string_view name) {
 }  // namespace
 
 void check_method(std::string_view name) {
-  if (find_explicit_tableau(name) || named(rosenbrock_tableaus(), name) || named(esdirk_tableaus(), name) ||
-      named(additive_tableaus(), name) || named(compositions(), name))
+  if (name == "auto" || find_explicit_tableau(name) || named(rosenbrock_tableaus(), name) ||
+      named(esdirk_tableaus(), name) || named(additive_tableaus(), name) || named(compositions(), name))
     return;
   std::string known;
   for (const std::string& other : method_names()) known += (known.empty() ? "" : ", ") + other;
-  throw ValueError(concat("solve_ivp: no method is called '", name, "'; use one of ", known, ", BDF, Adams, ",
-                          kSciPyNames));
+  throw ValueError(concat("solve_ivp: no method is called '", name, "'; use one of auto, ", known,
+                          ", BDF, Adams, ", kSciPyNames));
 }
 
 std::unique_ptr<const Method> make_method(std::string_view name, Field field) {
   check_method(name);
+  if (name == "auto") return make_switching(std::move(field));
   if (const Tableau* tableau = find_explicit_tableau(name)) return make_explicit(*tableau, std::move(field));
   if (const EsdirkTableau* tableau = named(esdirk_tableaus(), name))
     return make_esdirk(*tableau, std::move(field));

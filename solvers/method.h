@@ -44,6 +44,8 @@ class Method {
   /// Evaluations of f in one step, else, and factorisations of matrices.
   virtual int64_t evaluations() const = 0;
   virtual int64_t factorisations() const { return 0; }
+  /// Where the method changes between an explicit and an implicit one: accepted steps of the latter.
+  virtual std::optional<Array> implicit_steps(std::span<const Array> /*kept*/) const { return std::nullopt; }
   /// What a step at t0 takes and what there is to interpolate before it, given f there.
   virtual Arrays kept_at_start(const Arrays& f0) const = 0;
   virtual Arrays dense_at_start(const Arrays& y0, const Arrays& f0) const = 0;

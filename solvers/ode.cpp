@@ -12,6 +12,7 @@
 #include "solvers/outcome.h"
 #include "solvers/run.h"
 #include "solvers/split.h"
+#include "solvers/switching.h"
 
 namespace hesse::solvers {
 namespace {
@@ -144,7 +145,14 @@ Solution solve_forward(const SplitRhs& f, const Array& t0, const Array& t1, cons
 
 Solution solve_ivp(const Rhs& f, const Array& t0, const Array& t1, const Arrays& y0,
                    const IvpOptions& options) {
-  return solve_ivp(SplitRhs{f, {}}, t0, t1, y0, options);
+  if (options.method != "auto") return solve_ivp(SplitRhs{f, {}}, t0, t1, y0, options);
+  IvpOptions by = options;
+  by.method = chosen_method(f, t0, t1, y0);
+  Solution out = solve_ivp(SplitRhs{f, {}}, t0, t1, y0, by);
+  out.chosen = by.method;
+  if (by.method != "auto")
+    out.implicit_steps = by.method == "Tsit5" ? zeros_like(out.accepted) : out.accepted;
+  return out;
 }
 
 Solution solve_ivp(const SplitRhs& f, const Array& t0_in, const Array& t1_in, const Arrays& y0_in,
@@ -275,6 +283,8 @@ Solution solve_ivp(const SplitRhs& f, const Array& t0_in, const Array& t1_in, co
   out.evaluations = (used.iterates() ? state.evaluations : attempts * used.evaluations()) +
                     int64_t{options.first_step ? 1 : 2};
   out.factorisations = attempts * stepper.method().factorisations();
+  if (const std::optional<Array> implicit = used.implicit_steps(state.kept))
+    out.factorisations = *(out.implicit_steps = implicit);
   out.t_last = state.t;
   out.h_last = state.h;
   if (options.throw_on_failure) {

@@ -38,6 +38,7 @@ struct SplitRhs {
 struct IvpOptions {
   /// A name of solvers/tableau.h or, for stiff problems, solvers/rosenbrock.h; BDF and Adams:
   /// solvers/cvode.h.
+  /// "auto": solvers/switching.h; Solution says what it chose.
   std::string method = "Tsit5";
   /// Times at which the state is given, [n], ascending in the direction of the span and within it. nullopt:
   /// both ends of the span and every step between; not possible under vmap, compile and in loops.
@@ -98,6 +99,10 @@ struct Solution {
   Array terminal_event;          ///< the one that ended the solution, an int64 scalar; -1: none
   Array t_end;                   ///< t1, or when the terminal event happened
   Arrays y_end;                  ///< the state then
+  /// With method = "auto": what was chosen, "auto" being Tsit5 and Rodas5P in turn, and how many accepted
+  /// steps were implicit, an int64 scalar.
+  std::string chosen = {};
+  std::optional<Array> implicit_steps = {};
 };
 
 /// Solves dy/dt = f(t, y), y(t0) = y0, from t0 to t1, which may lie before it. The derivative of the solution

@@ -16,7 +16,7 @@ times = hs.linspace(0.0, 3.0, 2 * SEEN)
 
 def spiral(key):
     """[times, 2]: clockwise or not, from anywhere."""
-    first, second, third = hs.unstack(hs.random.split(key, num=3))
+    first, second = hs.unstack(hs.random.split(key))
     turn = hs.where(hs.random.uniform(first, ()) < 0.5, -1.0, 1.0)
     angle = turn * (2.0 * times + hs.random.uniform(second, (), 0.0, 2 * hs.pi))
     radius = 0.4 + 0.3 * times

@@ -9,6 +9,7 @@
 #include "autodiff/autodiff.h"
 #include "core/ops.h"
 #include "solvers/imex.h"
+#include "solvers/split_trees.h"
 #include "solvers/symplectic.h"
 #include "tests/support/coloured_trees.h"
 
@@ -130,6 +131,44 @@ TEST(Split, SymplecticFromCpp) {
   EXPECT_THROW((void)solve_ivp(oscillator.first, 0.0, 1.0, {1.0, 0.0}, options), ValueError);
   options.method = "RK4";
   EXPECT_THROW((void)solve_ivp(oscillator, 0.0, 1.0, {1.0, 0.0}, options), ValueError);
+}
+
+struct Body {
+  Array x, y;
+  auto fields() { return hesse::fields("x", x, "y", y); }
+};
+
+TEST(Split, StatesAsTrees) {
+  const IvpOptions fixed{.method = "Yoshida6", .t_eval = ones({1}), .first_step = Array(0.125)};
+  const auto circle = solve_ivp([](const Array&, const Body& p) { return p; },
+                                [](const Array&, const Body& q) {
+                                  return Body{-q.x, -4.0 * q.y};
+                                },
+                                0.0, 1.0, Body{1.0, 1.0}, Body{0.0, 0.0}, fixed);
+  EXPECT_NEAR(circle.q.x.item<double>(), std::cos(1.0), 1e-7);
+  EXPECT_NEAR(circle.q.y.item<double>(), std::cos(2.0), 1e-5);
+
+  const auto cooled = solve_ivp(
+      [](const Array& t, const Body& b) {
+        return Body{cos(t) + 0.0 * b.x, zeros_like(b.y)};
+      },
+      [](const Array& t, const Body& b) {
+        return Body{-100.0 * (b.x - sin(t)), -b.y};
+      },
+      0.0, 1.0, Body{0.0, 1.0}, {.method = "ARK4", .t_eval = ones({1}), .rtol = 1e-8, .atol = {1e-10}});
+  EXPECT_NEAR(cooled.y.x.item<double>(), std::sin(1.0), 1e-7);
+  EXPECT_NEAR(cooled.y.y.item<double>(), std::exp(-1.0), 1e-7);
+
+  const auto noisy = solve_sde(
+      [](const Array&, const Body& b) {
+        return Body{-b.x, -b.y};
+      },
+      [](const Array&, const Body& b) {
+        return Body{0.1 * b.x, 0.0 * b.y};
+      },
+      0.0, 1.0, Body{1.0, 1.0}, random::key(0), {.num_steps = 512, .t_eval = ones({1})});
+  EXPECT_NEAR(noisy.y.y.item<double>(), std::exp(-1.0), 1e-3);
+  EXPECT_NE(noisy.y.x.item<double>(), noisy.y.y.item<double>());
 }
 
 }  // namespace
