@@ -14,5 +14,6 @@
 #include "physics/metrics.h"
 #include "physics/sampling.h"
 #include "solvers/equation_trees.h"
+#include "solvers/interpolation.h"
 #include "solvers/ode.h"
 #include "solvers/trees.h"

@@ -10,6 +10,8 @@ namespace hesse::python {
 
 using namespace py::literals;
 
+void init_solvers_interpolation(py::module_& solvers);
+
 namespace {
 
 // Of a function that outlives it: Python's references are not counted where the GIL is released.
@@ -35,7 +37,8 @@ void init_solvers(py::module_& m) {
          std::optional<Array> t_eval, const Array& rtol, const Arrays& atol, std::optional<Array> first_step,
          std::optional<Array> max_step, int64_t max_steps, bool throw_on_failure,
          const std::string& linear_solver, const std::vector<std::tuple<Fn, int64_t, int>>& conditions,
-         std::optional<int64_t> max_events) {
+         std::optional<int64_t> max_events, bool dense_output, const std::optional<Fn>& save,
+         std::optional<Array> breakpoints) {
         const solvers::Rhs rhs = of_time_and_state(f);
         std::vector<solvers::Event> events;
         for (const auto& [g, terminal, direction] : conditions)
@@ -52,22 +55,37 @@ void init_solvers(py::module_& m) {
                                                     .throw_on_failure = throw_on_failure,
                                                     .linear_solver = linear_solver,
                                                     .events = std::move(events),
-                                                    .max_events = max_events});
+                                                    .max_events = max_events,
+                                                    .dense_output = dense_output,
+                                                    .save = save ? of_time_and_state(*save) : solvers::Rhs(),
+                                                    .breakpoints = std::move(breakpoints)});
         using Found = std::tuple<std::vector<Array>, std::vector<Arrays>, Arrays, Array, Array, Arrays>;
         std::optional<Found> found;
         if (!conditions.empty())
           found = {sol.t_events, sol.y_events, sol.event_counts, sol.terminal_event, sol.t_end, sol.y_end};
+        std::optional<std::tuple<GraphObject, size_t, Arrays>> dense;
+        if (sol.dense)
+          dense = {GraphObject{sol.dense->graph()}, sol.dense->num_tables(), sol.dense->arrays()};
         return std::tuple(sol.t, sol.y, sol.status, sol.accepted, sol.rejected, sol.evaluations,
-                          sol.factorisations, sol.t_last, sol.h_last, found);
+                          sol.factorisations, sol.t_last, sol.h_last, found, dense);
       },
       "f"_a, "t0"_a, "t1"_a, "y0"_a, "method"_a, "t_eval"_a, "rtol"_a, "atol"_a, "first_step"_a, "max_step"_a,
       "max_steps"_a, "throw_on_failure"_a, "linear_solver"_a = "auto", "events"_a = py::list(),
-      "max_events"_a = py::none());
+      "max_events"_a = py::none(), "dense_output"_a = false, "save"_a = py::none(),
+      "breakpoints"_a = py::none());
+  s.def(
+      "dense_values",
+      [](const GraphObject& at, size_t num_tables, const Arrays& arrays, const Array& t) {
+        const py::gil_scoped_release unlocked;
+        return solvers::DenseOutput(at.graph, num_tables, arrays)(t);
+      },
+      "at"_a, "num_tables"_a, "arrays"_a, "t"_a);
   s.def(
       "describe", [](int64_t status) { return solvers::describe(static_cast<solvers::IvpStatus>(status)); },
       "status"_a);
   s.def("method_names", [] { return solvers::method_names(); });
   init_solvers_equations(s);
+  init_solvers_interpolation(s);
   s.def("has_cvode", &solvers::has_cvode);
   s.def("live_sundials_objects", &solvers::live_sundials_objects);
 }
