@@ -80,6 +80,6 @@ def interpolate(times: Any, values: Any, kind: str = "cubic") -> Interpolation:
     >>> hs.round(1e4 * sol.y)
     Array([33947.], dtype=float64)
     """
-    return Interpolation(
+    return Interpolation(  # type: ignore[call-arg]
         *_s.interpolation(asarray(times), asarray(values), text_of("interpolate", "kind", kind))
     )

@@ -324,7 +324,8 @@ def solve_ivp(
     }
     sol = Solution(t, kept[0].unflatten(y), status, stats)
     if dense is not None:
-        sol = dataclasses.replace(sol, sol=DenseOutput(*dense, treedef))
+        values = DenseOutput(*dense, treedef)  # type: ignore[call-arg]
+        sol = dataclasses.replace(sol, sol=values)
     if found is None:
         return sol
     t_events, y_events, counts, terminal_event, t_end, y_end = found
