@@ -78,7 +78,7 @@ def interpolate(times: Any, values: Any, kind: str = "cubic") -> Interpolation:
     >>> sol = hs.solvers.solve_ivp(lambda t, y: light(t) - 0.1 * y, (0.0, 24.0), 0.0, t_eval=[24.0],
     ...                            breakpoints=light.times, rtol=1e-8, atol=1e-8)
     >>> hs.round(1e4 * sol.y)
-    Array([33947.], dtype=float64)
+    Array([40694.], dtype=float64)
     """
     return Interpolation(  # type: ignore[call-arg]
         *_s.interpolation(asarray(times), asarray(values), text_of("interpolate", "kind", kind))
