@@ -17,6 +17,7 @@
 #include "solvers/cvode.h"
 #include "solvers/dae_trees.h"
 #include "solvers/equation_trees.h"
+#include "solvers/interpolation.h"
 #include "solvers/ode.h"
 #include "solvers/sparse_solve.h"
 #include "solvers/split_trees.h"

@@ -12,6 +12,7 @@ namespace hesse::python {
 
 using namespace py::literals;
 
+
 namespace {
 
 // Of a function that outlives it: Python's references are not counted where the GIL is released.
@@ -44,7 +45,8 @@ void init_solvers(py::module_& m) {
          std::optional<Array> max_step, int64_t max_steps, bool throw_on_failure,
          const std::string& linear_solver, const std::optional<Fn>& second, const std::string& adjoint,
          int64_t checkpoint_every, const std::vector<std::tuple<Fn, int64_t, int>>& conditions,
-         std::optional<int64_t> max_events) {
+         std::optional<int64_t> max_events, bool dense_output, const std::optional<Fn>& save,
+         std::optional<Array> breakpoints) {
         std::vector<solvers::Event> events;
         for (const auto& [g, terminal, direction] : conditions)
           events.push_back(event(g, terminal, direction));
@@ -59,7 +61,10 @@ void init_solvers(py::module_& m) {
                                           .linear_solver = linear_solver,
                                           .events = std::move(events),
                                           .max_events = max_events,
-                                          .adjoint = adjoint_of(adjoint, checkpoint_every)};
+                                          .adjoint = adjoint_of(adjoint, checkpoint_every),
+                                          .dense_output = dense_output,
+                                          .save = save ? of_time_and_state(*save) : solvers::Rhs(),
+                                          .breakpoints = std::move(breakpoints)};
         const solvers::Rhs first = of_time_and_state(f);
         const py::gil_scoped_release unlocked;
         const solvers::Solution sol =
@@ -69,21 +74,34 @@ void init_solvers(py::module_& m) {
         std::optional<Found> found;
         if (!conditions.empty())
           found = {sol.t_events, sol.y_events, sol.event_counts, sol.terminal_event, sol.t_end, sol.y_end};
+        std::optional<std::tuple<GraphObject, size_t, Arrays>> dense;
+        if (sol.dense)
+          dense = {GraphObject{sol.dense->graph()}, sol.dense->num_tables(), sol.dense->arrays()};
         return std::tuple(sol.t, sol.y, sol.status, sol.accepted, sol.rejected, sol.evaluations,
-                          sol.factorisations, sol.t_last, sol.h_last, sol.chosen, sol.implicit_steps, found);
+                          sol.factorisations, sol.t_last, sol.h_last, sol.chosen, sol.implicit_steps, found,
+                          dense);
       },
       "f"_a, "t0"_a, "t1"_a, "y0"_a, "method"_a, "t_eval"_a, "rtol"_a, "atol"_a, "first_step"_a, "max_step"_a,
       "max_steps"_a, "throw_on_failure"_a, "linear_solver"_a = "auto", "second"_a = py::none(),
-      "adjoint"_a = "", "checkpoint_every"_a = 0, "events"_a = py::list(), "max_events"_a = py::none());
+      "adjoint"_a = "", "checkpoint_every"_a = 0, "events"_a = py::list(), "max_events"_a = py::none(),
+      "dense_output"_a = false, "save"_a = py::none(), "breakpoints"_a = py::none());
   s.def(
       "split_of", [](const std::string& method) { return static_cast<int64_t>(solvers::split_of(method)); },
       "method"_a);
+  s.def(
+      "dense_values",
+      [](const GraphObject& at, size_t num_tables, const Arrays& arrays, const Array& t) {
+        const py::gil_scoped_release unlocked;
+        return solvers::DenseOutput(at.graph, num_tables, arrays)(t);
+      },
+      "at"_a, "num_tables"_a, "arrays"_a, "t"_a);
   s.def(
       "describe", [](int64_t status) { return solvers::describe(static_cast<solvers::IvpStatus>(status)); },
       "status"_a);
   s.def("method_names", [] { return solvers::method_names(); });
   init_solvers_equations(s);
   init_solvers_dae(s);
+  init_solvers_interpolation(s);
   init_solvers_sde(s);
   init_solvers_sparse(s);
   s.def("has_cvode", &solvers::has_cvode);

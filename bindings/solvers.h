@@ -5,6 +5,7 @@
 namespace hesse::python {
 
 void init_solvers_dae(pybind11::module_& solvers);
+void init_solvers_interpolation(pybind11::module_& solvers);
 void init_solvers_sde(pybind11::module_& solvers);
 void init_solvers_sparse(pybind11::module_& solvers);
 

@@ -20,7 +20,7 @@ requires(!std::same_as<State, Arrays> &&
   };
   Solution sol = solve_dae(flat, t0, t1, leaves(state), leaves(slopes), options);
   detail::TreeOf<State> y = with_leaves(state, sol.y);
-  return TreeSolution<detail::TreeOf<State>>{sol.t, std::move(y), std::move(sol)};
+  return TreeSolution<detail::TreeOf<State>>{sol.t, std::move(y), {}, {}, std::move(sol)};
 }
 
 }  // namespace hesse::solvers

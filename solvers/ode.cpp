@@ -81,6 +81,81 @@ std::vector<int64_t> rows_of_events(const IvpOptions& options, bool fixed, bool 
   return rows;
 }
 
+// What is kept of a state, recorded: what it captures joins the operands.
+Keep recorded_save(const Rhs& save, const Field& field, const Arrays& y0, Arrays& operands) {
+  if (!save) return {};
+  Avals avals{{{}, field.time}};
+  for (const Array& y : y0) avals.push_back(aval(y));
+  const Traced traced = trace(
+      [&](std::span<const Array> x) {
+        const Arrays out = save(x[0], x.subspan(1));
+        require(!out.empty(), "solve_ivp: save returns no arrays");
+        return out;
+      },
+      avals, true);
+  for (const Aval& a : traced.graph->output_avals())
+    require<TypeError>(is_inexact(a.dtype), "solve_ivp: save returns ", describe(a.shape, a.dtype),
+                       ", expected floating or complex numbers; convert it with astype");
+  const size_t first = operands.size(), count = traced.captures.size();
+  operands.insert(operands.end(), traced.captures.begin(), traced.captures.end());
+  return [graph = traced.graph, first, count, time = field.time](const Array& t, std::span<const Array> y,
+                                                                 std::span<const Array> all) {
+    Arrays in{astype(t, time)};
+    append(in, y);
+    append(in, all.subspan(first, count));
+    return graph->call(in);
+  };
+}
+
+// The numbers beside each breakpoint, as f can tell them apart.
+Breaks around(const Array& times, const Array& t0, const Array& t1, const Array& direction, DType dtype) {
+  const Array inside = logical_and((times - t0) * direction > 0.0, (t1 - times) * direction > 0.0);
+  const Array at = astype(times, dtype), far = astype(direction * INFINITY, dtype);
+  const auto beside = [&](const Array& towards) {
+    return stop_gradient(where(inside, astype(nextafter(at, towards), kFloat64), std::nan("")));
+  };
+  return {beside(-far), beside(far)};
+}
+
+DenseOutput dense_output(const Stops& stops, const Run& run, const Stops::Problem& p) {
+  const size_t columns = run.segments[0].size();
+  Arrays tables;
+  for (size_t i = 0; i < columns; ++i) {
+    Arrays column;
+    for (const Arrays& row : run.segments) column.push_back(row[i]);
+    tables.push_back(stack(column));
+  }
+  Avals avals{{{}, kFloat64}};
+  for (const Array& a : run.segments[0]) avals.push_back(aval(a));
+  for (const Array& a : p.operands) avals.push_back(aval(a));
+  const Ref<const Graph> at = trace_closed(
+      [&](std::span<const Array> x) {
+        const Stops::Problem here{p.t1, p.direction,
+                                  Arrays(x.begin() + 1 + static_cast<int64_t>(columns), x.end())};
+        return stops.within(x.subspan(1, columns), x[0], here);
+      },
+      avals);
+  const auto end = [&](int64_t i) { return getitem(run.t, {Index(i)}); };
+  return {at, {end(0), end(-1), p.direction, tables[1], tables, p.operands}};
+}
+
+// The solution of every step at the times asked for instead: up to where it ended, NaN where it failed.
+void at_times(const Array& times, const DenseOutput& dense, Run& run) {
+  const Array &from = dense.arrays()[0], &to = dense.arrays()[1], &direction = dense.arrays()[2];
+  const int64_t reached =
+      count_nonzero((times - from) * direction <= (to - from) * direction).item<int64_t>();
+  const bool failed = run.last.steps.status.item<int64_t>() != kSuccess;
+  const Array inside = reached == times.size() ? times : slice(times, {0}, {reached}, {1});
+  run.y = dense(inside);
+  run.t = failed ? times : inside;
+  if (!failed || reached == times.size()) return;
+  for (Array& y : run.y) {
+    Shape rest = y.shape();
+    rest[0] = times.size() - reached;
+    y = concatenate({y, full(rest, astype(Array(std::nan("")), y.dtype()))});
+  }
+}
+
 }  // namespace
 
 std::string describe(IvpStatus status) {
@@ -196,10 +271,23 @@ Solution solve_ivp(const SplitRhs& f, const Array& t0_in, const Array& t1_in, co
     operands.push_back(a);
   }
   for (size_t i = field.num_captures; i < operands.size(); ++i) operands[i] = stop_gradient(operands[i]);
+  require(
+      !by_cvode || !options.dense_output, "solve_ivp: ", options.method,
+      " has no dense_output; give t_eval, or use Kvaerno5 or Rodas5P for stiff problems, Tsit5 or Dop853 for "
+      "others");
+  require(!by_cvode || !options.save, "solve_ivp: ", options.method,
+          " takes no save; apply it to the solution, or use another method");
+  require(!by_cvode || !options.breakpoints, "solve_ivp: ", options.method,
+          " takes no breakpoints; solve from one to the next, or use another method");
+  require(
+      !options.save || !options.dense_output,
+      "solve_ivp: save and dense_output exclude one another; apply save to the values of the dense output");
   require(!by_cvode || options.events.empty(), "solve_ivp: ", options.method,
           " takes no events; use Kvaerno5 or Rodas5P for stiff problems, Tsit5 or Dop853 for others");
   require(!options.max_events || *options.max_events >= 0, "solve_ivp: max_events is ",
           options.max_events.value_or(0), ", expected a number not below 0");
+  require(!options.max_events || !options.dense_output,
+          "solve_ivp: max_events fixes the shapes of results, which with dense_output depend on the steps");
   require(!options.max_events || options.t_eval,
           "solve_ivp: max_events fixes the shapes of results, which without t_eval depend on the steps: give "
           "t_eval as well");
@@ -229,6 +317,16 @@ Solution solve_ivp(const SplitRhs& f, const Array& t0_in, const Array& t1_in, co
                           static_cast<int64_t>(IvpStatus::BadOptions)));
 
   const Events events(options.events, field, y0, operands);
+  const Keep save = recorded_save(options.save, field, y0, operands);
+  std::optional<Breaks> breaks;
+  if (options.breakpoints) {
+    const Array& given = *options.breakpoints;
+    require(given.ndim() == 1, "solve_ivp: breakpoints have shape ", given.shape(), ", expected one axis");
+    require<TypeError>(!is_complex(given.dtype()) && given.dtype() != kBool && given.dtype() != DType::Key,
+                       "solve_ivp: breakpoints have dtype ", given.dtype(), ", expected real numbers");
+    if (given.size() > 0)
+      breaks = around(stop_gradient(astype(given, kFloat64)), t0, t1, direction, field.time);
+  }
   const auto is_traced = [](std::initializer_list<const Arrays*> parts) {
     return std::any_of(parts.begin(), parts.end(), [](const Arrays* part) {
       return std::any_of(part->begin(), part->end(), [](const Array& a) { return a.is_symbol(); });
@@ -252,16 +350,25 @@ Solution solve_ivp(const SplitRhs& f, const Array& t0_in, const Array& t1_in, co
   require<TraceError>(times || !traced,
                       "solve_ivp: how many steps there are depends on values; give t_eval, the times of the "
                       "solution, under vmap, compile and in loops");
-  const bool fixed = times && (traced || events.size() == 0 || options.max_events);
+  require<TraceError>(
+      !options.dense_output || !traced,
+      "solve_ivp: dense_output keeps every step, whose number depends on values; give t_eval, "
+      "the times of the solution, under vmap, compile and in loops");
+  const bool dense = options.dense_output;
+  const bool fixed = times && !dense && (traced || events.size() == 0 || options.max_events);
   const std::vector<int64_t> most = rows_of_events(options, fixed, traced);
-  const Stops stops(stepper, events, most, options.max_steps, checkpoint_every);
-  const Stops::Problem problem{t1, direction, operands};
+  const Stops stops(stepper, events, most, options.max_steps, dense, checkpoint_every);
+  const Stops::Problem problem{t1, direction, operands, breaks};
   const Stops::State begin = stops.start(state, f0, problem);
-  const Run run = fixed ? run_to(*times, stops, begin, problem, {}, most)
-                        : run_stop_by_stop(times, stops, begin, problem, {});
+  Run run = fixed ? run_to(*times, stops, begin, problem, save, most)
+                  : run_stop_by_stop(dense ? std::nullopt : times, stops, begin, problem, save, dense);
   state = run.last.steps;
 
   Solution out;
+  if (dense) {
+    out.dense = dense_output(stops, run, problem);
+    if (times) at_times(*times, *out.dense, run);
+  }
   out.t = run.t;
   out.y = run.y;
   if (events.size() > 0) {

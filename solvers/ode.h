@@ -6,6 +6,7 @@
 
 #include "core/array.h"
 #include "solvers/adjoint.h"
+#include "solvers/dense.h"
 
 /// Initial value problems of ordinary differential equations. A solution is made of ordinary equations in
 /// loops: it can be compiled, mapped over parameters, and differentiated to any order.
@@ -67,6 +68,16 @@ struct IvpOptions {
   std::optional<int64_t> max_events = {};
   /// How it is differentiated in reverse; by default Discrete, Interpolating for BDF and Adams.
   Adjoint adjoint = {};
+  /// Whether Solution::dense is made: the solution at any time. All steps are kept; not with BDF and Adams,
+  /// and not under vmap, compile and in loops.
+  bool dense_output = false;
+  /// (t, y) -> arrays, which Solution::y holds instead of the state: what is kept of a large one. Empty: the
+  /// state.
+  Rhs save = {};
+  /// Times [b] where f jumps: steps end just before them and the next begin afresh just behind them.
+  /// Constants: the solution has no derivative in them. Those outside the span do nothing. Not with BDF and
+  /// Adams.
+  std::optional<Array> breakpoints = {};
 };
 
 enum class IvpStatus : int64_t {
@@ -93,12 +104,13 @@ struct Solution {
   Array evaluations, factorisations;  ///< of f, and of matrices, int64 scalars
   Array t_last, h_last;               ///< how far it came, and the step it would have taken next
   // With events:
-  std::vector<Array> t_events;   ///< of each event, [m], float64
-  std::vector<Arrays> y_events;  ///< of each event the state then, [m, shape of y0[k]...]
-  Arrays event_counts;           ///< how often each happened, int64 scalars
-  Array terminal_event;          ///< the one that ended the solution, an int64 scalar; -1: none
-  Array t_end;                   ///< t1, or when the terminal event happened
-  Arrays y_end;                  ///< the state then
+  std::vector<Array> t_events;       ///< of each event, [m], float64
+  std::vector<Arrays> y_events;      ///< of each event the state then, [m, shape of y0[k]...]
+  Arrays event_counts;               ///< how often each happened, int64 scalars
+  Array terminal_event;              ///< the one that ended the solution, an int64 scalar; -1: none
+  Array t_end;                       ///< t1, or when the terminal event happened
+  Arrays y_end;                      ///< the state then
+  std::optional<DenseOutput> dense;  ///< with dense_output: from t0 to where the solution ended
   /// With method = "auto": what was chosen, "auto" being Tsit5 and Rodas5P in turn, and how many accepted
   /// steps were implicit, an int64 scalar.
   std::string chosen = {};

@@ -113,7 +113,7 @@ Run run_to(const Array& times, const Stops& stops, const Stops::State& start, co
 }
 
 Run run_stop_by_stop(const std::optional<Array>& times, const Stops& stops, const Stops::State& start,
-                     const Stops::Problem& p, const Keep& keep) {
+                     const Stops::Problem& p, const Keep& keep, bool keeps_segments) {
   const size_t n = start.steps.y.size(), num_events = stops.num_events();
   Arrays inputs = stops.pack(start);
   const size_t carried = inputs.size();
@@ -124,7 +124,7 @@ Run run_stop_by_stop(const std::optional<Array>& times, const Stops& stops, cons
   const Compiled next = compile(
       [&](std::span<const Array> x) {
         const Stops::Problem here{x[carried + 1], x[carried + 2],
-                                  Arrays(x.begin() + static_cast<int64_t>(carried) + 3, x.end())};
+                                  Arrays(x.begin() + static_cast<int64_t>(carried) + 3, x.end()), p.breaks};
         const Stops::State from = stops.unpack(x);
         const Stops::Stop stop = times ? stops.next(from, x[carried], here) : stops.next_step(from, here);
         Arrays result = stops.pack(stop.state);
@@ -173,6 +173,7 @@ Run run_stop_by_stop(const std::optional<Array>& times, const Stops& stops, cons
       event_y[static_cast<size_t>(kind)].push_back(out.y_end);
     }
     if (kind == Stops::kTarget && ++reached <= times->size()) y.push_back(what);
+    if (keeps_segments && (kind == Stops::kStep || ends)) out.segments.push_back(stops.segment(last));
     if (!times && (kind == Stops::kStep || ends)) {
       t.push_back(out.t_end);
       y.push_back(what);
@@ -181,6 +182,7 @@ Run run_stop_by_stop(const std::optional<Array>& times, const Stops& stops, cons
         !ends && (times ? reached < num_targets : kind != Stops::kStep || result[carried + 2].item<bool>());
   }
   out.last = last;
+  if (keeps_segments && out.segments.empty()) out.segments.push_back(stops.segment(start));
   const bool failed = last.steps.status.item<int64_t>() != kSuccess;
   if (failed) {
     out.t_end = or_nan(Array(false), out.t_end);

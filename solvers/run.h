@@ -15,6 +15,7 @@ struct Run {
   std::vector<Arrays> y_events;
   Array t_end;
   Arrays y_end;
+  std::vector<Arrays> segments;  ///< of every step (Stops::segment), where they were asked for
 };
 
 /// To the times [n] one after the other, as one loop: shapes do not depend on values. Where there are
@@ -25,6 +26,6 @@ Run run_to(const Array& times, const Stops& stops, const Stops::State& start, co
 /// Stop after stop, as values say: to the times or, without, to the ends of steps. Times after a terminal
 /// event are left out, those after a failure are NaN.
 Run run_stop_by_stop(const std::optional<Array>& times, const Stops& stops, const Stops::State& start,
-                     const Stops::Problem& p, const Keep& keep);
+                     const Stops::Problem& p, const Keep& keep, bool keeps_segments);
 
 }  // namespace hesse::solvers

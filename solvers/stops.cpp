@@ -32,22 +32,23 @@ Array infinity() { return Array::from<double>(std::array{std::numeric_limits<dou
 }  // namespace
 
 Stops::Stops(const Stepper& stepper, const Events& events, std::vector<int64_t> most, int64_t max_steps,
-             int64_t checkpoint_every)
+             bool looks_back, int64_t checkpoint_every)
     : stepper_(stepper),
       events_(events),
       most_(std::move(most)),
       max_steps_(max_steps),
       checkpoint_every_(checkpoint_every),
-      interpolates_(stepper.method().interpolates()) {}
+      interpolates_(stepper.method().interpolates()),
+      keeps_begin_(!interpolates_ && (looks_back || events.size() > 0)) {}
 
 Arrays Stops::pack(const State& s) const {
   Arrays out = stepper_.pack(s.steps);
-  if (events_.size() == 0) return out;
-  if (!interpolates_) {
+  if (keeps_begin_) {
     out.push_back(s.t_begin);
     append(out, s.y_begin);
     append(out, s.kept_begin);
   }
+  if (events_.size() == 0) return out;
   for (const Arrays* part : {&s.g, &s.pending, &s.counts}) append(out, *part);
   append(out, Arrays{s.ended, s.reported});
   return out;
@@ -55,17 +56,17 @@ Arrays Stops::pack(const State& s) const {
 
 Stops::State Stops::unpack(std::span<const Array> x) const {
   State s{stepper_.unpack(x), x[0], {}, {}, {}, {}, {}, x[0], x[3]};
-  if (events_.size() == 0) return s;
   size_t at = stepper_.pack(s.steps).size();
   const auto next = [&](size_t count) {
     at += count;
     return Arrays(x.begin() + static_cast<int64_t>(at - count), x.begin() + static_cast<int64_t>(at));
   };
-  if (!interpolates_) {
+  if (keeps_begin_) {
     s.t_begin = x[at++];
     s.y_begin = next(s.steps.y.size());
     s.kept_begin = next(s.steps.kept.size());
   }
+  if (events_.size() == 0) return s;
   for (Arrays* part : {&s.g, &s.pending, &s.counts}) *part = next(events_.size());
   s.ended = x[at];
   s.reported = x[at + 1];
@@ -94,25 +95,83 @@ Array Stops::goes_on(const State& s, const Array& target, const Problem& p) cons
 
 // The state at a time within the last step. A method that does not interpolate takes the step again, as far
 // as that: as accurate as the method, and differentiable in the time.
-Arrays Stops::at(const State& s, const Array& t, const Problem& p) const {
-  if (interpolates_) return stepper_.interpolate(s.steps, t);
-  return stepper_.method().step(s.t_begin, t - s.t_begin, s.y_begin, s.kept_begin, p.operands).y;
+Arrays Stops::at(const State& s, const Array& t, const Problem& p) const { return within(segment(s), t, p); }
+
+Stops::State Stops::attempt(const State& from, const Array& end, const Problem& p) const {
+  State s = from;
+  Array until = end;
+  if (p.breaks) {
+    s.steps = afresh(from.steps, p);
+    const Array ahead = (p.breaks->before - s.steps.t) * p.direction;
+    const Array distance = where(ahead > 0.0, ahead, infinity());
+    const Array next = take(p.breaks->before, argmin(distance), 0);
+    until = where(min(distance) < (end - s.steps.t) * p.direction, next, end);
+  }
+  State after = s;
+  after.steps = stepper_.attempt(s.steps, until, p.direction, p.operands);
+  if (keeps_begin_) {
+    const Array accepted = after.steps.accepted > s.steps.accepted;
+    after.t_begin = where(accepted, s.steps.t, s.t_begin);
+    after.y_begin = select(accepted, s.steps.y, s.y_begin);
+    after.kept_begin = select(accepted, s.steps.kept, s.kept_begin);
+  }
+  return events_.size() == 0 ? after : judged(s, std::move(after), p);
 }
 
-Stops::State Stops::attempt(const State& s, const Array& end, const Problem& p) const {
-  State after = s;
-  after.steps = stepper_.attempt(s.steps, end, p.direction, p.operands);
-  return events_.size() == 0 ? after : judged(s, std::move(after), p);
+// Behind a breakpoint f may be another: its slope and the size of the step are taken anew.
+Stepper::State Stops::afresh(const Stepper::State& s, const Problem& p) const {
+  const Array here = equal(s.t, p.breaks->before);
+  const Array t = sum(where(here, p.breaks->after, 0.0));
+  const Method& method = stepper_.method();
+  const Arrays old{s.t, s.h, s.norm};
+  const auto begin = [&](std::span<const Array>) {
+    const Arrays slopes = method.field()(t, s.y, p.operands);
+    const Array h = stepper_.adapts() ? stepper_.guess(t, p.t1, p.direction, s.y, slopes, p.operands) : s.h;
+    const Stepper::State start = stepper_.start(t, s.y, slopes, h);
+    Arrays out{t, start.h, start.norm};
+    append(out, start.kept);
+    return out;
+  };
+  const auto go_on = [&](std::span<const Array>) {
+    Arrays out = old;
+    append(out, s.kept);
+    return out;
+  };
+  const Arrays out = cond(any(here), begin, go_on, {});
+  Stepper::State next = s;
+  next.t = out[0];
+  next.h = out[1];
+  next.norm = out[2];
+  next.kept.assign(out.begin() + 3, out.end());
+  return next;
+}
+
+Arrays Stops::segment(const State& s) const {
+  const Stepper::State& step = s.steps;
+  Arrays out{interpolates_ ? step.t_last : s.t_begin, step.t};
+  append(out, interpolates_ ? step.y_last : s.y_begin);
+  append(out, interpolates_ ? step.kept : s.kept_begin);
+  append(out, step.y);
+  if (interpolates_) append(out, step.dense);
+  return out;
+}
+
+Arrays Stops::within(std::span<const Array> x, const Array& t, const Problem& p) const {
+  const Method& method = stepper_.method();
+  const size_t n = method.field().num_arrays(), kept = method.num_kept();
+  size_t at = 2;
+  const auto next = [&](size_t count) {
+    at += count;
+    return Arrays(x.begin() + static_cast<int64_t>(at - count), x.begin() + static_cast<int64_t>(at));
+  };
+  const Arrays y_begin = next(n), between = next(kept), y_end = next(n);
+  if (!interpolates_) return method.step(x[0], t - x[0], y_begin, between, p.operands).y;
+  return method.interpolate({x[0], x[1], y_begin, y_end, between, next(method.num_dense())}, t);
 }
 
 // Where events lie in the step that was taken, if one was. What is found are constants.
 Stops::State Stops::judged(const State& before, State after, const Problem& p) const {
   const Array accepted = after.steps.accepted > before.steps.accepted;
-  if (!interpolates_) {
-    after.t_begin = where(accepted, before.steps.t, before.t_begin);
-    after.y_begin = select(accepted, before.steps.y, before.y_begin);
-    after.kept_begin = select(accepted, before.steps.kept, before.kept_begin);
-  }
   const Arrays fixed = stopped_gradients(pack(after));
   const State still = unpack(fixed);
   const Problem constant{p.t1, p.direction, stopped_gradients(p.operands)};

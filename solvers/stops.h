@@ -6,6 +6,12 @@
 
 namespace hesse::solvers {
 
+/// Times where steps end and begin afresh: the numbers just before and just after each in the direction of
+/// the solve, [b]; NaN for times outside the span.
+struct Breaks {
+  Array before, after;
+};
+
 /// The loop of steps from one stop to the next: an output time that is reached, a step's end, or an event.
 /// It knows how a step is taken and where events lie in it, and nothing of what is made of the stops.
 class Stops {
@@ -14,23 +20,26 @@ class Stops {
   struct Problem {
     Array t1, direction;
     Arrays operands;
+    std::optional<Breaks> breaks = {};
   };
-  /// `most[k]`: how often event k may happen; -1: as often as it does. `checkpoint_every`: as of Discrete
-  /// (solvers/adjoint.h).
+  /// `most[k]`: how often event k may happen; -1: as often as it does. `looks_back`: states within the last
+  /// step are asked for, with or without events. `checkpoint_every`: as of Discrete (solvers/adjoint.h).
   Stops(const Stepper& stepper, const Events& events, std::vector<int64_t> most, int64_t max_steps,
-        int64_t checkpoint_every);
+        bool looks_back, int64_t checkpoint_every);
 
   /// What the loop carries.
   struct State {
     Stepper::State steps;
-    // What follows is carried only where there are events.
-    Array t_begin;               // of the last step, for methods that do not interpolate,
-    Arrays y_begin, kept_begin;  // which take it again as far as a time within it
-    Arrays g;                    // of each event at the end of the last step; 0: no sign yet
-    Arrays pending;              // where in the last step it passes zero, in [0, 1]; infinity: it does not
-    Arrays counts;               // how often it happened
-    Array ended;                 // the terminal event that ended the solution, or -1
-    Array reported;              // of every step a stop: the steps that were
+    // Carried where the method does not interpolate and there are events, or states within steps are asked
+    // for:
+    Array t_begin;               // the beginning of the last step, which is taken again
+    Arrays y_begin, kept_begin;  // as far as a time within it.
+    // Carried where there are events:
+    Arrays g;        // of each event at the end of the last step; 0: no sign yet
+    Arrays pending;  // where in the last step it passes zero, in [0, 1]; infinity: it does not
+    Arrays counts;   // how often it happened
+    Array ended;     // the terminal event that ended the solution, or -1
+    Array reported;  // of every step a stop: the steps that were
   };
   Arrays pack(const State& s) const;
   State unpack(std::span<const Array> x) const;
@@ -49,12 +58,17 @@ class Stops {
   /// One step, or to the event that comes next within the last one; the end of the span is the target.
   Stop next_step(const State& from, const Problem& p) const;
 
+  /// What is needed to know the state within the last step: its end is the second of the arrays.
+  Arrays segment(const State& s) const;
+  Arrays within(std::span<const Array> segment, const Array& t, const Problem& p) const;
+
   const Stepper& stepper() const { return stepper_; }
   size_t num_events() const { return events_.size(); }
 
  private:
   Array goes_on(const State& s, const Array& target, const Problem& p) const;
   State attempt(const State& s, const Array& end, const Problem& p) const;
+  Stepper::State afresh(const Stepper::State& s, const Problem& p) const;
   State judged(const State& before, State after, const Problem& p) const;
   Arrays at(const State& s, const Array& t, const Problem& p) const;
   Array begin(const State& s) const { return interpolates_ ? s.steps.t_last : s.t_begin; }
@@ -64,7 +78,7 @@ class Stops {
   const Events& events_;
   std::vector<int64_t> most_;
   int64_t max_steps_, checkpoint_every_;
-  bool interpolates_;
+  bool interpolates_, keeps_begin_;
 };
 
 }  // namespace hesse::solvers

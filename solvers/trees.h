@@ -39,6 +39,7 @@ requires(!std::same_as<State, Arrays> &&
   const Rhs flat = [&](const Array& t, std::span<const Array> y) {
     return leaves(detail::as_tree(f(t, with_leaves(state, y))));
   };
+  require(!options.save, "solve_ivp: save is for states that are lists of arrays");
   Solution sol = solve_ivp(flat, t0, t1, leaves(state), options);
   TreeSolution<detail::TreeOf<State>> out{sol.t, with_leaves(state, sol.y), {}, {}, {}};
   for (const Arrays& y : sol.y_events) out.y_events.push_back(with_leaves(state, y));

@@ -2,8 +2,10 @@
 
 from ._adjoint import Discrete, Forward, Interpolating
 from ._dae import solve_dae
+from ._dense import DenseOutput
 from ._equations import Result
 from ._events import Event
+from ._interpolation import Interpolation, interpolate
 from ._linear import linear_solve
 from ._minimise import least_squares, minimise
 from ._neural import NeuralODE
@@ -14,16 +16,19 @@ from ._split import hamiltonian
 
 __all__ = [
     "BrownianPath",
+    "DenseOutput",
     "Discrete",
     "Event",
     "Forward",
     "Interpolating",
+    "Interpolation",
     "NeuralODE",
     "Result",
     "Solution",
     "fixed_point",
     "hamiltonian",
     "implicit_function",
+    "interpolate",
     "least_squares",
     "linear_solve",
     "minimise",

@@ -8,11 +8,14 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from .. import _hesse
-from .._hesse import Array, asarray
+from .._flat import check_callable, name_of
+from .._hesse import Array, _flatten_arrays, asarray
 from .._hesse import solvers as _s
 from ._adjoint import Discrete, Forward, Interpolating, name_and_checkpoints
+from ._dense import DenseOutput
 from ._equations import arrays_of, count_of
 from ._events import Event, Watched
+from ._plot import plot
 from ._split import flat_fields
 
 __all__ = ["Solution", "solve_ivp"]
@@ -27,7 +30,8 @@ class Solution:
     t : Array
         [n], the times.
     y : tree
-        The state at these times: time is the first axis of every array. (SciPy has it last.)
+        The state at these times, or what `solve_ivp` was to save: time is the first axis of every array. (SciPy has it
+        last.)
     status : Array
         0 where the end was reached; else 1: too many steps, 2: the step became too small, 3: NaN or infinity, 4:
         times that do not ascend, 5: tolerances or steps that are negative (found when a program runs), 6: too many
@@ -44,6 +48,8 @@ class Solution:
     t_end, y_end : Array and tree, optional
         Of a solution with events: where it ended, at t1 or when a terminal event happened, and the state there. They are
         differentiable wherever the end lies.
+    sol : DenseOutput, optional
+        With ``dense_output=True``: a function of the time.
 
     Examples
     --------
@@ -63,6 +69,7 @@ class Solution:
     y_events: list[Any] | None = None
     t_end: Array | None = None
     y_end: Any = None
+    sol: DenseOutput | None = None
 
     @property
     def success(self) -> bool:
@@ -75,6 +82,31 @@ class Solution:
         steps = {name[6:]: int(_hesse.sum(n)) for name, n in self.stats.items() if name.startswith("steps_")}
         used = ", ".join(f"{n} of {name}" for name, n in steps.items())
         return _s.describe(int(_hesse.max(self.status))) + (f"; steps: {used}" if used else "")
+
+    def plot(self, phase: Sequence[Any] | None = None, ax: Any = None) -> Any:
+        """Draws the solution with matplotlib (an optional extra).
+
+        Parameters
+        ----------
+        phase : (x, y), optional
+            Two entries of the state that are drawn against one another, by their places among all entries or by their
+            names (``"x"``, ``"y[1]"``, as in the legend). By default every entry is drawn against the time; dashed lines
+            mark events.
+        ax : matplotlib.axes.Axes, optional
+            Where to draw; by default on a new figure.
+
+        Returns
+        -------
+        matplotlib.axes.Axes
+
+        Raises
+        ------
+        ValueError
+            For the solutions of several examples, for more than 50 entries without `phase`, and for entries that are none.
+        ImportError
+            Without matplotlib: ``pip install 'hesse[demo]'``.
+        """
+        return plot(self, phase, ax)
 
 
 def solve_ivp(
@@ -95,6 +127,9 @@ def solve_ivp(
     adjoint: Discrete | Interpolating | Forward | None = None,
     events: Event | Callable[..., Any] | Sequence[Event | Callable[..., Any]] = (),
     max_events: int | None = None,
+    dense_output: bool = False,
+    save: Callable[..., Any] | None = None,
+    breakpoints: Any = None,
 ) -> Solution:
     """Solves dy/dt = f(t, y), y(t0) = y0.
 
@@ -165,6 +200,16 @@ def solve_ivp(
     max_events : int, optional
         How often an event that is not terminal may happen, where shapes must not depend on values: there it is needed, and
         more is a failure. Results have that many rows then, those of terminal events as many as end the solution.
+    dense_output : bool
+        Whether `Solution.sol` is made, the solution as a function of the time. All steps are kept. Not with ``"BDF"`` and
+        ``"Adams"``, and not under `hesse.compile`, `hesse.vmap` and in loops.
+    save : callable, optional
+        ``save(t, y, *args)``, a tree of floating arrays that is kept instead of the state, in ``Solution.y``: what is wanted
+        of a large one. Not with ``"BDF"``, ``"Adams"`` and `dense_output`.
+    breakpoints : array, optional
+        [b], times where f jumps (a switch, a dose, the ends of data that are interpolated): steps end just before them, and
+        the next begin afresh just behind them, so that no step is wasted on the jump. Those outside the span do nothing.
+        They are constants: the solution has no derivative in them. Not with ``"BDF"`` and ``"Adams"``.
 
     Returns
     -------
@@ -181,8 +226,8 @@ def solve_ivp(
     FloatingPointError
         Where the solver gives up: with the time and the entry of the state that limits the step.
     hesse.TraceError
-        Without `t_eval`, or with events that are not terminal without `max_events`, under `hesse.compile`, `hesse.vmap`
-        and in loops.
+        Without `t_eval`, with `dense_output`, or with events that are not terminal without `max_events`, under
+        `hesse.compile`, `hesse.vmap` and in loops.
 
     Notes
     -----
@@ -246,9 +291,18 @@ def solve_ivp(
         return None if x is None else asarray(x)
 
     watched = Watched(events, treedef, args)
+    kept = [treedef]  # the structure of what is saved
+
+    def saved(t: Array, *values: Array) -> list[Array]:
+        result = save(t, treedef.unflatten(list(values)), *args)  # type: ignore[misc]
+        out, kept[0] = _flatten_arrays(result, f"solve_ivp: what {name_of(save)} returns")  # type: ignore[arg-type]
+        return [a if isinstance(a, Array) else asarray(a) for a in out]
+
+    if save is not None:
+        check_callable(save, "solve_ivp: save")
     if max_events is not None:
         max_events = count_of("solve_ivp", "max_events", max_events, 0)
-    t, y, status, accepted, rejected, evaluations, factorisations, t_last, h_last, chosen, implicit, found = (
+    t, y, status, accepted, rejected, evaluations, factorisations, t_last, h_last, chosen, implicit, found, dense = (
         _s.solve_ivp(
             field,
             asarray(span[0]),
@@ -267,6 +321,9 @@ def solve_ivp(
             *name_and_checkpoints(adjoint),
             watched.flat(),
             max_events,
+            bool(dense_output),
+            None if save is None else saved,
+            optional(breakpoints),
         )
     )
     stats: dict[str, Any] = {
@@ -281,7 +338,10 @@ def solve_ivp(
         stats["steps_Tsit5"], stats["steps_Rodas5P"] = accepted - implicit, implicit
     elif chosen:
         stats["steps_" + chosen] = accepted
-    sol = Solution(t, treedef.unflatten(y), status, stats)
+    sol = Solution(t, kept[0].unflatten(y), status, stats)
+    if dense is not None:
+        values = DenseOutput(*dense, treedef)  # type: ignore[call-arg]
+        sol = dataclasses.replace(sol, sol=values)
     if found is None:
         return sol
     t_events, y_events, counts, terminal_event, t_end, y_end = found
