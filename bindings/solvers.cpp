@@ -12,7 +12,6 @@ namespace hesse::python {
 
 using namespace py::literals;
 
-
 namespace {
 
 // Of a function that outlives it: Python's references are not counted where the GIL is released.
@@ -68,7 +67,8 @@ void init_solvers(py::module_& m) {
         const solvers::Rhs first = of_time_and_state(f);
         const py::gil_scoped_release unlocked;
         const solvers::Solution sol =
-            second ? solvers::solve_ivp(solvers::SplitRhs{first, of_time_and_state(*second)}, t0, t1, y0, options)
+            second ? solvers::solve_ivp(solvers::SplitRhs{first, of_time_and_state(*second)}, t0, t1, y0,
+                                        options)
                    : solvers::solve_ivp(first, t0, t1, y0, options);
         using Found = std::tuple<std::vector<Array>, std::vector<Arrays>, Arrays, Array, Array, Arrays>;
         std::optional<Found> found;

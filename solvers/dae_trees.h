@@ -19,8 +19,7 @@ requires(!std::same_as<State, Arrays> &&
     return leaves(detail::as_tree(f(t, with_leaves(state, y), with_leaves(slopes, yp))));
   };
   Solution sol = solve_dae(flat, t0, t1, leaves(state), leaves(slopes), options);
-  detail::TreeOf<State> y = with_leaves(state, sol.y);
-  return TreeSolution<detail::TreeOf<State>>{sol.t, std::move(y), {}, {}, std::move(sol)};
+  return in_trees(state, std::move(sol));
 }
 
 }  // namespace hesse::solvers

@@ -189,7 +189,8 @@ std::string describe(IvpStatus status) {
 namespace {
 // The solution as a function of the ends of the span, the times and the state, whose reverse mode is by
 // forward mode.
-Solution solve_forward(const SplitRhs& f, const Array& t0, const Array& t1, const Arrays& y0, IvpOptions options) {
+Solution solve_forward(const SplitRhs& f, const Array& t0, const Array& t1, const Arrays& y0,
+                       IvpOptions options) {
   require(options.events.empty(), "solve_ivp: adjoint Forward() takes no events; use Discrete()");
   Arrays in{t0, t1, *options.t_eval};
   append(in, strong(y0));

@@ -26,8 +26,7 @@ requires(std::invocable<const F&, const Array&, const detail::TreeOf<State>&>) a
   const detail::TreeOf<State> state = detail::as_tree(y0);
   const SplitRhs f{detail::on_lists(f_explicit, state), detail::on_lists(f_implicit, state)};
   Solution sol = solve_ivp(f, t0, t1, leaves(state), options);
-  detail::TreeOf<State> y = with_leaves(state, sol.y);
-  return TreeSolution<detail::TreeOf<State>>{sol.t, std::move(y), std::move(sol)};
+  return in_trees(state, std::move(sol));
 }
 
 /// As Solution, of positions and momenta.

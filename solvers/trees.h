@@ -18,6 +18,16 @@ struct TreeSolution {
   Solution flat;  ///< status, numbers of steps, times of events, and the state as a list
 };
 
+/// A solution whose states are trees like `state`.
+template <class State>
+TreeSolution<State> in_trees(const State& state, Solution sol) {
+  TreeSolution<State> out{sol.t, with_leaves(state, sol.y), {}, {}, {}};
+  for (const Arrays& y : sol.y_events) out.y_events.push_back(with_leaves(state, y));
+  if (!sol.y_end.empty()) out.y_end = with_leaves(state, sol.y_end);
+  out.flat = std::move(sol);
+  return out;
+}
+
 /// An event of a function g(t, state), for states like `like`: what solve_ivp takes in its options.
 template <class State, class G>
 requires std::invocable < const G&, const Array&, const detail::TreeOf<State>
@@ -41,11 +51,7 @@ requires(!std::same_as<State, Arrays> &&
   };
   require(!options.save, "solve_ivp: save is for states that are lists of arrays");
   Solution sol = solve_ivp(flat, t0, t1, leaves(state), options);
-  TreeSolution<detail::TreeOf<State>> out{sol.t, with_leaves(state, sol.y), {}, {}, {}};
-  for (const Arrays& y : sol.y_events) out.y_events.push_back(with_leaves(state, y));
-  if (!sol.y_end.empty()) out.y_end = with_leaves(state, sol.y_end);
-  out.flat = std::move(sol);
-  return out;
+  return in_trees(state, std::move(sol));
 }
 
 }  // namespace hesse::solvers

@@ -30,7 +30,7 @@ WRAPPED: list[tuple[str, tuple[str, ...]]] = [
     (r"hdf5", ("core/io/",)),
     (
         r"(sundials|nvector|sunmatrix|sunlinsol|sunnonlinsol|cvodes?|arkode|idas?|kinsol)/",
-        ("solvers/sundials/",),
+        ("solvers/sundials/", "tests/benchmarks/peers/"),
     ),
     (r"(suitesparse/)?klu\.h", ("solvers/klu/",)),
     (r"petsc", ("solvers/petsc/",)),
