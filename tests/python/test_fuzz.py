@@ -16,6 +16,7 @@ def fuzz(group, seed, count, tmp_path):
     result = subprocess.run(
         [sys.executable, "-X", "faulthandler", str(WORKER), group, str(seed), str(count), str(log)],
         capture_output=True, text=True, timeout=1200, check=False,
+        cwd=tmp_path,  # some calls write files
     )  # fmt: skip
     lines = result.stdout.strip().splitlines()
     if result.returncode != 0 or not lines or lines[-1] != f"done {count}":
