@@ -1,6 +1,7 @@
 """solve_ivp with CVODES (BDF, Adams): values, derivatives of any order, transformations, failures, leaks."""
 
 import _thread
+import signal
 import threading
 
 import numpy as np
@@ -453,11 +454,16 @@ def test_exceptions_of_a_backward_function_reach_the_caller(method):
 
 
 def test_ctrl_c():
-    timer = threading.Timer(0.3, _thread.interrupt_main)
-    timer.start()
-    with pytest.raises(KeyboardInterrupt):
-        solve_ivp(lambda t, y: -y, (0, 1e9), hs.ones(2), "BDF", [1e9], max_step=1e-3, max_steps=10**9)
-    timer.join()
+    # A shell starts what it runs in the background without Ctrl-C.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        timer = threading.Timer(0.3, _thread.interrupt_main)
+        timer.start()
+        with pytest.raises(KeyboardInterrupt):
+            solve_ivp(lambda t, y: -y, (0, 1e9), hs.ones(2), "BDF", [1e9], max_step=1e-3, max_steps=10**9)
+        timer.join()
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert live() == 0
 
 
