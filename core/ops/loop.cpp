@@ -4,6 +4,7 @@
 
 #include "core/ops.h"
 #include "core/ops/control_graph.h"
+#include "core/program/unroll.h"
 
 namespace hesse {
 
@@ -57,7 +58,7 @@ LoopTangent loop_jvp(const Ref<const Graph>& body, int num_carry, int num_xs,
   out_group(0, num_carry);
   out_group(num_carry, body->num_outputs());
   LoopTangent out;
-  out.body = permuted(d.graph, from, avals, of);
+  out.body = permuted(with_tangent_loops_alone(d.graph), from, avals, of);
   out.carry.assign(d.present.begin(), d.present.begin() + num_carry);
   out.ys.assign(d.present.begin() + num_carry, d.present.end());
   return out;

@@ -49,7 +49,7 @@ class Stack {
 class WhileOp final : public Op, public Loop {
  public:
   WhileOp(Ref<const Graph> cond, Ref<const Graph> body, int num_carry, int num_cond_consts, bool save,
-          bool in_program = false)
+          bool in_program = false, OpRef primal = nullptr)
       : cond_(std::move(cond)),
         body_(std::move(body)),
         prepared_cond_(cond_),
@@ -57,18 +57,29 @@ class WhileOp final : public Op, public Loop {
         nc_(static_cast<size_t>(num_carry)),
         nk_(static_cast<size_t>(num_cond_consts)),
         save_(save),
-        in_program_(in_program) {}
+        in_program_(in_program),
+        primal_(std::move(primal)) {}
   std::string_view name() const override { return "while_loop"; }
   bool has_effect() const override { return has_effects(*body_) || has_effects(*cond_); }
   OpRef prepared() const override {
-    return in_program_
-               ? OpRef()
-               : make_op<WhileOp>(cond_, body_, static_cast<int>(nc_), static_cast<int>(nk_), save_, true);
+    return in_program_ ? OpRef()
+                       : make_op<WhileOp>(cond_, body_, static_cast<int>(nc_), static_cast<int>(nk_), save_,
+                                          true, primal_);
   }
   bool is_saved_by(const Op& other) const override {
     const auto* w = dynamic_cast<const WhileOp*>(&other);
     return w && !save_ && w->save_ && nc_ == w->nc_ && nk_ == w->nk_ && cond_->equals(*w->cond_) &&
            body_->equals(*w->body_);
+  }
+  std::vector<int> operands_of_primal(const Op& other) const override {
+    const auto* w = dynamic_cast<const WhileOp*>(primal_.get());
+    if (save_ || w == nullptr || !primal_->equals(other)) return {};
+    // Carries, their tangents, consts of cond, consts of the body, their tangents.
+    const auto nc = static_cast<int>(w->nc_);
+    std::vector<int> places(static_cast<size_t>(w->cond_->num_inputs() + w->body_->num_inputs() - nc));
+    for (int i = 0; i < static_cast<int>(places.size()); ++i)
+      places[static_cast<size_t>(i)] = i < nc ? i : i - nc + static_cast<int>(nc_);
+    return places;
   }
   Params params() const override {
     return {{"num_carry", static_cast<int64_t>(nc_)},
@@ -170,8 +181,8 @@ class WhileOp final : public Op, public Loop {
     for (size_t i = nc_ + nk_; i < x.size(); ++i)
       if (dx[i]) in.push_back(*dx[i]);
     const Ref<const Graph> cond = permuted(cond_, from, cond_avals, {0});
-    const Arrays out =
-        hesse::apply(make_op<WhileOp>(cond, d.body, carries, static_cast<int>(nk_), save_), in);
+    const Arrays out = hesse::apply(
+        make_op<WhileOp>(cond, d.body, carries, static_cast<int>(nk_), save_, false, OpRef(this)), in);
     MaybeArrays dy(y.size());
     size_t at = nc_;
     for (size_t i = 0; i < nc_; ++i)
@@ -245,6 +256,7 @@ class WhileOp final : public Op, public Loop {
   size_t nc_, nk_;
   bool save_;
   bool in_program_;  // not a parameter: results differ in rounding at most
+  OpRef primal_;     // not one either: the loop that this is the tangent of, if it is one
 };
 
 }  // namespace

@@ -68,7 +68,63 @@ Ref<const Graph> expanded(const Ref<const Graph>& g) {
   });
 }
 
-Ref<const Graph> with_prepared_loops(const Ref<const Graph>& g) {
+Ref<const Graph> with_tangent_loops_alone(const Ref<const Graph>& g) {
+  std::vector<Graph::Equation> equations = g->equations();
+  const auto loop = [&](size_t e) { return dynamic_cast<const Loop*>(equations[e].op.get()); };
+  std::vector<int> outputs = g->outputs();
+  bool any = false;
+  for (size_t t = 0; t < equations.size(); ++t) {
+    if (loop(t) == nullptr) continue;
+    for (size_t p = 0; p < t; ++p) {
+      if (loop(p) == nullptr) continue;
+      const std::vector<int> places = loop(t)->operands_of_primal(*equations[p].op);
+      const Graph::Equation &primal = equations[p], &tangent = equations[t];
+      if (places.empty() ||
+          !std::equal(places.begin(), places.end(), primal.in.begin(), primal.in.end(),
+                      [&](int i, int v) { return tangent.in[static_cast<size_t>(i)] == v; }))
+        continue;
+      // What reads the primal's results moves behind the tangent, unless that reads it, too.
+      std::vector<bool> depends(g->values().size(), false);
+      for (int v : primal.out) depends[static_cast<size_t>(v)] = true;
+      std::vector<Graph::Equation> before, after;
+      bool effects = primal.op->has_effect() || tangent.op->has_effect();
+      for (size_t e = p + 1; e <= t; ++e) {
+        const bool reads = std::any_of(equations[e].in.begin(), equations[e].in.end(),
+                                       [&](int v) { return depends[static_cast<size_t>(v)]; });
+        if (reads)
+          for (int v : equations[e].out) depends[static_cast<size_t>(v)] = true;
+        effects = effects || (reads && equations[e].op->has_effect());
+        if (e < t) (reads ? after : before).push_back(equations[e]);
+        if (e == t && reads) effects = true;  // a tangent that needs the value cannot stand for it
+      }
+      if (effects) continue;
+      Graph::Equation both = tangent;
+      const std::vector<int> twice(both.out.begin(),
+                                   both.out.begin() + static_cast<std::ptrdiff_t>(primal.out.size()));
+      std::copy(primal.out.begin(), primal.out.end(), both.out.begin());
+      const auto rename = [&](std::vector<int>& values) {
+        for (int& v : values)
+          if (const auto at = std::find(twice.begin(), twice.end(), v); at != twice.end())
+            v = both.out[static_cast<size_t>(at - twice.begin())];
+      };
+      before.push_back(both);
+      before.insert(before.end(), after.begin(), after.end());
+      std::move(before.begin(), before.end(), equations.begin() + static_cast<std::ptrdiff_t>(p));
+      equations.erase(equations.begin() + static_cast<std::ptrdiff_t>(t));
+      for (size_t e = p; e < equations.size(); ++e) rename(equations[e].in);
+      rename(outputs);
+      any = true;
+      t = p;  // what follows has moved
+      break;
+    }
+  }
+  if (!any) return g;
+  return Graph::assemble(g->num_inputs(), g->values(), g->constants(), std::move(equations),
+                         std::move(outputs));
+}
+
+Ref<const Graph> with_prepared_loops(const Ref<const Graph>& given) {
+  const Ref<const Graph> g = with_tangent_loops_alone(given);
   std::vector<Graph::Equation> equations;
   std::vector<int> same(g->values().size());  // by value: the one that takes its place
   std::iota(same.begin(), same.end(), 0);

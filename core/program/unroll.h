@@ -21,7 +21,14 @@ class Loop {
   virtual OpRef prepared() const = 0;
   /// Whether the other is this loop, and gives the carries that entered each step behind its results.
   virtual bool is_saved_by(const Op& other) const = 0;
+  /// Where this is the tangent of the loop `other`, whose results are its first ones: the places of the
+  /// other's operands among its own. Else empty.
+  virtual std::vector<int> operands_of_primal(const Op&) const { return {}; }
 };
+/// The graph without the loops that a tangent of theirs computes, too. Two runs agree to rounding only, and
+/// where their number of steps depends on that, tangents would belong to other steps than the values they
+/// meet.
+Ref<const Graph> with_tangent_loops_alone(const Ref<const Graph>& g);
 /// The graph with its loops prepared; of a loop that runs for its results and, for a derivative, once more
 /// for its carries, the second run alone is left.
 Ref<const Graph> with_prepared_loops(const Ref<const Graph>& g);
