@@ -23,6 +23,9 @@ class Palette {
     if (color >= static_cast<int64_t>(by_.size())) by_.resize(static_cast<size_t>(color) + 1, kNone);
     by_[static_cast<size_t>(color)] = vertex;
   }
+  bool forbidden(int64_t color, int64_t vertex) const {
+    return color < static_cast<int64_t>(by_.size()) && by_[static_cast<size_t>(color)] == vertex;
+  }
   int64_t free(int64_t vertex) const {
     const auto it = std::find_if(by_.begin(), by_.end(), [&](int64_t v) { return v != vertex; });
     return it - by_.begin();
@@ -71,15 +74,17 @@ Coloring color_columns(const Pattern& p) {
 
 // Algorithm 4.1 of Gebremedhin, Manne and Pothen, from the vertices of largest degree.
 Coloring color_symmetric(const Pattern& p) {
+  if (p.nnz() == p.rows * p.rows) return {in_order(p.rows), p.rows};  // every two meet
   Coloring out{std::vector<int64_t>(static_cast<size_t>(p.rows), kNone), 0};
   const auto color = [&](int64_t v) { return out.of[static_cast<size_t>(v)]; };
   Palette palette;
   for (const int64_t v : fullest_first(p)) {
+    for (const int64_t w : row_of(p, v))
+      if (w != v) palette.forbid(color(w), v);
     for (const int64_t w : row_of(p, v)) {
       if (w == v) continue;
-      palette.forbid(color(w), v);
       for (const int64_t x : row_of(p, w)) {
-        if (x == w || x == v || color(x) == kNone) continue;
+        if (x == w || x == v || color(x) == kNone || palette.forbidden(color(x), v)) continue;
         if (color(w) == kNone) {
           palette.forbid(color(x), v);
           continue;

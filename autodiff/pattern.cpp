@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <iterator>
-#include <limits>
 
 #include "autodiff/dependence.h"
 
@@ -56,12 +55,8 @@ Pattern with_diagonal(const Pattern& p) {
   return out;
 }
 
-Pattern jacobian_pattern(const Graph& g, const std::vector<bool>& marked, const MaybeArrays& known) {
-  return *jacobian_pattern_within(std::numeric_limits<int64_t>::max(), g, marked, known);
-}
-
-std::optional<Pattern> jacobian_pattern_within(int64_t most, const Graph& g, const std::vector<bool>& marked,
-                                               const MaybeArrays& known) {
+std::optional<Pattern> jacobian_pattern_within(int64_t most, const Graph& g,
+                                               const std::vector<bool>& marked) {
   const Avals in = g.input_avals();
   Pattern out;
   for (size_t i = 0; i < in.size(); ++i)
@@ -76,7 +71,7 @@ std::optional<Pattern> jacobian_pattern_within(int64_t most, const Graph& g, con
     on[i] = Dependence(std::move(of));
   }
   const StagedRegion none(nullptr);  // ops are evaluated here, whoever is tracing
-  MaybeArrays values = known;
+  MaybeArrays values;
   values.resize(in.size());
   const Dependences y = DependenceWalk(sets).outputs(g, std::move(on), std::move(values));
   int64_t places = 0;

@@ -30,12 +30,9 @@ std::pair<int64_t, int64_t> bandwidths(const Pattern& p);
 /// with constant indices, sums, gathers and sums of segments, sparse products, and maps, loops and branches
 /// of these; for matrix products, decompositions, sorting, Fourier transforms and the like, and for indices
 /// that depend on inputs, all entries along the axes that they join count as connected; for solvers and
-/// unknown operations that join all, every entry counts. `known`: the values of inputs that are the same
-/// whenever the pattern is used (indices, say).
-Pattern jacobian_pattern(const Graph& g, const std::vector<bool>& marked, const MaybeArrays& known = {});
-/// The same, or nullopt where there are more than `most` places.
-std::optional<Pattern> jacobian_pattern_within(int64_t most, const Graph& g, const std::vector<bool>& marked,
-                                               const MaybeArrays& known = {});
+/// unknown operations that join all, every entry counts.
+/// nullopt where there are more than `most` places.
+std::optional<Pattern> jacobian_pattern_within(int64_t most, const Graph& g, const std::vector<bool>& marked);
 /// p with the places of its diagonal. p is square.
 Pattern with_diagonal(const Pattern& p);
 

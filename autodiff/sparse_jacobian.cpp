@@ -22,6 +22,8 @@ void check_arguments(std::string_view function, const Arrays& args, const std::v
     const DType t = args[static_cast<size_t>(i)].dtype();
     require<TypeError>(is_inexact(t), function, ": argument ", i, " has dtype ", t,
                        "; derivatives need floating or complex arguments, convert it with astype");
+    require(std::count(argnums.begin(), argnums.end(), i) == 1, function, ": argnums names argument ", i,
+            " twice");
   }
 }
 
@@ -90,7 +92,6 @@ Pattern pattern_of(const Fn& f, const Arrays& args, const std::vector<int>& argn
   for (const int i : argnums) {
     const auto at = static_cast<size_t>(std::find(symbolic.begin(), symbolic.end(), static_cast<size_t>(i)) -
                                         symbolic.begin());
-    require(!marked[at], "sparse_jacobian: argnums names argument ", i, " twice");
     marked[at] = true;
     order.push_back(at);
   }

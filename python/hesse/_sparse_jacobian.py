@@ -64,18 +64,20 @@ class _Arguments:
                 "convert it with astype, or use argnums"
             )
 
-    def key(self) -> Any:
-        """What a pattern belongs to: structures, shapes and dtypes, and the values of all that is not inexact.
+    def key(self, kwargs: dict[str, Any]) -> Any:
+        """What a pattern belongs to: structures, shapes and dtypes, and the values of all that is not inexact or is
+        passed by keyword.
 
         None where those are not known.
         """
-        parts: list[Any] = [str(self.treedef)]
+        named, named_def = tree_flatten(kwargs)
+        parts: list[Any] = [self.treedef, named_def]
         inexact = set(self.positions)
-        for k, leaf in enumerate(self.leaves):
+        for k, leaf in enumerate([*self.leaves, *named]):
             if k in inexact:
                 a = _hesse.asarray(leaf)
                 parts.append((a.shape, str(a.dtype)))
-            elif isinstance(leaf, Array):
+            elif isinstance(leaf, (Array, np.ndarray, np.generic)):
                 try:
                     parts.append((leaf.shape, str(leaf.dtype), np.asarray(leaf).tobytes()))
                 except (TypeError, _hesse.TraceError):
@@ -100,7 +102,7 @@ def _transform(
         given = _Arguments(transform, args, argnums)
         flat = flat_function(fun, given.leaves, given.treedef, given.positions, kwargs, Outputs(), transform)
         arrays = [_hesse.asarray(a) for a in given.arrays]
-        key = given.key()
+        key = given.key(kwargs)
         plan = plans.get(key) if key is not None else None
         if plan is None:
             plan = make(flat, arrays, given.argnums, places)

@@ -310,3 +310,25 @@ def test_refusals(call, error, says):
     with pytest.raises(error) as info:
         call()
     assert says in str(info.value)
+
+
+def test_plans_belong_to_what_their_patterns_depend_on():
+    """Keyword arguments count by value, long index arrays by all of their entries."""
+    j = hs.sparse_jacobian(lambda x, *, a, shift=0: a @ hs.roll(x, shift))
+    x = hs.array([1.0, 2.0, 3.0])
+    for a in (np.eye(3), np.triu(np.ones((3, 3))), np.diag([1.0, 0.0, 2.0])):
+        np.testing.assert_array_equal(j(x, a=a).todense(), a)
+        np.testing.assert_array_equal(j(x, a=a, shift=1).todense(), np.roll(a, -1, axis=1))
+    picks = hs.sparse_jacobian(lambda x, i: 2.0 * x[i])
+    i = np.arange(2000)
+    other = i.copy()
+    other[1000] = 7
+    x = hs.arange(2000.0)
+    picks(x, i)
+    found = picks(x, other)
+    assert found.nnz == 2000 and float(found.todense()[1000, 7]) == 2.0
+
+
+def test_dense_hessians_take_no_time_to_colour():
+    h = hs.sparse_hessian(lambda x: hs.sum(x) ** 2)(hs.ones(600))
+    assert h.nnz == 600 * 600 and float(h.todense()[3, 500]) == 2.0
