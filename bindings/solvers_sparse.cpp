@@ -14,7 +14,7 @@ void init_solvers_sparse(py::module_& s) {
   s.def("has_klu", &solvers::has_klu);
   s.def("klu_counts", [] {
     const solvers::KluCounts c = solvers::klu_counts();
-    return std::tuple(c.analyses, c.factorisations, c.refactorisations);
+    return std::tuple(c.analyses, c.factorisations);
   });
   s.def(
       "linear_solve_sparse",

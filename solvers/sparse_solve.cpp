@@ -32,7 +32,7 @@ SparseSolution sparse_solve(const sparse::CSR&, const Array&, bool) {
 bool has_klu() { return true; }
 KluCounts klu_counts() {
   const klu::Counts c = klu::counts();
-  return {c.analyses, c.factorisations, c.refactorisations};
+  return {c.analyses, c.factorisations};
 }
 
 namespace {

@@ -9,9 +9,9 @@ namespace hesse::solvers {
 /// Whether this build has KLU (HESSE_KLU).
 bool has_klu();
 
-/// Orderings found, factorisations with new pivots and with those of before, in this process: for tests.
+/// Orderings found and factorisations in this process: for tests.
 struct KluCounts {
-  int64_t analyses = 0, factorisations = 0, refactorisations = 0;
+  int64_t analyses = 0, factorisations = 0;
 };
 KluCounts klu_counts();
 

@@ -13,7 +13,7 @@
 namespace hesse::solvers::klu {
 namespace {
 
-std::atomic<int64_t> g_analyses{0}, g_factorisations{0}, g_refactorisations{0};
+std::atomic<int64_t> g_analyses{0}, g_factorisations{0};
 
 using Long = SuiteSparse_long;
 
@@ -25,7 +25,7 @@ Long* integers(const std::vector<int64_t>& v) {
 
 }  // namespace
 
-Counts counts() { return {g_analyses.load(), g_factorisations.load(), g_refactorisations.load()}; }
+Counts counts() { return {g_analyses.load(), g_factorisations.load()}; }
 
 // KLU's columns are our rows: it keeps the transpose.
 struct Factors::State {
@@ -66,24 +66,6 @@ bool Factors::factor(std::span<const std::complex<double>> values) {
   return factor_values({reinterpret_cast<const double*>(values.data()), 2 * values.size()}, true);
 }
 
-// With the pivots of the last factors, if the new ones do not grow much more than the matrix: the reciprocal
-// pivot growth, min over columns of max |a_ij| / max |u_ij|, then is not small.
-bool Factors::refactor() {
-  constexpr double kLeastGrowth = 1e-6;
-  State& s = *state_;
-  if (!s.numeric || s.complex != complex_) return false;
-  g_refactorisations.fetch_add(1);
-  Long *starts = integers(places_.starts), *columns = integers(places_.columns);
-  double* a = numbers_.data();
-  const bool done = complex_ ? klu_zl_refactor(starts, columns, a, s.symbolic, s.numeric, &s.common) &&
-                                   s.common.status == KLU_OK &&
-                                   klu_zl_rgrowth(starts, columns, a, s.symbolic, s.numeric, &s.common)
-                             : klu_l_refactor(starts, columns, a, s.symbolic, s.numeric, &s.common) &&
-                                   s.common.status == KLU_OK &&
-                                   klu_l_rgrowth(starts, columns, a, s.symbolic, s.numeric, &s.common);
-  return done && s.common.rgrowth > kLeastGrowth;
-}
-
 bool Factors::factor_values(std::span<const double> numbers, bool complex) {
   if (places_.n == 0) return true;
   const bool same = complex == complex_ && numbers.size() == numbers_.size() &&
@@ -95,7 +77,7 @@ bool Factors::factor_values(std::span<const double> numbers, bool complex) {
   if (!state_->symbolic ||
       !std::all_of(numbers.begin(), numbers.end(), [](double v) { return std::isfinite(v); }))
     return false;
-  if (refactor()) return good_ = true;
+  // Pivots anew: with those of the matrix before, results would depend on what was solved before.
   State& s = *state_;
   s.forget();
   s.complex = complex;

@@ -36,7 +36,6 @@ class Factors final {
   void solve(std::span<std::complex<double>> b, bool transpose);
 
  private:
-  bool refactor();
   bool factor_values(std::span<const double> numbers, bool complex);
   void solve_numbers(double* b, int64_t columns, bool transpose);
   struct State;
@@ -64,10 +63,9 @@ class Borrowed final {
 /// it cannot be told.
 double factor_flops(const Places& places);
 
-/// What was done in this process, for tests: orderings found, factorisations with new pivots and with old
-/// ones.
+/// What was done in this process, for tests: orderings found and factorisations.
 struct Counts {
-  int64_t analyses, factorisations, refactorisations;
+  int64_t analyses, factorisations;
 };
 Counts counts();
 
