@@ -9,6 +9,7 @@
 #include "core/ops.h"
 #include "core/ops/control.h"
 #include "core/ops/control_graph.h"
+#include "solvers/lists.h"
 #include "solvers/outcome.h"
 #include "solvers/root_steps.h"
 
@@ -155,7 +156,7 @@ struct Start {
 
 // Algebraic entries of y0 and derivatives of the others such that F = 0, from guesses.
 Start consistent(const Recorded& f, const Array& t0, const Array& y0, const Array& yp0,
-                 const Array& differential, const Array& weight, bool find) {
+                 const Array& differential, const Array& weight, bool find, bool raise) {
   const Array is_differential = equal(differential, 1.0);
   const Array none = zeros_like(y0);
   const auto y_of = [&](const Array& z) { return where(is_differential, y0, z); };
@@ -186,7 +187,8 @@ Start consistent(const Recorded& f, const Array& t0, const Array& y0, const Arra
     last.status = where(all(abs(r0) <= weight), code(SolveStatus::Success), code(SolveStatus::BadOptions));
   }
   const Array worst = max_abs(last.f), which = argmax(abs(last.f));
-  const Array z = apply1(the<DaeStarted>(), {last.v, last.status, worst, which});
+  const Array z = raise ? apply1(the<DaeStarted>(), {last.v, last.status, worst, which})
+                        : where(equal(last.status, code(SolveStatus::Success)), last.v, nan_of(kFloat64));
   return {stop_gradient(y_of(z)), stop_gradient(yp_of(z))};
 }
 
@@ -233,7 +235,7 @@ Solution solve_dae(const DaeResidual& f, const Array& t0_in, const Array& t1_in,
   if (state.size() > 0)
     start = consistent(recorded, stop_gradient(t0), guess, guess_p, differential,
                        10.0 * (stop_gradient(atol) + stop_gradient(rtol) * (abs(guess) + abs(guess_p))),
-                       options.find_start);
+                       options.find_start, options.throw_on_failure);
 
   Array times = t0, times_ok(true);
   if (options.t_eval) {

@@ -20,6 +20,7 @@ namespace {
 
 namespace operand = dae_operand;
 using Wanted = std::vector<bool>;
+constexpr int64_t kLargestDense = 500;
 
 std::vector<double> numbers(const Array& x) { return x.to_vector<double>(); }
 Array vector_of(std::span<const double> x, const Shape& shape) { return Array::from<double>(x, shape); }
@@ -33,7 +34,6 @@ struct Numbers {
         yp0(numbers(x[operand::yp0])),
         differential(numbers(x[operand::differential])),
         atol(numbers(x[operand::atol])) {
-    constexpr int64_t kLargestDense = 500;
     const bool krylov = options.linear_solver == "krylov" ||
                         (options.linear_solver == "auto" && field.size() > kLargestDense);
     settings.linear = krylov ? LinearKind::Krylov : LinearKind::Dense;
@@ -155,6 +155,7 @@ class IdaBase : public Op, public SolutionRules {
     const std::span<const MaybeArray> dp = dx.subspan(operand::p, num_parameters());
     Arrays in(x.begin(), x.begin() + static_cast<int64_t>(num_operands()));
     MaybeArray dy;
+    Arrays both;  // the solution and its tangent, and their slopes
     const bool moves = dx[operand::t0] || dx[operand::y0] ||
                        std::any_of(dp.begin(), dp.end(), [](const MaybeArray& d) { return d.has_value(); });
     if (moves) {
@@ -177,16 +178,20 @@ class IdaBase : public Op, public SolutionRules {
       joined(operand::atol, stop_gradient(x[operand::atol] * size));
       joined(operand::differential, x[operand::differential]);
       in.insert(in.end(), directions.begin(), directions.end());
-      const Array both = hesse::apply(ida_op(tangent_residual(field().graph(), marked), options()), in)[0];
-      dy = slice(both, {0, n}, {rows, 2 * n}, {1, 1});
+      // The linear equations of the tangent system, twice as large, are solved as those of the system.
+      IdaOptions how = options();
+      if (how.linear_solver == "auto") how.linear_solver = n > kLargestDense ? "krylov" : "dense";
+      both = hesse::apply(ida_op(tangent_residual(field().graph(), marked), how), in);
+      dy = slice(both[0], {0, n}, {rows, 2 * n}, {1, 1});
     }
     if (dx[operand::times]) {
       in.resize(num_operands());
       in[operand::y0] = x[operand::y0];
       for (const size_t i : {operand::yp0, operand::atol, operand::differential}) in[i] = x[i];
-      const Arrays at = solution.empty()
-                            ? hesse::apply(ida_op(without_effects(field().graph()), options()), in)
-                            : Arrays(solution.begin(), solution.end());
+      Arrays at(solution.begin(), solution.end());
+      if (moves && at.empty())
+        for (const size_t k : {0, 1}) at.push_back(slice(both[k], {0, 0}, {rows, n}, {1, 1}));
+      if (at.empty()) at = hesse::apply(ida_op(without_effects(field().graph()), options()), in);
       const Array moved = slope(x[operand::times], at[0], at[1], x) * expand_dims(*dx[operand::times], {1});
       dy = dy ? *dy + moved : moved;
     }

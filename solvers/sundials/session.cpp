@@ -97,6 +97,7 @@ Session::Session(Calls& calls)
     : calls_(calls), context_(make_context()), y_(make_vector(calls.field().size(), context_)) {
   const Problem& problem = calls.problem();
   const Settings& s = problem.settings;
+  if (s.bdf && s.linear == LinearKind::Dense) (void)calls.field().product_code();
   if (!calls.field().rhs_code()) (void)calls.field().rhs();  // made here, where it may throw
   std::copy(problem.y0.begin(), problem.y0.end(), entries(y()));
   memory_ = Integrator(CVodeCreate(s.bdf ? CV_BDF : CV_ADAMS, context_.get()));

@@ -397,3 +397,31 @@ def test_edges_and_refusals():
         solve_dae(f, (0, 1), 1.0, rtol=-1.0)
     with pytest.raises(hs.TraceError, match="give t_eval"):
         hs.compile(lambda y: solve_dae(f, (0, 1), y).y)(1.0)
+
+
+def test_starts_that_do_not_exist_can_be_data():
+    """One bad example does not fail the others: y1^2 = a has no solution for a < 0."""
+
+    def last(a, raises=False):
+        def f(t, y, yp):
+            return hs.stack([yp[0] - y[1], y[1] * y[1] - a])
+
+        return solve_dae(
+            f, (0.0, 1.0), hs.array([0.0, 1.0]), t_eval=[1.0], rtol=1e-8, atol=1e-10, raise_on_failure=raises
+        )
+
+    sol = hs.vmap(last)(hs.array([4.0, -1.0]))
+    assert float(sol.y[0, 0, 0]) == pytest.approx(2.0, rel=1e-6)
+    assert int(sol.status[0]) == 0 and int(sol.status[1]) == 3 and np.isnan(sol.y[1]).all()
+    with pytest.raises(FloatingPointError, match="solve_dae"):
+        last(-1.0, True)
+
+
+def test_cotangents_at_times_that_are_neighbours():
+    t = np.nextafter(0.5, 1.0)
+
+    def loss(y0):
+        y = solve_dae(lambda t, y, yp: yp + y, (0.0, 1.0), y0, t_eval=[0.5, t, 1.0], rtol=1e-8, atol=1e-10).y
+        return hs.sum(y)
+
+    assert float(hs.grad(loss)(1.0)) == pytest.approx(2 * np.exp(-0.5) + np.exp(-1.0), rel=1e-5)
