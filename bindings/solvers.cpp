@@ -12,9 +12,6 @@ namespace hesse::python {
 
 using namespace py::literals;
 
-namespace {
-
-// Of a function that outlives it: Python's references are not counted where the GIL is released.
 solvers::Rhs of_time_and_state(const Fn& f) {
   return [&f](const Array& t, std::span<const Array> y) {
     Arrays in{t};
@@ -22,6 +19,9 @@ solvers::Rhs of_time_and_state(const Fn& f) {
     return f(in);
   };
 }
+
+namespace {
+
 solvers::Event event(const Fn& g, int64_t terminal, int direction) {
   return {[h = of_time_and_state(g)](const Array& t, std::span<const Array> y) { return h(t, y)[0]; },
           terminal, direction};

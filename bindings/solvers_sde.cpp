@@ -26,13 +26,6 @@ void init_solvers_sde(pybind11::module_& s) {
          const Array& key, const std::optional<std::tuple<Array, Array, Shape, DType>>& path,
          int64_t num_steps, const std::string& method, std::optional<Array> t_eval,
          const std::optional<Shape>& noise_shape, double tolerance, bool throw_on_failure) {
-        const auto rhs = [](const Fn& fn) -> solvers::Rhs {
-          return [&fn](const Array& t, std::span<const Array> y) {
-            Arrays in{t};
-            in.insert(in.end(), y.begin(), y.end());
-            return fn(in);
-          };
-        };
         const solvers::SdeOptions options{.method = method,
                                           .num_steps = num_steps,
                                           .t_eval = std::move(t_eval),
@@ -41,9 +34,11 @@ void init_solvers_sde(pybind11::module_& s) {
                                           .throw_on_failure = throw_on_failure};
         const py::gil_scoped_release unlocked;
         solvers::SdeSolution sol = [&] {
-          if (!path) return solvers::solve_sde(rhs(drift), rhs(diffusion), t0, t1, y0, key, options);
+          if (!path)
+            return solvers::solve_sde(of_time_and_state(drift), of_time_and_state(diffusion), t0, t1, y0, key,
+                                      options);
           const auto& [begin, end, shape, dtype] = *path;
-          return solvers::solve_sde(rhs(drift), rhs(diffusion), t0, t1, y0,
+          return solvers::solve_sde(of_time_and_state(drift), of_time_and_state(diffusion), t0, t1, y0,
                                     solvers::BrownianPath(key, begin, end, shape, dtype, tolerance), options);
         }();
         return std::tuple(sol.t, sol.y, sol.status);

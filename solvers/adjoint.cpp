@@ -119,7 +119,8 @@ const bool registered = (register_ops({listed<ByForwardMode>("by_forward_mode", 
 
 }  // namespace
 
-void check_adjoint(const Adjoint& adjoint, std::string_view method, bool multistep, bool has_times) {
+void check_adjoint(const Adjoint& adjoint, std::string_view method, bool multistep, bool has_times,
+                   bool dense_output) {
   const auto* discrete = std::get_if<Discrete>(&adjoint);
   require(!(discrete && multistep), "solve_ivp: adjoint Discrete() is of the steps of one-step methods; ",
           method, " has Interpolating() and Forward()");
@@ -131,6 +132,8 @@ void check_adjoint(const Adjoint& adjoint, std::string_view method, bool multist
   require(has_times || !(discrete && discrete->checkpoint_every > 0),
           "solve_ivp: without t_eval every step is in the solution, and none can be left out of memory: give "
           "t_eval for Discrete with checkpoint_every");
+  require(!dense_output || !(discrete && discrete->checkpoint_every > 0),
+          "solve_ivp: dense_output keeps every step: it excludes Discrete with checkpoint_every");
   require(has_times || !std::holds_alternative<Forward>(adjoint),
           "solve_ivp: adjoint Forward() needs t_eval, the times of the solution");
 }

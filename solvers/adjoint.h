@@ -28,7 +28,8 @@ struct Forward {};
 using Adjoint = std::variant<std::monostate, Discrete, Interpolating, Forward>;
 
 /// Throws ValueError, naming what there is, where a method has no such adjoint.
-void check_adjoint(const Adjoint& adjoint, std::string_view method, bool multistep, bool has_times);
+void check_adjoint(const Adjoint& adjoint, std::string_view method, bool multistep, bool has_times,
+                   bool dense_output);
 
 /// While `cond`, `body`, as hesse::while_loop. With k = `checkpoint_every` > 0 reverse mode keeps the carries
 /// of every k-th step, and for one such segment at a time those of its steps.

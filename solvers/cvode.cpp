@@ -76,9 +76,6 @@ Array in_order(const Array& times, const Array& t0, const Array& t1) {
 
 Solution solve_cvode(const RecordedIvp& problem, const IvpOptions& options) {
   const std::string& linear = options.linear_solver;
-  require(
-      linear == "auto" || linear == "dense" || linear == "banded" || linear == "klu" || linear == "krylov",
-      "solve_ivp: linear_solver is '", linear, "', expected auto, dense, banded, klu or krylov");
   require(linear != "klu" || sundials::has_sparse_solver(),
           "solve_ivp: linear_solver 'klu' needs KLU of SuiteSparse, without which this build was made; build "
           "with "

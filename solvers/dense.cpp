@@ -4,6 +4,7 @@
 
 #include "core/ops.h"
 #include "core/ops/control.h"
+#include "solvers/lists.h"
 
 namespace hesse::solvers {
 namespace {
@@ -42,7 +43,7 @@ Arrays DenseOutput::operator()(const Array& t_in) const {
     for (size_t k = 0; k < num_tables_; ++k) in.push_back(take(arrays_[kTables + k], x[1], 0));
     in.insert(in.end(), arrays_.begin() + static_cast<int64_t>(kTables + num_tables_), arrays_.end());
     Arrays out = at_->call(in);
-    for (Array& y : out) y = where(x[2], y, astype(Array(std::nan("")), y.dtype()));
+    for (Array& y : out) y = where(x[2], y, nan_of(y.dtype()));
     return out;
   };
   const Array flat = flatten(t), sorted = stop_gradient(ends * direction);

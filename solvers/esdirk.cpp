@@ -8,6 +8,7 @@
 #include "core/ops.h"
 #include "core/ops/control.h"
 #include "core/ops/control_graph.h"
+#include "solvers/lists.h"
 #include "solvers/root.h"
 
 namespace hesse::solvers {
@@ -97,12 +98,6 @@ std::vector<double> extrapolation(std::span<const double> nodes, double x) {
   return w;
 }
 
-Arrays stopped(std::span<const Array> x) {
-  Arrays out;
-  for (const Array& a : x) out.push_back(stop_gradient(a));
-  return out;
-}
-
 class Esdirk final : public Method {
  public:
   Esdirk(const EsdirkTableau& tableau, Field field)
@@ -180,7 +175,7 @@ class Esdirk final : public Method {
     // A step whose stages are not found is rejected: with an error that is large, or NaN where f is.
     const Array estimate =
         additive_ ? weighted(hk, error_) + weighted(explicit_hk, error_) : weighted(hk, error_);
-    const Array failed = astype(Array(std::nan("")), real);
+    const Array failed = nan_of(real);
     const Array error = where(last.solved, estimate, where(all(isfinite(estimate)), norm.large(), failed));
     out.y = flat_.unpack(where(last.solved, y_next, y));
     out.errors.push_back(flat_.unpack(error));

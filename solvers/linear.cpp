@@ -11,6 +11,7 @@
 #include "core/ops/control.h"
 #include "core/ops/control_graph.h"
 #include "core/program/unroll.h"
+#include "solvers/lists.h"
 #include "solvers/sparse_solve.h"
 
 namespace hesse::solvers {
@@ -175,7 +176,7 @@ LinearSolution direct(const Array& a, const Array& b, const LinearOptions& optio
   } else {
     const Array singular = any(equal(diagonal(lu(stop_gradient(a)).lu), 0.0));
     const Array some = solve(where(singular, eye(a.dim(0), {}, 0, a.dtype()), a), b);
-    x = where(singular, astype(Array(std::nan("")), some.dtype()), some);
+    x = where(singular, nan_of(some.dtype()), some);
     status = where(singular, code(SolveStatus::Singular), status);
   }
   const Array residual = max(abs(stop_gradient(b) - matmul(stop_gradient(a), stop_gradient(x))));

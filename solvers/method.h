@@ -48,6 +48,10 @@ class Method {
   virtual std::optional<Array> implicit_steps(std::span<const Array> /*kept*/) const { return std::nullopt; }
   /// What a step at t0 takes and what there is to interpolate before it, given f there.
   virtual Arrays kept_at_start(const Arrays& f0) const = 0;
+  /// The same where the solution goes on behind a jump of f, from what the last step kept.
+  virtual Arrays kept_afresh(const Arrays& f, std::span<const Array> /*kept*/) const {
+    return kept_at_start(f);
+  }
   virtual Arrays dense_at_start(const Arrays& y0, const Arrays& f0) const = 0;
   virtual Step step(const Array& t, const Array& h, std::span<const Array> y, std::span<const Array> kept,
                     std::span<const Array> operands) const = 0;
@@ -77,9 +81,8 @@ class Method {
 /// sum_i w_i x_i[j]; nullopt where all weights are zero.
 std::optional<Array> combined(const std::vector<Arrays>& x, std::span<const double> w, size_t j);
 
-/// The method of a name of solvers/tableau.h, solvers/rosenbrock.h, solvers/esdirk.h, solvers/imex.h or
-/// solvers/symplectic.h. Throws ValueError
-/// naming the known ones otherwise.
+/// The method of a name of solvers/tableau.h, rosenbrock.h, esdirk.h, imex.h, symplectic.h or switching.h.
+/// Throws ValueError naming the known ones otherwise.
 std::unique_ptr<const Method> make_method(std::string_view name, Field field);
 /// The names of all methods, each once (without SciPy's).
 std::vector<std::string> method_names();

@@ -9,6 +9,7 @@
 #include "core/ops/control_graph.h"
 #include "solvers/cvode.h"
 #include "solvers/flat.h"
+#include "solvers/lists.h"
 #include "solvers/outcome.h"
 #include "solvers/run.h"
 #include "solvers/split.h"
@@ -41,10 +42,6 @@ class IvpCompleted final : public Completed {
 
 const bool registered = (register_ops({listed<IvpCompleted>()}), true);
 
-template <class Range>
-void append(Arrays& to, const Range& from) {
-  to.insert(to.end(), from.begin(), from.end());
-}
 Array time_of(const Array& t, const char* name) {
   require(t.ndim() == 0, "solve_ivp: ", name, " has shape ", t.shape(), ", expected a scalar");
   require<TypeError>(!is_complex(t.dtype()) && t.dtype() != kBool && t.dtype() != DType::Key,
@@ -152,7 +149,7 @@ void at_times(const Array& times, const DenseOutput& dense, Run& run) {
   for (Array& y : run.y) {
     Shape rest = y.shape();
     rest[0] = times.size() - reached;
-    y = concatenate({y, full(rest, astype(Array(std::nan("")), y.dtype()))});
+    y = concatenate({y, full(rest, nan_of(y.dtype()))});
   }
 }
 
@@ -192,6 +189,8 @@ namespace {
 Solution solve_forward(const SplitRhs& f, const Array& t0, const Array& t1, const Arrays& y0,
                        IvpOptions options) {
   require(options.events.empty(), "solve_ivp: adjoint Forward() takes no events; use Discrete()");
+  require(!options.dense_output, "solve_ivp: adjoint Forward() has no dense_output; use Discrete()");
+  const bool switches = options.method == "auto";
   Arrays in{t0, t1, *options.t_eval};
   append(in, strong(y0));
   options.adjoint = {};
@@ -201,13 +200,15 @@ Solution solve_forward(const SplitRhs& f, const Array& t0, const Array& t1, cons
         const Solution s = solve_ivp(f, x[0], x[1], Arrays(x.begin() + 3, x.end()), options);
         Arrays all{s.t,           s.status,         s.accepted, s.rejected,
                    s.evaluations, s.factorisations, s.t_last,   s.h_last};
+        if (switches) all.push_back(*s.implicit_steps);
         append(all, s.y);
         return all;
       },
       in);
   Solution s;
   s.t = out[0];
-  s.y.assign(out.begin() + 8, out.end());
+  s.y.assign(out.begin() + (switches ? 9 : 8), out.end());
+  if (switches) s.implicit_steps = out[8];
   s.status = out[1];
   s.accepted = out[2];
   s.rejected = out[3];
@@ -223,7 +224,9 @@ Solution solve_ivp(const Rhs& f, const Array& t0, const Array& t1, const Arrays&
                    const IvpOptions& options) {
   if (options.method != "auto") return solve_ivp(SplitRhs{f, {}}, t0, t1, y0, options);
   IvpOptions by = options;
-  by.method = chosen_method(f, t0, t1, y0);
+  const bool multistep = has_cvode() && options.events.empty() && !options.dense_output && !options.save &&
+                         !options.breakpoints && !std::holds_alternative<Discrete>(options.adjoint);
+  by.method = chosen_method(f, t0, t1, y0, multistep);
   Solution out = solve_ivp(SplitRhs{f, {}}, t0, t1, y0, by);
   out.chosen = by.method;
   if (by.method != "auto")
@@ -235,7 +238,11 @@ Solution solve_ivp(const SplitRhs& f, const Array& t0_in, const Array& t1_in, co
                    const IvpOptions& options) {
   const bool by_cvode = is_cvode_method(options.method);
   if (!by_cvode) check_method(options.method);
-  check_adjoint(options.adjoint, options.method, by_cvode, options.t_eval.has_value());
+  const std::string& linear = options.linear_solver;
+  require(
+      linear == "auto" || linear == "dense" || linear == "banded" || linear == "klu" || linear == "krylov",
+      "solve_ivp: linear_solver is '", linear, "', expected auto, dense, banded, klu or krylov");
+  check_adjoint(options.adjoint, options.method, by_cvode, options.t_eval.has_value(), options.dense_output);
   if (std::holds_alternative<Forward>(options.adjoint)) return solve_forward(f, t0_in, t1_in, y0_in, options);
   const auto* discrete = std::get_if<Discrete>(&options.adjoint);
   const int64_t checkpoint_every = discrete ? discrete->checkpoint_every : 0;
@@ -346,8 +353,9 @@ Solution solve_ivp(const SplitRhs& f, const Array& t0_in, const Array& t1_in, co
     state.status = where(logical_or(ok, not_equal(state.status, kSuccess)), state.status,
                          static_cast<int64_t>(IvpStatus::BadTimes));
   }
-  const Arrays start = stepper.pack(state), span{t1, direction};
-  const bool traced = is_traced({&start, &span, &operands});
+  const Arrays start = stepper.pack(state), span{t1, direction},
+               jumps = breaks ? Arrays{breaks->before} : Arrays{};
+  const bool traced = is_traced({&start, &span, &operands, &jumps});
   require<TraceError>(times || !traced,
                       "solve_ivp: how many steps there are depends on values; give t_eval, the times of the "
                       "solution, under vmap, compile and in loops");

@@ -14,7 +14,7 @@ namespace hesse::solvers {
 
 /// dy/dt = f(t, y): t a scalar of the state's real dtype, y the arrays of the state. Returns their
 /// derivatives, of the same shapes and dtypes. What else it uses (parameters, networks) is differentiated
-/// too. It is recorded once for each solve: branches on values are `where` and `cond`.
+/// too. It is recorded, and not called for each step: branches on values are `where` and `cond`.
 using Rhs = std::function<Arrays(const Array& t, std::span<const Array> y)>;
 
 /// A condition on the solution. It happens where g(t, y), a real scalar, passes zero from one end of a step

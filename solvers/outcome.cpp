@@ -6,6 +6,7 @@
 #include "core/op_table.h"
 #include "core/ops.h"
 #include "core/status.h"
+#include "solvers/lists.h"
 
 namespace hesse::solvers {
 namespace {
@@ -33,7 +34,7 @@ const bool registered = (register_ops({listed<SolveCompleted>("solve_completed",
 Arrays Completed::eval(std::span<const Array> x) const {
   if (x[1].item<int64_t>() == 0) return {x[0]};
   report_failure(Failure::Numerical, function(), reason(x));
-  return {full(x[0].shape(), astype(Array(std::nan("")), x[0].dtype()))};
+  return {full(x[0].shape(), nan_of(x[0].dtype()))};
 }
 MaybeArrays Completed::jvp(std::span<const Array>, std::span<const Array>,
                            std::span<const MaybeArray> dx) const {

@@ -6,16 +6,13 @@
 #include "core/ops.h"
 #include "core/ops/control.h"
 #include "core/ops/control_graph.h"
+#include "solvers/lists.h"
 
 namespace hesse::solvers {
 namespace {
 
 constexpr int64_t kSuccess = static_cast<int64_t>(IvpStatus::Success);
 
-template <class Range>
-void append(Arrays& to, const Range& from) {
-  to.insert(to.end(), from.begin(), from.end());
-}
 // x where the condition, a scalar or one for each row, holds, else NaN.
 Array or_nan(const Array& condition, const Array& x) {
   Array c = condition;
@@ -24,7 +21,7 @@ Array or_nan(const Array& condition, const Array& x) {
     while (rows.size() < x.shape().size()) rows.push_back(1);
     c = reshape(c, rows);
   }
-  return where(c, x, astype(Array(std::nan("")), x.dtype()));
+  return where(c, x, nan_of(x.dtype()));
 }
 Arrays or_nan(const Array& condition, std::span<const Array> x) {
   Arrays out;

@@ -25,6 +25,7 @@ requires(std::invocable<const F&, const Array&, const detail::TreeOf<State>&>) a
     const IvpOptions& options) {
   const detail::TreeOf<State> state = detail::as_tree(y0);
   const SplitRhs f{detail::on_lists(f_explicit, state), detail::on_lists(f_implicit, state)};
+  require(!options.save, "solve_ivp: save is for states that are lists of arrays");
   Solution sol = solve_ivp(f, t0, t1, leaves(state), options);
   return in_trees(state, std::move(sol));
 }
@@ -44,6 +45,7 @@ auto solve_ivp(const F& velocity, const G& force, const Array& t0, const Array& 
   const SplitRhs f{detail::on_lists(velocity, q), detail::on_lists(force, q)};
   Arrays both = leaves(q);
   for (const Array& a : leaves(detail::as_tree(p0))) both.push_back(a);
+  require(!options.save, "solve_ivp: save is for states that are lists of arrays");
   Solution sol = solve_ivp(f, t0, t1, both, options);
   const std::span<const Array> y(sol.y);
   detail::TreeOf<State> q_out = with_leaves(q, y.first(y.size() / 2));

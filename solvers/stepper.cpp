@@ -8,6 +8,7 @@
 #include "core/ops.h"
 #include "core/ops/control_graph.h"
 #include "core/program/unroll.h"
+#include "solvers/lists.h"
 
 namespace hesse::solvers {
 namespace {
@@ -51,16 +52,6 @@ class AttemptOp final : public General, public Expands {
 };
 
 const bool registered = (register_ops({listed<AttemptOp>("ivp_attempt", "body")}), true);
-
-template <class Range>
-void append(Arrays& to, const Range& from) {
-  to.insert(to.end(), from.begin(), from.end());
-}
-Arrays select(const Array& condition, std::span<const Array> x, std::span<const Array> y) {
-  Arrays out;
-  for (size_t i = 0; i < x.size(); ++i) out.push_back(where(condition, x[i], y[i]));
-  return out;
-}
 
 // No error is none at any tolerance, also at none.
 Array scaled(const Array& x, const Array& scale) { return where(equal(x, 0.0), zeros_like(x), x / scale); }
@@ -220,7 +211,8 @@ Array Stepper::guess(const Array& t0, const Array& t1, const Array& direction, c
   const Array h1 = where(most <= 1e-15, maximum(Array(1e-6), 1e-3 * h0),
                          pow(0.01 / where(most <= 1e-15, 1.0, most), 1.0 / (method_->error_order() + 1.0)));
   const Array h = minimum(100.0 * h0, h1);
-  return stop_gradient(where(isfinite(h), h, h0));
+  const Array guessed = where(isfinite(h), h, h0);
+  return stop_gradient(max_step_ ? minimum(guessed, *max_step_) : guessed);
 }
 
 Arrays Stepper::limiting(const State& s, const Array& direction, std::span<const Array> operands) const {

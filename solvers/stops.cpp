@@ -6,6 +6,7 @@
 #include "core/ops.h"
 #include "core/ops/control.h"
 #include "solvers/adjoint.h"
+#include "solvers/lists.h"
 #include "solvers/root.h"
 
 namespace hesse::solvers {
@@ -13,20 +14,6 @@ namespace {
 
 constexpr int64_t kSuccess = static_cast<int64_t>(IvpStatus::Success);
 
-template <class Range>
-void append(Arrays& to, const Range& from) {
-  to.insert(to.end(), from.begin(), from.end());
-}
-Arrays select(const Array& condition, std::span<const Array> x, std::span<const Array> y) {
-  Arrays out;
-  for (size_t i = 0; i < x.size(); ++i) out.push_back(where(condition, x[i], y[i]));
-  return out;
-}
-Arrays stopped_gradients(std::span<const Array> x) {
-  Arrays out;
-  for (const Array& a : x) out.push_back(stop_gradient(a));
-  return out;
-}
 Array infinity() { return Array::from<double>(std::array{std::numeric_limits<double>::infinity()}, {}); }
 
 }  // namespace
@@ -121,7 +108,7 @@ Stops::State Stops::attempt(const State& from, const Array& end, const Problem& 
 // Behind a breakpoint f may be another: its slope and the size of the step are taken anew.
 Stepper::State Stops::afresh(const Stepper::State& s, const Problem& p) const {
   const Array here = equal(s.t, p.breaks->before);
-  const Array t = sum(where(here, p.breaks->after, 0.0));
+  const Array t = take(p.breaks->after, argmax(astype(here, kInt64)), 0);
   const Method& method = stepper_.method();
   const Arrays old{s.t, s.h, s.norm};
   const auto begin = [&](std::span<const Array>) {
@@ -129,7 +116,7 @@ Stepper::State Stops::afresh(const Stepper::State& s, const Problem& p) const {
     const Array h = stepper_.adapts() ? stepper_.guess(t, p.t1, p.direction, s.y, slopes, p.operands) : s.h;
     const Stepper::State start = stepper_.start(t, s.y, slopes, h);
     Arrays out{t, start.h, start.norm};
-    append(out, start.kept);
+    append(out, method.kept_afresh(slopes, s.kept));
     return out;
   };
   const auto go_on = [&](std::span<const Array>) {
@@ -172,9 +159,9 @@ Arrays Stops::within(std::span<const Array> x, const Array& t, const Problem& p)
 // Where events lie in the step that was taken, if one was. What is found are constants.
 Stops::State Stops::judged(const State& before, State after, const Problem& p) const {
   const Array accepted = after.steps.accepted > before.steps.accepted;
-  const Arrays fixed = stopped_gradients(pack(after));
+  const Arrays fixed = solvers::stopped(pack(after));
   const State still = unpack(fixed);
-  const Problem constant{p.t1, p.direction, stopped_gradients(p.operands)};
+  const Problem constant{p.t1, p.direction, solvers::stopped(p.operands)};
   const Array t0 = begin(still), width = still.steps.t - t0;
   const double eps = stepper_.method().field().time == kFloat32 ? std::numeric_limits<float>::epsilon()
                                                                 : std::numeric_limits<double>::epsilon();

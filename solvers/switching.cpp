@@ -8,6 +8,7 @@
 #include "core/ops/control_graph.h"
 #include "solvers/cvode.h"
 #include "solvers/explicit.h"
+#include "solvers/lists.h"
 #include "solvers/rosenbrock.h"
 
 namespace hesse::solvers {
@@ -63,11 +64,6 @@ const RosenbrockTableau& stiff_tableau() {
   return *std::ranges::find(rosenbrock_tableaus(), "Rodas5P", &RosenbrockTableau::name);
 }
 
-template <class Range>
-void append(Arrays& to, const Range& from) {
-  to.insert(to.end(), from.begin(), from.end());
-}
-
 class Switching final : public Method {
  public:
   explicit Switching(Field field)
@@ -92,6 +88,11 @@ class Switching final : public Method {
     Arrays out = f0;
     append(out, Arrays{broadcast_to(Array(false), {}), zeros({}, kFloat64), zeros({}, kFloat64),
                        start_vector(flat_)});
+    return out;
+  }
+  Arrays kept_afresh(const Arrays& f, std::span<const Array> kept) const override {
+    Arrays out = f;
+    append(out, kept.subspan(n_));
     return out;
   }
   Arrays dense_at_start(const Arrays& y0, const Arrays& f0) const override {
@@ -187,7 +188,7 @@ std::unique_ptr<const Method> make_switching(Field field) {
   return std::make_unique<Switching>(std::move(field));
 }
 
-std::string chosen_method(const Rhs& f, const Array& t0, const Array& t1, const Arrays& y0) {
+std::string chosen_method(const Rhs& f, const Array& t0, const Array& t1, const Arrays& y0, bool multistep) {
   constexpr int64_t kMostEntries = 256;
   constexpr int kIterations = 30;
   int64_t entries = 0;
@@ -201,7 +202,7 @@ std::string chosen_method(const Rhs& f, const Array& t0, const Array& t1, const 
   const auto has_data = [](const Array& a) { return a.has_data(); };
   if (!std::ranges::all_of(y0, has_data) || !std::ranges::all_of(operands, has_data) || !t0.has_data() ||
       !t1.has_data())
-    return has_cvode() ? "BDF" : "Tsit5";
+    return multistep ? "BDF" : "Tsit5";
   const Packing flat = real_state(field, "auto");
   const JacobianProduct product(field, flat);
   Array v = start_vector(flat);
@@ -213,7 +214,7 @@ std::string chosen_method(const Rhs& f, const Array& t0, const Array& t1, const 
   }
   const double span = std::abs(astype(t1 - t0, kFloat64).item<double>());
   if (radius * span <= 3.3 * 1000) return "Tsit5";
-  return has_cvode() ? "BDF" : "Rodas5P";
+  return multistep ? "BDF" : "Rodas5P";
 }
 
 }  // namespace hesse::solvers

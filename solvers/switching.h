@@ -15,10 +15,10 @@ namespace hesse::solvers {
 std::unique_ptr<const Method> make_switching(Field field);
 
 /// What "auto" stands for: "auto", the switching method, for real states of up to 256 entries; Tsit5 for
-/// complex states. For larger ones, where f is evaluated on data: BDF (Rodas5P in a build without it) if
+/// complex states. For larger ones, where f is evaluated on data: BDF (Rodas5P unless `multistep`) if
 /// stability would cost an explicit method more than 1000 steps, by a spectral radius from products with the
-/// Jacobian at (t0, y0); else Tsit5. Where there are no data (vmap, compile, loops): BDF, or Tsit5 in a build
-/// without it.
-std::string chosen_method(const Rhs& f, const Array& t0, const Array& t1, const Arrays& y0);
+/// Jacobian at (t0, y0); else Tsit5. Where there are no data (vmap, compile, loops): BDF, or Tsit5 unless
+/// `multistep`: whether there is BDF and it has what is asked for.
+std::string chosen_method(const Rhs& f, const Array& t0, const Array& t1, const Arrays& y0, bool multistep);
 
 }  // namespace hesse::solvers

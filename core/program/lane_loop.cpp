@@ -444,17 +444,11 @@ class LaneLoop::Builder {
 
 namespace {
 
-// Laid out with machine code; without it where the system gives no memory for that.
+// Null for loops that do not run on lanes.
 template <class Make>
 std::shared_ptr<const LaneLoop> laid_out(const Make& make) {
   try {
-    if (cpu::EntryCode::available()) {
-      try {
-        return make(std::make_unique<cpu::EntryCode>());
-      } catch (const Error&) {  // no memory for code: the kernels do the same
-      }
-    }
-    return make(nullptr);
+    return with_code_if_any(make);
   } catch (const NotOnLanes&) {
     return nullptr;
   }

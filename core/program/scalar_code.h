@@ -77,4 +77,17 @@ class ScalarCode {
   double cost_ = 0;
 };
 
+/// make(code to write into), or make(nullptr), for kernels that do the same, where the system has no memory
+/// for code.
+template <class Make>
+auto with_code_if_any(const Make& make) {
+  if (cpu::EntryCode::available()) {
+    try {
+      return make(std::make_unique<cpu::EntryCode>());
+    } catch (const Error&) {
+    }
+  }
+  return make(nullptr);
+}
+
 }  // namespace hesse

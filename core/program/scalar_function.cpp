@@ -15,7 +15,7 @@ std::unique_ptr<const ScalarFunction> ScalarFunction::make(const Graph& graph, i
     if (a.dtype != kFloat64) return nullptr;
   const std::optional<Ref<const Graph>> scalars = scalarised(graph, most);
   if (!scalars || !ScalarCode::can_run(**scalars)) return nullptr;
-  const auto laid_out = [&](std::unique_ptr<cpu::EntryCode> code) {
+  return with_code_if_any([&](std::unique_ptr<cpu::EntryCode> code) {
     std::unique_ptr<ScalarFunction> out(new ScalarFunction(lanes, std::move(code)));
     out->inputs_ = graph.input_avals();
     for (const Aval& a : out->inputs_) {
@@ -27,14 +27,7 @@ std::unique_ptr<const ScalarFunction> ScalarFunction::make(const Graph& graph, i
     if (out->machine_code_) out->machine_code_->finish();
     out->num_results_ = (*scalars)->outputs().size();
     return out;
-  };
-  if (cpu::EntryCode::available()) {
-    try {
-      return laid_out(std::make_unique<cpu::EntryCode>());
-    } catch (const Error&) {  // no memory for code: the kernels do the same
-    }
-  }
-  return laid_out(nullptr);
+  });
 }
 
 ScalarFunction::Call::Call(const ScalarFunction& f)

@@ -42,7 +42,7 @@ class ScalarFunction {
   std::unique_ptr<cpu::EntryCode> machine_code_;
   Frame frame_;
   Avals inputs_;
-  std::vector<size_t> first_;   // of each input's entries in rows_, and the number of all
+  std::vector<size_t> first_;   // of each input's entries in rows_
   std::vector<FrameRow> rows_;  // of the entries of the inputs
   std::unique_ptr<const ScalarCode> code_;
   size_t num_results_ = 0;

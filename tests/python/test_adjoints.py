@@ -160,3 +160,20 @@ def test_refusals():
     with pytest.raises(TypeError, match="adjoint is 'forward', expected Discrete"):
         solve_ivp(f, (0, 1), 1.0, adjoint="forward")
     assert Discrete(3) == Discrete(3) and hash(Forward()) == hash(Forward())
+
+
+def test_dense_output_keeps_every_step():
+    def solved(adjoint):
+        return solve_ivp(lambda t, y: -y, (0, 1), 1.0, t_eval=[1.0], dense_output=True, adjoint=adjoint)
+
+    with pytest.raises(
+        ValueError, match="dense_output keeps every step: it excludes Discrete with checkpoint_every"
+    ):
+        solved(Discrete(checkpoint_every=3))
+    with pytest.raises(ValueError, match=r"adjoint Forward\(\) has no dense_output"):
+        solved(Forward())
+
+
+def test_linear_solvers_that_do_not_exist_are_refused_by_all_methods():
+    with pytest.raises(ValueError, match="linear_solver is 'qr', expected auto"):
+        solve_ivp(lambda t, y: -y, (0, 1), 1.0, linear_solver="qr")

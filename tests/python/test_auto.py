@@ -207,3 +207,25 @@ def test_states_whose_steps_are_branches():
     assert hs.allclose(hs.jvp(lambda s: f(s, "auto")[0], (scale,), (scale,))[1], slope, rtol=1e-9)
     mapped = hs.vmap(lambda s: f(s, "auto")[0])(hs.array([1.0, 0.01]))
     assert hs.allclose(mapped, hs.stack([f(hs.array(s), "auto")[0] for s in (1.0, 0.01)]), rtol=1e-9)
+
+
+def test_forward_sensitivities_say_what_was_chosen():
+    sol = robertson_at([1.0, 100.0], adjoint=hs.solvers.Forward())
+    plain = robertson_at([1.0, 100.0])
+    assert {k: int(v) for k, v in sol.stats.items() if k.startswith("steps_")} == {
+        k: int(v) for k, v in plain.stats.items() if k.startswith("steps_")
+    }
+    assert sol.message == plain.message
+
+
+@pytest.mark.parametrize("adjoint", [None, hs.solvers.Discrete()])
+def test_large_states_get_a_method_that_has_what_is_asked_for(adjoint):
+    """BDF takes no events and has no Discrete()."""
+
+    def field(t, y):
+        return -1e5 * (y - hs.cos(t))
+
+    options = {"events": lambda t, y: y[0] - 0.9} if adjoint is None else {"adjoint": adjoint}
+    sol = solve_ivp(field, (0.0, 1.0), hs.ones(300), "auto", [1.0], **options)
+    assert "steps_Rodas5P" in sol.stats
+    np.testing.assert_allclose(sol.y[0], np.cos(1.0), atol=1e-4)

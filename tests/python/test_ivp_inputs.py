@@ -180,3 +180,36 @@ def test_refusals(options, error, message):
 def test_refusals_of_data(times, values, kind, error, message):
     with pytest.raises(error, match=message):
         interpolate(times, values, kind)
+
+
+def test_breakpoints_may_repeat_and_first_steps_behind_them_are_limited():
+    def field(t, y):
+        return hs.where(t < 1.0, 1.0, -2.0) + 0.0 * y
+
+    sol = solve(field, (0.0, 3.0), 0.0, breakpoints=[1.0, 1.0, 1.0], max_step=0.25, **TIGHT)
+    assert float(sol.y[-1]) == pytest.approx(1.0 - 4.0, abs=1e-12)
+    assert np.diff(np.asarray(sol.t)).max() <= 0.25 * (1 + 1e-12)
+    single = solve(
+        lambda t, y: hs.astype(field(t, 0.0), hs.float32) + 0.0 * y, (0.0, 3.0), hs.array(0.0, dtype=hs.float32),
+        breakpoints=[1.0, 1.0 + 1e-12], rtol=1e-5,
+    )  # fmt: skip
+    assert float(single.y[-1]) == pytest.approx(-3.0, abs=1e-5)
+
+
+def test_breakpoints_keep_the_counts_of_auto():
+    sol = solve(lambda t, y: -1e4 * (y - hs.cos(t)), (0.0, 2.0), 0.0, "auto", breakpoints=[1.0, 1.9])
+    assert int(sol.stats["steps_Tsit5"]) + int(sol.stats["steps_Rodas5P"]) == int(sol.stats["accepted"])
+    before = solve(lambda t, y: -1e4 * (y - hs.cos(t)), (0.0, 1.0), 0.0, "auto")
+    assert int(sol.stats["steps_Rodas5P"]) > int(before.stats["steps_Rodas5P"]) > 0
+
+
+def test_breakpoints_may_be_mapped():
+    def last(at):
+        stop = hs.solvers.Event(lambda t, y: y - 10.0, terminal=True)
+        return solve(
+            lambda t, y: hs.where(t < at[0], 1.0, 2.0) + 0.0 * y, (0.0, 3.0), 0.0, t_eval=[2.0], breakpoints=at,
+            events=stop, **TIGHT,
+        ).y[0]  # fmt: skip
+
+    at = hs.array([[0.5], [1.5]])
+    np.testing.assert_allclose(hs.vmap(last)(at), [0.5 + 3.0, 1.5 + 1.0], rtol=1e-9)

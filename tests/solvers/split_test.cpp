@@ -24,7 +24,7 @@ Row as_reals(const std::vector<double>& x) { return {x.begin(), x.end()}; }
 TEST(ColouredTrees, AreCountedAsKnown) {
   // A000151.
   std::vector<int> count(6, 0);
-  for (const ColouredTree& tree : coloured_trees(5)) ++count[static_cast<size_t>(tree.order)];
+  for (const Tree& tree : rooted_trees(5, 2)) ++count[static_cast<size_t>(tree.order)];
   EXPECT_EQ(count, (std::vector<int>{0, 2, 4, 14, 52, 214}));
 }
 

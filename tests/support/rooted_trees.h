@@ -13,10 +13,11 @@ struct Tree {
   std::vector<size_t> children;
   int order;
   Real gamma;  // the density: product of the orders of all subtrees
+  int colour;  // of its root
 };
 
-/// All rooted trees of up to `last` nodes, by order.
-inline std::vector<Tree> rooted_trees(int last) {
+/// All rooted trees of up to `last` nodes, each of one of so many colours, by order.
+inline std::vector<Tree> rooted_trees(int last, int colours = 1) {
   std::vector<Tree> trees;
   for (int order = 1; order <= last; ++order) {
     const size_t smaller = trees.size();
@@ -26,7 +27,7 @@ inline std::vector<Tree> rooted_trees(int last) {
       if (nodes == 0) {
         Real gamma = static_cast<Real>(order);
         for (const size_t child : children) gamma *= trees[child].gamma;
-        trees.push_back({children, order, gamma});
+        for (int colour = 0; colour < colours; ++colour) trees.push_back({children, order, gamma, colour});
         return;
       }
       for (size_t child = 0; child < end; ++child) {

@@ -66,7 +66,7 @@ class Forward:
     """Forward sensitivities: reverse mode by forward mode, for one number of the arguments after another, as one map.
 
     For few parameters: a gradient costs as many tangent solutions as there are numbers it is with respect to, and memory
-    does not grow with the number of steps. All methods have it, with `t_eval`.
+    does not grow with the number of steps. All methods have it, with `t_eval` and without events and dense output.
 
     Examples
     --------

@@ -29,7 +29,7 @@ class DenseOutput(Module):
 
     Notes
     -----
-    Between the ends of a step it is the polynomial of the method (see `solve_ivp`). Methods without one, Dop853 and those
+    Between the ends of a step it is the polynomial of the method (see `solve_ivp`). Methods without one, Dop853, ARK5 and those
     with fixed steps, take the step again as far as the time: as accurate as the method, at the cost of a step for each
     time.
 

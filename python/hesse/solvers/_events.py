@@ -36,7 +36,7 @@ class Event:
     -----
     It happens where the signs of g at both ends of a step differ. What passes zero twice within one step, or touches it
     without a change of sign, is not seen: limit ``max_step`` where that matters. The time is found on the polynomial
-    that the solution is between both ends, to rounding; methods without one (Dop853 and those with fixed steps) take the
+    that the solution is between both ends, to rounding; methods without one (Dop853, ARK5, fixed steps) take the
     step again, as far as that. Events of one step come in the order of their times; each happens once in it. Where g is
     zero at t0, but for rounding, it does not happen there: a solution may start where another ended.
 

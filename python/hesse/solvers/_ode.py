@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import operator
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -143,8 +142,8 @@ def solve_ivp(
     Parameters
     ----------
     f : callable
-        ``f(t, y, *args)`` returns dy/dt, a tree like `y0`. It is recorded once: where it branches on values,
-        use `hesse.where` or `hesse.cond`. For some methods a pair of functions, see `method`.
+        ``f(t, y, *args)`` returns dy/dt, a tree like `y0`. It is recorded, not called for each step: where it branches on
+        values, use `hesse.where` or `hesse.cond`. For some methods a pair of functions, see `method`.
     t_span : (t0, t1)
         Where to start and to end; t1 may lie before t0.
     y0 : tree
@@ -194,18 +193,19 @@ def solve_ivp(
         ``Interpolating()``.
     events : Event, callable or sequence of them, optional
         What is looked for on the way: `Event`, or a function ``g(t, y, *args)`` that passes zero where it happens, with
-        SciPy's attributes ``terminal`` and ``direction`` if it has them. Not with ``"BDF"`` and ``"Adams"``. With a terminal
-        event the solution ends where it happens, and times of `t_eval` after it are left out; where shapes must not depend
-        on values, under `hesse.compile`, `hesse.vmap`, in loops and with `max_events`, the state at these times is NaN.
+        SciPy's attributes ``terminal`` and ``direction`` if it has them. Not with ``"BDF"``, ``"Adams"`` and ``Forward()``. With
+        a terminal event the solution ends where it happens, and times of `t_eval` after it are left out; where shapes must not
+        depend on values, under `hesse.compile`, `hesse.vmap`, in loops and with `max_events`, the state at these times is NaN.
     max_events : int, optional
         How often an event that is not terminal may happen, where shapes must not depend on values: there it is needed, and
-        more is a failure. Results have that many rows then, those of terminal events as many as end the solution.
+        more is a failure. Results have that many rows then, those of terminal events as many as end the solution. With
+        `t_eval`, and not with `dense_output`.
     dense_output : bool
-        Whether `Solution.sol` is made, the solution as a function of the time. All steps are kept. Not with ``"BDF"`` and
-        ``"Adams"``, and not under `hesse.compile`, `hesse.vmap` and in loops.
+        Whether `Solution.sol` is made, the solution as a function of the time. All steps are kept. Not with ``"BDF"``,
+        ``"Adams"``, ``Forward()`` and ``Discrete`` with checkpoints, and not under `hesse.compile`, `hesse.vmap` and in loops.
     save : callable, optional
-        ``save(t, y, *args)``, a tree of floating arrays that is kept instead of the state, in ``Solution.y``: what is wanted
-        of a large one. Not with ``"BDF"``, ``"Adams"`` and `dense_output`.
+        ``save(t, y, *args)``, a tree of floating or complex arrays that is kept instead of the state, in ``Solution.y``:
+        what is wanted of a large one. Not with ``"BDF"``, ``"Adams"`` and `dense_output`.
     breakpoints : array, optional
         [b], times where f jumps (a switch, a dose, the ends of data that are interpolated): steps end just before them, and
         the next begin afresh just behind them, so that no step is wasted on the jump. Those outside the span do nothing.
@@ -262,18 +262,12 @@ def solve_ivp(
         raise _hesse.ArgumentError(f"solve_ivp: t_span is {t_span!r}, expected two times (t0, t1)")
     if not isinstance(method, str):
         raise _hesse.ArgumentTypeError(
-            f"solve_ivp: method is {method!r}, expected one of {', '.join(_s.method_names())}, BDF, Adams"
+            f"solve_ivp: method is {method!r}, expected one of {', '.join(_s.method_names())}, auto, BDF, Adams"
         )
     if not isinstance(linear_solver, str):
         raise _hesse.ArgumentTypeError(
             f"solve_ivp: linear_solver is {linear_solver!r}, expected 'auto', 'dense', 'banded', 'klu' or 'krylov'"
         )
-    if (
-        isinstance(max_steps, bool)
-        or not hasattr(max_steps, "__index__")
-        or not 0 < operator.index(max_steps) < 2**62
-    ):
-        raise _hesse.ArgumentError(f"solve_ivp: max_steps is {max_steps!r}, expected an integer, 1 or more")
     if not isinstance(args, (tuple, list)):
         raise _hesse.ArgumentTypeError(
             f"solve_ivp: args is {args!r}, expected a tuple of further arguments of f"
@@ -327,7 +321,7 @@ def solve_ivp(
         tolerances,
         optional(first_step),
         optional(max_step),
-        operator.index(max_steps),
+        count_of("solve_ivp", "max_steps", max_steps),
         bool(raise_on_failure),
         linear_solver,
         second,
