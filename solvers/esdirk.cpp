@@ -253,7 +253,7 @@ class Esdirk final : public Method {
     const Array &base = equation.captures[0], none(int64_t{0}), one(int64_t{1});
     const Arrays start{before.z,
                        Array::from<double>(std::array{1.0}, {}),
-                       pow(maximum(before.ratio, eps), 0.8),
+                       exp(0.8 * log(maximum(before.ratio, eps))),
                        none,
                        before.solved,
                        Array(false)};
@@ -272,8 +272,9 @@ class Esdirk final : public Method {
               logical_or(where(equal(change, 0.0), 0.0, ratio * change) <= kTolerance, rounded);
           const Array count = x[3] + one;
           const Array left = astype(kMostIterations - count, kFloat64);
-          const Array hopeless =
-              logical_and(logical_not(first), pow(rate, left) * ratio * change > kTolerance);
+          // rate^left: exp and log run on vectors, pow does not
+          const Array at_last = exp(left * log(rate)) * ratio * change;
+          const Array hopeless = logical_and(logical_not(first), at_last > kTolerance);
           const Array runs =
               logical_and(logical_and(isfinite(change), count < kMostIterations),
                           logical_and(logical_and(contracts, logical_not(solved)), logical_not(hopeless)));

@@ -127,14 +127,44 @@ class LaneLoop::Builder {
       for (size_t i = 0; i < num_carry; ++i)
         into_.blocks_[at(last)].entry.insert(into_.blocks_[at(last)].entry.end(), inputs[i].begin(),
                                              inputs[i].end());
-    int block = new_block();
-    into_.blocks_[at(last)].to = block;
+    const int begin = new_block();
+    into_.blocks_[at(last)].to = begin;
+    // The body, and whether another follows: the test stands at the end, too, which is one block less a step.
     std::vector<Rows> in(inputs.begin(), inputs.begin() + carry);
     in.insert(in.end(), inputs.begin() + conds, inputs.end());
-    const std::vector<Rows> out = graph(prepared(body), in, block);
+    in.insert(in.end(), inputs.begin() + carry, inputs.begin() + conds);
+    int block = begin;
+    const std::vector<Rows> out = graph(prepared(with_test(body, cond, num_carry)), in, block);
     for (size_t i = 0; i < num_carry; ++i) move(block, out[i], inputs[i]);
-    into_.blocks_[at(block)].to = test;
+    Block& b = into_.blocks_[at(block)];
+    b.then = Block::Then::Branch;
+    b.condition = out[num_carry][0];  // read behind the moves
+    const auto moved = std::ranges::find(b.moves, b.condition, &Move::from);
+    if (moved != b.moves.end())
+      b.condition = moved->to;
+    else if (is_target(block, b.condition))
+      throw NotOnLanes{};
+    b.to = begin;
+    b.otherwise = exit;
+    b.stack = stack;
+    b.entry = into_.blocks_[at(last)].entry;
     return test;
+  }
+  // (carry, consts of the body, consts of the test) -> carry, whether the loop goes on
+  static Ref<const Graph> with_test(const Ref<const Graph>& body, const Ref<const Graph>& cond,
+                                    size_t num_carry) {
+    Avals avals = body->input_avals();
+    const Avals of_cond = cond->input_avals();
+    avals.insert(avals.end(), of_cond.begin() + static_cast<int64_t>(num_carry), of_cond.end());
+    return trace_closed(
+        [&](std::span<const Array> x) {
+          Arrays out = body->call(x.first(body->input_avals().size()));
+          Arrays test = out;
+          test.insert(test.end(), x.begin() + body->num_inputs(), x.end());
+          out.push_back(cond->call(test)[0]);
+          return out;
+        },
+        avals);
   }
 
   // The equations of a graph from `block` on, which becomes the last block; rows of the results.
@@ -387,7 +417,6 @@ class LaneLoop::Builder {
           b.aside.push_back({m.from, copy});
           m.from = copy;
         }
-      if (b.then == Block::Then::Branch && is_target(static_cast<int>(i), b.condition)) throw NotOnLanes{};
     }
     if (into_.code_) {
       into_.marked_ = frame_.take(kBool);
@@ -396,16 +425,26 @@ class LaneLoop::Builder {
           for (std::vector<Move>* moves : {&b.aside, &b.moves}) as_code(b, *moves);
       into_.code_->finish();
     }
-    std::vector<int>& order = into_.cheapest_first_;
-    order.resize(into_.blocks_.size());
+    cheapest_first();
+  }
+
+  void cheapest_first() {
+    std::vector<int> order(into_.blocks_.size()), place(order.size());
     std::iota(order.begin(), order.end(), 0);
-    const auto cost = [&](int b) {
-      const auto& code = into_.blocks_[at(b)].code;
-      return code ? code->cost() : 0.0;
-    };
-    std::stable_sort(order.begin(), order.end(), [&](int a, int b) { return cost(a) < cost(b); });
-    for (const int b : order)
-      if (8 * cost(b) <= cost(order.back())) ++into_.num_cheap_;
+    const auto cost = [](const Block& b) { return b.code ? b.code->cost() : 0.0; };
+    std::ranges::stable_sort(order, {}, [&](int b) { return cost(into_.blocks_[at(b)]); });
+    std::vector<Block> blocks;
+    for (size_t k = 0; k < order.size(); ++k) {
+      place[at(order[k])] = static_cast<int>(k);
+      blocks.push_back(std::move(into_.blocks_[at(order[k])]));
+    }
+    for (Block& b : blocks) {
+      for (int* to : {&b.to, &b.otherwise, &b.rewind})
+        if (*to >= 0) *to = place[at(*to)];
+      if (8 * cost(b) <= cost(blocks.back())) ++into_.num_cheap_;
+    }
+    into_.entry_ = place[at(into_.entry_)];
+    into_.blocks_ = std::move(blocks);
   }
 
   // Moves of entries of four and eight bytes as selections by the lanes that are marked.

@@ -75,8 +75,7 @@ class LaneLoop {
 
   Frame frame_;
   std::unique_ptr<cpu::EntryCode> code_;
-  std::vector<Block> blocks_;
-  std::vector<int> cheapest_first_;
+  std::vector<Block> blocks_;    // the cheapest first
   size_t num_cheap_ = 0;         // of these
   std::vector<Rows> inputs_;     // by input
   std::vector<Rows> carry_out_;  // results: the carries

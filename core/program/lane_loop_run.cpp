@@ -1,4 +1,5 @@
 // What a loop in lanes does with data; lane_loop.cpp lays it out.
+#include <array>
 #include <bit>
 #include <cstring>
 
@@ -179,11 +180,11 @@ struct LaneLoop::Run {
     }
     return true;
   }
-  void wait_at(int block, int lane) {
-    if (block == kEnd)
-      finish(lane);
+  void wait_at(int block, uint32_t lanes) {
+    if (block != kEnd)
+      waiting[at(block)] |= lanes;
     else
-      waiting[at(block)] |= 1u << lane;
+      for (; lanes != 0; lanes &= lanes - 1) finish(std::countr_zero(lanes));
   }
   // The results of a lane; then the next example there.
   void finish(int lane) {
@@ -215,7 +216,7 @@ struct LaneLoop::Run {
     for (const Scalar& s : ys) copy(element_at[s.place] + s.entry, lane_of(s.row, lane), s.row.item);
     if (++element[lane] == length) return finish(lane);
     begin_element(lane);
-    wait_at(b.to, lane);
+    wait_at(b.to, 1u << lane);
   }
 
   void move(const Move& m, uint32_t lanes) {
@@ -238,17 +239,46 @@ struct LaneLoop::Run {
   // Cheap blocks first, as they lead to the others; of those the one at which most lanes wait.
   int chosen() const {
     int best = -1, most = 0;
-    for (size_t k = 0; k < loop.cheapest_first_.size(); ++k) {
-      const int b = loop.cheapest_first_[k];
-      if (waiting[at(b)] == 0) continue;
-      if (k < loop.num_cheap_) return b;
-      int lanes = 0;
-      for (uint32_t rest = waiting[at(b)]; rest != 0; rest &= rest - 1) ++lanes;
+    for (size_t b = 0; b < waiting.size(); ++b) {
+      if (waiting[b] == 0) continue;
+      if (b < loop.num_cheap_) return static_cast<int>(b);
+      const int lanes = count(waiting[b]);
       if (lanes <= most) continue;
-      best = b;
+      best = static_cast<int>(b);
       most = lanes;
     }
     return best;
+  }
+  // Without the instruction for it, which not every processor has.
+  static int count(uint32_t lanes) {
+    static constexpr auto kOfByte = [] {
+      std::array<uint8_t, 256> n{};
+      for (size_t i = 1; i < n.size(); ++i) n[i] = static_cast<uint8_t>(n[i / 2] + i % 2);
+      return n;
+    }();
+    return kOfByte[lanes & 255] + kOfByte[lanes >> 8];
+  }
+  // Bits of lanes as bytes of bools, and back, eight at once.
+  static constexpr uint64_t kOnes = 0x0101010101010101;
+  void set_bools(const FrameRow& r, uint32_t lanes) {
+    if (loop.frame_.lanes() == 8) {
+      const uint64_t bit_of_each = lanes * kOnes & 0x8040201008040201;
+      const uint64_t bools = (bit_of_each + 0x7f * kOnes) >> 7 & kOnes;
+      std::memcpy(frame + r.offset, &bools, 8);
+    } else {
+      for (int lane = 0; lane < loop.frame_.lanes(); ++lane)
+        *lane_of(r, lane) = static_cast<char>(lanes >> lane & 1);
+    }
+  }
+  uint32_t bools(const FrameRow& r) const {
+    if (loop.frame_.lanes() == 8) {
+      uint64_t all;
+      std::memcpy(&all, frame + r.offset, 8);
+      return static_cast<uint32_t>((all & kOnes) * 0x0102040810204080 >> 56);
+    }
+    uint32_t out = 0;
+    for (int lane = 0; lane < loop.frame_.lanes(); ++lane) out |= (*lane_of(r, lane) != 0 ? 1u : 0u) << lane;
+    return out;
   }
   void run() {
     for (int lane = 0; lane < loop.frame_.lanes(); ++lane) take_example(lane);
@@ -260,13 +290,6 @@ struct LaneLoop::Run {
       run_block(loop.blocks_[at(b)], lanes);
     }
   }
-  bool goes_on(const Block& b, int lane) {
-    if (b.then == Block::Then::Jump) return true;
-    if (b.then == Block::Then::Pop) return pop(b, lane);
-    if (*lane_of(b.condition, lane) == 0) return false;
-    if (b.stack >= 0) push(b, lane);
-    return true;
-  }
   void run_block(const Block& b, uint32_t lanes) {
     for (const int s : b.clear)
       for (uint32_t rest = lanes; rest != 0; rest &= rest - 1) stack(s, std::countr_zero(rest)).used = 0;
@@ -275,25 +298,30 @@ struct LaneLoop::Run {
         rewind(loop.blocks_[at(b.rewind)], std::countr_zero(rest));
     if (b.code) b.code->run(frame);
     if (!b.moving.empty()) {
-      for (int lane = 0; lane < loop.frame_.lanes(); ++lane)
-        *lane_of(loop.marked_, lane) = static_cast<char>(lanes >> lane & 1);
+      set_bools(loop.marked_, lanes);
       for (const auto* code : b.moving) (*code)(&frame, 1, loop.frame_.lanes());
     }
     for (const Move& m : b.aside) move(m, active);
     for (const Move& m : b.moves) move(m, lanes);
-    if (b.then == Block::Then::Jump && b.to != kEnd) {
-      waiting[at(b.to)] |= lanes;
-      return;
+    uint32_t go_on = lanes;
+    switch (b.then) {
+      case Block::Then::Jump:
+        break;
+      case Block::Then::Branch:
+        go_on &= bools(b.condition);
+        if (b.stack >= 0)
+          for (uint32_t rest = go_on; rest != 0; rest &= rest - 1) push(b, std::countr_zero(rest));
+        break;
+      case Block::Then::Pop:
+        for (uint32_t rest = lanes; rest != 0; rest &= rest - 1)
+          if (!pop(b, std::countr_zero(rest))) go_on &= ~(rest & -rest);
+        break;
+      case Block::Then::Next:
+        for (uint32_t rest = lanes; rest != 0; rest &= rest - 1) next_element(b, std::countr_zero(rest));
+        return;
     }
-    for (uint32_t rest = lanes; rest != 0; rest &= rest - 1) {
-      const int lane = std::countr_zero(rest);
-      if (b.then == Block::Then::Next)
-        next_element(b, lane);
-      else if (goes_on(b, lane))
-        wait_at(b.to, lane);
-      else
-        wait_at(b.otherwise, lane);
-    }
+    wait_at(b.to, go_on);
+    if (go_on != lanes) wait_at(b.otherwise, lanes & ~go_on);
   }
 };
 

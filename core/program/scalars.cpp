@@ -6,6 +6,7 @@
 #include "core/cpu/assign.h"
 #include "core/ops.h"
 #include "core/ops/elementwise.h"
+#include "core/ops/map_split.h"
 #include "core/ops/reduce.h"
 #include "core/status.h"
 
@@ -21,7 +22,12 @@ struct NotScalar {};
 class Entries {
  public:
   Entries(const Graph& g, int64_t most)
-      : g_(g), most_(most), of_(g.values().size()), exchanged_(of_.size()), inverse_(of_.size()) {}
+      : g_(g),
+        most_(most),
+        of_(g.values().size()),
+        left_out_(of_.size()),
+        exchanged_(of_.size()),
+        inverse_(of_.size()) {}
 
   Arrays run(std::span<const Array> inputs) {
     size_t next = 0;
@@ -34,7 +40,7 @@ class Entries {
     }
     Arrays out;
     for (const int v : g_.outputs()) {
-      if (!exchanged_[at(v)].empty()) throw NotScalar{};
+      if (left_out_[at(v)]) throw NotScalar{};
       out.insert(out.end(), of_[at(v)].begin(), of_[at(v)].end());
     }
     return out;
@@ -59,8 +65,8 @@ class Entries {
   Array entry(int v, int64_t i) const { return of_[at(v)][at(i)]; }
   void equation(const Graph::Equation& eq) {
     const std::string_view name = eq.op->name();
-    for (size_t i = 0; i < eq.in.size(); ++i)
-      if (!exchanged_[at(eq.in[i])].empty() && !(i == 3 && name == "solve_or_nan")) throw NotScalar{};
+    for (const int v : eq.in)
+      if (left_out_[at(v)]) throw NotScalar{};
     if (dynamic_cast<const ActsOnEntries*>(eq.op.get()))
       entrywise(eq);
     else if (name == "stop_gradient")
@@ -77,6 +83,8 @@ class Entries {
       factors(eq);
     else if (name == "solve_or_nan")
       solution(eq);
+    else if (name == "map")
+      examples(eq, *map_parts(*eq.op));
     else
       throw NotScalar{};
     for (const int v : eq.out)
@@ -203,13 +211,13 @@ class Entries {
       }
   }
 
-  // Row by row the larger of two neighbours moves up, so that the largest pivot of a column is used; which
-  // were exchanged takes the place of the permutation.
+  // Row by row the larger of two neighbours moves up, so that the largest pivot of a column is used.
   void factors(const Graph::Equation& eq) {
     const Aval& a = aval_of(eq.in[0]);
     if (a.shape.size() != 2 || a.shape[0] != a.shape[1] || !is_floating(a.dtype)) throw NotScalar{};
     const int64_t n = a.shape[0];
-    Arrays m = of_[at(eq.in[0])], swaps, inverse;
+    Arrays m = of_[at(eq.in[0])], swaps, inverse, rows;
+    for (int64_t i = 0; i < n; ++i) rows.push_back(literal(static_cast<double>(i), {}, kInt64));
     const auto at_ = [&](int64_t i, int64_t j) -> Array& { return m[at(i * n + j)]; };
     for (int64_t k = 0; k < n; ++k) {
       for (int64_t i = k + 1; i < n; ++i) {
@@ -217,6 +225,7 @@ class Entries {
         swaps.push_back(larger);
         most_ -= 3 + 2 * n;
         for (int64_t j = 0; j < n; ++j) exchange(larger, at_(k, j), at_(i, j));
+        exchange(larger, rows[at(k)], rows[at(i)]);
       }
       inverse.push_back(reciprocal(at_(k, k)));
       for (int64_t i = k + 1; i < n; ++i) {
@@ -227,10 +236,10 @@ class Entries {
     }
     of_[at(eq.out[0])] = m;
     inverse_[at(eq.out[0])] = inverse;
-    for (size_t k = 1; k < eq.out.size(); ++k) {
-      of_[at(eq.out[k])] = Arrays(at(n), literal(0.0, {}, kInt64));  // never read
-      exchanged_[at(eq.out[k])] = swaps.empty() ? Arrays{Array(false)} : swaps;
-    }
+    of_[at(eq.out[1])] = rows;
+    left_out_[at(eq.out[1])] = true;  // which rows LAPACK would exchange
+    of_[at(eq.out[2])] = rows;
+    exchanged_[at(eq.out[2])] = swaps;
   }
   static void exchange(const Array& condition, Array& x, Array& y) {
     const Array first = where(condition, y, x);
@@ -248,22 +257,21 @@ class Entries {
     for (const auto& [key, value] : eq.op->params())
       if (key == "transpose") transpose = std::get<bool>(value);
     const Aval& b = aval_of(eq.in[1]);
+    if (b.shape.size() != 2) throw NotScalar{};
     const Arrays& lu = of_[at(eq.in[2])];
-    const Arrays& swaps = exchanged_[at(eq.in[3])];
-    const Arrays& inverse = inverse_[at(eq.in[2])];
-    if (b.shape.size() != 2 || swaps.empty() || inverse.empty()) throw NotScalar{};
     const int64_t n = b.shape[0], columns = b.shape[1];
-    Arrays x = of_[at(eq.in[1])];
+    Arrays inverse = inverse_[at(eq.in[2])];
+    if (inverse.empty())  // factors that come from elsewhere
+      for (int64_t i = 0; i < n; ++i) inverse.push_back(reciprocal(lu[at(i * n + i)]));
     const auto factor = [&](int64_t i, int64_t j) { return lu[at(i * n + j)]; };
+    Arrays out(of_[at(eq.in[1])].size(), lu[0]);
     for (int64_t c = 0; c < columns; ++c) {
-      const auto x_ = [&](int64_t i) -> Array& { return x[at(i * columns + c)]; };
-      const auto order = [&](int64_t k, int64_t i, size_t s) { exchange(swaps[s], x_(k), x_(i)); };
-      most_ -= 2 * static_cast<int64_t>(swaps.size()) + n;
-      if (most_ < 0) throw NotScalar{};
+      Arrays x;
+      for (int64_t i = 0; i < n; ++i) x.push_back(entry(eq.in[1], i * columns + c));
+      const auto x_ = [&](int64_t i) -> Array& { return x[at(i)]; };
+      most_ -= n;
       if (!transpose) {
-        size_t s = 0;
-        for (int64_t k = 0; k < n; ++k)
-          for (int64_t i = k + 1; i < n; ++i) order(k, i, s++);
+        permute(x, eq.in[3], false);
         for (int64_t i = 0; i < n; ++i)
           for (int64_t j = 0; j < i; ++j) x_(i) = minus(x_(i), factor(i, j), x_(j));
         for (int64_t i = n; i-- > 0;) {
@@ -277,16 +285,77 @@ class Entries {
         }
         for (int64_t i = n; i-- > 0;)
           for (int64_t j = i + 1; j < n; ++j) x_(i) = minus(x_(i), factor(j, i), x_(j));
-        size_t s = swaps.size();
+        permute(x, eq.in[3], true);
+      }
+      for (int64_t i = 0; i < n; ++i) out[at(i * columns + c)] = x_(i);
+    }
+    of_[at(eq.out[0])] = out;
+  }
+  // p x, or p^T x: by the exchanges that p was made of where they are known, else by comparisons.
+  void permute(Arrays& x, int p, bool transpose) {
+    const auto n = static_cast<int64_t>(x.size());
+    most_ -= n * n;
+    if (most_ < 0) throw NotScalar{};
+    if (const Arrays& swaps = exchanged_[at(p)]; !swaps.empty()) {
+      size_t s = transpose ? swaps.size() : 0;
+      const auto order = [&](int64_t k, int64_t i, size_t which) {
+        exchange(swaps[which], x[at(k)], x[at(i)]);
+      };
+      if (!transpose)
+        for (int64_t k = 0; k < n; ++k)
+          for (int64_t i = k + 1; i < n; ++i) order(k, i, s++);
+      else
         for (int64_t k = n; k-- > 0;)
           for (int64_t i = n; i-- > k + 1;) order(k, i, --s);
+      return;
+    }
+    Arrays out;
+    for (int64_t to = 0; to < n; ++to) {
+      Array found = x[0];
+      for (int64_t from = transpose ? 0 : 1; from < n; ++from) {
+        const int64_t row = transpose ? from : to, is = transpose ? to : from;
+        found = where(equal(entry(p, row), literal(static_cast<double>(is), {}, kInt64)), x[at(from)], found);
+      }
+      out.push_back(found);
+    }
+    x = out;
+  }
+  // A map's body for each example in turn.
+  void examples(const Graph::Equation& eq, const MapParts& map) {
+    for (const Access& a : map.access)
+      if (a.kind == Access::Kind::Gather) throw NotScalar{};
+    for (const Result& r : map.results)
+      if (r.kind == Result::Kind::SegmentSum) throw NotScalar{};
+    for (int64_t e = 0; e < map.n; ++e) {
+      Arrays in;
+      for (size_t i = 0; i < map.access.size(); ++i) {
+        const Arrays& from = of_[at(eq.in[i])];
+        const bool all = map.access[i].kind == Access::Kind::Uniform;
+        const int64_t n = num_elements(map.body->input_aval(static_cast<int>(i)).shape);
+        const auto begin = from.begin() + (all ? 0 : e * n);
+        in.insert(in.end(), begin, begin + n);
+      }
+      Entries body(*map.body, most_);
+      const Arrays y = body.run(in);
+      most_ = body.most_;
+      size_t next = 0;
+      for (size_t k = 0; k < map.results.size(); ++k) {
+        Arrays& out = of_[at(eq.out[k])];
+        const int64_t n = num_elements(map.body->output_aval(static_cast<int>(k)).shape);
+        for (int64_t i = 0; i < n; ++i, ++next) {
+          if (map.results[k].kind == Result::Kind::Each || e == 0)
+            out.push_back(y[next]);
+          else
+            out[at(i)] = add(out[at(i)], y[next]);
+        }
       }
     }
-    of_[at(eq.out[0])] = x;
   }
+
   const Graph& g_;
   int64_t most_;
   std::vector<Arrays> of_;         // by value
+  std::vector<bool> left_out_;     // by value: not made, as nobody reads it
   std::vector<Arrays> exchanged_;  // by value: of a permutation, which neighbours were exchanged
   std::vector<Arrays> inverse_;    // by value: of factors, one over each pivot, as divisions take long
 };

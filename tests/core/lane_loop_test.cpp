@@ -256,6 +256,60 @@ TEST(LaneLoop, GradientsOfLoopsInLanesAreTheSameForAnyNumberOfThreads) {
   }
 }
 
+// Factors are made in one stretch of code, and read in others: within a loop, and behind it.
+TEST(LaneLoop, FactorsAreReadInLoopsBehindThem) {
+  const int64_t n = 3;
+  const Fn step = [&](Span c) {
+    const Array &x = c[0], &a = c[2], &b = c[3];
+    const Fn solution = [&](Span y) {
+      const Factored system(a + astype(c[1], kFloat64) * eye(n), Factored::Singular::GivesNaN);
+      const Arrays inner =
+          while_loop([](Span z) { return Arrays{z[1] < int64_t{4}}; },
+                     [&](Span z) {
+                       return Arrays{z[0] + 0.5 * system.solve(y[0] - z[0]), z[1] + int64_t{1}};
+                     },
+                     {stop_gradient(x), Array(int64_t{0})});
+      return Arrays{system.solve(y[0]) + stop_gradient(inner[0])};
+    };
+    const auto [y, back] = vjp(solution, {b});
+    return Arrays{y[0] + *back({b})[0], c[1] + int64_t{1}};
+  };
+  const Avals avals{{{n}, kFloat64}, kCount, {{n, n}, kFloat64}, {{n}, kFloat64}};
+  const auto body = trace_closed(step, avals);
+  const auto cond = trace_closed([](Span c) { return Arrays{c[1] < int64_t{3}}; }, Avals{avals[0], kCount});
+  // The largest entries are not on the diagonal: rows are exchanged.
+  const Array a = Array::from<double>(std::array{0.1, 2.0, -1.0, 3.0, 0.2, 1.0, 1.0, -1.5, 0.1}, {n, n});
+  const Arrays in{f64({1, 2, 3}), Array(int64_t{0}), a, f64({-1, 0.5, 2})};
+  Arrays expected = in;
+  for (int k = 0; k < 3; ++k) {
+    const Arrays out = body->run(expected);
+    expected[0] = out[0];
+    expected[1] = out[1];
+  }
+  const auto loop = LaneLoop::make(LaneLoop::While{cond, body, 2, false}, 1);
+  ASSERT_NE(loop, nullptr);
+  const Arrays out = loop->evaluated(in, {avals[0], avals[1]}, 0);
+  EXPECT_EQ(out[1].item<int64_t>(), 3);
+  for (int64_t i = 0; i < n; ++i)
+    EXPECT_NEAR(out[0].to_vector<double>()[static_cast<size_t>(i)],
+                expected[0].to_vector<double>()[static_cast<size_t>(i)], 1e-12);
+}
+
+// A carry that moves to where the test reads, and a test that is a carry itself.
+TEST(LaneLoop, TestsThatAreCarries) {
+  const Avals avals{{{}, kBool}, {{}, kBool}, kCount};
+  const auto cond = trace_closed([](Span c) { return Arrays{c[0]}; }, avals);
+  const auto body = trace_closed(
+      [](Span c) {
+        return Arrays{c[1], c[2] < int64_t{3}, c[2] + int64_t{1}};
+      },
+      avals);
+  const auto loop = LaneLoop::make(LaneLoop::While{cond, body, 3, false}, 1);
+  ASSERT_NE(loop, nullptr);
+  const Arrays out = loop->evaluated(Arrays{Array(true), Array(true), Array(int64_t{0})}, avals, 0);
+  EXPECT_EQ(out[2].item<int64_t>(), 5);  // the fourth step makes the first false, the fifth moves it up
+}
+
 TEST(LaneLoop, WhatCannotBeTakenApartRunsAsBefore) {
   const auto drawn = trace_closed([](Span x) { return Arrays{sort(x[0])}; }, Avals{{{4}, kFloat64}});
   EXPECT_EQ(LaneLoop::make(LaneLoop::Scan{drawn, 1, 0, false, false}, 8), nullptr);

@@ -67,6 +67,25 @@ TEST(Scalars, EntriesViewsAndReductions) {
       in);
 }
 
+TEST(Scalars, MapsAreTakenApartExampleByExample) {
+  const Arrays in{random_array({4, 3}, 1), random_array({3}, 2)};
+  const auto rows = [](std::span<const Array> x) {
+    const auto of_row = [&](std::span<const Array> row) {
+      return Arrays{row[0] * x[1], sum(exp(row[0]) * x[1])};
+    };
+    const Arrays y = vmap(of_row, {x[0]}, {0}, {0, 0});
+    return Arrays{y[0], sum(y[1]), y[1]};
+  };
+  expect_same(rows, in);
+  expect_same(
+      [&](std::span<const Array> x) {
+        const Arrays y = rows(x);
+        const MaybeArrays g = vjp(rows, {x[0], x[1]}).second(MaybeArrays(y.begin(), y.end()));
+        return Arrays{*g[0], *g[1]};
+      },
+      in);
+}
+
 TEST(Scalars, ComparisonsAndBools) {
   std::vector<double> values{1, -2, 0, std::nan(""), INFINITY, -INFINITY};
   const Arrays in{Array::from<double>(values, {6}), random_array({6}, 3)};
