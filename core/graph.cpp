@@ -6,6 +6,7 @@
 #include <unordered_map>
 
 #include "core/allocator.h"
+#include "core/constant.h"
 #include "core/debug.h"
 #include "core/derivatives.h"
 #include "core/profile.h"
@@ -326,7 +327,7 @@ bool Graph::equals(const Graph& o) const {
     return false;
   for (size_t i = 0; i < constants_.size(); ++i)
     if (constants_[i].first != o.constants_[i].first ||
-        constants_[i].second.id() != o.constants_[i].second.id())
+        !is_same_constant(constants_[i].second, o.constants_[i].second))
       return false;
   for (size_t e = 0; e < equations_.size(); ++e)
     if (equations_[e].in != o.equations_[e].in || equations_[e].out != o.equations_[e].out ||

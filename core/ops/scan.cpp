@@ -21,7 +21,7 @@ Shape with_front(int64_t n, Shape s) {
 class ScanOp final : public Op, public Loop {
  public:
   ScanOp(Ref<const Graph> body, int num_carry, int num_xs, int64_t length, bool reverse, bool save,
-         bool in_program = false)
+         bool in_program = false, OpRef primal = nullptr)
       : body_(std::move(body)),
         prepared_(body_),
         nc_(static_cast<size_t>(num_carry)),
@@ -29,7 +29,8 @@ class ScanOp final : public Op, public Loop {
         length_(length),
         reverse_(reverse),
         save_(save),
-        in_program_(in_program) {}
+        in_program_(in_program),
+        primal_(std::move(primal)) {}
   std::string_view name() const override { return "scan"; }
   double flops(std::span<const Aval> x, std::span<const Aval>) const override {
     return static_cast<double>(std::max<int64_t>(steps(x), 0)) * body_->flops();
@@ -38,12 +39,50 @@ class ScanOp final : public Op, public Loop {
   OpRef prepared() const override {
     return in_program_ ? OpRef()
                        : make_op<ScanOp>(body_, static_cast<int>(nc_), static_cast<int>(nx_), length_,
-                                         reverse_, save_, true);
+                                         reverse_, save_, true, primal_);
   }
   bool is_saved_by(const Op& other) const override {
     const auto* s = dynamic_cast<const ScanOp*>(&other);
     return s && !save_ && s->save_ && nc_ == s->nc_ && nx_ == s->nx_ && length_ == s->length_ &&
            reverse_ == s->reverse_ && body_->equals(*s->body_);
+  }
+  Primal primal_in(const Op& other) const override {
+    const auto* s = dynamic_cast<const ScanOp*>(primal_.get());
+    if (save_ || s == nullptr || !primal_->equals(other)) return {};
+    // Carries, their tangents, xs, theirs, consts, theirs; and carries, their tangents, ys, theirs.
+    const int nc = static_cast<int>(s->nc_), nx = static_cast<int>(s->nx_);
+    const auto place = [&](int i) {
+      if (i < nc) return i;
+      return i < nc + nx ? i - nc + static_cast<int>(nc_) : i - nc - nx + static_cast<int>(nc_ + nx_);
+    };
+    Primal out;
+    for (int i = 0; i < s->body_->num_inputs(); ++i) out.operands.push_back(place(i));
+    for (int k = 0; k < s->body_->num_outputs(); ++k)
+      out.results.push_back(k < nc ? k : k - nc + static_cast<int>(nc_));
+    return out;
+  }
+  bool steps_together(const std::vector<bool>&) const override { return !save_ && !has_effect(); }
+  SharedWork shared_work(const std::vector<bool>& varies) const override {
+    return hesse::shared_work(*expanded(body_), loop_marks(*body_, static_cast<int>(nc_), varies));
+  }
+  std::optional<Results> for_examples(int64_t n, std::span<const Array> x,
+                                      const std::vector<bool>& varies) const override {
+    const std::vector<bool> marks = loop_marks(*body_, static_cast<int>(nc_), varies);
+    const auto body = hesse::for_examples(*expanded(body_), n, marks,
+                                          {marks.begin(), marks.begin() + static_cast<int64_t>(nc_)});
+    if (!body) return std::nullopt;
+    Arrays in(x.begin(), x.end());
+    for (size_t i = 0; i < nc_; ++i)
+      if (marks[i] && !varies[i]) in[i] = broadcast_to(in[i], with_front(n, in[i].shape()));
+    for (size_t i = nc_; i < nc_ + nx_; ++i)
+      if (varies[i]) in[i] = moveaxis(in[i], Axes{0}, Axes{1});
+    Results out{hesse::apply(make_op<ScanOp>(body->graph, static_cast<int>(nc_), static_cast<int>(nx_),
+                                             length_, reverse_, false, false, primal_),
+                             in),
+                body->varies};
+    for (size_t k = nc_; k < out.results.size(); ++k)
+      if (out.varies[k]) out.results[k] = moveaxis(out.results[k], Axes{1}, Axes{0});
+    return out;
   }
   Params params() const override {
     return {{"num_carry", static_cast<int64_t>(nc_)},
@@ -133,7 +172,8 @@ class ScanOp final : public Op, public Loop {
     group(0, nc_, &carries);
     group(nc_, nc_ + nx_, &xs);
     group(nc_ + nx_, x.size(), nullptr);
-    const Arrays out = hesse::apply(scan_op(d.body, carries, xs, length_, reverse_, save_), in);
+    const Arrays out =
+        hesse::apply(make_op<ScanOp>(d.body, carries, xs, length_, reverse_, save_, false, OpRef(this)), in);
     // Outputs: carries, their tangents, ys, theirs, and saved carries with theirs.
     MaybeArrays dy(y.size());
     const size_t ny = d.ys.size();
@@ -204,6 +244,7 @@ class ScanOp final : public Op, public Loop {
   int64_t length_;
   bool reverse_, save_;
   bool in_program_;  // not a parameter: results differ in rounding at most
+  OpRef primal_;     // not one either: the loop that this is the tangent of, if it is one
 };
 
 }  // namespace

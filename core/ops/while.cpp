@@ -43,6 +43,13 @@ class Stack {
   int64_t count_ = 0, capacity_ = 0;
 };
 
+/// The same for n examples.
+Array for_each(int64_t n, const Array& a) {
+  Shape shape = a.shape();
+  shape.insert(0, n);
+  return broadcast_to(a, shape);
+}
+
 /// carry = body(carry) while cond(carry). Inputs: carry, consts of cond, consts of body. Outputs: the last
 /// carries and, with `save`, stacks of the carries that entered each step: their common length is known at
 /// run time only.
@@ -71,15 +78,48 @@ class WhileOp final : public Op, public Loop {
     return w && !save_ && w->save_ && nc_ == w->nc_ && nk_ == w->nk_ && cond_->equals(*w->cond_) &&
            body_->equals(*w->body_);
   }
-  std::vector<int> operands_of_primal(const Op& other) const override {
+  Primal primal_in(const Op& other) const override {
     const auto* w = dynamic_cast<const WhileOp*>(primal_.get());
     if (save_ || w == nullptr || !primal_->equals(other)) return {};
     // Carries, their tangents, consts of cond, consts of the body, their tangents.
     const auto nc = static_cast<int>(w->nc_);
-    std::vector<int> places(static_cast<size_t>(w->cond_->num_inputs() + w->body_->num_inputs() - nc));
-    for (int i = 0; i < static_cast<int>(places.size()); ++i)
-      places[static_cast<size_t>(i)] = i < nc ? i : i - nc + static_cast<int>(nc_);
-    return places;
+    Primal out;
+    for (int i = 0; i < w->cond_->num_inputs() + w->body_->num_inputs() - nc; ++i) {
+      out.operands.push_back(i < nc ? i : i - nc + static_cast<int>(nc_));
+      if (i < nc) out.results.push_back(i);
+    }
+    return out;
+  }
+  bool steps_together(const std::vector<bool>& varies) const override {
+    return !save_ && !has_effect() && !counts_by(varies, body_marks(varies));
+  }
+  SharedWork shared_work(const std::vector<bool>& varies) const override {
+    return hesse::shared_work(*expanded(body_), body_marks(varies));
+  }
+  std::optional<Results> for_examples(int64_t n, std::span<const Array> x,
+                                      const std::vector<bool>& varies) const override {
+    const std::vector<bool> marks = body_marks(varies);
+    const std::vector<bool> carry(marks.begin(), marks.begin() + static_cast<int64_t>(nc_));
+    const auto body = hesse::for_examples(*expanded(body_), n, marks, carry);
+    if (!body) return std::nullopt;
+    Arrays in(x.begin(), x.end());
+    Avals avals;
+    for (size_t i = 0; i < nc_; ++i)
+      if (carry[i] && !varies[i]) in[i] = for_each(n, in[i]);
+    for (size_t i = 0; i < nc_ + nk_; ++i) avals.push_back(aval(in[i]));
+    // What differs between examples is not read.
+    const Ref<const Graph> cond = trace_closed(
+        [&](std::span<const Array> c) {
+          Arrays one(c.begin(), c.end());
+          for (size_t i = 0; i < nc_; ++i)
+            if (carry[i]) one[i] = zeros_of(cond_->input_aval(static_cast<int>(i)));
+          return cond_->call(one);
+        },
+        avals);
+    return Results{hesse::apply(make_op<WhileOp>(cond, body->graph, static_cast<int>(nc_),
+                                                 static_cast<int>(nk_), false, false, primal_),
+                                in),
+                   carry};
   }
   Params params() const override {
     return {{"num_carry", static_cast<int64_t>(nc_)},

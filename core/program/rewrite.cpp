@@ -1,11 +1,21 @@
 #include "core/program/rewrite.h"
 
+#include <unordered_map>
+
+#include "core/constant.h"
 #include "core/ops.h"
 #include "core/ops/map_split.h"
 
 namespace hesse {
 namespace {
 size_t at(int v) { return static_cast<size_t>(v); }
+
+// Constants of the same bits are one: equations that read them are equal then.
+void merge_constants(const Graph& g, Arrays& env) {
+  std::unordered_map<std::string, int> seen;
+  for (const auto& [id, a] : g.constants())
+    if (const auto key = constant_key(a)) env[at(id)] = env[at(seen.emplace(*key, id).first->second)];
+}
 }  // namespace
 
 Ref<const Graph> replaced(const Graph& g,
@@ -15,6 +25,7 @@ Ref<const Graph> replaced(const Graph& g,
         Arrays env(g.values().size());
         std::copy(args.begin(), args.end(), env.begin());
         for (const auto& [id, a] : g.constants()) env[at(id)] = a;
+        merge_constants(g, env);
         for (size_t e = 0; e < g.equations().size(); ++e) {
           const Graph::Equation& eq = g.equations()[e];
           const SourceScope line(eq.source);

@@ -47,7 +47,7 @@ const Expands* expands(const Graph::Equation& eq) { return dynamic_cast<const Ex
 
 }  // namespace
 
-Ref<const Graph> expanded(const Ref<const Graph>& g) {
+Ref<const Graph> expanded(const Ref<const Graph>& g, bool inside) {
   if (g->is_dynamic()) return g;
   Ref<const Graph> out = g;
   while (std::any_of(out->equations().begin(), out->equations().end(), expands)) {  // they may hold others
@@ -61,9 +61,10 @@ Ref<const Graph> expanded(const Ref<const Graph>& g) {
       return op->expanded(in);
     });
   }
+  out = with_loops_outside(out, inside);
   return with_bodies(out, [](const Graph::Equation& eq) -> Ref<const Graph> {
     const Ref<const Graph>& body = map_parts(*eq.op)->body;
-    const Ref<const Graph> with = with_prepared_loops(expanded(body));
+    const Ref<const Graph> with = with_prepared_loops(expanded(body, true));
     return with == body ? nullptr : with;
   });
 }
@@ -77,7 +78,7 @@ Ref<const Graph> with_tangent_loops_alone(const Ref<const Graph>& g) {
     if (loop(t) == nullptr) continue;
     for (size_t p = 0; p < t; ++p) {
       if (loop(p) == nullptr) continue;
-      const std::vector<int> places = loop(t)->operands_of_primal(*equations[p].op);
+      const auto [places, results] = loop(t)->primal_in(*equations[p].op);
       const Graph::Equation &primal = equations[p], &tangent = equations[t];
       if (places.empty() ||
           !std::equal(places.begin(), places.end(), primal.in.begin(), primal.in.end(),
@@ -87,25 +88,27 @@ Ref<const Graph> with_tangent_loops_alone(const Ref<const Graph>& g) {
       std::vector<bool> depends(g->values().size(), false);
       for (int v : primal.out) depends[static_cast<size_t>(v)] = true;
       std::vector<Graph::Equation> before, after;
-      bool effects = primal.op->has_effect() || tangent.op->has_effect();
+      bool effects = primal.op->has_effect() || tangent.op->has_effect(), moves = false;  // one that moves
       for (size_t e = p + 1; e <= t; ++e) {
         const bool reads = std::any_of(equations[e].in.begin(), equations[e].in.end(),
                                        [&](int v) { return depends[static_cast<size_t>(v)]; });
         if (reads)
           for (int v : equations[e].out) depends[static_cast<size_t>(v)] = true;
-        effects = effects || (reads && equations[e].op->has_effect());
+        if (equations[e].op->has_effect()) {  // they stay in their order
+          effects = effects || (moves && !reads);
+          moves = moves || reads;
+        }
         if (e < t) (reads ? after : before).push_back(equations[e]);
         if (e == t && reads) effects = true;  // a tangent that needs the value cannot stand for it
       }
       if (effects) continue;
       Graph::Equation both = tangent;
-      const std::vector<int> twice(both.out.begin(),
-                                   both.out.begin() + static_cast<std::ptrdiff_t>(primal.out.size()));
-      std::copy(primal.out.begin(), primal.out.end(), both.out.begin());
+      const std::vector<int> tangent_out = tangent.out;
+      for (size_t k = 0; k < results.size(); ++k) both.out[static_cast<size_t>(results[k])] = primal.out[k];
       const auto rename = [&](std::vector<int>& values) {
         for (int& v : values)
-          if (const auto at = std::find(twice.begin(), twice.end(), v); at != twice.end())
-            v = both.out[static_cast<size_t>(at - twice.begin())];
+          for (size_t k = 0; k < tangent_out.size(); ++k)
+            if (v == tangent_out[k]) v = both.out[k];
       };
       before.push_back(both);
       before.insert(before.end(), after.begin(), after.end());

@@ -1,5 +1,8 @@
 #pragma once
+#include <optional>
+
 #include "core/graph.h"
+#include "core/program/map_loops.h"
 
 namespace hesse {
 
@@ -10,8 +13,9 @@ class Expands {
   virtual ~Expands() = default;
   virtual Arrays expanded(std::span<const Array> x) const = 0;
 };
-/// The graph, and the bodies of its maps, with those equations.
-Ref<const Graph> expanded(const Ref<const Graph>& g);
+/// The graph, and the bodies of its maps, with those equations, and with loops outside of maps where that
+/// saves work (core/program/map_loops.h). `inside`: of the body of a map.
+Ref<const Graph> expanded(const Ref<const Graph>& g, bool inside = false);
 
 /// A loop: run by itself its first steps are not worth preparing the body for, in a program they are.
 class Loop {
@@ -21,9 +25,26 @@ class Loop {
   virtual OpRef prepared() const = 0;
   /// Whether the other is this loop, and gives the carries that entered each step behind its results.
   virtual bool is_saved_by(const Op& other) const = 0;
-  /// Where this is the tangent of the loop `other`, whose results are its first ones: the places of the
-  /// other's operands among its own. Else empty.
-  virtual std::vector<int> operands_of_primal(const Op&) const { return {}; }
+  /// Where this is the tangent of the loop `other`, and computes its results, too: the places of the other's
+  /// operands and results among its own. Else empty.
+  struct Primal {
+    std::vector<int> operands, results;
+  };
+  virtual Primal primal_in(const Op& other) const = 0;
+
+  /// Whether examples take the same number of steps, where operands marked differ between them, and nothing
+  /// is kept on stacks.
+  virtual bool steps_together(const std::vector<bool>& varies) const = 0;
+  /// Equations of a step that examples share, and all.
+  virtual SharedWork shared_work(const std::vector<bool>& varies) const = 0;
+  /// The loop for n examples at once: operands marked have a leading axis of them, as have the results that
+  /// are marked then. nullopt where that is not to be had.
+  struct Results {
+    Arrays results;
+    std::vector<bool> varies;
+  };
+  virtual std::optional<Results> for_examples(int64_t n, std::span<const Array> x,
+                                              const std::vector<bool>& varies) const = 0;
 };
 /// The graph without the loops that a tangent of theirs computes, too. Two runs agree to rounding only, and
 /// where their number of steps depends on that, tangents would belong to other steps than the values they
