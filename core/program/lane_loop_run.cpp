@@ -41,7 +41,8 @@ struct LaneLoop::Run {
   };
   std::vector<char*> example;         // by operand or result, then lane: where it lies
   std::vector<char*> element_at;      // by operand or result: the element of the lane in hand
-  std::vector<Scalar> xs, saved, ys;  // of an element
+  std::vector<size_t> by_element;     // operands and results that an element has an entry of
+  std::vector<Scalar> xs, saved, ys;  // these entries
   std::vector<uint32_t> waiting;      // by block: lanes, a bit each
   struct Entries {                    // a scalar has eight bytes
     std::vector<char> bytes;
@@ -70,7 +71,8 @@ struct LaneLoop::Run {
     l.frame_.initialise(frame);
     element_at.resize(x.size() + y.size());
     if (!l.scan_) return;
-    const auto list = [](std::vector<Scalar>& to, size_t i, const Place& p, const Rows& rows) {
+    const auto list = [&](std::vector<Scalar>& to, size_t i, const Place& p, const Rows& rows) {
+      if (!rows.empty()) by_element.push_back(i);
       for (size_t k = 0; k < rows.size(); ++k) to.push_back({i, p.entries[k], rows[k]});
     };
     const size_t first_y = l.num_carry_, first_saved = first_y + l.ys_.size();
@@ -140,7 +142,7 @@ struct LaneLoop::Run {
   // All scalars are then one loop: of many short ones processors do not expect the ends.
   void find_element(int lane) {
     const int64_t time = time_of(element[lane]);
-    for (size_t i = 0; i < element_at.size(); ++i)
+    for (const size_t i : by_element)
       element_at[i] = example_of(i, lane) + time * (i < in.size() ? in[i] : out[i - in.size()]).time;
   }
   Entries& stack(int s, int lane) { return stacks[at(s * loop.frame_.lanes() + lane)]; }
