@@ -51,6 +51,7 @@ struct LaneLoop::Run {
   std::vector<Entries> stacks;  // by stack and lane
   std::vector<size_t> cursors;  // by cursor and lane
   uint32_t active = 0;
+  int dear = -1;  // the last block that was not cheap
 
   Run(const LaneLoop& l, std::span<const View> x, std::span<const View> y, int axes, int64_t n)
       : loop(l),
@@ -238,17 +239,20 @@ struct LaneLoop::Run {
     }
   }
 
-  // Cheap blocks first, as they lead to the others; of those the one at which most lanes wait.
-  int chosen() const {
+  // Cheap blocks first, as they lead to the others; of those the one at which most lanes wait. The last one is
+  // kept on while lanes come back to it, unless almost all wait elsewhere: they gather there meanwhile.
+  int chosen() {
+    const auto stays = static_cast<int>(3 * loop.frame_.lanes() / 4);
     int best = -1, most = 0;
     for (size_t b = 0; b < waiting.size(); ++b) {
       if (waiting[b] == 0) continue;
       if (b < loop.num_cheap_) return static_cast<int>(b);
-      const int lanes = count(waiting[b]);
+      const int lanes = count(waiting[b]) + (static_cast<int>(b) == dear ? stays : 0);
       if (lanes <= most) continue;
       best = static_cast<int>(b);
       most = lanes;
     }
+    dear = best;
     return best;
   }
   // Without the instruction for it, which not every processor has.
