@@ -7,6 +7,7 @@
 
 #include "core/cpu/assign.h"
 #include "core/debug.h"
+#include "core/program/rewrite.h"
 #include "core/program/tile.h"
 
 namespace hesse {
@@ -244,51 +245,15 @@ class Blocks {
   }
   void add_block(const std::vector<const Graph::Equation*>& members,
                  std::vector<Graph::Equation>& out) const {
-    std::vector<bool> made(g_.values().size(), false), read(g_.values().size(), false);
-    for (const auto* eq : members)
-      for (int v : eq->out) made[at(v)] = true;
+    std::vector<bool> read(g_.values().size(), false);
     for (int v : g_.outputs()) read[at(v)] = true;
     const std::set<const Graph::Equation*> here(members.begin(), members.end());
     for (const Graph::Equation& eq : g_.equations())
       if (!here.count(&eq))
         for (int v : eq.in) read[at(v)] = true;
-    std::map<int, Array> constants;
-    for (const auto& [v, a] : g_.constants()) constants.emplace(v, a);
-    // Inputs, then constants, then results, as in any graph.
-    std::map<int, int> id;
-    std::vector<Aval> values;
-    std::vector<std::pair<int, Array>> of_block;
-    std::vector<int> inputs, results;
-    const auto add = [&](int v) {
-      if (!id.emplace(v, static_cast<int>(values.size())).second) return false;
-      values.push_back(g_.values()[at(v)]);
-      return true;
-    };
-    for (const auto* eq : members)
-      for (int v : eq->in)
-        if (!made[at(v)] && !constants.count(v) && add(v)) inputs.push_back(v);
-    for (const auto* eq : members)
-      for (int v : eq->in)
-        if (const auto c = constants.find(v); c != constants.end() && add(v))
-          of_block.emplace_back(id.at(v), c->second);
-    std::vector<Graph::Equation> body;
-    std::vector<int> outputs;
-    for (const auto* eq : members) {
-      Graph::Equation copy = *eq;
-      for (int& v : copy.in) v = id.at(v);
-      for (size_t k = 0; k < eq->out.size(); ++k) {
-        add(eq->out[k]);
-        copy.out[k] = id.at(eq->out[k]);
-        if (!read[at(eq->out[k])]) continue;
-        results.push_back(eq->out[k]);
-        outputs.push_back(copy.out[k]);
-      }
-      body.push_back(std::move(copy));
-    }
-    const auto n = static_cast<int>(inputs.size());
-    out.push_back({make_op<BlockOp>(Graph::assemble(n, std::move(values), std::move(of_block),
-                                                    std::move(body), std::move(outputs))),
-                   std::move(inputs), std::move(results), members.front()->source});
+    GraphPart part = part_of(g_, members, read);
+    out.push_back({make_op<BlockOp>(std::move(part.graph)), std::move(part.inputs), std::move(part.outputs),
+                   members.front()->source});
   }
 
   const Graph& g_;

@@ -190,7 +190,7 @@ class LaneLoop::Builder {
         for (size_t e = end + 1; e < equations.size(); ++e)
           for (const int v : equations[e].in) later[at(v)] = true;
       }
-      straight(*g, begin, end, read, later, constant, rows, block);
+      straight(*g, begin, end, read, later, rows, block);
       if (!last) {
         const Graph::Equation& eq = equations[end];
         const bool is_scan = eq.op->name() == "scan";
@@ -307,69 +307,36 @@ class LaneLoop::Builder {
 
   // Equations begin to end - 1 as the code of a block.
   void straight(const Graph& g, size_t begin, size_t end, const std::vector<bool>& read,
-                const std::vector<bool>& later, const std::vector<int>& constant, std::vector<Rows>& rows,
-                int block) {
-    std::vector<int> number(rows.size(), -1), inputs, outputs;
-    Avals values;
-    std::vector<bool> made(rows.size(), false);
+                const std::vector<bool>& later, std::vector<Rows>& rows, int block) {
     const auto& equations = g.equations();
+    std::vector<const Graph::Equation*> inside;
+    std::vector<bool> wanted(rows.size(), false);
     for (size_t e = begin; e < end; ++e) {
       if (equations[e].op->has_effect()) throw NotOnLanes{};
-      for (const int v : equations[e].out) made[at(v)] = true;
+      inside.push_back(&equations[e]);
     }
-    std::vector<std::pair<int, Array>> constants;
-    std::vector<int> constant_values;
-    for (size_t e = begin; e < end; ++e)
-      for (const int v : equations[e].in) {
-        if (made[at(v)] || number[at(v)] >= 0) continue;
-        number[at(v)] = 0;  // to be set
-        (constant[at(v)] >= 0 ? constant_values : inputs).push_back(v);
-      }
-    const auto add = [&](int v) {
-      number[at(v)] = static_cast<int>(values.size());
-      values.push_back(g.values()[at(v)]);
-    };
-    for (const int v : inputs) add(v);
-    for (const int v : constant_values) {
-      add(v);
-      constants.emplace_back(number[at(v)], g.constants()[at(constant[at(v)])].second);
-    }
-    std::vector<Graph::Equation> inside;
-    for (size_t e = begin; e < end; ++e) {
-      for (const int v : equations[e].out) add(v);
-      Graph::Equation eq = equations[e];
-      for (std::vector<int>* all : {&eq.in, &eq.out})
-        for (int& v : *all) v = number[at(v)];
-      inside.push_back(std::move(eq));
-    }
-    std::vector<int> wanted;
-    for (size_t v = 0; v < rows.size(); ++v)
-      if (made[v] && (read[v] || later[v])) {
-        if (!g.values()[v].shape.empty() && g.values()[v].shape.front() == kDynamic) throw NotOnLanes{};
-        wanted.push_back(static_cast<int>(v));
-        outputs.push_back(number[v]);
-      }
+    for (size_t v = 0; v < rows.size(); ++v) wanted[v] = read[v] || later[v];
+    const GraphPart part = part_of(g, inside, wanted);
     kept_.clear();
-    if (wanted.empty()) return;
-    const Ref<const Graph> whole =
-        Graph::assemble(static_cast<int>(inputs.size()), std::move(values), std::move(constants),
-                        std::move(inside), std::move(outputs));
+    if (part.outputs.empty()) return;
+    for (const int v : part.outputs)
+      if (!g.values()[at(v)].shape.empty() && g.values()[at(v)].shape.front() == kDynamic) throw NotOnLanes{};
     // Kernels of arrays do more at a time: worth it while the calls outweigh what they do. Taking a graph
     // apart takes milliseconds: what is far beyond is left at once.
     const auto most = static_cast<double>(kWorthwhile * (end - begin + 4));
-    if (whole->flops() > 2 * most) throw NotOnLanes{};
-    const std::optional<Ref<const Graph>> scalars = scalarised(*whole, kMostEquations);
+    if (part.graph->flops() > 2 * most) throw NotOnLanes{};
+    const std::optional<Ref<const Graph>> scalars = scalarised(*part.graph, kMostEquations);
     if (!scalars || !ScalarCode::can_run(**scalars)) throw NotOnLanes{};
     if (static_cast<double>((*scalars)->equations().size()) > most) throw NotOnLanes{};
     Rows flat;
-    for (const int v : inputs) {
+    for (const int v : part.inputs) {
       const Rows& from = rows[at(v)];
       flat.insert(flat.end(), from.begin(), from.end());
     }
     Block& b = into_.blocks_[at(block)];
     b.code.emplace(*scalars, flat, frame_, into_.code_.get());
     size_t k = 0;
-    for (const int v : wanted) {
+    for (const int v : part.outputs) {
       Rows& to = rows[at(v)];
       for (int64_t i = num_elements(g.values()[at(v)].shape); i-- > 0;) to.push_back(b.code->output(k++));
       if (!later[at(v)]) continue;

@@ -239,8 +239,8 @@ struct LaneLoop::Run {
     }
   }
 
-  // Cheap blocks first, as they lead to the others; of those the one at which most lanes wait. The last one is
-  // kept on while lanes come back to it, unless almost all wait elsewhere: they gather there meanwhile.
+  // Cheap blocks first, as they lead to the others; of those the one at which most lanes wait. The last one
+  // is kept on while lanes come back to it, unless almost all wait elsewhere: they gather there meanwhile.
   int chosen() {
     const auto stays = static_cast<int>(3 * loop.frame_.lanes() / 4);
     int best = -1, most = 0;

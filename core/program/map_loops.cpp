@@ -66,7 +66,7 @@ class Examples {
       }
     }
     for (const int v : eq.out) varies_[at(v)] = true;
-    pending_.push_back(e);
+    pending_.push_back(&eq);
   }
   void give(const Graph::Equation& eq, const Arrays& results) {
     for (size_t k = 0; k < eq.out.size(); ++k) values_[at(eq.out[k])] = results[k];
@@ -76,71 +76,29 @@ class Examples {
   void flush(size_t end) {
     if (pending_.empty()) return;
     const auto& equations = g_.equations();
-    std::vector<int> number(values_.size(), -1);
     std::vector<bool> read(values_.size(), false);
     for (size_t e = end; e < equations.size(); ++e)
       for (const int v : equations[e].in) read[at(v)] = true;
     for (const int v : g_.outputs()) read[at(v)] = true;
-    Avals avals;
+    const GraphPart part = part_of(g_, pending_, read);
+    pending_.clear();
+    if (part.outputs.empty()) return;
     Arrays operands;
     std::vector<Access> access;
-    std::vector<std::pair<int, Array>> constants;
-    const auto add = [&](int v) {
-      number[at(v)] = static_cast<int>(avals.size());
-      avals.push_back(g_.values()[at(v)]);
-    };
-    std::vector<bool> made(values_.size(), false);
-    for (const size_t e : pending_)
-      for (const int v : equations[e].out) made[at(v)] = true;
-    const auto is_constant = [&](int v) {
-      return std::any_of(g_.constants().begin(), g_.constants().end(),
-                         [&](const auto& c) { return c.first == v; });
-    };
-    std::vector<int> of_graph;
-    for (const size_t e : pending_)
-      for (const int v : equations[e].in) {
-        if (made[at(v)] || number[at(v)] >= 0) continue;
-        if (is_constant(v)) {
-          number[at(v)] = 0;  // to be set
-          of_graph.push_back(v);
-          continue;
-        }
-        add(v);
-        operands.push_back(*values_[at(v)]);
-        access.push_back(varies_[at(v)] ? Access::each() : Access::uniform());
-      }
-    for (const int v : of_graph) {
-      add(v);
-      constants.emplace_back(number[at(v)], *values_[at(v)]);
+    for (const int v : part.inputs) {
+      operands.push_back(*values_[at(v)]);
+      access.push_back(varies_[at(v)] ? Access::each() : Access::uniform());
     }
-    std::vector<Graph::Equation> inside;
-    std::vector<int> results, outputs;
-    for (const size_t e : pending_) {
-      Graph::Equation eq = equations[e];
-      for (const int v : eq.out) {
-        add(v);
-        if (!read[at(v)]) continue;
-        results.push_back(v);
-        outputs.push_back(number[at(v)]);
-      }
-      for (std::vector<int>* all : {&eq.in, &eq.out})
-        for (int& v : *all) v = number[at(v)];
-      inside.push_back(std::move(eq));
-    }
-    pending_.clear();
-    if (results.empty()) return;
-    const Ref<const Graph> body =
-        Graph::assemble(static_cast<int>(operands.size()), std::move(avals), std::move(constants),
-                        std::move(inside), std::move(outputs));
-    const Arrays y = map(body, n_, operands, access, std::vector<Result>(results.size(), Result::each()));
-    for (size_t k = 0; k < results.size(); ++k) values_[at(results[k])] = y[k];
+    const Arrays y =
+        map(part.graph, n_, operands, access, std::vector<Result>(part.outputs.size(), Result::each()));
+    for (size_t k = 0; k < part.outputs.size(); ++k) values_[at(part.outputs[k])] = y[k];
   }
 
   const Graph& g_;
   int64_t n_;
   std::vector<std::optional<Array>> values_;
   std::vector<bool> varies_;
-  std::vector<size_t> pending_;  // equations that differ between examples
+  std::vector<const Graph::Equation*> pending_;  // those that differ between examples
 };
 
 /// The map of an equation whose loops are to stand outside, or null.

@@ -44,6 +44,47 @@ Ref<const Graph> replaced(const Graph& g,
       g.input_avals());
 }
 
+GraphPart part_of(const Graph& g, const std::vector<const Graph::Equation*>& equations,
+                  const std::vector<bool>& read) {
+  std::vector<const Array*> constant(g.values().size(), nullptr);
+  for (const auto& [v, a] : g.constants()) constant[at(v)] = &a;
+  std::vector<bool> made(g.values().size(), false);
+  for (const Graph::Equation* eq : equations)
+    for (const int v : eq->out) made[at(v)] = true;
+  // Inputs, then constants, then results, as in any graph.
+  GraphPart out;
+  std::vector<int> number(g.values().size(), -1), outputs;
+  std::vector<Aval> values;
+  std::vector<std::pair<int, Array>> constants;
+  const auto add = [&](int v) {
+    if (number[at(v)] >= 0) return false;
+    number[at(v)] = static_cast<int>(values.size());
+    values.push_back(g.values()[at(v)]);
+    return true;
+  };
+  for (const Graph::Equation* eq : equations)
+    for (const int v : eq->in)
+      if (!made[at(v)] && !constant[at(v)] && add(v)) out.inputs.push_back(v);
+  for (const Graph::Equation* eq : equations)
+    for (const int v : eq->in)
+      if (constant[at(v)] && add(v)) constants.emplace_back(number[at(v)], *constant[at(v)]);
+  std::vector<Graph::Equation> body;
+  for (const Graph::Equation* eq : equations) {
+    for (const int v : eq->out) {
+      add(v);
+      if (!read[at(v)]) continue;
+      out.outputs.push_back(v);
+      outputs.push_back(number[at(v)]);
+    }
+    body.push_back(*eq);
+    for (std::vector<int>* all : {&body.back().in, &body.back().out})
+      for (int& v : *all) v = number[at(v)];
+  }
+  out.graph = Graph::assemble(static_cast<int>(out.inputs.size()), std::move(values), std::move(constants),
+                              std::move(body), std::move(outputs));
+  return out;
+}
+
 Ref<const Graph> with_bodies(const Ref<const Graph>& g,
                              const std::function<Ref<const Graph>(const Graph::Equation&)>& rule) {
   if (g->is_dynamic()) return g;

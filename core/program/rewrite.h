@@ -22,6 +22,15 @@ inline Ref<const Graph> merged(const Ref<const Graph>& g) {
 Ref<const Graph> with_bodies(const Ref<const Graph>& g,
                              const std::function<Ref<const Graph>(const Graph::Equation&)>& rule);
 
+/// Some equations of a graph, in their order, as a graph of their own: constants stay constants; inputs are
+/// what others make, outputs what is made here and marked in `read`, as values of the whole.
+struct GraphPart {
+  Ref<const Graph> graph;
+  std::vector<int> inputs, outputs;
+};
+GraphPart part_of(const Graph& g, const std::vector<const Graph::Equation*>& equations,
+                  const std::vector<bool>& read);
+
 /// Whether a constant is one entry repeated.
 inline bool is_repeated(const Array& a) {
   for (size_t d = 0; d < a.ndim(); ++d)
