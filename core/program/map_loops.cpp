@@ -140,8 +140,12 @@ SharedWork shared_work(const Graph& g, const std::vector<bool>& marked) {
       const std::vector<bool> depend = eq.op->depends_on(marks);
       if (any(marks) && !depend.empty()) results = depend;
     } else {
-      ++out.all;
-      if (!any(marks)) ++out.shared;
+      Avals in, results_of;
+      for (const int v : eq.in) in.push_back(g.values()[at(v)]);
+      for (const int v : eq.out) results_of.push_back(g.values()[at(v)]);
+      const double work = 1 + eq.op->flops(in, results_of);
+      out.all += work;
+      if (!any(marks)) out.shared += work;
     }
     for (size_t k = 0; k < eq.out.size(); ++k) varies[at(eq.out[k])] = results[k];
   }

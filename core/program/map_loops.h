@@ -22,9 +22,10 @@ struct ForExamples {
 std::optional<ForExamples> for_examples(const Graph& g, int64_t n, const std::vector<bool>& varies,
                                         const std::vector<bool>& first);
 
-/// Equations that examples share, and all, those of loops inside included: `varies` marks inputs.
+/// Operations of a step that examples share, and all, with one for every call; those of loops inside count
+/// once. `varies` marks inputs.
 struct SharedWork {
-  int64_t shared = 0, all = 0;
+  double shared = 0, all = 0;
 };
 SharedWork shared_work(const Graph& g, const std::vector<bool>& varies);
 

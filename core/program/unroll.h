@@ -35,7 +35,7 @@ class Loop {
   /// Whether examples take the same number of steps, where operands marked differ between them, and nothing
   /// is kept on stacks.
   virtual bool steps_together(const std::vector<bool>& varies) const = 0;
-  /// Equations of a step that examples share, and all.
+  /// What examples share of a step.
   virtual SharedWork shared_work(const std::vector<bool>& varies) const = 0;
   /// The loop for n examples at once: operands marked have a leading axis of them, as have the results that
   /// are marked then. nullopt where that is not to be had.
