@@ -3,12 +3,16 @@
 #include <algorithm>
 
 #include "core/derivatives.h"
+#include "core/node.h"
 #include "core/op_table.h"
 #include "core/ops.h"
 #include "core/ops/control.h"
 #include "core/ops/control_graph.h"
 #include "core/program/prepared.h"
 #include "core/program/unroll.h"
+#include "solvers/cvode.h"
+#include "solvers/method.h"
+#include "solvers/split.h"
 
 namespace hesse::solvers {
 namespace {
@@ -33,17 +37,8 @@ class ByForwardMode final : public General, public Expands {
 
   MaybeArrays jvp(std::span<const Array> x, std::span<const Array> y,
                   std::span<const MaybeArray> dx) const override {
-    std::vector<bool> marked;
-    Arrays in(x.begin(), x.end());
-    for (const MaybeArray& d : dx) {
-      marked.push_back(d.has_value());
-      if (d) in.push_back(*d);
-    }
-    const DerivedGraph d = derivatives().jvp(*without_effects(graph_), marked, {}, false);
-    const Arrays out = d.graph->call(in);
-    MaybeArrays dy(y.size());
-    for (size_t k = 0, i = 0; k < y.size(); ++k)
-      if (d.present[k]) dy[k] = out[i++];
+    MaybeArrays dy = tangents_of(graph_, x, dx);
+    dy.resize(y.size());
     return dy;
   }
   // The numbers wanted are one vector of m; example j of a map is its direction e_j, and its result
@@ -119,6 +114,42 @@ const bool registered = (register_ops({listed<ByForwardMode>("by_forward_mode", 
 
 }  // namespace
 
+namespace {
+void check_backsolve(const Backsolve& back, std::string_view method, bool has_times, bool dense_output) {
+  const auto one_step = [](std::string_view m) { return !is_cvode_method(m) && split_of(m) == Split::None; };
+  require(one_step(method), "solve_ivp: adjoint Backsolve() is of one-step methods that take one function; ",
+          method, " has ", is_cvode_method(method) ? "Interpolating()" : "Discrete()", " and Forward()");
+  if (!back.method.empty() && !is_cvode_method(back.method)) check_method(back.method);
+  require(back.method.empty() || one_step(back.method), "solve_ivp: method of Backsolve is '", back.method,
+          "', expected a one-step method that takes one function, such as Tsit5 or Kvaerno5");
+  require(has_times, "solve_ivp: adjoint Backsolve() needs t_eval, the times of the solution");
+  require(!dense_output, "solve_ivp: adjoint Backsolve() has no dense_output; use Discrete()");
+  for (const auto& [x, name] : {std::pair(&back.rtol, "rtol"), std::pair(&back.atol, "atol")}) {
+    if (!*x) continue;
+    require((*x)->ndim() == 0, "solve_ivp: ", name, " of Backsolve has shape ", (*x)->shape(),
+            ", expected a scalar");
+    require(!is_constant(**x) || astype(**x, kFloat64).item<double>() >= 0, "solve_ivp: ", name,
+            " of Backsolve is ", is_constant(**x) ? astype(**x, kFloat64).item<double>() : 0.0,
+            ", expected a number not below 0");
+  }
+}
+}  // namespace
+
+MaybeArrays tangents_of(const Ref<const Graph>& g, std::span<const Array> x, std::span<const MaybeArray> dx) {
+  std::vector<bool> marked;
+  Arrays in(x.begin(), x.end());
+  for (const MaybeArray& d : dx) {
+    marked.push_back(d.has_value());
+    if (d) in.push_back(*d);
+  }
+  const DerivedGraph d = derivatives().jvp(*without_effects(g), marked, {}, false);
+  const Arrays out = d.graph->call(in);
+  MaybeArrays dy(d.present.size());
+  for (size_t k = 0, i = 0; k < dy.size(); ++k)
+    if (d.present[k]) dy[k] = out[i++];
+  return dy;
+}
+
 void check_adjoint(const Adjoint& adjoint, std::string_view method, bool multistep, bool has_times,
                    bool dense_output) {
   const auto* discrete = std::get_if<Discrete>(&adjoint);
@@ -126,7 +157,7 @@ void check_adjoint(const Adjoint& adjoint, std::string_view method, bool multist
           method, " has Interpolating() and Forward()");
   require(!(std::holds_alternative<Interpolating>(adjoint) && !multistep),
           "solve_ivp: adjoint Interpolating() is that of BDF and Adams; ", method,
-          " has Discrete() and Forward()");
+          " has Discrete(), Forward() and Backsolve()");
   require(!discrete || discrete->checkpoint_every >= 0, "solve_ivp: checkpoint_every of Discrete is ",
           discrete ? discrete->checkpoint_every : 0, ", expected a number of steps, 1 or more");
   require(has_times || !(discrete && discrete->checkpoint_every > 0),
@@ -136,6 +167,8 @@ void check_adjoint(const Adjoint& adjoint, std::string_view method, bool multist
           "solve_ivp: dense_output keeps every step: it excludes Discrete with checkpoint_every");
   require(has_times || !std::holds_alternative<Forward>(adjoint),
           "solve_ivp: adjoint Forward() needs t_eval, the times of the solution");
+  if (const auto* back = std::get_if<Backsolve>(&adjoint))
+    check_backsolve(*back, method, has_times, dense_output);
 }
 
 Arrays checkpointed_loop(const Fn& cond, const Fn& body, const Arrays& carry, int64_t checkpoint_every) {

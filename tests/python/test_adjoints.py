@@ -143,7 +143,8 @@ def test_checkpoints_bound_memory():
 def test_refusals():
     f = lambda t, y: -y
     with pytest.raises(
-        ValueError, match=r"adjoint Interpolating\(\) .* Tsit5 has Discrete\(\) and Forward\(\)"
+        ValueError,
+        match=r"adjoint Interpolating\(\) .* Tsit5 has Discrete\(\), Forward\(\) and Backsolve\(\)",
     ):
         solve_ivp(f, (0, 1), 1.0, t_eval=[1.0], adjoint=Interpolating())
     with pytest.raises(
