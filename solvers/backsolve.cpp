@@ -22,7 +22,7 @@ namespace {
 struct BackwardSolve {
   std::string method;
   int64_t max_steps = 0;
-  bool fixed_steps = false;  ///< of first_step; else each solve begins with a step of its own
+  bool fixed_steps = false;  ///< of first_step
   bool throws = true, has_step = false, has_max_step = false, has_breakpoints = false;
 };
 
@@ -112,9 +112,12 @@ class BacksolveOp final : public General, public Expands {
   std::optional<MaybeArrays> vjp(std::span<const Array> x, std::span<const Array> y,
                                  std::span<const MaybeArray> ct,
                                  const std::vector<bool>& wanted) const override;
-  bool reads_output(int k) const override { return static_cast<size_t>(k) < num_arrays(); }
+  bool reads_output(int k) const override {
+    return static_cast<size_t>(k) < num_arrays() || static_cast<size_t>(k) == num_arrays() + kStep;
+  }
 
  private:
+  static constexpr size_t kStep = 6;  // behind the arrays of the state: h_last
   size_t num_arrays() const { return static_cast<size_t>(field_->num_outputs()); }
 
   Ref<const Graph> solve_, field_;  // (operands...) -> outputs; (t, y..., captures...) -> dy/dt...
@@ -174,7 +177,6 @@ std::optional<MaybeArrays> BacksolveOp::vjp(std::span<const Array> x, std::span<
                      .adjoint = Backsolve{}};
   options.atol.resize(2 * n + theta.size(), adjoint_atol);
   set_rest(options, how_, given.rest());
-  if (!how_.fixed_steps) options.first_step.reset();
 
   const Array times = astype(x[2], kFloat64), t0 = astype(x[0], kFloat64);
   const Array from_start = reshape(t0, {1});
@@ -183,6 +185,10 @@ std::optional<MaybeArrays> BacksolveOp::vjp(std::span<const Array> x, std::span<
   Arrays carry, rows{times, before};
   for (const Array& a : given.y0()) carry.push_back(zeros_like(a));
   for (const size_t i : theta) carry.push_back(zeros_like(given.captures()[i]));
+  // Each solve begins with the step that the one before would have taken next, the first one with that of
+  // the solution.
+  const Array h = stop_gradient(y[n + kStep]), whole = abs(astype(x[1], kFloat64) - t0);
+  carry.push_back(stop_gradient(where(logical_and(h > 0.0, isfinite(h)), h, where(whole > 0.0, whole, 1.0))));
   const size_t carried = carry.size();
   append(rows, y.first(n));
   append(rows, c);
@@ -192,8 +198,9 @@ std::optional<MaybeArrays> BacksolveOp::vjp(std::span<const Array> x, std::span<
         const std::span<const Array> state = in.subspan(carried + 2, n), joins = in.subspan(carried + 2 + n);
         Arrays start{state.begin(), state.end()};
         for (size_t j = 0; j < n; ++j) start.push_back(in[j] + joins[j]);
-        append(start, in.subspan(n, carried - n));
+        append(start, in.subspan(n, carried - 1 - n));
         IvpOptions here = options;
+        if (!how_.fixed_steps) here.first_step = in[carried - 1];
         here.t_eval = reshape(previous, {1});
         if (here.method == "auto") here.method = chosen_method(backward, t, previous, start, false);
         const Solution s = solved({backward, {}}, t, previous, start, here, how_.throws);
@@ -203,6 +210,7 @@ std::optional<MaybeArrays> BacksolveOp::vjp(std::span<const Array> x, std::span<
           result.push_back(how_.throws ? apply1(the<BackwardCompleted>(), {there, s.status, s.t_last})
                                        : there);
         }
+        result.push_back(how_.fixed_steps ? in[carried - 1] : stop_gradient(s.h_last));
         if (wanted[2]) result.push_back(paired(joins, field->call(inputs(t, state))));
         return result;
       },

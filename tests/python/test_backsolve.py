@@ -63,10 +63,10 @@ def test_it_is_another_gradient_with_looser_tolerances():
     exact = np.asarray(hs.grad(lambda z: outcome(z, rtol=1e-11))(Z))
     errors = [
         np.abs(np.asarray(hs.grad(lambda z, r=r: outcome(z, "Tsit5", Backsolve(rtol=r, atol=r)))(Z)) - exact).max()
-        for r in (1e-3, 1e-5, 1e-7)
+        for r in (1e-2, 1e-4, 1e-6)
     ]  # fmt: skip
     assert errors[0] > 10 * errors[1] > 100 * errors[2]
-    assert errors[2] < 1e-5 and errors[0] > 1e-6
+    assert errors[2] < 2e-6 and errors[0] > 1e-4
 
 
 def test_the_method_backwards():
@@ -182,6 +182,25 @@ def test_outputs_that_the_loss_does_not_read():
     slope = hs.grad(lambda y: f(y, Backsolve()))(1.5)
     assert float(slope) == pytest.approx(1 + 1 / 2.5**2, rel=1e-7)
     assert float(hs.grad(lambda y: hs.sum(hs.stop_gradient(f(y, Backsolve()))))(1.5)) == 0
+
+
+def test_breakpoints_are_met_backwards_too():
+    def f(k, adjoint):
+        switched = lambda t, y: -k * y + hs.where(t < 1.0, 0.0, 5.0 * k)
+        return solve_ivp(
+            switched,
+            (0.0, 2.0),
+            1.0,
+            t_eval=[0.5, 2.0],
+            breakpoints=[1.0],
+            rtol=1e-8,
+            atol=1e-8,
+            adjoint=adjoint,
+        ).y[1]
+
+    # y(2) = exp(-2 k) + 5 (1 - exp(-k))
+    got = hs.grad(lambda k: f(k, Backsolve()))(0.8)
+    assert float(got) == pytest.approx(-2 * np.exp(-1.6) + 5 * np.exp(-0.8), rel=1e-6)
 
 
 def test_an_invertible_mass_matrix_of_an_explicit_method():
