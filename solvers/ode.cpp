@@ -66,6 +66,33 @@ Array in_order(const Array& times, const Array& t0, const Array& t1, const Array
   return ok;
 }
 
+// t_eval, [n] in float64.
+Array times_of(const Array& given) {
+  require(given.ndim() == 1, "solve_ivp: t_eval has shape ", given.shape(), ", expected one axis");
+  require<TypeError>(!is_complex(given.dtype()) && given.dtype() != kBool && given.dtype() != DType::Key,
+                     "solve_ivp: t_eval has dtype ", given.dtype(), ", expected real numbers");
+  return astype(given, kFloat64);
+}
+void check_in_order(const Array& ok) {
+  require(!is_constant(ok) || ok.item<bool>(),
+          "solve_ivp: t_eval must ascend within t_span, in its direction");
+}
+
+void check_numbers(const IvpOptions& options) {
+  check_positive(options.rtol, "rtol", true, true);
+  for (const Array& a : options.atol) check_positive(a, "atol", true, false);
+  if (options.first_step) check_positive(*options.first_step, "first_step", false, true);
+  if (options.max_step) check_positive(*options.max_step, "max_step", false, true);
+  require(options.max_steps > 0, "solve_ivp: max_steps is ", options.max_steps, ", expected 1 or more");
+}
+
+// What is wrong with values, while they are known: the adjoints that are an op make operands of them.
+void check_operands(const Array& t0_in, const Array& t1_in, const IvpOptions& options) {
+  const Array t0 = time_of(t0_in, "t0"), t1 = time_of(t1_in, "t1");
+  check_numbers(options);
+  check_in_order(in_order(times_of(*options.t_eval), t0, t1, where(t1 >= t0, 1.0, -1.0)));
+}
+
 // How often each event may happen: as often as there are rows for it, -1 where there is no limit.
 std::vector<int64_t> rows_of_events(const IvpOptions& options, bool fixed, bool traced) {
   std::vector<int64_t> rows;
@@ -254,6 +281,8 @@ Solution solve_ivp(const SplitRhs& f, const Array& t0_in, const Array& t1_in, co
     by.mass.reset();
     return solve_ivp(over_mass(f, *options.mass, y0_in, options.method), t0_in, t1_in, y0_in, by);
   }
+  if (std::holds_alternative<Forward>(options.adjoint) || std::holds_alternative<Backsolve>(options.adjoint))
+    check_operands(t0_in, t1_in, options);
   if (std::holds_alternative<Forward>(options.adjoint)) return solve_forward(f, t0_in, t1_in, y0_in, options);
   if (std::holds_alternative<Backsolve>(options.adjoint))
     return solve_backsolve(f, t0_in, t1_in, y0_in, options);
@@ -266,11 +295,7 @@ Solution solve_ivp(const SplitRhs& f, const Array& t0_in, const Array& t1_in, co
   const size_t n = y0.size();
   require(options.atol.size() == 1 || options.atol.size() == n, "solve_ivp: atol holds ", options.atol.size(),
           " arrays, expected one, or one for each of the ", n, " of the state");
-  check_positive(options.rtol, "rtol", true, true);
-  for (const Array& a : options.atol) check_positive(a, "atol", true, false);
-  if (options.first_step) check_positive(*options.first_step, "first_step", false, true);
-  if (options.max_step) check_positive(*options.max_step, "max_step", false, true);
-  require(options.max_steps > 0, "solve_ivp: max_steps is ", options.max_steps, ", expected 1 or more");
+  check_numbers(options);
   if (is_constant(t0) && is_constant(t1))
     require(std::isfinite(t0.item<double>()) && std::isfinite(t1.item<double>()), "solve_ivp: the span from ",
             t0.item<double>(), " to ", t1.item<double>(), " is not finite");
@@ -363,14 +388,9 @@ Solution solve_ivp(const SplitRhs& f, const Array& t0_in, const Array& t1_in, co
   };
   std::optional<Array> times;
   if (options.t_eval) {
-    const Array& given = *options.t_eval;
-    require(given.ndim() == 1, "solve_ivp: t_eval has shape ", given.shape(), ", expected one axis");
-    require<TypeError>(!is_complex(given.dtype()) && given.dtype() != kBool && given.dtype() != DType::Key,
-                       "solve_ivp: t_eval has dtype ", given.dtype(), ", expected real numbers");
-    times = astype(given, kFloat64);
+    times = times_of(*options.t_eval);
     const Array ok = in_order(*times, t0, t1, direction);
-    require(!is_constant(ok) || ok.item<bool>(),
-            "solve_ivp: t_eval must ascend within t_span, in its direction");
+    check_in_order(ok);
     state.status = where(logical_or(ok, not_equal(state.status, kSuccess)), state.status,
                          static_cast<int64_t>(IvpStatus::BadTimes));
   }

@@ -4,6 +4,7 @@ and stored solutions, derivatives, and what is refused."""
 import numpy as np
 import pytest
 import scipy.linalg
+import scipy.sparse
 from stiff_problems import PROBLEMS, reference
 
 import hesse as hs
@@ -393,6 +394,8 @@ def test_singular_matrices_that_are_arguments():
         (np.diag([1.0, 1.0, 0.0]), {"method": "Rodas5P"}, FloatingPointError, r"y0 does not fit the singular mass matrix: the largest residual .* entry 2 of what f returns, is 1.3, and entry 2 of the state is about 1.857.* off.*solve_dae"),
         (np.diag([1.0, 1.0, 0.0]), {"method": "Kvaerno5", "a": np.diag([1.0, 1.0, 0.0])}, FloatingPointError, "is the index of the system 1"),
         (np.eye(3), {"y0": Y0 + 0j}, TypeError, "a mass matrix takes real states"),
+        (scipy.sparse.csr_array(np.eye(3)), {}, TypeError, "mass is a csr_array; convert it with hesse.sparse.from_scipy"),
+        ("diagonal", {}, TypeError, "mass is 'diagonal', expected a matrix or a hesse.sparse.CSR"),
     ],
 )  # fmt: skip
 def test_refusals(mass, options, error, words):

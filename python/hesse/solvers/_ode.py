@@ -110,6 +110,24 @@ class Solution:
         return plot(self, phase, ax)
 
 
+def mass_parts(mass: Any) -> list[Array]:
+    """No arrays, a matrix, or the parts of a sparse one."""
+    if mass is None:
+        return []
+    if isinstance(mass, CSR):
+        return list(mass._parts())
+    if hasattr(mass, "tocsr"):
+        raise _hesse.ArgumentTypeError(
+            f"solve_ivp: mass is a {type(mass).__name__}; convert it with hesse.sparse.from_scipy"
+        )
+    try:
+        return [asarray(mass)]
+    except TypeError as error:
+        raise _hesse.ArgumentTypeError(
+            f"solve_ivp: mass is {mass!r}, expected a matrix or a hesse.sparse.CSR"
+        ) from error
+
+
 def solve_ivp(
     f: Callable[..., Any] | Sequence[Callable[..., Any]],
     t_span: Sequence[Any],
@@ -351,7 +369,7 @@ def solve_ivp(
         bool(dense_output),
         None if save is None else saved,
         optional(breakpoints),
-        [] if mass is None else list(mass._parts()) if isinstance(mass, CSR) else [asarray(mass)],
+        mass_parts(mass),
         options_of_backsolve(adjoint),
     )
     stats: dict[str, Any] = {
