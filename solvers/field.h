@@ -13,8 +13,8 @@ struct Field {
   DType time = kFloat64;                     ///< the real dtype of the state
   int64_t entries = 0;                       ///< of all arrays of the state
   std::vector<Ref<const Graph>> parts = {};  ///< of a split right-hand side: as `graph` (solvers/split.h)
-  /// Of M dy/dt = f (solvers/mass.h): which captures are M and, where M may be singular, a projector P whose
-  /// kernel is what it reaches, both [entries, entries].
+  /// Of M dy/dt = f (solvers/mass.h): which captures are M, [entries, entries], or [entries] where it is
+  /// diagonal, and where it may be singular a projector P whose kernel is what it reaches.
   std::optional<size_t> mass = {}, unreached = {};
 
   /// f(t, y) of the state's shapes; `operands` begin with the captures.

@@ -8,7 +8,6 @@
 #include "core/ops.h"
 #include "core/ops/control.h"
 #include "core/ops/control_graph.h"
-#include "solvers/cvode.h"
 #include "solvers/esdirk.h"
 #include "solvers/linear.h"
 #include "solvers/lists.h"
@@ -83,7 +82,10 @@ DType check_mass(const Mass& mass, const Arrays& y0, std::string_view method) {
   return real.value_or(kFloat64);
 }
 
+// [n, n]; of constants a constant, whoever is tracing.
 Array dense_of(const Mass& mass, DType dtype) {
+  std::optional<StagedRegion> none;
+  if (is_constant(values_of(mass))) none.emplace(nullptr);
   const auto* dense = std::get_if<Array>(&mass);
   return astype(dense ? *dense : sparse::todense(std::get<sparse::CSR>(mass)), dtype);
 }
@@ -145,6 +147,14 @@ std::optional<Array> projector(const Array& m_in) {
       [&](std::span<const Array>) { return Arrays{unreached(e)}; }, {})[0]);
 }
 
+// As an operand of steps: of a constant that is diagonal only that, which saves most of the work that M is.
+Array stored(const Array& m) {
+  if (!is_constant(m)) return m;
+  const StagedRegion none(nullptr);
+  const Array d = diagonal(m);
+  return all(equal(m, d * eye(m.dim(0), {}, 0, m.dtype()))).item<bool>() ? d : m;
+}
+
 void refuse_singular(const std::optional<Array>& p, std::string_view method) {
   if (!p || !p->has_data()) return;
   const StagedRegion none(nullptr);
@@ -191,7 +201,7 @@ SplitRhs over_mass(const SplitRhs& f, const Mass& mass, const Arrays& y0, std::s
 
 void add_mass(Field& field, const Mass& mass, const Arrays& y0, Arrays& operands, std::string_view method) {
   const Array m = dense_of(mass, check_mass(mass, y0, method));
-  Arrays more{m};
+  Arrays more{stored(m)};
   if (const std::optional<Array> p = projector(m)) more.push_back(*p);
   Avals avals = field.graph->input_avals();
   for (const Array& a : more) avals.push_back(aval(a));
@@ -205,11 +215,16 @@ void add_mass(Field& field, const Mass& mass, const Arrays& y0, Arrays& operands
 }
 
 Array Field::times_mass(const Array& x, std::span<const Array> operands) const {
-  return mass ? matmul(operands[*mass], x) : x;
+  if (!mass) return x;
+  const Array& m = operands[*mass];
+  return m.ndim() == 1 ? m * x : matmul(m, x);
 }
 
 Array Field::mass_matrix(std::span<const Array> operands, DType dtype) const {
-  return mass ? operands[*mass] : eye(entries, {}, 0, dtype);
+  const Array identity = eye(entries, {}, 0, dtype);
+  if (!mass) return identity;
+  const Array& m = operands[*mass];
+  return m.ndim() == 1 ? m * identity : m;
 }
 
 // M v = f and, as P f(t, y(t)) stays 0, P (J v + df/dt) = 0: together (M + P J) v = (I - P) f - P df/dt.
@@ -217,7 +232,7 @@ Arrays Field::slopes(const Array& t, std::span<const Array> y, std::span<const A
   const Arrays f = (*this)(t, y, operands);
   if (!mass || entries == 0) return f;
   const Packing flat = real_state(*this, "a mass matrix");
-  Array matrix = operands[*mass], right = flat.pack(f);
+  Array matrix = mass_matrix(operands, flat.dtype()), right = flat.pack(f);
   if (unreached) {
     const Array& p = operands[*unreached];
     const FieldJacobian jacobian(*this, flat);
@@ -240,7 +255,7 @@ VectorFn algebraic(const Field& field, const Packing& flat, const Array& t, cons
       "solve_ivp", "y0",
       [&](std::span<const Array> y) {
         const Array off = flat.pack(y) - given;
-        return flat.unpack(matmul(operands[*field.mass], off) +
+        return flat.unpack(field.times_mass(off, operands) +
                            matmul(operands[*field.unreached], flat.pack(field(t, y, operands))));
       },
       flat, flat);
@@ -274,7 +289,7 @@ MassStart consistent_start(const Field& field, const Array& t0, const Arrays& y0
   const Packing flat = real_state(field, "a mass matrix");
   const Array given = flat.pack(y0), y = stop_gradient(given), t = stop_gradient(t0);
   const Arrays fixed = stopped(operands), state = flat.unpack(y);
-  const Array &m = fixed[*field.mass], &p = fixed[*field.unreached];
+  const Array m = field.mass_matrix(fixed, flat.dtype()), &p = fixed[*field.unreached];
   const Array residual = matmul(p, flat.pack(field(t, state, fixed)));
   const Factored system(m + matmul(p, FieldJacobian(field, flat).by_state(t, state, fixed)),
                         Factored::Singular::GivesNaN);

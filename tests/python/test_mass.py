@@ -58,6 +58,30 @@ def test_methods_with_fixed_steps_and_single_precision():
         np.testing.assert_allclose(y, exact(TIMES), atol=1e-3)
 
 
+@pytest.mark.parametrize("method", ["Rodas5P", "Kvaerno5", "Tsit5"])
+def test_diagonal_matrices(method):
+    """A constant one is kept as its diagonal; one that is differentiated or an argument is not."""
+    m = np.diag([2.0, 0.5, 3.0])
+    sparse = hs.sparse.from_dense(m)
+    constant = solved(m, method)
+    np.testing.assert_allclose(constant, exact(TIMES, m), atol=1e-7)
+    for y in (
+        hs.compile(lambda: solved(m, method))(),
+        hs.compile(lambda: solved(sparse, method))(),
+        hs.compile(lambda x: solved(x, method))(hs.array(m)),
+        hs.jvp(lambda x: solved(x, method), (hs.array(m),), (hs.array(m),))[0],
+    ):
+        np.testing.assert_allclose(y, constant, rtol=1e-10)
+    by_a = lambda m: hs.grad(lambda a: hs.sum(W * solved(m, method, a) ** 2))(hs.array(A))
+    np.testing.assert_allclose(by_a(m), hs.compile(by_a)(hs.array(m)), rtol=1e-8)
+
+
+def test_constants_of_a_compiled_function_are_looked_at_when_it_is_traced():
+    single = lambda y0: solved(np.diag([1.0, 1.0, 0.0]), "Tsit5", hs.array(A, dtype=hs.float32), y0)
+    with pytest.raises(ValueError, match="of rank 2 of 3, and Tsit5 needs its inverse"):
+        hs.compile(single)(hs.array(Y0, dtype=hs.float32))
+
+
 def test_auto_is_rodas5p():
     sol = solve_ivp(
         lambda t, y: hs.array(A) @ y, (0.0, 2.0), Y0, "auto", TIMES, mass=M, raise_on_failure=False, **TIGHT
