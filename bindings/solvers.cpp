@@ -26,11 +26,19 @@ solvers::Event event(const Fn& g, int64_t terminal, int direction) {
   return {[h = of_time_and_state(g)](const Array& t, std::span<const Array> y) { return h(t, y)[0]; },
           terminal, direction};
 }
-solvers::Adjoint adjoint_of(const std::string& name, int64_t checkpoint_every) {
+using BacksolveOptions = std::tuple<std::string, std::optional<Array>, std::optional<Array>>;
+solvers::Adjoint adjoint_of(const std::string& name, int64_t checkpoint_every, const BacksolveOptions& back) {
   if (name == "Discrete") return solvers::Discrete{checkpoint_every};
   if (name == "Interpolating") return solvers::Interpolating{};
   if (name == "Forward") return solvers::Forward{};
+  if (name == "Backsolve") return solvers::Backsolve{std::get<0>(back), std::get<1>(back), std::get<2>(back)};
   return {};
+}
+// None, a matrix, or the parts of a sparse one.
+std::optional<solvers::Mass> mass_of(const Arrays& x) {
+  if (x.empty()) return std::nullopt;
+  if (x.size() == 1) return x[0];
+  return sparse::CSR{x[0], {x[1], x[2], x[3]}, {x[4], x[5], x[6]}};
 }
 
 }  // namespace
@@ -45,7 +53,7 @@ void init_solvers(py::module_& m) {
          const std::string& linear_solver, const std::optional<Fn>& second, const std::string& adjoint,
          int64_t checkpoint_every, const std::vector<std::tuple<Fn, int64_t, int>>& conditions,
          std::optional<int64_t> max_events, bool dense_output, const std::optional<Fn>& save,
-         std::optional<Array> breakpoints) {
+         std::optional<Array> breakpoints, const Arrays& mass, const BacksolveOptions& backsolve) {
         std::vector<solvers::Event> events;
         for (const auto& [g, terminal, direction] : conditions)
           events.push_back(event(g, terminal, direction));
@@ -60,10 +68,11 @@ void init_solvers(py::module_& m) {
                                           .linear_solver = linear_solver,
                                           .events = std::move(events),
                                           .max_events = max_events,
-                                          .adjoint = adjoint_of(adjoint, checkpoint_every),
+                                          .adjoint = adjoint_of(adjoint, checkpoint_every, backsolve),
                                           .dense_output = dense_output,
                                           .save = save ? of_time_and_state(*save) : solvers::Rhs(),
-                                          .breakpoints = std::move(breakpoints)};
+                                          .breakpoints = std::move(breakpoints),
+                                          .mass = mass_of(mass)};
         const solvers::Rhs first = of_time_and_state(f);
         const py::gil_scoped_release unlocked;
         const solvers::Solution sol =
@@ -84,7 +93,8 @@ void init_solvers(py::module_& m) {
       "f"_a, "t0"_a, "t1"_a, "y0"_a, "method"_a, "t_eval"_a, "rtol"_a, "atol"_a, "first_step"_a, "max_step"_a,
       "max_steps"_a, "throw_on_failure"_a, "linear_solver"_a = "auto", "second"_a = py::none(),
       "adjoint"_a = "", "checkpoint_every"_a = 0, "events"_a = py::list(), "max_events"_a = py::none(),
-      "dense_output"_a = false, "save"_a = py::none(), "breakpoints"_a = py::none());
+      "dense_output"_a = false, "save"_a = py::none(), "breakpoints"_a = py::none(), "mass"_a = py::list(),
+      "backsolve"_a = BacksolveOptions());
   s.def(
       "split_of", [](const std::string& method) { return static_cast<int64_t>(solvers::split_of(method)); },
       "method"_a);

@@ -3,12 +3,16 @@
 #include <algorithm>
 
 #include "core/derivatives.h"
+#include "core/node.h"
 #include "core/op_table.h"
 #include "core/ops.h"
 #include "core/ops/control.h"
 #include "core/ops/control_graph.h"
 #include "core/program/prepared.h"
 #include "core/program/unroll.h"
+#include "solvers/cvode.h"
+#include "solvers/method.h"
+#include "solvers/split.h"
 
 namespace hesse::solvers {
 namespace {
@@ -33,17 +37,8 @@ class ByForwardMode final : public General, public Expands {
 
   MaybeArrays jvp(std::span<const Array> x, std::span<const Array> y,
                   std::span<const MaybeArray> dx) const override {
-    std::vector<bool> marked;
-    Arrays in(x.begin(), x.end());
-    for (const MaybeArray& d : dx) {
-      marked.push_back(d.has_value());
-      if (d) in.push_back(*d);
-    }
-    const DerivedGraph d = derivatives().jvp(*without_effects(graph_), marked, {}, false);
-    const Arrays out = d.graph->call(in);
-    MaybeArrays dy(y.size());
-    for (size_t k = 0, i = 0; k < y.size(); ++k)
-      if (d.present[k]) dy[k] = out[i++];
+    MaybeArrays dy = tangents_of(graph_, x, dx);
+    dy.resize(y.size());
     return dy;
   }
   // The numbers wanted are one vector of m; example j of a map is its direction e_j, and its result
@@ -115,9 +110,101 @@ class ByForwardMode final : public General, public Expands {
   Prepared prepared_;
 };
 
-const bool registered = (register_ops({listed<ByForwardMode>("by_forward_mode", "graph")}), true);
+/// A graph that is run as a program, and so are its derivatives. What is computed again in reverse mode is
+/// the same to the last bit then; run equation by equation it may differ in rounding, which the control of
+/// steps magnifies: steps would not end where those ended that were kept.
+class AsProgram final : public Op, public Expands {
+ public:
+  explicit AsProgram(Ref<const Graph> graph) : graph_(std::move(graph)), prepared_(graph_) {}
+  std::string_view name() const override { return "ivp_program"; }
+  Params params() const override { return {{"graph", graph_}}; }
+  bool has_effect() const override { return has_effects(*graph_); }
+  Avals infer(std::span<const Aval> x) const override {
+    require(static_cast<int>(x.size()) == graph_->num_inputs(), "ivp_program: ", x.size(),
+            " operands for a graph of ", graph_->num_inputs());
+    return graph_->output_avals();
+  }
+  Arrays eval(std::span<const Array> x) const override { return prepared_.program().run(x); }
+  Arrays expanded(std::span<const Array> x) const override { return graph_->call(x); }
+  MaybeArrays jvp(std::span<const Array> x, std::span<const Array> y,
+                  std::span<const MaybeArray> dx) const override {
+    const auto [in, marked] = joined(x, dx);
+    return called(derivatives().jvp(*without_effects(graph_), marked, {}, false), in, y.size());
+  }
+  std::optional<MaybeArrays> vjp(std::span<const Array> x, std::span<const Array>,
+                                 std::span<const MaybeArray> ct,
+                                 const std::vector<bool>& wanted) const override {
+    const auto [in, marked] = joined(x, ct);
+    return called(derivatives().vjp(*without_effects(graph_), marked, wanted, {}), in, x.size());
+  }
+  bool is_linear_in(const std::vector<bool>& marked) const override { return is_linear(*graph_, marked); }
+  std::vector<bool> depends_on(const std::vector<bool>& marked) const override {
+    return outputs_that_depend(*graph_, marked);
+  }
+  bool reads_output(int) const override { return false; }
+
+ private:
+  static std::pair<Arrays, std::vector<bool>> joined(std::span<const Array> x,
+                                                     std::span<const MaybeArray> more) {
+    std::pair<Arrays, std::vector<bool>> out{{x.begin(), x.end()}, {}};
+    for (const MaybeArray& a : more) {
+      out.second.push_back(a.has_value());
+      if (a) out.first.push_back(*a);
+    }
+    return out;
+  }
+  static MaybeArrays called(const DerivedGraph& d, const Arrays& in, size_t n) {
+    const Arrays values = hesse::apply(make_op<AsProgram>(d.graph), in);
+    MaybeArrays out(n);
+    for (size_t k = 0, i = 0; k < n; ++k)
+      if (d.present[k]) out[k] = values[i++];
+    return out;
+  }
+  Ref<const Graph> graph_;
+  Prepared prepared_;
+};
+
+const bool registered = (register_ops({listed<ByForwardMode>("by_forward_mode", "graph"),
+                                       listed<AsProgram>("ivp_program", "graph")}),
+                         true);
 
 }  // namespace
+
+namespace {
+void check_backsolve(const Backsolve& back, std::string_view method, bool has_times, bool dense_output) {
+  const auto one_step = [](std::string_view m) { return !is_cvode_method(m) && split_of(m) == Split::None; };
+  require(one_step(method), "solve_ivp: adjoint Backsolve() is of one-step methods that take one function; ",
+          method, " has ", is_cvode_method(method) ? "Interpolating()" : "Discrete()", " and Forward()");
+  if (!back.method.empty() && !is_cvode_method(back.method)) check_method(back.method);
+  require(back.method.empty() || one_step(back.method), "solve_ivp: method of Backsolve is '", back.method,
+          "', expected a one-step method that takes one function, such as Tsit5 or Kvaerno5");
+  require(has_times, "solve_ivp: adjoint Backsolve() needs t_eval, the times of the solution");
+  require(!dense_output, "solve_ivp: adjoint Backsolve() has no dense_output; use Discrete()");
+  for (const auto& [x, name] : {std::pair(&back.rtol, "rtol"), std::pair(&back.atol, "atol")}) {
+    if (!*x) continue;
+    require((*x)->ndim() == 0, "solve_ivp: ", name, " of Backsolve has shape ", (*x)->shape(),
+            ", expected a scalar");
+    require(!is_constant(**x) || astype(**x, kFloat64).item<double>() >= 0, "solve_ivp: ", name,
+            " of Backsolve is ", is_constant(**x) ? astype(**x, kFloat64).item<double>() : 0.0,
+            ", expected a number not below 0");
+  }
+}
+}  // namespace
+
+MaybeArrays tangents_of(const Ref<const Graph>& g, std::span<const Array> x, std::span<const MaybeArray> dx) {
+  std::vector<bool> marked;
+  Arrays in(x.begin(), x.end());
+  for (const MaybeArray& d : dx) {
+    marked.push_back(d.has_value());
+    if (d) in.push_back(*d);
+  }
+  const DerivedGraph d = derivatives().jvp(*without_effects(g), marked, {}, false);
+  const Arrays out = d.graph->call(in);
+  MaybeArrays dy(d.present.size());
+  for (size_t k = 0, i = 0; k < dy.size(); ++k)
+    if (d.present[k]) dy[k] = out[i++];
+  return dy;
+}
 
 void check_adjoint(const Adjoint& adjoint, std::string_view method, bool multistep, bool has_times,
                    bool dense_output) {
@@ -126,7 +213,7 @@ void check_adjoint(const Adjoint& adjoint, std::string_view method, bool multist
           method, " has Interpolating() and Forward()");
   require(!(std::holds_alternative<Interpolating>(adjoint) && !multistep),
           "solve_ivp: adjoint Interpolating() is that of BDF and Adams; ", method,
-          " has Discrete() and Forward()");
+          " has Discrete(), Forward() and Backsolve()");
   require(!discrete || discrete->checkpoint_every >= 0, "solve_ivp: checkpoint_every of Discrete is ",
           discrete ? discrete->checkpoint_every : 0, ", expected a number of steps, 1 or more");
   require(has_times || !(discrete && discrete->checkpoint_every > 0),
@@ -136,31 +223,40 @@ void check_adjoint(const Adjoint& adjoint, std::string_view method, bool multist
           "solve_ivp: dense_output keeps every step: it excludes Discrete with checkpoint_every");
   require(has_times || !std::holds_alternative<Forward>(adjoint),
           "solve_ivp: adjoint Forward() needs t_eval, the times of the solution");
+  if (const auto* back = std::get_if<Backsolve>(&adjoint))
+    check_backsolve(*back, method, has_times, dense_output);
 }
 
 Arrays checkpointed_loop(const Fn& cond, const Fn& body, const Arrays& carry, int64_t checkpoint_every) {
   if (checkpoint_every <= 0) return while_loop(cond, body, carry);
   const size_t n = carry.size();
-  return while_loop(
-      cond,
-      [&](std::span<const Array> segment) {
-        Arrays in(segment.begin(), segment.end());
-        const int64_t none = 0;
-        in.push_back(Array::from<int64_t>(std::span<const int64_t>(&none, 1), {}));
-        Arrays out = while_loop(
-            [&](std::span<const Array> x) {
-              return Arrays{logical_and(cond(x.first(n))[0], x[n] < checkpoint_every)};
-            },
-            [&](std::span<const Array> x) {
-              Arrays next = body(x.first(n));
-              next.push_back(x[n] + int64_t{1});
-              return next;
-            },
-            in);
-        out.pop_back();
-        return out;
-      },
-      carry);
+  const Fn loop = [&](std::span<const Array> start) {
+    return while_loop(cond,
+                      [&](std::span<const Array> segment) {
+                        Arrays in(segment.begin(), segment.end());
+                        const int64_t none = 0;
+                        in.push_back(Array::from<int64_t>(std::span<const int64_t>(&none, 1), {}));
+                        Arrays out = while_loop(
+                            [&](std::span<const Array> x) {
+                              return Arrays{logical_and(cond(x.first(n))[0], x[n] < checkpoint_every)};
+                            },
+                            [&](std::span<const Array> x) {
+                              Arrays next = body(x.first(n));
+                              next.push_back(x[n] + int64_t{1});
+                              return next;
+                            },
+                            in);
+                        out.pop_back();
+                        return out;
+                      },
+                      {start.begin(), start.end()});
+  };
+  Avals avals;
+  for (const Array& a : carry) avals.push_back(aval(a));
+  const Traced traced = trace(loop, avals, true);
+  Arrays in = carry;
+  in.insert(in.end(), traced.captures.begin(), traced.captures.end());
+  return hesse::apply(make_op<AsProgram>(traced.graph), in);
 }
 
 Arrays by_forward_mode(const Fn& f, const Arrays& args) {

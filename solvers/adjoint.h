@@ -1,10 +1,13 @@
 #pragma once
 #include <cstdint>
 #include <functional>
+#include <optional>
+#include <string>
 #include <string_view>
 #include <variant>
 
 #include "core/graph.h"
+#include "core/op.h"
 
 /// How solve_ivp is differentiated in reverse: a value, independent of problem and method. Not every method
 /// has every one.
@@ -24,8 +27,18 @@ struct Interpolating {};
 /// methods; for few parameters. Memory does not grow with the number of steps.
 struct Forward {};
 
+/// The adjoint equations, solved back in time together with the state, which is set to what was stored at
+/// each time of t_eval (solvers/backsolve.h). Memory does not grow with the number of steps. As accurate as
+/// the tolerances where the problem can be solved backwards: a stiff or strongly contracting one cannot, as
+/// what decays forwards grows backwards. Of one-step methods that take one function.
+struct Backsolve {
+  std::string method = {};  ///< of the backward solve, a one-step one; empty: that of the forward solve
+  std::optional<Array> rtol = {},
+                       atol = {};  ///< of the backward solve, scalars; by default the forward one's
+};
+
 /// std::monostate: the default of the method.
-using Adjoint = std::variant<std::monostate, Discrete, Interpolating, Forward>;
+using Adjoint = std::variant<std::monostate, Discrete, Interpolating, Forward, Backsolve>;
 
 /// Throws ValueError, naming what there is, where a method has no such adjoint.
 void check_adjoint(const Adjoint& adjoint, std::string_view method, bool multistep, bool has_times,
@@ -38,5 +51,8 @@ Arrays checkpointed_loop(const Fn& cond, const Fn& body, const Arrays& carry, in
 /// f(args), traced once, whose reverse mode is by forward mode: the gradient of <c, f> is <c, J e> for each
 /// unit direction e of the arguments, and of what f captures, that it is wanted for.
 Arrays by_forward_mode(const Fn& f, const Arrays& args);
+
+/// The tangents of what a graph returns at x, without its effects, by forward mode; `dx` as in Op::jvp.
+MaybeArrays tangents_of(const Ref<const Graph>& g, std::span<const Array> x, std::span<const MaybeArray> dx);
 
 }  // namespace hesse::solvers

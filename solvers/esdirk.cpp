@@ -136,7 +136,7 @@ class Esdirk final : public Method {
     const Arrays fixed = stopped(operands), y_fixed = stopped(y_in);
     const Array fixed_h = stop_gradient(scaled_h), fixed_t = stop_gradient(t);
     const Factored system(
-        eye(flat_.size(), {}, 0, real) - fixed_h * jacobian_.by_state(fixed_t, y_fixed, fixed),
+        field_.mass_matrix(fixed, real) - fixed_h * jacobian_.by_state(fixed_t, y_fixed, fixed),
         Factored::Singular::GivesNaN);
     const Norm norm(*this, y_fixed, fixed);
 
@@ -230,7 +230,7 @@ class Esdirk final : public Method {
     Array z, change, ratio, count, runs, solved;
   };
 
-  /// (z, base, t, h gamma, captures...) -> z - h gamma f(t, base + z)
+  /// (z, base, t, h gamma, captures...) -> M z - h gamma f(t, base + z)
   Ref<const Graph> stage() const {
     const Aval vector{{flat_.size()}, flat_.dtype()}, scalar{{}, flat_.dtype()};
     Avals avals{vector, vector, scalar, scalar};
@@ -238,12 +238,13 @@ class Esdirk final : public Method {
       avals.push_back(field_.graph->input_aval(static_cast<int>(1 + field_.num_arrays() + i)));
     return trace_closed(
         [&](std::span<const Array> x) {
-          return Arrays{x[0] - x[3] * flat_.pack(implicit_(x[2], flat_.unpack(x[1] + x[0]), x.subspan(4)))};
+          return Arrays{field_.times_mass(x[0], x.subspan(4)) -
+                        x[3] * flat_.pack(implicit_(x[2], flat_.unpack(x[1] + x[0]), x.subspan(4)))};
         },
         avals);
   }
 
-  // (I - h gamma J) d = -F(z), z + d, ... (Hairer and Wanner II, IV.8) from the z of `before`: until the
+  // (M - h gamma J) d = -F(z), z + d, ... (Hairer and Wanner II, IV.8) from the z of `before`: until the
   // error that the rate of convergence predicts is small. At first that is the rate of the stage before;
   // where that one was not solved nothing is done.
   static Newton newton(const VectorFn& equation, const Factored& system, const Norm& norm,

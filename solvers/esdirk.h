@@ -9,8 +9,8 @@ namespace hesse::solvers {
 
 /// A singly diagonally implicit Runge-Kutta method of s stages whose first one is explicit,
 ///   k_i = f(t + c_i h, y + h sum_{j <= i} a_ij k_j),   c_i = sum_j a_ij,   a_11 = 0,   a_ii = gamma (i > 1).
-/// All of them are stiffly accurate: y_next is the argument of the last stage, and k_s the first slope of the
-/// next step.
+/// or with a mass matrix M k_i = f(...). All of them are stiffly accurate: y_next is the argument of the last
+/// stage, and k_s the first slope of the next step.
 struct EsdirkTableau {
   std::string name = {};
   int order = 0;

@@ -13,9 +13,20 @@ struct Field {
   DType time = kFloat64;                     ///< the real dtype of the state
   int64_t entries = 0;                       ///< of all arrays of the state
   std::vector<Ref<const Graph>> parts = {};  ///< of a split right-hand side: as `graph` (solvers/split.h)
+  /// Of M dy/dt = f (solvers/mass.h): which captures are M, [entries, entries], or [entries] where it is
+  /// diagonal, and where it may be singular a projector P whose kernel is what it reaches.
+  std::optional<size_t> mass = {}, unreached = {};
 
   /// f(t, y) of the state's shapes; `operands` begin with the captures.
   Arrays operator()(const Array& t, std::span<const Array> y, std::span<const Array> operands) const;
+  /// dy/dt: f or, with a mass matrix, what follows from it where (t, y) satisfies its algebraic equations.
+  Arrays slopes(const Array& t, std::span<const Array> y, std::span<const Array> operands) const;
+  /// y moved onto the algebraic equations of a singular M, where f jumped; else y.
+  Arrays consistent(const Array& t, std::span<const Array> y, std::span<const Array> operands) const;
+  /// M x, or x without a mass matrix, for the state as a vector.
+  Array times_mass(const Array& x, std::span<const Array> operands) const;
+  /// M, or I without one, [entries, entries].
+  Array mass_matrix(std::span<const Array> operands, DType dtype) const;
   /// One of the parts, as a field with the same captures.
   Field part(size_t i) const { return {parts[i], num_captures, time, entries}; }
   size_t num_arrays() const { return static_cast<size_t>(graph->num_outputs()); }

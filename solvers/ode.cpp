@@ -7,9 +7,11 @@
 #include "core/ops.h"
 #include "core/ops/control.h"
 #include "core/ops/control_graph.h"
+#include "solvers/backsolve.h"
 #include "solvers/cvode.h"
 #include "solvers/flat.h"
 #include "solvers/lists.h"
+#include "solvers/mass.h"
 #include "solvers/outcome.h"
 #include "solvers/run.h"
 #include "solvers/split.h"
@@ -62,6 +64,33 @@ Array in_order(const Array& times, const Array& t0, const Array& t1, const Array
   Array ok = all(logical_and(along >= 0.0, along <= (t1 - t0) * direction));
   if (times.size() > 1) ok = logical_and(ok, all(diff(along) > 0.0));
   return ok;
+}
+
+// t_eval, [n] in float64.
+Array times_of(const Array& given) {
+  require(given.ndim() == 1, "solve_ivp: t_eval has shape ", given.shape(), ", expected one axis");
+  require<TypeError>(!is_complex(given.dtype()) && given.dtype() != kBool && given.dtype() != DType::Key,
+                     "solve_ivp: t_eval has dtype ", given.dtype(), ", expected real numbers");
+  return astype(given, kFloat64);
+}
+void check_in_order(const Array& ok) {
+  require(!is_constant(ok) || ok.item<bool>(),
+          "solve_ivp: t_eval must ascend within t_span, in its direction");
+}
+
+void check_numbers(const IvpOptions& options) {
+  check_positive(options.rtol, "rtol", true, true);
+  for (const Array& a : options.atol) check_positive(a, "atol", true, false);
+  if (options.first_step) check_positive(*options.first_step, "first_step", false, true);
+  if (options.max_step) check_positive(*options.max_step, "max_step", false, true);
+  require(options.max_steps > 0, "solve_ivp: max_steps is ", options.max_steps, ", expected 1 or more");
+}
+
+// What is wrong with values, while they are known: the adjoints that are an op make operands of them.
+void check_operands(const Array& t0_in, const Array& t1_in, const IvpOptions& options) {
+  const Array t0 = time_of(t0_in, "t0"), t1 = time_of(t1_in, "t1");
+  check_numbers(options);
+  check_in_order(in_order(times_of(*options.t_eval), t0, t1, where(t1 >= t0, 1.0, -1.0)));
 }
 
 // How often each event may happen: as often as there are rows for it, -1 where there is no limit.
@@ -169,7 +198,7 @@ std::string describe(IvpStatus status) {
              "or the tolerances too small for the dtype";
     case IvpStatus::NotFinite:
       return "f gives NaN or infinity however small the step: look at f there, at its arguments and at y0 "
-             "(and atol must not be 0 where the state is)";
+             "(atol must not be 0 where the state is, and a mass matrix must have an inverse, or index 1)";
     case IvpStatus::BadTimes:
       return "t_eval does not ascend within t_span, in its direction";
     case IvpStatus::BadOptions:
@@ -179,6 +208,9 @@ std::string describe(IvpStatus status) {
       return "an event happened more than max_events times: raise max_events";
     case IvpStatus::EventNotFinite:
       return "an event gives NaN: look at its function there";
+    case IvpStatus::Inconsistent:
+      return "y0 does not satisfy the algebraic equations of a singular mass matrix, or these have no index "
+             "of 1: solve_dae finds a consistent start";
   }
   return "unknown status";
 }
@@ -225,8 +257,9 @@ Solution solve_ivp(const Rhs& f, const Array& t0, const Array& t1, const Arrays&
   if (options.method != "auto") return solve_ivp(SplitRhs{f, {}}, t0, t1, y0, options);
   IvpOptions by = options;
   const bool multistep = has_cvode() && options.events.empty() && !options.dense_output && !options.save &&
-                         !options.breakpoints && !std::holds_alternative<Discrete>(options.adjoint);
-  by.method = chosen_method(f, t0, t1, y0, multistep);
+                         !options.breakpoints && !std::holds_alternative<Discrete>(options.adjoint) &&
+                         !std::holds_alternative<Backsolve>(options.adjoint);
+  by.method = options.mass ? "Rodas5P" : chosen_method(f, t0, t1, y0, multistep);
   Solution out = solve_ivp(SplitRhs{f, {}}, t0, t1, y0, by);
   out.chosen = by.method;
   if (by.method != "auto")
@@ -243,7 +276,16 @@ Solution solve_ivp(const SplitRhs& f, const Array& t0_in, const Array& t1_in, co
       linear == "auto" || linear == "dense" || linear == "banded" || linear == "klu" || linear == "krylov",
       "solve_ivp: linear_solver is '", linear, "', expected auto, dense, banded, klu or krylov");
   check_adjoint(options.adjoint, options.method, by_cvode, options.t_eval.has_value(), options.dense_output);
+  if (options.mass && !takes_mass(options.method)) {
+    IvpOptions by = options;
+    by.mass.reset();
+    return solve_ivp(over_mass(f, *options.mass, y0_in, options.method), t0_in, t1_in, y0_in, by);
+  }
+  if (std::holds_alternative<Forward>(options.adjoint) || std::holds_alternative<Backsolve>(options.adjoint))
+    check_operands(t0_in, t1_in, options);
   if (std::holds_alternative<Forward>(options.adjoint)) return solve_forward(f, t0_in, t1_in, y0_in, options);
+  if (std::holds_alternative<Backsolve>(options.adjoint))
+    return solve_backsolve(f, t0_in, t1_in, y0_in, options);
   const auto* discrete = std::get_if<Discrete>(&options.adjoint);
   const int64_t checkpoint_every = discrete ? discrete->checkpoint_every : 0;
   const Array t0 = time_of(t0_in, "t0"), t1 = time_of(t1_in, "t1");
@@ -253,17 +295,14 @@ Solution solve_ivp(const SplitRhs& f, const Array& t0_in, const Array& t1_in, co
   const size_t n = y0.size();
   require(options.atol.size() == 1 || options.atol.size() == n, "solve_ivp: atol holds ", options.atol.size(),
           " arrays, expected one, or one for each of the ", n, " of the state");
-  check_positive(options.rtol, "rtol", true, true);
-  for (const Array& a : options.atol) check_positive(a, "atol", true, false);
-  if (options.first_step) check_positive(*options.first_step, "first_step", false, true);
-  if (options.max_step) check_positive(*options.max_step, "max_step", false, true);
-  require(options.max_steps > 0, "solve_ivp: max_steps is ", options.max_steps, ", expected 1 or more");
+  check_numbers(options);
   if (is_constant(t0) && is_constant(t1))
     require(std::isfinite(t0.item<double>()) && std::isfinite(t1.item<double>()), "solve_ivp: the span from ",
             t0.item<double>(), " to ", t1.item<double>(), " is not finite");
 
   Arrays operands;
-  const Field field = record(f, options.method, y0, operands);
+  Field field = record(f, options.method, y0, operands);
+  if (options.mass) add_mass(field, *options.mass, y0, operands, options.method);
   std::unique_ptr<const Method> method = by_cvode ? nullptr : make_method(options.method, field);
   require(by_cvode || method->error_order() > 0 || options.first_step, "solve_ivp: ", options.method,
           " has no error estimate: its step is first_step, which is missing");
@@ -310,7 +349,12 @@ Solution solve_ivp(const SplitRhs& f, const Array& t0_in, const Array& t1_in, co
   const Stepper stepper(std::move(method), max_step);
 
   const Array direction = stop_gradient(astype(where(t1 >= t0, 1.0, -1.0), kFloat64));
-  const Arrays f0 = field(t0, y0, operands);
+  std::optional<MassStart> found;
+  if (field.unreached) {
+    found = consistent_start(field, t0, y0, operands, options.throw_on_failure);
+    y0 = found->y;
+  }
+  const Arrays f0 = field.slopes(t0, y0, operands);
   Array h = options.first_step ? stop_gradient(astype(*options.first_step, kFloat64))
                                : stepper.guess(t0, t1, direction, y0, f0, operands);
   if (max_step) h = minimum(h, *max_step);
@@ -323,6 +367,8 @@ Solution solve_ivp(const SplitRhs& f, const Array& t0_in, const Array& t1_in, co
   state.status =
       stop_gradient(where(allowed, where(h > 0.0, state.status, static_cast<int64_t>(IvpStatus::NotFinite)),
                           static_cast<int64_t>(IvpStatus::BadOptions)));
+
+  if (found) state.status = where(equal(state.status, kSuccess), stop_gradient(found->status), state.status);
 
   const Events events(options.events, field, y0, operands);
   const Keep save = recorded_save(options.save, field, y0, operands);
@@ -342,14 +388,9 @@ Solution solve_ivp(const SplitRhs& f, const Array& t0_in, const Array& t1_in, co
   };
   std::optional<Array> times;
   if (options.t_eval) {
-    const Array& given = *options.t_eval;
-    require(given.ndim() == 1, "solve_ivp: t_eval has shape ", given.shape(), ", expected one axis");
-    require<TypeError>(!is_complex(given.dtype()) && given.dtype() != kBool && given.dtype() != DType::Key,
-                       "solve_ivp: t_eval has dtype ", given.dtype(), ", expected real numbers");
-    times = astype(given, kFloat64);
+    times = times_of(*options.t_eval);
     const Array ok = in_order(*times, t0, t1, direction);
-    require(!is_constant(ok) || ok.item<bool>(),
-            "solve_ivp: t_eval must ascend within t_span, in its direction");
+    check_in_order(ok);
     state.status = where(logical_or(ok, not_equal(state.status, kSuccess)), state.status,
                          static_cast<int64_t>(IvpStatus::BadTimes));
   }

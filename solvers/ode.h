@@ -3,8 +3,10 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <variant>
 
 #include "core/array.h"
+#include "core/sparse.h"
 #include "solvers/adjoint.h"
 #include "solvers/dense.h"
 
@@ -34,6 +36,10 @@ struct Event {
 struct SplitRhs {
   Rhs first, second;
 };
+
+/// M of M dy/dt = f(t, y): [n, n] for the n entries of the state, of its arrays one after the other, each in
+/// row-major order.
+using Mass = std::variant<Array, sparse::CSR>;
 
 /// Where and how to solve.
 struct IvpOptions {
@@ -78,6 +84,11 @@ struct IvpOptions {
   /// Constants: the solution has no derivative in them. Those outside the span do nothing. Not with BDF and
   /// Adams.
   std::optional<Array> breakpoints = {};
+  /// M dy/dt = f(t, y), for a real state. Rosenbrock methods and ESDIRK take a singular M, too: the problem
+  /// is a differential-algebraic one then, whose index must be 1 and whose algebraic equations y0 must
+  /// satisfy; the entries of y0 that these determine have no derivative of their own. Explicit methods, BDF
+  /// and Adams solve dy/dt = M^-1 f. Not with methods for SplitRhs. "auto" is Rodas5P.
+  std::optional<Mass> mass = {};
 };
 
 enum class IvpStatus : int64_t {
@@ -89,7 +100,8 @@ enum class IvpStatus : int64_t {
   BadTimes = 4,
   BadOptions = 5,
   TooManyEvents = 6,
-  EventNotFinite = 7
+  EventNotFinite = 7,
+  Inconsistent = 8
 };
 /// What a status means and what to try, in a sentence.
 std::string describe(IvpStatus status);

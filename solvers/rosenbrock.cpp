@@ -110,8 +110,9 @@ class Rosenbrock final : public Method {
     const DType real = flat_.dtype();
     const Array h = astype(h_in, real), y = flat_.pack(y_in);
     const Array rate = 1.0 / h, diagonal = rate / tableau_.gamma;
-    const Factored system(diagonal * eye(flat_.size(), {}, 0, real) - jacobian_.by_state(t, y_in, operands),
-                          Factored::Singular::GivesNaN);
+    const Factored system(
+        diagonal * field_.mass_matrix(operands, real) - jacobian_.by_state(t, y_in, operands),
+        Factored::Singular::GivesNaN);
     const std::optional<Array> by_time = jacobian_.by_time(t, y_in, operands);
     std::vector<Arrays> u;
     Step out;
@@ -119,7 +120,8 @@ class Rosenbrock final : public Method {
       const std::optional<Array> change = combined(u, tableau_.a[s], 0);
       const Array at = change ? y + *change : y;
       Array right = flat_.pack(field_(t + tableau_.alpha[s] * h_in, flat_.unpack(at), operands));
-      if (const std::optional<Array> earlier = combined(u, tableau_.c[s], 0)) right = right + rate * *earlier;
+      if (const std::optional<Array> earlier = combined(u, tableau_.c[s], 0))
+        right = right + rate * field_.times_mass(*earlier, operands);
       if (by_time && tableau_.gammas[s] != 0) right = right + h * tableau_.gammas[s] * *by_time;
       u.push_back({system.solve(right)});
       if (s + 1 == tableau_.a.size()) out.y = flat_.unpack(at + u.back()[0]);

@@ -11,6 +11,7 @@ namespace hesse::solvers {
 /// Solving Ordinary Differential Equations II, IV.7, (7.25)):
 ///   (1 / (h gamma) - J) u_i = f(t + alpha_i h, y + sum_j a_ij u_j) + sum_j (c_ij / h) u_j + h gamma_i df/dt,
 ///   y_next = y + sum_i m_i u_i.
+/// With a mass matrix M, M dy/dt = f: (M / (h gamma) - J) u_i = ... + M sum_j (c_ij / h) u_j + ... (VI.1).
 /// All of them end with y_next = y_s + u_s, where y_s is the argument of the last stage; u_s is their
 /// estimate of the error.
 struct RosenbrockTableau {

@@ -205,7 +205,7 @@ Array Stepper::guess(const Array& t0, const Array& t1, const Array& direction, c
   Arrays y1, change;
   for (size_t j = 0; j < n_; ++j)
     y1.push_back(y0[j] + astype(direction * h0, real_dtype(y0[j].dtype())) * f0[j]);
-  const Arrays f1 = method_->field()(t0 + direction * h0, y1, operands);
+  const Arrays f1 = method_->field().slopes(t0 + direction * h0, y1, operands);
   for (size_t j = 0; j < n_; ++j) change.push_back(f1[j] - f0[j]);
   const Array d2 = size(change) / h0, most = maximum(d1, d2);
   const Array h1 = where(most <= 1e-15, maximum(Array(1e-6), 1e-3 * h0),

@@ -111,16 +111,20 @@ Stepper::State Stops::afresh(const Stepper::State& s, const Problem& p) const {
   const Array t = take(p.breaks->after, argmax(astype(here, kInt64)), 0);
   const Method& method = stepper_.method();
   const Arrays old{s.t, s.h, s.norm};
+  const bool moves = method.field().unreached.has_value();  // algebraic entries jump with f
   const auto begin = [&](std::span<const Array>) {
-    const Arrays slopes = method.field()(t, s.y, p.operands);
-    const Array h = stepper_.adapts() ? stepper_.guess(t, p.t1, p.direction, s.y, slopes, p.operands) : s.h;
-    const Stepper::State start = stepper_.start(t, s.y, slopes, h);
+    const Arrays y = method.field().consistent(t, s.y, p.operands);
+    const Arrays slopes = method.field().slopes(t, y, p.operands);
+    const Array h = stepper_.adapts() ? stepper_.guess(t, p.t1, p.direction, y, slopes, p.operands) : s.h;
+    const Stepper::State start = stepper_.start(t, y, slopes, h);
     Arrays out{t, start.h, start.norm};
+    if (moves) append(out, y);
     append(out, method.kept_afresh(slopes, s.kept));
     return out;
   };
   const auto go_on = [&](std::span<const Array>) {
     Arrays out = old;
+    if (moves) append(out, s.y);
     append(out, s.kept);
     return out;
   };
@@ -129,7 +133,9 @@ Stepper::State Stops::afresh(const Stepper::State& s, const Problem& p) const {
   next.t = out[0];
   next.h = out[1];
   next.norm = out[2];
-  next.kept.assign(out.begin() + 3, out.end());
+  const auto kept = out.end() - static_cast<int64_t>(s.kept.size());
+  if (moves) next.y.assign(out.begin() + 3, kept);
+  next.kept.assign(kept, out.end());
   return next;
 }
 

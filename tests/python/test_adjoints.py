@@ -52,6 +52,26 @@ def test_gradients_are_those_of_the_default(method, adjoint):
     assert float(tangent) == pytest.approx(float(np.sum(np.asarray(expected))), rel=10 * rtol)
 
 
+@pytest.mark.parametrize("method", ["Tsit5", "Rodas5P", "Kvaerno5"])
+def test_checkpoints_of_many_steps(method):
+    """The steps that are computed again are those that were taken, to the last bit."""
+
+    def last(k, adjoint):
+        return solve_ivp(
+            lambda t, y: -k * y, (0.0, 2.0), 1.0, method, [2.0], rtol=1e-9, atol=1e-9, adjoint=adjoint
+        ).y[0]
+
+    expected = float(hs.grad(lambda k: last(k, None))(1.3))
+    for every in (2, 3, 7):
+        for run in (
+            hs.grad,
+            lambda f: hs.compile(hs.grad(f)),
+            lambda f: lambda k: hs.vmap(hs.grad(f))(hs.array([k]))[0],
+        ):
+            got = float(run(lambda k, n=every: last(k, Discrete(n)))(1.3))
+            assert got == pytest.approx(expected, rel=1e-12)
+
+
 @pytest.mark.parametrize("adjoint", [Discrete(3), Forward()], ids=str)
 def test_second_derivatives(adjoint):
     f = lambda z, a: outcome(z, "Tsit5", a, 1e-6)
@@ -143,7 +163,8 @@ def test_checkpoints_bound_memory():
 def test_refusals():
     f = lambda t, y: -y
     with pytest.raises(
-        ValueError, match=r"adjoint Interpolating\(\) .* Tsit5 has Discrete\(\) and Forward\(\)"
+        ValueError,
+        match=r"adjoint Interpolating\(\) .* Tsit5 has Discrete\(\), Forward\(\) and Backsolve\(\)",
     ):
         solve_ivp(f, (0, 1), 1.0, t_eval=[1.0], adjoint=Interpolating())
     with pytest.raises(

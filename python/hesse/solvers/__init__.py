@@ -1,6 +1,6 @@
 """Differentiable solvers of equations and differential equations."""
 
-from ._adjoint import Discrete, Forward, Interpolating
+from ._adjoint import Backsolve, Discrete, Forward, Interpolating
 from ._dae import solve_dae
 from ._dense import DenseOutput
 from ._equations import Result
@@ -15,6 +15,7 @@ from ._sde import BrownianPath, solve_sde
 from ._split import hamiltonian
 
 __all__ = [
+    "Backsolve",
     "BrownianPath",
     "DenseOutput",
     "Discrete",

@@ -10,7 +10,8 @@ from .. import _hesse
 from .._flat import check_callable, name_of
 from .._hesse import Array, _flatten_arrays, asarray
 from .._hesse import solvers as _s
-from ._adjoint import Discrete, Forward, Interpolating, name_and_checkpoints
+from ..sparse import CSR
+from ._adjoint import Backsolve, Discrete, Forward, Interpolating, name_and_checkpoints, options_of_backsolve
 from ._dense import DenseOutput
 from ._equations import arrays_of, count_of
 from ._events import Event, Watched
@@ -34,7 +35,8 @@ class Solution:
     status : Array
         0 where the end was reached; else 1: too many steps, 2: the step became too small, 3: NaN or infinity, 4:
         times that do not ascend, 5: tolerances or steps that are negative (found when a program runs), 6: too many
-        events, 7: an event that gives NaN. -1: a terminal event ended the solution, which is a success, too.
+        events, 7: an event that gives NaN, 8: initial values that do not fit a singular mass matrix. -1: a terminal event
+        ended the solution, which is a success, too.
     stats : dict
         The numbers of ``accepted`` and ``rejected`` steps, of ``evaluations`` of f and ``factorisations`` of matrices,
         how far the solver came (``t_last``) and the step it would have taken next (``h_last``). With ``method="auto"`` also
@@ -108,6 +110,24 @@ class Solution:
         return plot(self, phase, ax)
 
 
+def mass_parts(mass: Any) -> list[Array]:
+    """No arrays, a matrix, or the parts of a sparse one."""
+    if mass is None:
+        return []
+    if isinstance(mass, CSR):
+        return list(mass._parts())
+    if hasattr(mass, "tocsr"):
+        raise _hesse.ArgumentTypeError(
+            f"solve_ivp: mass is a {type(mass).__name__}; convert it with hesse.sparse.from_scipy"
+        )
+    try:
+        return [asarray(mass)]
+    except TypeError as error:
+        raise _hesse.ArgumentTypeError(
+            f"solve_ivp: mass is {mass!r}, expected a matrix or a hesse.sparse.CSR"
+        ) from error
+
+
 def solve_ivp(
     f: Callable[..., Any] | Sequence[Callable[..., Any]],
     t_span: Sequence[Any],
@@ -123,12 +143,13 @@ def solve_ivp(
     max_steps: int = 100_000,
     raise_on_failure: bool = True,
     linear_solver: str = "auto",
-    adjoint: Discrete | Interpolating | Forward | None = None,
+    adjoint: Discrete | Interpolating | Forward | Backsolve | None = None,
     events: Event | Callable[..., Any] | Sequence[Event | Callable[..., Any]] = (),
     max_events: int | None = None,
     dense_output: bool = False,
     save: Callable[..., Any] | None = None,
     breakpoints: Any = None,
+    mass: Any = None,
 ) -> Solution:
     """Solves dy/dt = f(t, y), y(t0) = y0.
 
@@ -188,7 +209,7 @@ def solve_ivp(
         KLU), or by GMRES with products of it. Where the Jacobian has entries is read off f (`hesse.sparse_jacobian`);
         ``"auto"`` takes a narrow band, few entries whose factors do not fill, a dense matrix up to 500 entries of the state,
         or GMRES. Jacobians and products are derived; where f has no derivative (`hesse.callback`), they are differences.
-    adjoint : Discrete, Interpolating or Forward, optional
+    adjoint : Discrete, Interpolating, Forward or Backsolve, optional
         How it is differentiated in reverse, of `hesse.solvers`: by default ``Discrete()``, with ``"BDF"`` and ``"Adams"``
         ``Interpolating()``.
     events : Event, callable or sequence of them, optional
@@ -210,6 +231,12 @@ def solve_ivp(
         [b], times where f jumps (a switch, a dose, the ends of data that are interpolated): steps end just before them, and
         the next begin afresh just behind them, so that no step is wasted on the jump. Those outside the span do nothing.
         They are constants: the solution has no derivative in them. Not with ``"BDF"`` and ``"Adams"``.
+    mass : array or hesse.sparse.CSR, optional
+        M, [n, n], for the n entries of a real state (of a tree: of its arrays in their order, each in row-major order): the
+        equation is M dy/dt = f(t, y). It is a constant, and differentiable. ``"Rodas5P"``, ``"Rodas4"``, ``"Kvaerno5"``,
+        ``"KenCarp4"`` and ``"Kvaerno3"`` take any M, singular ones too (see Notes), and make a sparse one dense. Explicit
+        methods, ``"BDF"`` and ``"Adams"`` need an invertible one and solve dy/dt = M^-1 f. ``"auto"`` is Rodas5P then. Not with
+        methods that take a pair of functions.
 
     Returns
     -------
@@ -220,11 +247,13 @@ def solve_ivp(
     ValueError
         For shapes that do not fit, times that do not ascend within the span, an unknown method, a fixed-step method
         without `first_step`, tolerances below 0, a multistep method where the build has no SUNDIALS, an adjoint that the
-        method does not have.
+        method does not have, a mass matrix that does not fit or that the method cannot use.
     TypeError
-        For a state of integers, or of complex numbers with a multistep method, and arguments of the wrong kind.
+        For a state of integers, or of complex numbers with a multistep method or a mass matrix, and arguments of the wrong
+        kind.
     FloatingPointError
-        Where the solver gives up: with the time and the entry of the state that limits the step.
+        Where the solver gives up: with the time and the entry of the state that limits the step. Where `y0` does not satisfy
+        the algebraic equations of a singular mass matrix: with how far off it is.
     hesse.TraceError
         Without `t_eval`, with `dense_output`, or with events that are not terminal without `max_events`, under
         `hesse.compile`, `hesse.vmap` and in loops.
@@ -239,6 +268,15 @@ def solve_ivp(
     Between steps the solution is a polynomial of degree 4 (3 for Bosh3, Rodas4, Kvaerno3, ARK3 and ARK4); the steps of Dop853,
     of ARK5 and of the methods with fixed steps end at every time of `t_eval`. Within steps of methods for stiff problems very
     stiff components with a forcing are less accurate than at their ends: limit `max_step` where that matters.
+
+    With a singular mass matrix the problem is a differential-algebraic one: combinations of rows of f that M dy/dt does not
+    reach must be zero. It must have index 1 (the algebraic equations determine the entries that M does not see), and `y0`
+    must satisfy these equations as far as the tolerances ask; `solve_dae` finds a start that does. Gradients follow the
+    equations too: the algebraic part of `y0` has none of its own, the differential part has that of a start which moves with
+    it. Algebraic entries take part in the error test like the others: give each an `atol` of its size. At times of `t_eval`
+    within a step the algebraic equations hold as far as the interpolant is accurate, at the ends of steps as far as the
+    method solves them; behind a breakpoint algebraic entries are found anew. Rosenbrock methods with M: Hairer and Wanner
+    II, VI.1 and VI.3; Rodas5P has its order 5 for index 1.
 
     BDF and Adams are CVODES (Hindmarsh and others, ACM Transactions on Mathematical Software 31, 2005), in float64 whatever
     the dtype of the state. Backwards, the solution is solved again with checkpoints, and the adjoint state from each time
@@ -331,6 +369,8 @@ def solve_ivp(
         bool(dense_output),
         None if save is None else saved,
         optional(breakpoints),
+        mass_parts(mass),
+        options_of_backsolve(adjoint),
     )
     stats: dict[str, Any] = {
         "accepted": accepted,
