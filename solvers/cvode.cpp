@@ -5,6 +5,7 @@
 
 #include "core/node.h"
 #include "core/ops.h"
+#include "solvers/spans.h"
 
 #ifdef HESSE_HAVE_SUNDIALS
 #include "solvers/sundials/cvode_op.h"
@@ -63,15 +64,6 @@ Array status_of_options(const RecordedIvp& problem, const IvpOptions& options, c
                 kInt64);
 }
 
-// Whether times ascend from t0 to t1.
-Array in_order(const Array& times, const Array& t0, const Array& t1) {
-  const Array direction = astype(where(greater_equal(t1, t0), 1.0, -1.0), kFloat64);
-  const Array along = (times - t0) * direction;
-  Array ok = all(logical_and(greater_equal(along, 0.0), less_equal(along, (t1 - t0) * direction)));
-  if (times.size() > 1) ok = logical_and(ok, all(greater(diff(along), 0.0)));
-  return ok;
-}
-
 }  // namespace
 
 Solution solve_cvode(const RecordedIvp& problem, const IvpOptions& options) {
@@ -91,14 +83,8 @@ Solution solve_cvode(const RecordedIvp& problem, const IvpOptions& options) {
 
   Array times = problem.t0, times_ok(true);
   if (options.t_eval) {
-    const Array& given = *options.t_eval;
-    require(given.ndim() == 1, "solve_ivp: t_eval has shape ", given.shape(), ", expected one axis");
-    require<TypeError>(!is_complex(given.dtype()) && given.dtype() != kBool && given.dtype() != DType::Key,
-                       "solve_ivp: t_eval has dtype ", given.dtype(), ", expected real numbers");
-    times = astype(*options.t_eval, kFloat64);
-    times_ok = stop_gradient(in_order(times, problem.t0, problem.t1));
-    require(!is_constant(times_ok) || times_ok.item<bool>(),
-            "solve_ivp: t_eval must ascend within t_span, in its direction");
+    times = real_times("solve_ivp", *options.t_eval);
+    times_ok = in_order("solve_ivp", times, problem.t0, problem.t1);
   }
   Arrays atol;
   for (size_t i = 0; i < problem.y0.size(); ++i)
@@ -106,7 +92,7 @@ Solution solve_cvode(const RecordedIvp& problem, const IvpOptions& options) {
   const auto number = [](const std::optional<Array>& x) {
     return x ? stop_gradient(astype(*x, kFloat64)) : Array::from<double>(std::array{0.0}, {});
   };
-  Arrays x(operand::p);
+  Arrays x(operand::more);
   x[operand::t0] = problem.t0;
   x[operand::times] = times;
   x[operand::y0] = FlatState::flat(problem.y0);
@@ -127,12 +113,8 @@ Solution solve_cvode(const RecordedIvp& problem, const IvpOptions& options) {
     out = sundials::cvode_steps(field, how, x, problem.t1);
     const bool tracked = std::any_of(x.begin(), x.end(), is_tracked) || is_tracked(problem.t1);
     if (tracked && out.t.size() > 0) {  // the same steps again, differentiably, with their times given
-      const int64_t n = out.t.size();
-      Arrays ends{reshape(problem.t0, {1})};
-      if (n > 2) ends.push_back(slice(out.t, {1}, {n - 1}, {1}));
       const bool arrived = out.status.item<int64_t>() == 0;
-      if (n > 1) ends.push_back(arrived ? reshape(problem.t1, {1}) : slice(out.t, {n - 1}, {n}, {1}));
-      x[operand::times] = out.t = concatenate(ends);
+      x[operand::times] = out.t = step_times(out.t, problem.t0, problem.t1, arrived);
       out.y = {hesse::apply(sundials::cvode_op(field, how), x)[0]};
     }
     out.y = state.arrays(out.y[0], true);
@@ -141,13 +123,7 @@ Solution solve_cvode(const RecordedIvp& problem, const IvpOptions& options) {
   const Arrays y = hesse::apply(sundials::cvode_op(field, how), x);
   out.t = times;
   out.y = state.arrays(y[0], true);
-  out.status = y[1];
-  out.accepted = y[2];
-  out.rejected = y[3];
-  out.evaluations = y[4];
-  out.factorisations = y[5];
-  out.t_last = y[6];
-  out.h_last = y[7];
+  sundials::put_counts(out, std::span<const Array>(y).subspan(1));
   return out;
 }
 

@@ -12,13 +12,12 @@
 #include "solvers/lists.h"
 #include "solvers/outcome.h"
 #include "solvers/run.h"
+#include "solvers/spans.h"
 #include "solvers/split.h"
 #include "solvers/switching.h"
 
 namespace hesse::solvers {
 namespace {
-
-constexpr int64_t kSuccess = static_cast<int64_t>(IvpStatus::Success);
 
 /// y where the solver came to the end. Inputs: y, status, t, step, and which entry of the state stood out
 /// (the array, the entry, or -1).
@@ -41,28 +40,6 @@ class IvpCompleted final : public Completed {
 };
 
 const bool registered = (register_ops({listed<IvpCompleted>()}), true);
-
-Array time_of(const Array& t, const char* name) {
-  require(t.ndim() == 0, "solve_ivp: ", name, " has shape ", t.shape(), ", expected a scalar");
-  require<TypeError>(!is_complex(t.dtype()) && t.dtype() != kBool && t.dtype() != DType::Key,
-                     "solve_ivp: ", name, " has dtype ", t.dtype(), ", expected a real number");
-  return astype(t, kFloat64);
-}
-void check_positive(const Array& x, const char* name, bool zero_allowed, bool scalar) {
-  require(!scalar || x.ndim() == 0, "solve_ivp: ", name, " has shape ", x.shape(), ", expected a scalar");
-  if (!is_constant(x)) return;
-  for (const double v : astype(x, kFloat64).to_vector<double>())
-    require(zero_allowed ? v >= 0 : v > 0, "solve_ivp: ", name, " is ", v, ", expected ",
-            zero_allowed ? "a number not below 0" : "a positive number");
-}
-
-// Whether times ascend within the span, in its direction: an array of one bool.
-Array in_order(const Array& times, const Array& t0, const Array& t1, const Array& direction) {
-  const Array along = (times - t0) * direction;
-  Array ok = all(logical_and(along >= 0.0, along <= (t1 - t0) * direction));
-  if (times.size() > 1) ok = logical_and(ok, all(diff(along) > 0.0));
-  return ok;
-}
 
 // How often each event may happen: as often as there are rows for it, -1 where there is no limit.
 std::vector<int64_t> rows_of_events(const IvpOptions& options, bool fixed, bool traced) {
@@ -246,17 +223,21 @@ Solution solve_ivp(const SplitRhs& f, const Array& t0_in, const Array& t1_in, co
   if (std::holds_alternative<Forward>(options.adjoint)) return solve_forward(f, t0_in, t1_in, y0_in, options);
   const auto* discrete = std::get_if<Discrete>(&options.adjoint);
   const int64_t checkpoint_every = discrete ? discrete->checkpoint_every : 0;
-  const Array t0 = time_of(t0_in, "t0"), t1 = time_of(t1_in, "t1");
+  const Array t0 = real_scalar("solve_ivp", t0_in, "t0"), t1 = real_scalar("solve_ivp", t1_in, "t1");
   require(!y0_in.empty(), "solve_ivp: y0 holds no arrays");
   Arrays y0;
   for (const Array& y : y0_in) y0.push_back(y.is_weak() ? astype(y, y.dtype()) : y);
   const size_t n = y0.size();
   require(options.atol.size() == 1 || options.atol.size() == n, "solve_ivp: atol holds ", options.atol.size(),
           " arrays, expected one, or one for each of the ", n, " of the state");
-  check_positive(options.rtol, "rtol", true, true);
-  for (const Array& a : options.atol) check_positive(a, "atol", true, false);
-  if (options.first_step) check_positive(*options.first_step, "first_step", false, true);
-  if (options.max_step) check_positive(*options.max_step, "max_step", false, true);
+  const auto check_scalar = [](const Array& x, const char* name, bool zero_allowed) {
+    require(x.ndim() == 0, "solve_ivp: ", name, " has shape ", x.shape(), ", expected a scalar");
+    check_positive("solve_ivp", x, name, zero_allowed);
+  };
+  check_scalar(options.rtol, "rtol", true);
+  for (const Array& a : options.atol) check_positive("solve_ivp", a, "atol", true);
+  if (options.first_step) check_scalar(*options.first_step, "first_step", false);
+  if (options.max_step) check_scalar(*options.max_step, "max_step", false);
   require(options.max_steps > 0, "solve_ivp: max_steps is ", options.max_steps, ", expected 1 or more");
   if (is_constant(t0) && is_constant(t1))
     require(std::isfinite(t0.item<double>()) && std::isfinite(t1.item<double>()), "solve_ivp: the span from ",
@@ -309,7 +290,7 @@ Solution solve_ivp(const SplitRhs& f, const Array& t0_in, const Array& t1_in, co
   if (options.max_step) max_step = stop_gradient(astype(*options.max_step, kFloat64));
   const Stepper stepper(std::move(method), max_step);
 
-  const Array direction = stop_gradient(astype(where(t1 >= t0, 1.0, -1.0), kFloat64));
+  const Array direction = direction_of(t0, t1);
   const Arrays f0 = field(t0, y0, operands);
   Array h = options.first_step ? stop_gradient(astype(*options.first_step, kFloat64))
                                : stepper.guess(t0, t1, direction, y0, f0, operands);
@@ -342,14 +323,8 @@ Solution solve_ivp(const SplitRhs& f, const Array& t0_in, const Array& t1_in, co
   };
   std::optional<Array> times;
   if (options.t_eval) {
-    const Array& given = *options.t_eval;
-    require(given.ndim() == 1, "solve_ivp: t_eval has shape ", given.shape(), ", expected one axis");
-    require<TypeError>(!is_complex(given.dtype()) && given.dtype() != kBool && given.dtype() != DType::Key,
-                       "solve_ivp: t_eval has dtype ", given.dtype(), ", expected real numbers");
-    times = astype(given, kFloat64);
-    const Array ok = in_order(*times, t0, t1, direction);
-    require(!is_constant(ok) || ok.item<bool>(),
-            "solve_ivp: t_eval must ascend within t_span, in its direction");
+    times = real_times("solve_ivp", *options.t_eval);
+    const Array ok = in_order("solve_ivp", *times, t0, t1);
     state.status = where(logical_or(ok, not_equal(state.status, kSuccess)), state.status,
                          static_cast<int64_t>(IvpStatus::BadTimes));
   }

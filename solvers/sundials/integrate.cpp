@@ -1,16 +1,10 @@
 #include "solvers/sundials/integrate.h"
 
-#include <algorithm>
-#include <cmath>
-
 #include "core/status.h"
 #include "solvers/sundials/march.h"
+#include "solvers/sundials/session.h"
 
 namespace hesse::solvers::sundials {
-
-bool all_finite(std::span<const double> x) {
-  return std::all_of(x.begin(), x.end(), [](double v) { return std::isfinite(v); });
-}
 
 namespace {
 // "t = 0.5, step 1e-09; entry 2 of array 1 of the state limits it"
@@ -38,26 +32,16 @@ void report_solve(std::string_view function, std::string_view part, const Report
                    concat(part, describe(report.status), " (", where(report, sizes), ")"));
 }
 
-bool without_steps(const Problem& problem, Report& report) {
-  report.t = problem.t0;
-  if (!all_finite(problem.y0)) {
-    report.status = IvpStatus::NotFinite;
-    report.entry =
-        std::find_if_not(problem.y0.begin(), problem.y0.end(), [](double v) { return std::isfinite(v); }) -
-        problem.y0.begin();
-    return true;
-  }
-  return problem.y0.empty();
-}
-
 namespace {
-int forward_step(void* mem, double end, N_Vector y, double* t) { return CVode(mem, end, y, t, CV_ONE_STEP); }
+auto forward_step(const Session& session, double end) {
+  return [&session, end](double* t) { return CVode(session.memory(), end, session.y(), t, CV_ONE_STEP); };
+}
 }  // namespace
 
 Report integrate(const Problem& problem, std::span<const double> times, const Emit& emit) {
   Report report;
   size_t next = 0;
-  if (without_steps(problem, report)) {
+  if (without_steps(problem.t0, problem.y0, report)) {
     if (report.status == IvpStatus::Success)
       for (const double t : times) emit(t, nullptr);
     return report;
@@ -68,7 +52,7 @@ Report integrate(const Problem& problem, std::span<const double> times, const Em
   const Session session(calls);
   const double direction = times.back() >= problem.t0 ? 1.0 : -1.0;
   const Vector y = make_vector(problem.field.size(), session.context());
-  march(session, problem, times.back(), report, forward_step, [&](double t) {
+  march(session, times.back(), report, forward_step(session, times.back()), [&](double t) {
     for (; next < times.size() && (times[next] - t) * direction <= 0; ++next) {
       if (report.accepted == 0) {  // the span is a rounding error
         emit(times[next], problem.y0.data());
@@ -83,7 +67,7 @@ Report integrate(const Problem& problem, std::span<const double> times, const Em
 
 Report integrate_steps(const Problem& problem, double t1, const Emit& emit) {
   Report report;
-  if (without_steps(problem, report)) {
+  if (without_steps(problem.t0, problem.y0, report)) {
     if (report.status == IvpStatus::Success) {
       emit(problem.t0, nullptr);
       if (t1 != problem.t0) emit(t1, nullptr);
@@ -94,7 +78,7 @@ Report integrate_steps(const Problem& problem, double t1, const Emit& emit) {
   if (t1 == problem.t0) return report;
   Calls calls(problem);
   const Session session(calls);
-  march(session, problem, t1, report, forward_step,
+  march(session, t1, report, forward_step(session, t1),
         [&](double t) { emit(t, report.accepted > 0 ? entries(session.y()) : problem.y0.data()); });
   return report;
 }

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "solvers/sundials/failures.h"
+
 namespace hesse::solvers::sundials {
 namespace {
 
@@ -15,13 +17,8 @@ int rhs(double t, N_Vector y, N_Vector dy, void* data) {
   return c.rhs(t, y, entries(dy));
 }
 
-// Weights of the errors: 1 / (rtol |y| + atol). Where both are zero no error is too small.
 int weights(N_Vector y, N_Vector w, void* data) {
-  const Calls& c = calls_of(data);
-  const Settings& s = c.problem().settings;
-  constexpr double kLeast = 1e-300;
-  for (size_t i = 0; i < s.atol.size(); ++i)
-    entries(w)[i] = 1.0 / std::max(s.rtol * std::abs(entries(y)[i]) + s.atol[i], kLeast);
+  error_weights(calls_of(data).problem().settings, y, w);
   return 0;
 }
 
@@ -165,16 +162,16 @@ void Session::count(Report& report) const {
   report.h = std::abs(report.h);
 }
 
-void Session::not_finite(Report& report) const {
-  report.status = IvpStatus::NotFinite;
-  report.entry = calls_.bad_entry();
-  report.note = calls_.bad_note();
+void Session::begin(double end) const {
+  const Problem& problem = calls_.problem();
+  check(CVodeSetStopTime(memory(), end), "CVodeSetStopTime");
+  if (problem.settings.first_step > 0) {
+    const double h = std::min(problem.settings.first_step, std::abs(end - problem.t0));
+    check(CVodeSetInitStep(memory(), end >= problem.t0 ? h : -h), "CVodeSetInitStep");
+  }
 }
 
-void Session::stuck(Report& report) const {
-  report.status = IvpStatus::StepTooSmall;
-  if (calls_.was_bad()) not_finite(report);
-}
+bool Session::is_too_short(int flag, double, const Report&) const { return flag == CV_TOO_CLOSE; }
 
 void Session::failed(int flag, Report& report) const {
   calls_.rethrow();
@@ -190,34 +187,20 @@ void Session::failed(int flag, Report& report) const {
     case CV_FIRST_QRHSFUNC_ERR:
     case CV_REPTD_QRHSFUNC_ERR:
     case CV_UNREC_QRHSFUNC_ERR:
-      not_finite(report);
+      not_finite(calls_, report);
       return;
-    case CV_ERR_FAILURE: {
-      const int64_t n = calls_.field().size();
-      const Vector error = make_vector(n, context_), weight = make_vector(n, context_);
-      report.status = IvpStatus::StepTooSmall;
-      if (CVodeGetEstLocalErrors(memory(), error.get()) != CV_SUCCESS ||
-          CVodeGetErrWeights(memory(), weight.get()) != CV_SUCCESS)
-        return;
-      double largest = -1;
-      for (int64_t i = 0; i < n; ++i) {
-        const double size = std::abs(entries(error.get())[i] * entries(weight.get())[i]);
-        if (size > largest) {
-          largest = size;
-          report.entry = i;
-        }
-      }
+    case CV_ERR_FAILURE:
+      too_large_errors(
+          calls_.field().size(), context_, [&](N_Vector e) { return CVodeGetEstLocalErrors(memory(), e); },
+          [&](N_Vector w) { return CVodeGetErrWeights(memory(), w); }, report);
       return;
-    }
     case CV_CONV_FAILURE:
     case CV_LSETUP_FAIL:
     case CV_LSOLVE_FAIL:
-      stuck(report);
-      if (report.note.empty()) report.note = "the equations of a step were not solved";
+      not_solved(calls_, "the equations of a step were not solved", report);
       return;
     case CV_TOO_MUCH_ACC:
-      report.status = IvpStatus::StepTooSmall;
-      report.note = "the tolerances are too small for the precision";
+      too_accurate(report);
       return;
     default:
       check(flag, "CVode");

@@ -40,9 +40,11 @@ class Session final {
   void check(int flag, const char* function) const;
   /// The status for a negative flag of CVode, after rethrowing what f threw.
   void failed(int flag, Report& report) const;
-  /// The status where a step came no further.
-  void stuck(Report& report) const;
   void count(Report& report) const;
+  /// Before the first step towards `end`.
+  void begin(double end) const;
+  /// Whether a flag of CVode says that t0 and `end` cannot be told apart.
+  bool is_too_short(int flag, double end, const Report& report) const;
 
   /// The solvers of implicit equations that a method needs, in their order of construction.
   struct Solvers {
@@ -57,7 +59,6 @@ class Session final {
   void tighten(void* memory) const;
 
  private:
-  void not_finite(Report& report) const;
   Calls& calls_;
   Context context_;
   Vector y_;
