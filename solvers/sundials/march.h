@@ -11,14 +11,21 @@ template <class AnySession, class Step, class After>
 void march(const AnySession& session, double end, Report& report, Step step, After after) {
   const double t0 = session.calls().problem().t0, direction = end >= t0 ? 1.0 : -1.0;
   const int64_t max_steps = session.calls().problem().settings.max_steps;
+  constexpr int64_t kMostAttempts = 41;  // at one step: 20 errors too large, 20 equations not solved
   report.t = t0;
   session.begin(end);
   double t = t0;
+  int64_t allowed = 0;  // steps for which max_steps is enough whatever happens
   while ((end - t) * direction > 0) {
     const double before = t;
-    if (report.accepted + report.rejected >= max_steps) {
-      report.status = IvpStatus::TooManySteps;
-      return;
+    if (allowed-- == 0) {
+      session.count(report);
+      const int64_t left = max_steps - report.accepted - report.rejected;
+      if (left <= 0) {
+        report.status = IvpStatus::TooManySteps;
+        return;
+      }
+      allowed = left / kMostAttempts;
     }
     session.calls().next_step();
     const int flag = step(&t);
@@ -27,18 +34,20 @@ void march(const AnySession& session, double end, Report& report, Step step, Aft
       after(t);
       return;
     }
-    session.count(report);
     session.calls().rethrow();
     if (flag < 0) {
+      session.count(report);
       session.failed(flag, report);
       return;
     }
+    ++report.accepted;
     after(t);
     if (t == before) {
       stuck(session.calls(), report);
-      return;
+      break;
     }
   }
+  session.count(report);
 }
 
 }  // namespace hesse::solvers::sundials

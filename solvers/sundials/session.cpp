@@ -50,24 +50,24 @@ int Calls::run(const Graph& g, double t, N_Vector y, N_Vector v, double* out, in
   return flag != 0 ? flag : Guard::run(g, std::move(in), out, n, size, rows);
 }
 
+Calls::Calls(const Problem& problem) : problem_(problem), size_(problem.field.size()) {
+  if (const ScalarFunction* f = field().rhs_code()) begin(rhs_, *f);
+}
+
 void Calls::begin(std::optional<ScalarFunction::Call>& call, const ScalarFunction& f) {
-  if (call) return;
   call.emplace(f);
   for (size_t j = 0; j < problem_.p.size(); ++j) call->set(static_cast<int>(j) + 2, problem_.p[j]);
 }
 
 int Calls::rhs(double t, N_Vector y, double* out) noexcept {
-  const int64_t n = field().size();
-  const ScalarFunction* f = field().rhs_code();
-  if (!f) return run(field().rhs(), t, y, nullptr, out, n);
+  if (!rhs_) return run(field().rhs(), t, y, nullptr, out, size_);
   return guarded([&] {
     count();
-    begin(rhs_, *f);
     rhs_->set(0, &t);
     rhs_->set(1, entries(y));
     rhs_->run();
     rhs_->get(0, out);
-    return judged(out, n, n);
+    return judged(out, size_, size_);
   });
 }
 

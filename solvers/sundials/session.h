@@ -10,7 +10,7 @@ namespace hesse::solvers::sundials {
 /// What the functions that CVODES calls share: the problem, and what went wrong.
 class Calls final : public Guard {
  public:
-  explicit Calls(const Problem& problem) : problem_(problem) {}
+  explicit Calls(const Problem& problem);
   const Problem& problem() const { return problem_; }
   const FlatField& field() const { return problem_.field; }
 
@@ -24,8 +24,9 @@ class Calls final : public Guard {
 
  private:
   void begin(std::optional<ScalarFunction::Call>& call, const ScalarFunction& f);
-  std::optional<ScalarFunction::Call> rhs_, product_;
   const Problem& problem_;
+  const int64_t size_;
+  std::optional<ScalarFunction::Call> rhs_, product_;
 };
 
 /// Memory of CVODES for a problem, ready for its first step.
