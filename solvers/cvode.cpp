@@ -5,9 +5,11 @@
 
 #include "core/node.h"
 #include "core/ops.h"
+#include "solvers/lists.h"
 #include "solvers/spans.h"
 
 #ifdef HESSE_HAVE_SUNDIALS
+#include "solvers/sundials/cvode_events_op.h"
 #include "solvers/sundials/cvode_op.h"
 #include "solvers/sundials/flat_state.h"
 #include "solvers/sundials/linear_solvers.h"
@@ -22,7 +24,7 @@ bool is_cvode_method(std::string_view method) { return method == "BDF" || method
 bool has_cvode() { return false; }
 int64_t live_sundials_objects() { return 0; }
 
-Solution solve_cvode(const RecordedIvp&, const IvpOptions& options) {
+Solution solve_cvode(const RecordedIvp&, const IvpOptions& options, const RecordedEvents*) {
   throw ValueError(concat("solve_ivp: method ", options.method,
                           " needs SUNDIALS, without which this build was made; build with "
                           "-DHESSE_SUNDIALS=ON (Debian: libsundials-dev; pip: --config-settings=cmake.define."
@@ -64,9 +66,146 @@ Array status_of_options(const RecordedIvp& problem, const IvpOptions& options, c
                 kInt64);
 }
 
+// The conditions of events on a flat state.
+sundials::Conditions flat_conditions(const RecordedEvents& r, const FlatState& state) {
+  Avals avals{{{}, kFloat64}, {Shape{state.size()}, kFloat64}};
+  for (size_t i = r.first; i < r.operands.size(); ++i) avals.push_back(aval(r.operands[i]));
+  sundials::Conditions out;
+  out.graph = trace_closed(
+      [&](std::span<const Array> x) {
+        Arrays operands(r.first, x[0]), values;  // of which none is read but those that events capture
+        append(operands, x.subspan(2));
+        const Arrays y = state.arrays(x[1], false);
+        for (size_t k = 0; k < r.events.size(); ++k) values.push_back(r.events.value(k, x[0], y, operands));
+        return values;
+      },
+      avals);
+  for (size_t k = 0; k < r.events.size(); ++k) {
+    out.terminal.push_back(r.events.terminal(k));
+    out.direction.push_back(r.events.direction(k));
+  }
+  return out;
+}
+
+// Throws where how many rows there are depends on values that are not known.
+void check_known(const Arrays& x, const Array& t1) {
+  const auto known = [](const Array& a) { return !a.is_symbol(); };
+  require<TraceError>(std::all_of(x.begin(), x.end(), known) && known(t1),
+                      "solve_ivp: how many steps there are depends on values; give t_eval, the times of the "
+                      "solution, under vmap, compile and in loops");
+}
+
+namespace output = sundials::event_output;
+
+/// A solve with events: `x` are the operands of one without.
+class WithEvents final {
+ public:
+  WithEvents(const RecordedIvp& problem, const FlatState& state, Ref<const Graph> field,
+             sundials::CvodeOptions how, const RecordedEvents& events, Arrays x)
+      : problem_(problem),
+        state_(state),
+        field_(std::move(field)),
+        how_(std::move(how)),
+        conditions_(flat_conditions(events, state)),
+        x_(std::move(x)),
+        end_(reshape(problem.t1, {1})) {
+    Arrays at_start;
+    for (const Array& g : events.at_start) at_start.push_back(reshape(stop_gradient(g), {1}));
+    x_.push_back(concatenate(at_start));
+    x_.insert(x_.end(), events.operands.begin() + static_cast<int64_t>(events.first), events.operands.end());
+  }
+
+  /// To `times`; each event has as many rows as it may happen.
+  Solution fixed(const Array& times, const Dims& most) {
+    x_[operand::times] = concatenate({times, end_});
+    return solution(solved(most), times, rows(times.size()), most);
+  }
+  /// To `times`, as far as the solution comes; events have as many rows as they happened.
+  Solution to(const Array& times) {
+    x_[operand::times] = concatenate({times, end_});
+    const sundials::FoundEvents found = sundials::find_events(field_, how_, conditions_, x_, false);
+    const bool arrived = found.outputs[output::counts].item<int64_t>() == 0;
+    const int64_t n = arrived ? std::min(found.t.size(), times.size()) : times.size();
+    return solution(again(found), getitem(times, {rows(n)}), rows(n), found.most);
+  }
+  /// Every step.
+  Solution every_step() {
+    check_known(x_, problem_.t1);
+    x_[operand::times] = end_;
+    const sundials::FoundEvents found = sundials::find_events(field_, how_, conditions_, x_, true);
+    const int64_t n = found.t.size();
+    const bool ended = found.outputs[output::ended].item<int64_t>() >= 0;
+    if (!is_tracked()) return solution(found.outputs, found.t, rows(n), found.most);
+    const bool arrived = !ended && found.outputs[output::counts].item<int64_t>() == 0;
+    const Array steps =
+        step_times(ended ? getitem(found.t, {rows(n - 1)}) : found.t, problem_.t0, problem_.t1, arrived);
+    x_[operand::times] = ended ? concatenate({steps, end_}) : steps;
+    Solution out = solution(again(found), steps, rows(steps.size()), found.most);
+    if (!ended) return out;
+    out.t = concatenate({steps, reshape(out.t_end, {1})});
+    for (size_t i = 0; i < out.y.size(); ++i)
+      out.y[i] = concatenate({out.y[i], expand_dims(out.y_end[i], {0})});
+    return out;
+  }
+
+ private:
+  static Index rows(int64_t n) { return Slice{0, n, {}}; }
+  bool is_tracked() const {
+    return std::any_of(x_.begin(), x_.end(), [](const Array& a) { return hesse::is_tracked(a); }) ||
+           hesse::is_tracked(problem_.t1);
+  }
+  Arrays solved(const Dims& most) const {
+    return hesse::apply(sundials::cvode_events_op(field_, how_, conditions_, most), x_);
+  }
+  // What was found, with derivatives: the same steps again.
+  Arrays again(const sundials::FoundEvents& found) const {
+    if (!is_tracked()) return found.outputs;
+    Arrays y = found.outputs;
+    const Arrays with = solved(found.most);
+    for (const size_t k : std::array<size_t, 3>{output::y, output::times, output::states}) y[k] = with[k];
+    return y;
+  }
+  Solution solution(const Arrays& y, const Array& t, const Index& reached, const Dims& most) const {
+    Solution out;
+    out.t = t;
+    out.y = state_.arrays(getitem(y[output::y], {reached}), true);
+    sundials::put_counts(out, std::span<const Array>(y).subspan(output::counts));
+    out.terminal_event = y[output::ended];
+    Array t_end = problem_.t1, y_end = getitem(y[output::y], {Index(-1)});
+    int64_t first = 0;
+    for (size_t k = 0; k < most.size(); first += most[k++]) {
+      const Index here = Slice{first, first + most[k], {}};
+      out.t_events.push_back(getitem(y[output::times], {here}));
+      const Array states = getitem(y[output::states], {here});
+      out.y_events.push_back(state_.arrays(states, true));
+      out.event_counts.push_back(getitem(y[output::event_counts], {Index(static_cast<int64_t>(k))}));
+      const int64_t last = conditions_.terminal[k] - 1;
+      if (last < 0 || last >= most[k]) continue;
+      const Array ended = equal(out.terminal_event, static_cast<int64_t>(k));
+      t_end = where(ended, getitem(out.t_events[k], {Index(last)}), t_end);
+      y_end = where(ended, getitem(states, {Index(last)}), y_end);
+    }
+    const Array arrived = equal(out.status, static_cast<int64_t>(IvpStatus::Success));
+    const Array ended = logical_and(arrived, out.terminal_event >= int64_t{0});
+    out.t_end = where(arrived, t_end, nan_of(kFloat64));
+    out.y_end = state_.arrays(where(arrived, y_end, nan_of(kFloat64)), false);
+    out.status = where(ended, static_cast<int64_t>(IvpStatus::TerminalEvent), out.status);
+    out.t_last = where(ended, t_end, out.t_last);
+    return out;
+  }
+
+  const RecordedIvp& problem_;
+  const FlatState& state_;
+  Ref<const Graph> field_;
+  sundials::CvodeOptions how_;
+  sundials::Conditions conditions_;
+  Arrays x_;
+  Array end_;
+};
+
 }  // namespace
 
-Solution solve_cvode(const RecordedIvp& problem, const IvpOptions& options) {
+Solution solve_cvode(const RecordedIvp& problem, const IvpOptions& options, const RecordedEvents* events) {
   const std::string& linear = options.linear_solver;
   require(linear != "klu" || sundials::has_sparse_solver(),
           "solve_ivp: linear_solver 'klu' needs KLU of SuiteSparse, without which this build was made; build "
@@ -103,13 +242,16 @@ Solution solve_cvode(const RecordedIvp& problem, const IvpOptions& options) {
   x[operand::status] = stop_gradient(status_of_options(problem, options, times_ok));
   x.insert(x.end(), problem.captures.begin(), problem.captures.end());
 
+  if (events) {
+    require(state.size() > 0, "solve_ivp: ", options.method, " finds no events of a state without entries");
+    WithEvents solve(problem, state, field, how, *events, std::move(x));
+    return !options.t_eval ? solve.every_step()
+           : events->fixed ? solve.fixed(times, Dims(events->most))
+                           : solve.to(times);
+  }
   Solution out;
   if (!options.t_eval) {
-    const auto known = [](const Array& a) { return !a.is_symbol(); };
-    require<TraceError>(
-        std::all_of(x.begin(), x.end(), known) && known(problem.t1),
-        "solve_ivp: how many steps there are depends on values; give t_eval, the times of the "
-        "solution, under vmap, compile and in loops");
+    check_known(x, problem.t1);
     out = sundials::cvode_steps(field, how, x, problem.t1);
     const bool tracked = std::any_of(x.begin(), x.end(), is_tracked) || is_tracked(problem.t1);
     if (tracked && out.t.size() > 0) {  // the same steps again, differentiably, with their times given

@@ -2,7 +2,7 @@
 #include <string_view>
 
 #include "core/graph.h"
-#include "solvers/ode.h"
+#include "solvers/events.h"
 
 /// Multistep methods of SUNDIALS' CVODES (Hindmarsh and others, ACM TOMS 31, 2005; Serban and Hindmarsh,
 /// 2005) for solve_ivp: "BDF" (backward differentiation formulas, orders 1 to 5, for stiff problems) and
@@ -27,10 +27,21 @@ struct RecordedIvp {
   Array rtol;
   Arrays atol;  ///< one for each array of y0
 };
+/// Its events, recorded: at least one.
+struct RecordedEvents {
+  Events events;
+  Arrays operands;            ///< those of Events::value
+  size_t first;               ///< of these the first that events capture: they are the last ones
+  Arrays at_start;            ///< of each what it counts as at t0 (Events::value_at_start)
+  bool fixed;                 ///< whether shapes must not depend on values
+  std::vector<int64_t> most;  ///< then, how often each may happen
+};
 /// Solves it with options.method. The state is one vector of float64, whatever its dtypes. Throws ValueError
 /// where the build has no CVODES, for an unknown linear solver and for times that do not ascend within the
 /// span; TypeError for complex states; NumericalError where the solver gives up, if asked for; TraceError
 /// without t_eval under vmap, compile and in loops; and what f throws, unchanged.
-Solution solve_cvode(const RecordedIvp& problem, const IvpOptions& options);
+/// `events`: null for none. They are found as in solvers/stops.h, on the polynomial of a step.
+Solution solve_cvode(const RecordedIvp& problem, const IvpOptions& options,
+                     const RecordedEvents* events = nullptr);
 
 }  // namespace hesse::solvers

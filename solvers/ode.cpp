@@ -55,6 +55,32 @@ std::vector<int64_t> rows_of_events(const IvpOptions& options, bool fixed, bool 
   return rows;
 }
 
+// The events of a solve by CVODES. A guess of the first step says what is rounding at t0.
+RecordedEvents recorded_events(const RecordedIvp& problem, const IvpOptions& options, const Field& field,
+                               Arrays operands) {
+  const auto& [graph, captures, t0, t1, y0, rtol, atol] = problem;
+  const Arrays f0 = field(t0, y0, operands);
+  const Stepper stepper(make_method("Tsit5", field), {});
+  const Array h = options.first_step ? astype(*options.first_step, kFloat64)
+                                     : stepper.guess(t0, t1, direction_of(t0, t1), y0, f0, operands);
+  const size_t first = operands.size();
+  Events events(options.events, field, y0, operands);
+  Arrays at_start;
+  for (size_t k = 0; k < events.size(); ++k)
+    at_start.push_back(events.value_at_start(k, t0, h, y0, f0, operands));
+  Arrays all = operands;
+  append(all, y0);
+  append(all, Arrays{t0, t1});
+  if (options.t_eval) all.push_back(*options.t_eval);
+  const bool traced = std::any_of(all.begin(), all.end(), [](const Array& a) { return a.is_symbol(); });
+  const bool fixed = options.t_eval && (traced || options.max_events);
+  require<TraceError>(options.t_eval || !traced,
+                      "solve_ivp: how many steps there are depends on values; give t_eval, the times of the "
+                      "solution, under vmap, compile and in loops");
+  std::vector<int64_t> most = rows_of_events(options, fixed, traced);
+  return {std::move(events), std::move(operands), first, std::move(at_start), fixed, std::move(most)};
+}
+
 // What is kept of a state, recorded: what it captures joins the operands.
 Keep recorded_save(const Rhs& save, const Field& field, const Arrays& y0, Arrays& operands) {
   if (!save) return {};
@@ -201,8 +227,8 @@ Solution solve_ivp(const Rhs& f, const Array& t0, const Array& t1, const Arrays&
                    const IvpOptions& options) {
   if (options.method != "auto") return solve_ivp(SplitRhs{f, {}}, t0, t1, y0, options);
   IvpOptions by = options;
-  const bool multistep = has_cvode() && options.events.empty() && !options.dense_output && !options.save &&
-                         !options.breakpoints && !std::holds_alternative<Discrete>(options.adjoint);
+  const bool multistep = has_cvode() && !options.dense_output && !options.save && !options.breakpoints &&
+                         !std::holds_alternative<Discrete>(options.adjoint);
   by.method = chosen_method(f, t0, t1, y0, multistep);
   Solution out = solve_ivp(SplitRhs{f, {}}, t0, t1, y0, by);
   out.chosen = by.method;
@@ -271,8 +297,6 @@ Solution solve_ivp(const SplitRhs& f, const Array& t0_in, const Array& t1_in, co
   require(
       !options.save || !options.dense_output,
       "solve_ivp: save and dense_output exclude one another; apply save to the values of the dense output");
-  require(!by_cvode || options.events.empty(), "solve_ivp: ", options.method,
-          " takes no events; use Kvaerno5 or Rodas5P for stiff problems, Tsit5 or Dop853 for others");
   require(!options.max_events || *options.max_events >= 0, "solve_ivp: max_events is ",
           options.max_events.value_or(0), ", expected a number not below 0");
   require(!options.max_events || !options.dense_output,
@@ -282,9 +306,11 @@ Solution solve_ivp(const SplitRhs& f, const Array& t0_in, const Array& t1_in, co
           "t_eval as well");
   if (by_cvode) {
     const auto captured = operands.begin() + static_cast<int64_t>(field.num_captures);
-    return solve_cvode(
-        {field.graph, {operands.begin(), captured}, t0, t1, y0, options.rtol, {captured + 1, operands.end()}},
-        options);
+    const RecordedIvp problem{field.graph,  {operands.begin(), captured},  t0, t1, y0,
+                              options.rtol, {captured + 1, operands.end()}};
+    if (options.events.empty()) return solve_cvode(problem, options);
+    const RecordedEvents events = recorded_events(problem, options, field, operands);
+    return solve_cvode(problem, options, &events);
   }
   std::optional<Array> max_step;
   if (options.max_step) max_step = stop_gradient(astype(*options.max_step, kFloat64));

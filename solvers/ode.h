@@ -59,8 +59,8 @@ struct IvpOptions {
   /// "krylov" (GMRES with its products), or "auto": a narrow band or few entries, which are read off f, else
   /// dense up to 500 entries of the state.
   std::string linear_solver = "auto";
-  /// Of all methods but BDF and Adams. With a terminal event, outputs end there: times of t_eval after it are
-  /// left out or, where shapes do not depend on values (under vmap, compile, in loops, with max_events), NaN.
+  /// With a terminal event, outputs end there: times of t_eval after it are left out or, where shapes do not
+  /// depend on values (under vmap, compile, in loops, with max_events), NaN.
   std::vector<Event> events = {};
   /// How often an event that is not terminal may happen, where shapes do not depend on values: it is needed
   /// there. Results have as many rows, NaN where it did not happen; more is a failure. By default there are

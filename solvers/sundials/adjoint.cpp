@@ -148,7 +148,7 @@ Report integrate_adjoint(const Problem& problem, std::span<const double> times, 
   }
   --last;
   if (times[last] == problem.t0) {
-    take_up(last);
+    for (size_t k = 0; k <= last; ++k) take_up(k);
     return report;
   }
 
@@ -161,7 +161,7 @@ Report integrate_adjoint(const Problem& problem, std::span<const double> times, 
     int checkpoints = 0;
     return CVodeF(session.memory(), times[last], session.y(), t, CV_ONE_STEP, &checkpoints);
   };
-  march(session, times[last], report, forward_step, [](double) {});
+  march(session, times[last], report, forward_step, [](double) { return true; });
   if (report.status != IvpStatus::Success) return report;
   if (report.accepted == 0) {  // the span is a rounding error
     for (size_t k = 0; k <= last; ++k) take_up(k);
@@ -173,8 +173,7 @@ Report integrate_adjoint(const Problem& problem, std::span<const double> times, 
   for (size_t k = last + 1; k-- > 0;) {
     take_up(k);
     const double next = k > 0 ? times[k - 1] : problem.t0;
-    if (next == times[k]) break;  // the first time is t0
-    if (largest(lambda) == 0) continue;
+    if (next == times[k] || largest(lambda) == 0) continue;
     if (backward)
       backward->restart(times[k], lambda);
     else

@@ -12,6 +12,14 @@
 #include "solvers/sundials/integrate.h"
 
 namespace hesse::solvers::sundials {
+
+CvodeNumbers::CvodeNumbers(const FlatField& f, const CvodeOptions& options, std::span<const Array> x)
+    : Numbers(x), field(f), p(x.subspan(operand::more, static_cast<size_t>(f.graph()->num_inputs()) - 2)) {
+  settings.bdf = options.method == "BDF";
+  if (settings.bdf) settings.linear = linear_kind(options.linear_solver, f);
+  settings.max_steps = options.max_steps;
+}
+
 namespace {
 
 /// What both ops are made of.
@@ -59,21 +67,6 @@ class CvodeBase : public Op, public SolutionRules {
   FlatField field_;
   CvodeOptions options_;
 };
-
-/// A problem in numbers.
-struct CvodeNumbers final : Numbers {
-  CvodeNumbers(const FlatField& f, const CvodeOptions& options, std::span<const Array> x)
-      : Numbers(x), field(f), p(x.subspan(CvodeBase::kFirstParameter)) {
-    settings.bdf = options.method == "BDF";
-    if (settings.bdf) settings.linear = linear_kind(options.linear_solver, f);
-    settings.max_steps = options.max_steps;
-  }
-  Problem problem() const { return {field, settings, t0, y0, p}; }
-  const FlatField& field;
-  std::span<const Array> p;
-};
-
-Reporting reporting(const CvodeOptions& options) { return {"solve_ivp", options.sizes, options.raise}; }
 
 CvodeOptions read_options(const ReadParams& p) {
   return {p["method"], p["linear_solver"], p["max_steps"], p["raise"], p["sizes"]};
@@ -156,9 +149,9 @@ MaybeArray CvodeBase::solution_tangent(std::span<const Array> x, std::span<const
 }
 
 Arrays CvodeBase::gradients(std::span<const Array> x) const {
-  const CvodeNumbers in(field_, options_, x.first(num_operands()));
+  const CvodeNumbers in(field_, options_, x);
   const std::vector<double> c = x.back().to_vector<double>();
-  return gradients_of(in, reporting(options_), field_.parameters(),
+  return gradients_of(in, options_.reporting(), field_.parameters(),
                       [&](std::span<double> lambda, std::span<double> gradient) {
                         return integrate_adjoint(in.problem(), in.times, c, lambda, gradient);
                       });
@@ -212,7 +205,7 @@ Solution cvode_steps(const Ref<const Graph>& field, const CvodeOptions& options,
                      const Array& t1) {
   const FlatField flat(field);
   const CvodeNumbers in(flat, options, operands);
-  return steps_solution(in, reporting(options), [&](const Emit& emit) {
+  return steps_solution(in, options.reporting(), [&](const Emit& emit) {
     return integrate_steps(in.problem(), t1.item<double>(), emit);
   });
 }

@@ -15,6 +15,15 @@ struct CvodeOptions {
   int64_t max_steps = 100000;
   bool raise = true;  ///< whether giving up is reported
   Dims sizes = {};    ///< of the arrays of the state, for messages
+  Reporting reporting() const { return {"solve_ivp", sizes, raise}; }
+};
+
+/// A problem in numbers, from its operands.
+struct CvodeNumbers final : Numbers {
+  CvodeNumbers(const FlatField& field, const CvodeOptions& options, std::span<const Array> x);
+  Problem problem() const { return {field, settings, t0, y0, p}; }
+  const FlatField& field;
+  std::span<const Array> p;
 };
 
 /// `field`: (t, y [N], p...) -> dy [N].

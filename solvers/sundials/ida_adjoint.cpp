@@ -239,6 +239,7 @@ Report integrate_adjoint(const DaeProblem& problem, std::span<const double> time
       points[next].y.assign(entries(y.get()), entries(y.get()) + n);
       points[next].yp.assign(entries(yp.get()), entries(yp.get()) + n);
     }
+    return true;
   });
   if (report.status != IvpStatus::Success) return report;
 

@@ -205,6 +205,7 @@ Report integrate(const DaeProblem& problem, std::span<const double> times, const
       session.check(IDAGetDky(session.memory(), times[next], 1, yp.get()), "IDAGetDky");
       emit(times[next], entries(y.get()), entries(yp.get()));
     }
+    return true;
   });
   return report;
 }
@@ -226,6 +227,7 @@ Report integrate_steps(const DaeProblem& problem, double t1, const EmitDae& emit
   march(session, t1, report, forward_step(session, t1), [&](double t) {
     const bool moved = report.accepted > 0;
     emit(t, moved ? entries(session.y()) : y0, moved ? entries(session.yp()) : yp0);
+    return true;
   });
   return report;
 }

@@ -61,6 +61,7 @@ Report integrate(const Problem& problem, std::span<const double> times, const Em
       session.check(CVodeGetDky(session.memory(), times[next], 0, y.get()), "CVodeGetDky");
       emit(times[next], entries(y.get()));
     }
+    return true;
   });
   return report;
 }
@@ -78,8 +79,10 @@ Report integrate_steps(const Problem& problem, double t1, const Emit& emit) {
   if (t1 == problem.t0) return report;
   Calls calls(problem);
   const Session session(calls);
-  march(session, t1, report, forward_step(session, t1),
-        [&](double t) { emit(t, report.accepted > 0 ? entries(session.y()) : problem.y0.data()); });
+  march(session, t1, report, forward_step(session, t1), [&](double t) {
+    emit(t, report.accepted > 0 ? entries(session.y()) : problem.y0.data());
+    return true;
+  });
   return report;
 }
 

@@ -6,7 +6,8 @@
 namespace hesse::solvers::sundials {
 
 /// Steps of a Session or a DaeSession from its t0 to `end`, one at a time: `step(&t)` takes one and gives its
-/// flag; `after(t)` is called after each. (Ctrl-C is seen by the evaluations: Guard::count.)
+/// flag; `after(t)` is called after each and says whether to go on. (Ctrl-C is seen by the evaluations:
+/// Guard::count.)
 template <class AnySession, class Step, class After>
 void march(const AnySession& session, double end, Report& report, Step step, After after) {
   const double t0 = session.calls().problem().t0, direction = end >= t0 ? 1.0 : -1.0;
@@ -30,8 +31,7 @@ void march(const AnySession& session, double end, Report& report, Step step, Aft
     session.calls().next_step();
     const int flag = step(&t);
     if (session.is_too_short(flag, end, report)) {  // the span is a rounding error
-      t = end;
-      after(t);
+      after(end);
       return;
     }
     session.calls().rethrow();
@@ -41,7 +41,7 @@ void march(const AnySession& session, double end, Report& report, Step step, Aft
       return;
     }
     ++report.accepted;
-    after(t);
+    if (!after(t)) break;
     if (t == before) {
       stuck(session.calls(), report);
       break;

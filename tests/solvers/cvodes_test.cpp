@@ -68,6 +68,27 @@ TEST_F(Cvodes, SolvesAStiffProblemInFewSteps) {
   }
 }
 
+TEST_F(Cvodes, FindsEventsWithTheirDerivatives) {
+  // y = exp(-k t) falls to c at log(1 / c) / k.
+  const auto end = [](std::span<const Array> x) {
+    const Event falls{[c = x[1]](const Array&, std::span<const Array> y) { return y[0] - c; }, 1, -1};
+    const Event half{[](const Array&, std::span<const Array> y) { return y[0] - 0.5; }};
+    const Solution sol =
+        solve_ivp(decay(x[0]), 0.0, 60.0, {1.0},
+                  {.method = "BDF", .rtol = 1e-10, .atol = {1e-12}, .events = {falls, half}});
+    EXPECT_EQ(sol.status.item<int64_t>(), static_cast<int64_t>(IvpStatus::TerminalEvent));
+    EXPECT_EQ(sol.terminal_event.item<int64_t>(), 0);
+    EXPECT_NEAR(entry(sol.t_events[1], 0), std::log(2.0) / x[0].item<double>(), 1e-7);
+    EXPECT_NEAR(sol.y_end[0].item<double>(), x[1].item<double>(), 1e-12);
+    return Arrays{sol.t_end};
+  };
+  const Array k(0.5), c(0.2);
+  EXPECT_NEAR(end(Arrays{k, c})[0].item<double>(), std::log(5.0) / 0.5, 1e-7);
+  const Arrays g = value_and_grad([&](std::span<const Array> x) { return end(x); }, {k, c}, {0, 1}).second;
+  EXPECT_NEAR(g[0].item<double>(), -std::log(5.0) / 0.25, 1e-6);
+  EXPECT_NEAR(g[1].item<double>(), -10.0, 1e-6);
+}
+
 TEST_F(Cvodes, GivesAllStepsWithoutTimes) {
   const Solution sol =
       solve_ivp(decay(1.0), 2.0, -1.0, {Array(3.0)}, {.method = "BDF", .rtol = 1e-8, .atol = {1e-9}});

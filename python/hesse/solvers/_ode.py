@@ -193,7 +193,7 @@ def solve_ivp(
         ``Interpolating()``.
     events : Event, callable or sequence of them, optional
         What is looked for on the way: `Event`, or a function ``g(t, y, *args)`` that passes zero where it happens, with
-        SciPy's attributes ``terminal`` and ``direction`` if it has them. Not with ``"BDF"``, ``"Adams"`` and ``Forward()``. With
+        SciPy's attributes ``terminal`` and ``direction`` if it has them. Not with ``Forward()``. With
         a terminal event the solution ends where it happens, and times of `t_eval` after it are left out; where shapes must not
         depend on values, under `hesse.compile`, `hesse.vmap`, in loops and with `max_events`, the state at these times is NaN.
     max_events : int, optional
