@@ -17,7 +17,10 @@
 
 namespace hesse::solvers {
 
-bool is_cvode_method(std::string_view method) { return method == "BDF" || method == "Adams"; }
+bool is_cvode_method(std::string_view method) {
+  return method == "BDF" || method == "Adams" || method == "ARKODE_ERK" || method == "ARKODE_DIRK" ||
+         method == "ARKODE_IMEX";
+}
 
 #ifndef HESSE_HAVE_SUNDIALS
 
@@ -41,15 +44,16 @@ namespace operand = sundials::operand;
 using sundials::FlatState;
 
 // (t, y [N], captures...) -> dy [N], of float64.
-Ref<const Graph> flat_field(const RecordedIvp& problem, const FlatState& state) {
+Ref<const Graph> flat_field(const Ref<const Graph>& field, const RecordedIvp& problem,
+                            const FlatState& state) {
   Avals avals{{{}, kFloat64}, {Shape{state.size()}, kFloat64}};
   for (const Array& c : problem.captures) avals.push_back(aval(c));
   return trace_closed(
       [&](std::span<const Array> x) {
-        Arrays in{astype(x[0], problem.field->input_aval(0).dtype)};
+        Arrays in{astype(x[0], field->input_aval(0).dtype)};
         for (const Array& y : state.arrays(x[1], false)) in.push_back(y);
         in.insert(in.end(), x.begin() + 2, x.end());
-        return Arrays{FlatState::flat(problem.field->call(in))};
+        return Arrays{FlatState::flat(field->call(in))};
       },
       avals);
 }
@@ -216,9 +220,10 @@ Solution solve_cvode(const RecordedIvp& problem, const IvpOptions& options, cons
                        describe(problem.y0[i]), "; ", options.method,
                        " solves real states: give real and imaginary parts as two arrays");
   const FlatState state(problem.y0);
-  const Ref<const Graph> field = flat_field(problem, state);
-  const sundials::CvodeOptions how{options.method, linear, options.max_steps, options.throw_on_failure,
-                                   state.sizes()};
+  const Ref<const Graph> field = flat_field(problem.field, problem, state);
+  sundials::CvodeOptions how{options.method, linear, options.max_steps, options.throw_on_failure,
+                             state.sizes()};
+  for (const Ref<const Graph>& part : problem.parts) how.parts.push_back(flat_field(part, problem, state));
 
   Array times = problem.t0, times_ok(true);
   if (options.t_eval) {

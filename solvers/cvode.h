@@ -4,14 +4,19 @@
 #include "core/graph.h"
 #include "solvers/events.h"
 
-/// Multistep methods of SUNDIALS' CVODES (Hindmarsh and others, ACM TOMS 31, 2005; Serban and Hindmarsh,
-/// 2005) for solve_ivp: "BDF" (backward differentiation formulas, orders 1 to 5, for stiff problems) and
-/// "Adams" (orders 1 to 12). Derivatives of any order are solves of their own, as accurate as the tolerances:
-/// a tangent that of the sensitivity equations, a gradient that of the adjoint equations, with checkpoints.
+/// Methods of SUNDIALS for solve_ivp. Multistep methods of CVODES (Hindmarsh and others, ACM TOMS 31, 2005;
+/// Serban and Hindmarsh, 2005): "BDF" (backward differentiation formulas, orders 1 to 5, for stiff problems)
+/// and "Adams" (orders 1 to 12). Runge-Kutta methods of ARKODE (Reynolds and others, ACM TOMS 49, 2023):
+/// "ARKODE_ERK" (explicit, Dormand and Prince 5(4)), "ARKODE_DIRK" (diagonally implicit, of order 4, for
+/// stiff problems) and "ARKODE_IMEX" (additive, of order 4, ARK4(3)6L[2]SA of Kennedy and Carpenter 2003, for
+/// a SplitRhs). Derivatives of any order are solves of their own, as accurate as the tolerances: a tangent
+/// that of the sensitivity equations, a gradient that of the adjoint equations, with checkpoints.
 namespace hesse::solvers {
 
-/// Whether solve_ivp solves with CVODES under that name.
+/// Whether solve_ivp solves with SUNDIALS under that name.
 bool is_cvode_method(std::string_view method);
+/// These names, as messages list them.
+inline constexpr std::string_view kSundialsNames = "BDF, Adams, ARKODE_ERK, ARKODE_DIRK, ARKODE_IMEX";
 /// Whether this build has CVODES (HESSE_SUNDIALS).
 bool has_cvode();
 /// How many objects of SUNDIALS are alive in the process: for tests of leaks.
@@ -25,7 +30,8 @@ struct RecordedIvp {
   Array t0, t1;  ///< float64 scalars
   Arrays y0;
   Array rtol;
-  Arrays atol;  ///< one for each array of y0
+  Arrays atol;                          ///< one for each array of y0
+  std::vector<Ref<const Graph>> parts;  ///< of a field in two: what is treated explicitly, and implicitly
 };
 /// Its events, recorded: at least one.
 struct RecordedEvents {

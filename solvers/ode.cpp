@@ -58,7 +58,7 @@ std::vector<int64_t> rows_of_events(const IvpOptions& options, bool fixed, bool 
 // The events of a solve by CVODES. A guess of the first step says what is rounding at t0.
 RecordedEvents recorded_events(const RecordedIvp& problem, const IvpOptions& options, const Field& field,
                                Arrays operands) {
-  const auto& [graph, captures, t0, t1, y0, rtol, atol] = problem;
+  const auto& [graph, captures, t0, t1, y0, rtol, atol, parts] = problem;
   const Arrays f0 = field(t0, y0, operands);
   const Stepper stepper(make_method("Tsit5", field), {});
   const Array h = options.first_step ? astype(*options.first_step, kFloat64)
@@ -306,8 +306,8 @@ Solution solve_ivp(const SplitRhs& f, const Array& t0_in, const Array& t1_in, co
           "t_eval as well");
   if (by_cvode) {
     const auto captured = operands.begin() + static_cast<int64_t>(field.num_captures);
-    const RecordedIvp problem{field.graph,  {operands.begin(), captured},  t0, t1, y0,
-                              options.rtol, {captured + 1, operands.end()}};
+    const RecordedIvp problem{field.graph,  {operands.begin(), captured},   t0,         t1, y0,
+                              options.rtol, {captured + 1, operands.end()}, field.parts};
     if (options.events.empty()) return solve_cvode(problem, options);
     const RecordedEvents events = recorded_events(problem, options, field, operands);
     return solve_cvode(problem, options, &events);

@@ -59,7 +59,7 @@ class Backward final {
     lambda_ = make_vector(n, forward.context());
     std::copy(lambda.begin(), lambda.end(), entries(lambda_.get()));
     const auto check = [&](int flag, const char* function) { forward.check(flag, function); };
-    check(CVodeCreateB(mem, s.bdf ? CV_BDF : CV_ADAMS, &which_), "CVodeCreateB");
+    check(CVodeCreateB(mem, s.implicit ? CV_BDF : CV_ADAMS, &which_), "CVodeCreateB");
     check(CVodeInitB(mem, which_, rhs, t, lambda_.get()), "CVodeInitB");
     check(CVodeSetUserDataB(mem, which_, &calls), "CVodeSetUserDataB");
     // Absolute errors relative to the largest cotangent: a gradient is linear in them.
@@ -67,7 +67,7 @@ class Backward final {
     check(CVodeSetMaxNumStepsB(mem, which_, static_cast<long>(s.max_steps)), "CVodeSetMaxNumStepsB");
     if (s.max_step > 0) check(CVodeSetMaxStepB(mem, which_, s.max_step), "CVodeSetMaxStepB");
     solvers_ = forward.make_solvers(lambda_.get(), true);
-    if (!s.bdf) {
+    if (!s.implicit) {
       check(CVodeSetNonlinearSolverB(mem, which_, solvers_.fixed_point.get()), "CVodeSetNonlinearSolverB");
     } else {
       check(CVodeSetLinearSolverB(mem, which_, solvers_.linear.get(), solvers_.matrix.get()),

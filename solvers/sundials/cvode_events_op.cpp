@@ -44,7 +44,7 @@ class CvodeEventsOp final : public General {
  public:
   CvodeEventsOp(const Ref<const Graph>& field, const CvodeOptions& options, const Conditions& conditions,
                 const Dims& most)
-      : field_(field),
+      : fields_(field, options),
         options_(options),
         conditions_(conditions),
         values_(conditions.graph),
@@ -53,31 +53,33 @@ class CvodeEventsOp final : public General {
   std::string_view name() const override { return "cvode_events"; }
   Params params() const override {
     Params out = solution_->params();
-    out[0].second = field_.graph();
+    out[0].second = field().graph();
     out.emplace_back("conditions", conditions_.graph);
     out.emplace_back("terminal", conditions_.terminal);
     out.emplace_back("direction", conditions_.direction);
     out.emplace_back("most", most_);
     return out;
   }
-  bool has_effect() const override { return has_effects(*field_.graph()) || has_effects(*conditions_.graph); }
+  bool has_effect() const override {
+    return has_effects(*field().graph()) || has_effects(*conditions_.graph);
+  }
 
   Avals infer(std::span<const Aval> x) const override {
     const auto k = static_cast<int64_t>(conditions_.size());
     const size_t num_q = static_cast<size_t>(conditions_.graph->num_inputs()) - 2;
-    require(x.size() == num_base() + 1 + num_q && x[operand::y0].shape == Shape{field_.size()} &&
+    require(x.size() == num_base() + 1 + num_q && x[operand::y0].shape == Shape{field().size()} &&
                 x[operand::times].shape.size() == 1 && x[operand::times].shape[0] > 0 &&
                 x[num_base()].shape == Shape{k} && conditions_.graph->num_outputs() == k,
             name(), ": the operands do not fit the field and the conditions");
     const int64_t m = total(most_);
-    Avals out{{{x[operand::times].shape[0], field_.size()}, kFloat64}};
+    Avals out{{{x[operand::times].shape[0], field().size()}, kFloat64}};
     append(out, counts_avals());
-    append(out, Avals{{{m}, kFloat64}, {{m, field_.size()}, kFloat64}, {{k}, kInt64}, {{}, kInt64}});
+    append(out, Avals{{{m}, kFloat64}, {{m, field().size()}, kFloat64}, {{k}, kInt64}, {{}, kInt64}});
     return out;
   }
 
   Watched watched(std::span<const Array> x, bool every_step, const Dims& most) const {
-    const CvodeNumbers in(field_, options_, x);
+    const CvodeNumbers in(fields_, options_, x);
     const std::vector<double> start = x[num_base()].to_vector<double>();
     Watched out;
     out.events.resize(conditions_.size());
@@ -90,7 +92,7 @@ class CvodeEventsOp final : public General {
     return out;
   }
   Arrays eval(std::span<const Array> x) const override {
-    return outputs_of(watched(x, false, most_), x[operand::times].size(), field_.size(), most_);
+    return outputs_of(watched(x, false, most_), x[operand::times].size(), field().size(), most_);
   }
 
   MaybeArrays jvp(std::span<const Array> x, std::span<const Array> y,
@@ -104,7 +106,8 @@ class CvodeEventsOp final : public General {
   }
 
  private:
-  size_t num_base() const { return operand::more + static_cast<size_t>(field_.graph()->num_inputs()) - 2; }
+  const FlatField& field() const { return fields_.all; }
+  size_t num_base() const { return operand::more + static_cast<size_t>(field().graph()->num_inputs()) - 2; }
 
   /// The rows of a solution, [R]: those of the times, then those of the events.
   struct Rows {
@@ -118,7 +121,7 @@ class CvodeEventsOp final : public General {
   Ref<const Graph> condition(size_t k) const;
   Array rates(size_t k, int64_t first, const Rows& r, std::span<const Array> q) const;
 
-  FlatField field_;
+  CvodeFields fields_;
   CvodeOptions options_;
   Conditions conditions_;
   ConditionValues values_;
@@ -138,7 +141,7 @@ CvodeEventsOp::Rows CvodeEventsOp::rows(std::span<const Array> x, std::span<cons
   const Array &t0 = x[operand::t0], &times = x[operand::times], &y0 = x[operand::y0];
   const Array t = concatenate({times, y[event_output::times]});
   const Array states = concatenate({y[event_output::y], y[event_output::states]});
-  const int64_t n = field_.size(), count = t.size();
+  const int64_t n = field().size(), count = t.size();
   Rows r;
   r.there = logical_and(isfinite(t), all(isfinite(states), Axes{1}));
   const Array direction = direction_of(t0, getitem(times, {Index(-1)}));
@@ -240,7 +243,7 @@ std::optional<MaybeArrays> CvodeEventsOp::vjp(std::span<const Array> x, std::spa
   const MaybeArray &c = ct[event_output::y], &a = ct[event_output::times], &b = ct[event_output::states];
   if (!c && !a && !b) return out;
   const Rows r = rows(x, y);
-  const int64_t n = x[operand::times].size(), size = field_.size();
+  const int64_t n = x[operand::times].size(), size = field().size();
   const size_t first_q = num_base() + 1;
   const std::span<const Array> q = x.subspan(first_q);
   const Array none = zeros({n, size}, kFloat64);
@@ -292,7 +295,7 @@ std::optional<MaybeArrays> CvodeEventsOp::vjp(std::span<const Array> x, std::spa
 }
 
 CvodeOptions read_options(const ReadParams& p) {
-  return {p["method"], p["linear_solver"], p["max_steps"], p["raise"], p["sizes"]};
+  return {p["method"], p["linear_solver"], p["max_steps"], p["raise"], p["sizes"], p.graphs("part")};
 }
 
 const bool registered = (register_ops({{"cvode_events",

@@ -13,10 +13,22 @@
 
 namespace hesse::solvers::sundials {
 
-CvodeNumbers::CvodeNumbers(const FlatField& f, const CvodeOptions& options, std::span<const Array> x)
-    : Numbers(x), field(f), p(x.subspan(operand::more, static_cast<size_t>(f.graph()->num_inputs()) - 2)) {
-  settings.bdf = options.method == "BDF";
-  if (settings.bdf) settings.linear = linear_kind(options.linear_solver, f);
+CvodeFields::CvodeFields(Ref<const Graph> graph, const CvodeOptions& options, std::vector<bool> wanted)
+    : all(std::move(graph), std::move(wanted)) {
+  if (options.parts.empty()) return;
+  explicit_part.emplace(options.parts[0]);
+  implicit_part.emplace(options.parts[1]);
+}
+
+CvodeNumbers::CvodeNumbers(const CvodeFields& f, const CvodeOptions& options, std::span<const Array> x,
+                           bool adjoint)
+    : Numbers(x),
+      field(f.implicit_part && !adjoint ? *f.implicit_part : f.all),
+      explicit_part(f.explicit_part && !adjoint ? &*f.explicit_part : nullptr),
+      p(x.subspan(operand::more, static_cast<size_t>(f.all.graph()->num_inputs()) - 2)) {
+  settings.implicit = options.method != "Adams" && options.method != "ARKODE_ERK";
+  settings.by_arkode = !adjoint && options.method.starts_with("ARKODE");
+  if (settings.implicit) settings.linear = linear_kind(options.linear_solver, field);
   settings.max_steps = options.max_steps;
 }
 
@@ -30,20 +42,23 @@ class CvodeBase : public Op, public SolutionRules {
   static constexpr size_t kFirstParameter = operand::more, kStateInputs = 1;
 
   CvodeBase(Ref<const Graph> field, CvodeOptions options, std::vector<bool> wanted = {})
-      : field_(std::move(field), std::move(wanted)), options_(std::move(options)) {}
+      : fields_(std::move(field), options, std::move(wanted)), options_(std::move(options)) {}
   Params params() const override {
-    return {{"field", field_.graph()},
-            {"method", options_.method},
-            {"linear_solver", options_.linear_solver},
-            {"max_steps", options_.max_steps},
-            {"raise", options_.raise},
-            {"sizes", options_.sizes}};
+    Params out{{"field", field().graph()},
+               {"method", options_.method},
+               {"linear_solver", options_.linear_solver},
+               {"max_steps", options_.max_steps},
+               {"raise", options_.raise},
+               {"sizes", options_.sizes}};
+    for (const Ref<const Graph>& part : options_.parts) out.emplace_back("part", part);
+    return out;
   }
-  bool has_effect() const override { return has_effects(*field_.graph()); }
+  bool has_effect() const override { return has_effects(*field().graph()); }
 
-  const FlatField& field() const { return field_; }
+  const CvodeFields& fields() const { return fields_; }
+  const FlatField& field() const { return fields_.all; }
   const CvodeOptions& options() const { return options_; }
-  size_t num_parameters() const { return static_cast<size_t>(field_.graph()->num_inputs()) - 2; }
+  size_t num_parameters() const { return static_cast<size_t>(field().graph()->num_inputs()) - 2; }
   size_t num_operands() const override { return kFirstParameter + num_parameters(); }
   bool is_differentiable(size_t i) const override { return i < operand::rtol || i >= kFirstParameter; }
   MaybeArray solution_tangent(std::span<const Array> x, std::span<const Array> solution,
@@ -55,7 +70,7 @@ class CvodeBase : public Op, public SolutionRules {
 
  protected:
   void check_operands(std::span<const Aval> x, size_t more) const {
-    require(x.size() == num_operands() + more && x[operand::y0].shape == Shape{field_.size()} &&
+    require(x.size() == num_operands() + more && x[operand::y0].shape == Shape{field().size()} &&
                 x[operand::times].shape.size() == 1,
             name(), ": the operands do not fit the field");
   }
@@ -64,12 +79,12 @@ class CvodeBase : public Op, public SolutionRules {
   Array slope(const Array& t, const Array& y, std::span<const Array> x) const;
 
  private:
-  FlatField field_;
+  CvodeFields fields_;
   CvodeOptions options_;
 };
 
 CvodeOptions read_options(const ReadParams& p) {
-  return {p["method"], p["linear_solver"], p["max_steps"], p["raise"], p["sizes"]};
+  return {p["method"], p["linear_solver"], p["max_steps"], p["raise"], p["sizes"], p.graphs("part")};
 }
 
 // Derivatives -----------------------------------------------------------------------------------------------
@@ -136,7 +151,9 @@ MaybeArray CvodeBase::solution_tangent(std::span<const Array> x, std::span<const
     in[operand::y0] = concatenate({x[operand::y0], ds ? *ds : zeros_of({Shape{n}, kFloat64})});
     in[operand::atol] = stop_gradient(concatenate({x[operand::atol], x[operand::atol] * size}));
     in.insert(in.end(), directions.begin(), directions.end());
-    const Array both = hesse::apply(cvode_op(tangent_field(field().graph(), marked), options()), in)[0];
+    CvodeOptions how = options();
+    for (Ref<const Graph>& part : how.parts) part = tangent_field(part, marked);
+    const Array both = hesse::apply(cvode_op(tangent_field(field().graph(), marked), how), in)[0];
     dy = slice(both, {0, n}, {rows, 2 * n}, {1, 1});
     if (at_times.empty()) at_times = {slice(both, {0, 0}, {rows, n}, {1, 1})};
   }
@@ -149,9 +166,9 @@ MaybeArray CvodeBase::solution_tangent(std::span<const Array> x, std::span<const
 }
 
 Arrays CvodeBase::gradients(std::span<const Array> x) const {
-  const CvodeNumbers in(field_, options_, x);
+  const CvodeNumbers in(fields_, options_, x, true);
   const std::vector<double> c = x.back().to_vector<double>();
-  return gradients_of(in, options_.reporting(), field_.parameters(),
+  return gradients_of(in, options_.reporting(), field().parameters(),
                       [&](std::span<double> lambda, std::span<double> gradient) {
                         return integrate_adjoint(in.problem(), in.times, c, lambda, gradient);
                       });
@@ -168,7 +185,7 @@ class CvodeOp final : public SolutionOf<CvodeBase> {
     return out;
   }
   Arrays eval(std::span<const Array> x) const override {
-    const CvodeNumbers in(field(), options(), x);
+    const CvodeNumbers in(fields(), options(), x);
     const size_t n = in.y0.size();
     std::vector<double> y(in.times.size() * n, NAN);
     auto row = y.begin();
@@ -203,8 +220,8 @@ OpRef cvode_op(Ref<const Graph> field, const CvodeOptions& options) {
 
 Solution cvode_steps(const Ref<const Graph>& field, const CvodeOptions& options, const Arrays& operands,
                      const Array& t1) {
-  const FlatField flat(field);
-  const CvodeNumbers in(flat, options, operands);
+  const CvodeFields fields(field, options);
+  const CvodeNumbers in(fields, options, operands);
   return steps_solution(in, options.reporting(), [&](const Emit& emit) {
     return integrate_steps(in.problem(), t1.item<double>(), emit);
   });

@@ -1,13 +1,14 @@
 #pragma once
+#include <optional>
 #include <string>
 
 #include "core/op.h"
 #include "solvers/sundials/operands.h"
 
-/// The ops that solve with CVODES. Their operands are those of solvers/sundials/operands.h, then p... `cvode`
-/// gives y [n, N], NaN after a failure; status, accepted, rejected, evaluations, factorisations (int64);
-/// t_last, h_last. `cvode_adjoint` takes c [n, N] besides and gives the gradient of <c, y> with respect to y0
-/// and to the p that are wanted. Both are closed under differentiation (solvers/solution_op.h).
+/// The ops that solve with CVODES and ARKODE. Their operands are those of solvers/sundials/operands.h, then
+/// p... `cvode` gives y [n, N], NaN after a failure; status, accepted, rejected, evaluations, factorisations
+/// (int64); t_last, h_last. `cvode_adjoint` takes c [n, N] besides and gives the gradient of <c, y> with
+/// respect to y0 and to the p that are wanted. Both are closed under differentiation (solvers/solution_op.h).
 namespace hesse::solvers::sundials {
 
 struct CvodeOptions {
@@ -15,14 +16,26 @@ struct CvodeOptions {
   int64_t max_steps = 100000;
   bool raise = true;  ///< whether giving up is reported
   Dims sizes = {};    ///< of the arrays of the state, for messages
+  /// Of "ARKODE_IMEX": what is treated explicitly and what implicitly; the field is their sum.
+  std::vector<Ref<const Graph>> parts = {};
   Reporting reporting() const { return {"solve_ivp", sizes, raise}; }
 };
 
-/// A problem in numbers, from its operands.
+/// A field and its parts.
+struct CvodeFields {
+  CvodeFields(Ref<const Graph> graph, const CvodeOptions& options, std::vector<bool> wanted = {});
+  FlatField all;
+  std::optional<FlatField> explicit_part, implicit_part;
+};
+
+/// A problem in numbers, from its operands. `adjoint`: as its adjoint is solved, by BDF where the method is
+/// implicit, else by Adams.
 struct CvodeNumbers final : Numbers {
-  CvodeNumbers(const FlatField& field, const CvodeOptions& options, std::span<const Array> x);
-  Problem problem() const { return {field, settings, t0, y0, p}; }
+  CvodeNumbers(const CvodeFields& fields, const CvodeOptions& options, std::span<const Array> x,
+               bool adjoint = false);
+  Problem problem() const { return {field, settings, t0, y0, p, explicit_part}; }
   const FlatField& field;
+  const FlatField* explicit_part;
   std::span<const Array> p;
 };
 

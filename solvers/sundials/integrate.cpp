@@ -1,6 +1,7 @@
 #include "solvers/sundials/integrate.h"
 
 #include "core/status.h"
+#include "solvers/sundials/ark_session.h"
 #include "solvers/sundials/march.h"
 #include "solvers/sundials/session.h"
 
@@ -33,37 +34,56 @@ void report_solve(std::string_view function, std::string_view part, const Report
 }
 
 namespace {
-auto forward_step(const Session& session, double end) {
-  return [&session, end](double* t) { return CVode(session.memory(), end, session.y(), t, CV_ONE_STEP); };
-}
-}  // namespace
 
-Report integrate(const Problem& problem, std::span<const double> times, const Emit& emit) {
+template <class AnySession>
+Report integrate_by(const Problem& problem, std::span<const double> times, size_t next, const Emit& emit) {
   Report report;
-  size_t next = 0;
-  if (without_steps(problem.t0, problem.y0, report)) {
-    if (report.status == IvpStatus::Success)
-      for (const double t : times) emit(t, nullptr);
-    return report;
-  }
-  while (next < times.size() && times[next] == problem.t0) emit(times[next++], problem.y0.data());
-  if (next == times.size()) return report;
   Calls calls(problem);
-  const Session session(calls);
-  const double direction = times.back() >= problem.t0 ? 1.0 : -1.0;
+  AnySession session(calls);
+  const double end = times.back(), direction = end >= problem.t0 ? 1.0 : -1.0;
   const Vector y = make_vector(problem.field.size(), session.context());
-  march(session, times.back(), report, forward_step(session, times.back()), [&](double t) {
+  const auto step = [&](double* t) { return session.step(end, t); };
+  march(session, end, report, step, [&](double t) {
     for (; next < times.size() && (times[next] - t) * direction <= 0; ++next) {
       if (report.accepted == 0) {  // the span is a rounding error
         emit(times[next], problem.y0.data());
         continue;
       }
-      session.check(CVodeGetDky(session.memory(), times[next], 0, y.get()), "CVodeGetDky");
+      session.state_at(times[next], y.get());
       emit(times[next], entries(y.get()));
     }
     return true;
   });
   return report;
+}
+
+template <class AnySession>
+Report integrate_steps_by(const Problem& problem, double t1, const Emit& emit) {
+  Report report;
+  Calls calls(problem);
+  AnySession session(calls);
+  const auto step = [&](double* t) { return session.step(t1, t); };
+  march(session, t1, report, step, [&](double t) {
+    emit(t, report.accepted > 0 ? entries(session.y()) : problem.y0.data());
+    return true;
+  });
+  return report;
+}
+
+}  // namespace
+
+Report integrate(const Problem& problem, std::span<const double> times, const Emit& emit) {
+  Report report;
+  if (without_steps(problem.t0, problem.y0, report)) {
+    if (report.status == IvpStatus::Success)
+      for (const double t : times) emit(t, nullptr);
+    return report;
+  }
+  size_t next = 0;
+  while (next < times.size() && times[next] == problem.t0) emit(times[next++], problem.y0.data());
+  if (next == times.size()) return report;
+  return problem.settings.by_arkode ? integrate_by<ArkSession>(problem, times, next, emit)
+                                    : integrate_by<Session>(problem, times, next, emit);
 }
 
 Report integrate_steps(const Problem& problem, double t1, const Emit& emit) {
@@ -77,13 +97,8 @@ Report integrate_steps(const Problem& problem, double t1, const Emit& emit) {
   }
   emit(problem.t0, problem.y0.data());
   if (t1 == problem.t0) return report;
-  Calls calls(problem);
-  const Session session(calls);
-  march(session, t1, report, forward_step(session, t1), [&](double t) {
-    emit(t, report.accepted > 0 ? entries(session.y()) : problem.y0.data());
-    return true;
-  });
-  return report;
+  return problem.settings.by_arkode ? integrate_steps_by<ArkSession>(problem, t1, emit)
+                                    : integrate_steps_by<Session>(problem, t1, emit);
 }
 
 }  // namespace hesse::solvers::sundials

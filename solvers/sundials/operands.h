@@ -19,7 +19,7 @@ struct Numbers {
   Numbers& operator=(const Numbers&) = delete;
   double t0;
   std::vector<double> times, y0, atol;
-  Settings settings;  ///< of which `bdf`, `linear` and `max_steps` are to be set
+  Settings settings;  ///< of which `implicit`, `by_arkode`, `linear` and `max_steps` are to be set
   IvpStatus status;
 };
 

@@ -8,9 +8,11 @@
 namespace hesse::solvers::sundials {
 namespace {
 
-// The functions of CVODES' interface ------------------------------------------------------------------------
-
 Calls& calls_of(void* data) { return *static_cast<Calls*>(data); }
+
+}  // namespace
+
+namespace callback {
 
 int rhs(double t, N_Vector y, N_Vector dy, void* data) {
   Calls& c = calls_of(data);
@@ -35,7 +37,7 @@ void keep_message(int, const char*, const char*, char* text, void* data) {
   calls_of(data).keep_message(text);
 }
 
-}  // namespace
+}  // namespace callback
 
 int Calls::run(const Graph& g, double t, N_Vector y, N_Vector v, double* out, int64_t n,
                const int64_t* rows) noexcept {
@@ -52,21 +54,23 @@ int Calls::run(const Graph& g, double t, N_Vector y, N_Vector v, double* out, in
 
 Calls::Calls(const Problem& problem) : problem_(problem), size_(problem.field.size()) {
   if (const ScalarFunction* f = field().rhs_code()) begin(rhs_, *f);
+  if (const FlatField* part = problem.explicit_part)
+    if (const ScalarFunction* f = part->rhs_code()) begin(explicit_rhs_, *f);
 }
 
-void Calls::begin(std::optional<ScalarFunction::Call>& call, const ScalarFunction& f) {
+void Calls::begin(Code& call, const ScalarFunction& f) {
   call.emplace(f);
   for (size_t j = 0; j < problem_.p.size(); ++j) call->set(static_cast<int>(j) + 2, problem_.p[j]);
 }
 
-int Calls::rhs(double t, N_Vector y, double* out) noexcept {
-  if (!rhs_) return run(field().rhs(), t, y, nullptr, out, size_);
+int Calls::rates(const FlatField& f, Code& code, double t, N_Vector y, double* out) noexcept {
+  if (!code) return run(f.rhs(), t, y, nullptr, out, size_);
   return guarded([&] {
     count();
-    rhs_->set(0, &t);
-    rhs_->set(1, entries(y));
-    rhs_->run();
-    rhs_->get(0, out);
+    code->set(0, &t);
+    code->set(1, entries(y));
+    code->run();
+    code->get(0, out);
     return judged(out, size_, size_);
   });
 }
@@ -94,31 +98,31 @@ Session::Session(Calls& calls)
     : calls_(calls), context_(make_context()), y_(make_vector(calls.field().size(), context_)) {
   const Problem& problem = calls.problem();
   const Settings& s = problem.settings;
-  if (s.bdf && s.linear == LinearKind::Dense) (void)calls.field().product_code();
+  if (s.implicit && s.linear == LinearKind::Dense) (void)calls.field().product_code();
   if (!calls.field().rhs_code()) (void)calls.field().rhs();  // made here, where it may throw
   std::copy(problem.y0.begin(), problem.y0.end(), entries(y()));
-  memory_ = Integrator(CVodeCreate(s.bdf ? CV_BDF : CV_ADAMS, context_.get()));
+  memory_ = Integrator(CVodeCreate(s.implicit ? CV_BDF : CV_ADAMS, context_.get()));
   void* mem = memory();
-  check(CVodeSetErrHandlerFn(mem, keep_message, &calls), "CVodeSetErrHandlerFn");
+  check(CVodeSetErrHandlerFn(mem, callback::keep_message, &calls), "CVodeSetErrHandlerFn");
   check(CVodeSetUserData(mem, &calls), "CVodeSetUserData");
-  check(CVodeInit(mem, rhs, problem.t0, y()), "CVodeInit");
-  check(CVodeWFtolerances(mem, weights), "CVodeWFtolerances");
+  check(CVodeInit(mem, callback::rhs, problem.t0, y()), "CVodeInit");
+  check(CVodeWFtolerances(mem, callback::weights), "CVodeWFtolerances");
   check(CVodeSetMaxHnilWarns(mem, -1), "CVodeSetMaxHnilWarns");
   check(CVodeSetMaxNumSteps(mem, -1), "CVodeSetMaxNumSteps");  // counted by us
   check(CVodeSetMaxErrTestFails(mem, 20), "CVodeSetMaxErrTestFails");
   check(CVodeSetMaxConvFails(mem, 20), "CVodeSetMaxConvFails");
   if (s.max_step > 0) check(CVodeSetMaxStep(mem, s.max_step), "CVodeSetMaxStep");
   solvers_ = make_solvers(y());
-  if (!s.bdf) {
+  if (!s.implicit) {
     check(CVodeSetNonlinearSolver(mem, solvers_.fixed_point.get()), "CVodeSetNonlinearSolver");
     return;
   }
   check(CVodeSetLinearSolver(mem, solvers_.linear.get(), solvers_.matrix.get()), "CVodeSetLinearSolver");
   const bool krylov = s.linear == LinearKind::Krylov;
   if (krylov && calls.field().product() != nullptr)  // else CVODES takes differences
-    check(CVodeSetJacTimes(mem, nullptr, product), "CVodeSetJacTimes");
+    check(CVodeSetJacTimes(mem, nullptr, callback::product), "CVodeSetJacTimes");
   else if (!krylov && has_jacobian(s.linear, calls.field()))
-    check(CVodeSetJacFn(mem, jacobian), "CVodeSetJacFn");
+    check(CVodeSetJacFn(mem, callback::jacobian), "CVodeSetJacFn");
   tighten(mem);
 }
 
@@ -132,7 +136,7 @@ void Session::tighten(void* memory) const {
 Session::Solvers Session::make_solvers(N_Vector like, bool adjoint) const {
   const Settings& s = calls_.problem().settings;
   Solvers out;
-  if (!s.bdf) {
+  if (!s.implicit) {
     out.fixed_point = NonlinearSolver(SUNNonlinSol_FixedPoint(like, 0, context_.get()));
   } else {
     out.matrix = make_matrix(s.linear, calls_.field(), adjoint, context_);

@@ -19,15 +19,29 @@ class Calls final : public Guard {
           const int64_t* rows = nullptr) noexcept;
 
   /// out [N] = f(t, y), and out [N, N] whose row j is df/dy_j (not null for this field), likewise.
-  int rhs(double t, N_Vector y, double* out) noexcept;
+  int rhs(double t, N_Vector y, double* out) noexcept { return rates(field(), rhs_, t, y, out); }
+  int explicit_rhs(double t, N_Vector y, double* out) noexcept {
+    return rates(*problem_.explicit_part, explicit_rhs_, t, y, out);
+  }
   int jacobian(double t, N_Vector y, double* out) noexcept;
 
  private:
-  void begin(std::optional<ScalarFunction::Call>& call, const ScalarFunction& f);
+  using Code = std::optional<ScalarFunction::Call>;
+  void begin(Code& call, const ScalarFunction& f);
+  int rates(const FlatField& field, Code& code, double t, N_Vector y, double* out) noexcept;
   const Problem& problem_;
   const int64_t size_;
-  std::optional<ScalarFunction::Call> rhs_, product_;
+  Code rhs_, explicit_rhs_, product_;
 };
+
+/// The functions that CVODES and ARKODE call, whose data are Calls: f, the weights of errors, J, its product.
+namespace callback {
+int rhs(double t, N_Vector y, N_Vector dy, void* data);
+int weights(N_Vector y, N_Vector w, void* data);
+int jacobian(double t, N_Vector y, N_Vector, SUNMatrix j, void* data, N_Vector, N_Vector, N_Vector);
+int product(N_Vector v, N_Vector jv, double t, N_Vector y, N_Vector, void* data, N_Vector);
+void keep_message(int, const char*, const char*, char* text, void* data);
+}  // namespace callback
 
 /// Memory of CVODES for a problem, ready for its first step.
 class Session final {
@@ -42,6 +56,9 @@ class Session final {
   /// The status for a negative flag of CVode, after rethrowing what f threw.
   void failed(int flag, Report& report) const;
   void count(Report& report) const;
+  /// One step towards `end`; the state at a time within the last one.
+  int step(double end, double* t) const { return CVode(memory(), end, y(), t, CV_ONE_STEP); }
+  void state_at(double t, N_Vector out) const { check(CVodeGetDky(memory(), t, 0, out), "CVodeGetDky"); }
   /// Before the first step towards `end`.
   void begin(double end) const;
   /// Whether a flag of CVode says that t0 and `end` cannot be told apart.

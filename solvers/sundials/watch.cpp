@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "solvers/sundials/ark_session.h"
 #include "solvers/sundials/march.h"
 #include "solvers/sundials/session.h"
 
@@ -107,9 +108,10 @@ class Watcher final {
     }
   }
   /// The step to t was taken: whether to go on.
-  bool after(const Session& session, const Vector& y, double t) {
+  template <class AnySession>
+  bool after(const AnySession& session, const Vector& y, double t) {
     const auto state_at = [&](double at) {
-      session.check(CVodeGetDky(session.memory(), at, 0, y.get()), "CVodeGetDky");
+      session.state_at(at, y.get());
       return static_cast<const double*>(entries(y.get()));
     };
     value_(t, entries(session.y()), next_g_);
@@ -180,6 +182,20 @@ class Watcher final {
   size_t next_ = 0;
 };
 
+template <class AnySession>
+void watch_by(const Problem& problem, double end, bool every_step, Watcher& watcher, Watched& out) {
+  Calls calls(problem);
+  AnySession session(calls);
+  const Vector y = make_vector(problem.field.size(), session.context());
+  const auto step = [&](double* t) { return session.step(end, t); };
+  march(session, end, out.report, step, [&](double t) {
+    if (out.report.accepted > 0) return watcher.after(session, y, t);
+    watcher.emit_until(t, true, [&](double) { return problem.y0.data(); });  // the span is a rounding error
+    if (every_step) watcher.emit(t, problem.y0.data());
+    return true;
+  });
+}
+
 }  // namespace
 
 Watched integrate_watched(const Problem& problem, std::span<const double> times, bool every_step,
@@ -192,18 +208,10 @@ Watched integrate_watched(const Problem& problem, std::span<const double> times,
   if (every_step) watcher.emit(problem.t0, problem.y0.data());
   watcher.emit_until(problem.t0, true, at_start);
   if (end == problem.t0) return out;
-  Calls calls(problem);
-  const Session session(calls);
-  const Vector y = make_vector(problem.field.size(), session.context());
-  const auto forward_step = [&](double* t) {
-    return CVode(session.memory(), end, session.y(), t, CV_ONE_STEP);
-  };
-  march(session, end, out.report, forward_step, [&](double t) {
-    if (out.report.accepted > 0) return watcher.after(session, y, t);
-    watcher.emit_until(t, true, at_start);  // the span is a rounding error
-    if (every_step) watcher.emit(t, problem.y0.data());
-    return true;
-  });
+  if (problem.settings.by_arkode)
+    watch_by<ArkSession>(problem, end, every_step, watcher, out);
+  else
+    watch_by<Session>(problem, end, every_step, watcher, out);
   if (out.ended >= 0) out.report.t = out.events[static_cast<size_t>(out.ended)].t.back();
   return out;
 }

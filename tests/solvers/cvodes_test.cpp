@@ -68,6 +68,22 @@ TEST_F(Cvodes, SolvesAStiffProblemInFewSteps) {
   }
 }
 
+TEST_F(Cvodes, SolvesByRungeKuttaMethods) {
+  // y = exp(-k t), in halves: one is stiff for the methods that take two.
+  const auto last = [](const Array& k, const std::string& method) {
+    const IvpOptions options = tight(method, times({2.0}));
+    if (method != "ARKODE_IMEX") return solve_ivp(decay(k), 0.0, 2.0, {1.0}, options).y[0];
+    return solve_ivp(SplitRhs{decay(0.25 * k), decay(0.75 * k)}, 0.0, 2.0, {1.0}, options).y[0];
+  };
+  for (const char* method : {"ARKODE_ERK", "ARKODE_DIRK", "ARKODE_IMEX"}) {
+    EXPECT_NEAR(last(0.5, method).item<double>(), std::exp(-1.0), 1e-8) << method;
+    const auto f = [&](const Array& k) { return reshape(last(k, method), {}); };
+    EXPECT_NEAR(grad(f)(0.5).item<double>(), -2 * std::exp(-1.0), 1e-7) << method;
+    EXPECT_NEAR(grad(grad(f))(0.5).item<double>(), 4 * std::exp(-1.0), 1e-6) << method;
+  }
+  EXPECT_THROW(solve_ivp(decay(0.5), 0.0, 2.0, {1.0}, tight("ARKODE_IMEX", times({2.0}))), ValueError);
+}
+
 TEST_F(Cvodes, FindsEventsWithTheirDerivatives) {
   // y = exp(-k t) falls to c at log(1 / c) / k.
   const auto end = [](std::span<const Array> x) {
