@@ -135,9 +135,9 @@ def solve_ivp(
     It can be compiled, mapped (every example has steps of its own) and differentiated to any order, forwards
     and backwards, with respect to `y0`, `args`, everything else that `f` uses, both ends of the span, and
     `t_eval`. Derivatives are those of the steps taken: exact for them, with the sizes of steps as constants.
-    Reverse mode keeps the state of every step between two times of `t_eval`. With ``"BDF"`` and ``"Adams"`` derivatives
-    are solutions of their own, of the sensitivity equations forwards and of the adjoint equations backwards, and as
-    accurate as the tolerances say.
+    Reverse mode keeps the state of every step between two times of `t_eval`. With the methods of SUNDIALS
+    (``"BDF"``, ``"ARKODE_DIRK"``, ...) derivatives are solutions of their own, of the sensitivity equations forwards and of the
+    adjoint equations backwards, and as accurate as the tolerances say.
 
     Parameters
     ----------
@@ -187,10 +187,11 @@ def solve_ivp(
     raise_on_failure : bool
         Whether giving up raises. If not, `Solution.status` says why, and the rest of ``y`` is NaN.
     linear_solver : {"auto", "dense", "banded", "klu", "krylov"}
-        How ``"BDF"``, ``"ARKODE_DIRK"`` and ``"ARKODE_IMEX"`` solve their linear equations: with the Jacobian of f as a dense, banded or sparse matrix (the last by
-        KLU), or by GMRES with products of it. Where the Jacobian has entries is read off f (`hesse.sparse_jacobian`);
-        ``"auto"`` takes a narrow band, few entries whose factors do not fill, a dense matrix up to 500 entries of the state,
-        or GMRES. Jacobians and products are derived; where f has no derivative (`hesse.callback`), they are differences.
+        How ``"BDF"``, ``"ARKODE_DIRK"`` and ``"ARKODE_IMEX"`` solve their linear equations: with the Jacobian of f (of the
+        second of two) as a dense, banded or sparse matrix (the last by KLU), or by GMRES with products of it. Where the
+        Jacobian has entries is read off f (`hesse.sparse_jacobian`); ``"auto"`` takes a narrow band, few entries whose factors
+        do not fill, a dense matrix up to 500 entries of the state, or GMRES. Jacobians and products are derived; where f has
+        no derivative (`hesse.callback`), they are differences.
     adjoint : Discrete, Interpolating or Forward, optional
         How it is differentiated in reverse, of `hesse.solvers`: by default ``Discrete()``, with the methods of
         SUNDIALS ``Interpolating()``.
@@ -205,7 +206,8 @@ def solve_ivp(
         `t_eval`, and not with `dense_output`.
     dense_output : bool
         Whether `Solution.sol` is made, the solution as a function of the time. All steps are kept. Not with the
-        methods of SUNDIALS, ``Forward()`` and ``Discrete`` with checkpoints, and not under `hesse.compile`, `hesse.vmap` and in loops.
+        methods of SUNDIALS, ``Forward()`` and ``Discrete`` with checkpoints, and not under `hesse.compile`, `hesse.vmap` and
+        in loops.
     save : callable, optional
         ``save(t, y, *args)``, a tree of floating or complex arrays that is kept instead of the state, in ``Solution.y``:
         what is wanted of a large one. Not with the methods of SUNDIALS and `dense_output`.
@@ -268,7 +270,8 @@ def solve_ivp(
         raise _hesse.ArgumentError(f"solve_ivp: t_span is {t_span!r}, expected two times (t0, t1)")
     if not isinstance(method, str):
         raise _hesse.ArgumentTypeError(
-            f"solve_ivp: method is {method!r}, expected one of {', '.join(_s.method_names())}, auto, BDF, Adams, ARKODE_ERK, ARKODE_DIRK, ARKODE_IMEX"
+            f"solve_ivp: method is {method!r}, expected one of {', '.join(_s.method_names())}, auto, BDF, Adams, "
+            "ARKODE_ERK, ARKODE_DIRK, ARKODE_IMEX"
         )
     if not isinstance(linear_solver, str):
         raise _hesse.ArgumentTypeError(
