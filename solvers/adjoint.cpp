@@ -209,10 +209,10 @@ MaybeArrays tangents_of(const Ref<const Graph>& g, std::span<const Array> x, std
 void check_adjoint(const Adjoint& adjoint, std::string_view method, bool multistep, bool has_times,
                    bool dense_output) {
   const auto* discrete = std::get_if<Discrete>(&adjoint);
-  require(!(discrete && multistep), "solve_ivp: adjoint Discrete() is of the steps of one-step methods; ",
+  require(!(discrete && multistep), "solve_ivp: adjoint Discrete() is not of the methods of SUNDIALS; ",
           method, " has Interpolating() and Forward()");
   require(!(std::holds_alternative<Interpolating>(adjoint) && !multistep),
-          "solve_ivp: adjoint Interpolating() is that of BDF and Adams; ", method,
+          "solve_ivp: adjoint Interpolating() is that of the methods of SUNDIALS; ", method,
           " has Discrete(), Forward() and Backsolve()");
   require(!discrete || discrete->checkpoint_every >= 0, "solve_ivp: checkpoint_every of Discrete is ",
           discrete ? discrete->checkpoint_every : 0, ", expected a number of steps, 1 or more");

@@ -21,7 +21,8 @@ struct Discrete {
   int64_t checkpoint_every = 0;
 };
 /// The adjoint equations, on an interpolant of the solution that is computed again from checkpoints; as
-/// accurate as the tolerances. Of BDF and Adams, their default.
+/// accurate as the tolerances. Of the methods of solvers/cvode.h, their default; of Runge-Kutta methods by
+/// BDF or, where they are explicit, Adams.
 struct Interpolating {};
 /// Forward sensitivities: <c, J e> for every number e that there is a derivative by, as one map. Of all
 /// methods; for few parameters. Memory does not grow with the number of steps.

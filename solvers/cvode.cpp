@@ -5,8 +5,11 @@
 
 #include "core/node.h"
 #include "core/ops.h"
+#include "solvers/lists.h"
+#include "solvers/spans.h"
 
 #ifdef HESSE_HAVE_SUNDIALS
+#include "solvers/sundials/cvode_events_op.h"
 #include "solvers/sundials/cvode_op.h"
 #include "solvers/sundials/flat_state.h"
 #include "solvers/sundials/linear_solvers.h"
@@ -14,14 +17,17 @@
 
 namespace hesse::solvers {
 
-bool is_cvode_method(std::string_view method) { return method == "BDF" || method == "Adams"; }
+bool is_cvode_method(std::string_view method) {
+  return method == "BDF" || method == "Adams" || method == "ARKODE_ERK" || method == "ARKODE_DIRK" ||
+         method == "ARKODE_IMEX";
+}
 
 #ifndef HESSE_HAVE_SUNDIALS
 
 bool has_cvode() { return false; }
 int64_t live_sundials_objects() { return 0; }
 
-Solution solve_cvode(const RecordedIvp&, const IvpOptions& options) {
+Solution solve_cvode(const RecordedIvp&, const IvpOptions& options, const RecordedEvents*) {
   throw ValueError(concat("solve_ivp: method ", options.method,
                           " needs SUNDIALS, without which this build was made; build with "
                           "-DHESSE_SUNDIALS=ON (Debian: libsundials-dev; pip: --config-settings=cmake.define."
@@ -38,15 +44,16 @@ namespace operand = sundials::operand;
 using sundials::FlatState;
 
 // (t, y [N], captures...) -> dy [N], of float64.
-Ref<const Graph> flat_field(const RecordedIvp& problem, const FlatState& state) {
+Ref<const Graph> flat_field(const Ref<const Graph>& field, const RecordedIvp& problem,
+                            const FlatState& state) {
   Avals avals{{{}, kFloat64}, {Shape{state.size()}, kFloat64}};
   for (const Array& c : problem.captures) avals.push_back(aval(c));
   return trace_closed(
       [&](std::span<const Array> x) {
-        Arrays in{astype(x[0], problem.field->input_aval(0).dtype)};
+        Arrays in{astype(x[0], field->input_aval(0).dtype)};
         for (const Array& y : state.arrays(x[1], false)) in.push_back(y);
         in.insert(in.end(), x.begin() + 2, x.end());
-        return Arrays{FlatState::flat(problem.field->call(in))};
+        return Arrays{FlatState::flat(field->call(in))};
       },
       avals);
 }
@@ -63,18 +70,146 @@ Array status_of_options(const RecordedIvp& problem, const IvpOptions& options, c
                 kInt64);
 }
 
-// Whether times ascend from t0 to t1.
-Array in_order(const Array& times, const Array& t0, const Array& t1) {
-  const Array direction = astype(where(greater_equal(t1, t0), 1.0, -1.0), kFloat64);
-  const Array along = (times - t0) * direction;
-  Array ok = all(logical_and(greater_equal(along, 0.0), less_equal(along, (t1 - t0) * direction)));
-  if (times.size() > 1) ok = logical_and(ok, all(greater(diff(along), 0.0)));
-  return ok;
+// The conditions of events on a flat state.
+sundials::Conditions flat_conditions(const RecordedEvents& r, const FlatState& state) {
+  Avals avals{{{}, kFloat64}, {Shape{state.size()}, kFloat64}};
+  for (size_t i = r.first; i < r.operands.size(); ++i) avals.push_back(aval(r.operands[i]));
+  sundials::Conditions out;
+  out.graph = trace_closed(
+      [&](std::span<const Array> x) {
+        Arrays operands(r.first, x[0]), values;  // of which none is read but those that events capture
+        append(operands, x.subspan(2));
+        const Arrays y = state.arrays(x[1], false);
+        for (size_t k = 0; k < r.events.size(); ++k) values.push_back(r.events.value(k, x[0], y, operands));
+        return values;
+      },
+      avals);
+  for (size_t k = 0; k < r.events.size(); ++k) {
+    out.terminal.push_back(r.events.terminal(k));
+    out.direction.push_back(r.events.direction(k));
+  }
+  return out;
 }
+
+// Throws where how many rows there are depends on values that are not known.
+void check_known(const Arrays& x, const Array& t1) {
+  const auto known = [](const Array& a) { return !a.is_symbol(); };
+  require<TraceError>(std::all_of(x.begin(), x.end(), known) && known(t1),
+                      "solve_ivp: how many steps there are depends on values; give t_eval, the times of the "
+                      "solution, under vmap, compile and in loops");
+}
+
+namespace output = sundials::event_output;
+
+/// A solve with events: `x` are the operands of one without.
+class WithEvents final {
+ public:
+  WithEvents(const RecordedIvp& problem, const FlatState& state, Ref<const Graph> field,
+             sundials::CvodeOptions how, const RecordedEvents& events, Arrays x)
+      : problem_(problem),
+        state_(state),
+        field_(std::move(field)),
+        how_(std::move(how)),
+        conditions_(flat_conditions(events, state)),
+        x_(std::move(x)),
+        end_(reshape(problem.t1, {1})) {
+    Arrays at_start;
+    for (const Array& g : events.at_start) at_start.push_back(reshape(stop_gradient(g), {1}));
+    x_.push_back(concatenate(at_start));
+    x_.insert(x_.end(), events.operands.begin() + static_cast<int64_t>(events.first), events.operands.end());
+  }
+
+  /// To `times`; each event has as many rows as it may happen.
+  Solution fixed(const Array& times, const Dims& most) {
+    x_[operand::times] = concatenate({times, end_});
+    return solution(solved(most), times, rows(times.size()), most);
+  }
+  /// To `times`, as far as the solution comes; events have as many rows as they happened.
+  Solution to(const Array& times) {
+    x_[operand::times] = concatenate({times, end_});
+    const sundials::FoundEvents found = sundials::find_events(field_, how_, conditions_, x_, false);
+    const bool arrived = found.outputs[output::counts].item<int64_t>() == 0;
+    const int64_t n = arrived ? std::min(found.t.size(), times.size()) : times.size();
+    return solution(again(found), getitem(times, {rows(n)}), rows(n), found.most);
+  }
+  /// Every step.
+  Solution every_step() {
+    check_known(x_, problem_.t1);
+    x_[operand::times] = end_;
+    const sundials::FoundEvents found = sundials::find_events(field_, how_, conditions_, x_, true);
+    const int64_t n = found.t.size();
+    const bool ended = found.outputs[output::ended].item<int64_t>() >= 0;
+    if (!is_tracked()) return solution(found.outputs, found.t, rows(n), found.most);
+    const bool arrived = !ended && found.outputs[output::counts].item<int64_t>() == 0;
+    const Array steps =
+        step_times(ended ? getitem(found.t, {rows(n - 1)}) : found.t, problem_.t0, problem_.t1, arrived);
+    x_[operand::times] = ended ? concatenate({steps, end_}) : steps;
+    Solution out = solution(again(found), steps, rows(steps.size()), found.most);
+    if (!ended) return out;
+    out.t = concatenate({steps, reshape(out.t_end, {1})});
+    for (size_t i = 0; i < out.y.size(); ++i)
+      out.y[i] = concatenate({out.y[i], expand_dims(out.y_end[i], {0})});
+    return out;
+  }
+
+ private:
+  static Index rows(int64_t n) { return Slice{0, n, {}}; }
+  bool is_tracked() const {
+    return std::any_of(x_.begin(), x_.end(), [](const Array& a) { return hesse::is_tracked(a); }) ||
+           hesse::is_tracked(problem_.t1);
+  }
+  Arrays solved(const Dims& most) const {
+    return hesse::apply(sundials::cvode_events_op(field_, how_, conditions_, most), x_);
+  }
+  // What was found, with derivatives: the same steps again.
+  Arrays again(const sundials::FoundEvents& found) const {
+    if (!is_tracked()) return found.outputs;
+    Arrays y = found.outputs;
+    const Arrays with = solved(found.most);
+    for (const size_t k : std::array<size_t, 3>{output::y, output::times, output::states}) y[k] = with[k];
+    return y;
+  }
+  Solution solution(const Arrays& y, const Array& t, const Index& reached, const Dims& most) const {
+    Solution out;
+    out.t = t;
+    out.y = state_.arrays(getitem(y[output::y], {reached}), true);
+    sundials::put_counts(out, std::span<const Array>(y).subspan(output::counts));
+    out.terminal_event = y[output::ended];
+    Array t_end = problem_.t1, y_end = getitem(y[output::y], {Index(-1)});
+    int64_t first = 0;
+    for (size_t k = 0; k < most.size(); first += most[k++]) {
+      const Index here = Slice{first, first + most[k], {}};
+      out.t_events.push_back(getitem(y[output::times], {here}));
+      const Array states = getitem(y[output::states], {here});
+      out.y_events.push_back(state_.arrays(states, true));
+      out.event_counts.push_back(getitem(y[output::event_counts], {Index(static_cast<int64_t>(k))}));
+      const int64_t last = conditions_.terminal[k] - 1;
+      if (last < 0 || last >= most[k]) continue;
+      const Array ended = equal(out.terminal_event, static_cast<int64_t>(k));
+      t_end = where(ended, getitem(out.t_events[k], {Index(last)}), t_end);
+      y_end = where(ended, getitem(states, {Index(last)}), y_end);
+    }
+    const Array arrived = equal(out.status, static_cast<int64_t>(IvpStatus::Success));
+    const Array ended = logical_and(arrived, out.terminal_event >= int64_t{0});
+    out.t_end = where(arrived, t_end, nan_of(kFloat64));
+    out.y_end = state_.arrays(where(arrived, y_end, nan_of(kFloat64)), false);
+    out.status = where(ended, static_cast<int64_t>(IvpStatus::TerminalEvent), out.status);
+    out.t_last = where(ended, t_end, out.t_last);
+    return out;
+  }
+
+  const RecordedIvp& problem_;
+  const FlatState& state_;
+  Ref<const Graph> field_;
+  sundials::CvodeOptions how_;
+  sundials::Conditions conditions_;
+  Arrays x_;
+  Array end_;
+};
 
 }  // namespace
 
-Solution solve_cvode(const RecordedIvp& problem, const IvpOptions& options) {
+Solution solve_cvode(const RecordedIvp& problem, const IvpOptions& options, const RecordedEvents* events) {
   const std::string& linear = options.linear_solver;
   require(linear != "klu" || sundials::has_sparse_solver(),
           "solve_ivp: linear_solver 'klu' needs KLU of SuiteSparse, without which this build was made; build "
@@ -85,20 +220,15 @@ Solution solve_cvode(const RecordedIvp& problem, const IvpOptions& options) {
                        describe(problem.y0[i]), "; ", options.method,
                        " solves real states: give real and imaginary parts as two arrays");
   const FlatState state(problem.y0);
-  const Ref<const Graph> field = flat_field(problem, state);
-  const sundials::CvodeOptions how{options.method, linear, options.max_steps, options.throw_on_failure,
-                                   state.sizes()};
+  const Ref<const Graph> field = flat_field(problem.field, problem, state);
+  sundials::CvodeOptions how{options.method, linear, options.max_steps, options.throw_on_failure,
+                             state.sizes()};
+  for (const Ref<const Graph>& part : problem.parts) how.parts.push_back(flat_field(part, problem, state));
 
   Array times = problem.t0, times_ok(true);
   if (options.t_eval) {
-    const Array& given = *options.t_eval;
-    require(given.ndim() == 1, "solve_ivp: t_eval has shape ", given.shape(), ", expected one axis");
-    require<TypeError>(!is_complex(given.dtype()) && given.dtype() != kBool && given.dtype() != DType::Key,
-                       "solve_ivp: t_eval has dtype ", given.dtype(), ", expected real numbers");
-    times = astype(*options.t_eval, kFloat64);
-    times_ok = stop_gradient(in_order(times, problem.t0, problem.t1));
-    require(!is_constant(times_ok) || times_ok.item<bool>(),
-            "solve_ivp: t_eval must ascend within t_span, in its direction");
+    times = real_times("solve_ivp", *options.t_eval);
+    times_ok = in_order("solve_ivp", times, problem.t0, problem.t1);
   }
   Arrays atol;
   for (size_t i = 0; i < problem.y0.size(); ++i)
@@ -106,7 +236,7 @@ Solution solve_cvode(const RecordedIvp& problem, const IvpOptions& options) {
   const auto number = [](const std::optional<Array>& x) {
     return x ? stop_gradient(astype(*x, kFloat64)) : Array::from<double>(std::array{0.0}, {});
   };
-  Arrays x(operand::p);
+  Arrays x(operand::more);
   x[operand::t0] = problem.t0;
   x[operand::times] = times;
   x[operand::y0] = FlatState::flat(problem.y0);
@@ -117,22 +247,21 @@ Solution solve_cvode(const RecordedIvp& problem, const IvpOptions& options) {
   x[operand::status] = stop_gradient(status_of_options(problem, options, times_ok));
   x.insert(x.end(), problem.captures.begin(), problem.captures.end());
 
+  if (events) {
+    require(state.size() > 0, "solve_ivp: ", options.method, " finds no events of a state without entries");
+    WithEvents solve(problem, state, field, how, *events, std::move(x));
+    return !options.t_eval ? solve.every_step()
+           : events->fixed ? solve.fixed(times, Dims(events->most))
+                           : solve.to(times);
+  }
   Solution out;
   if (!options.t_eval) {
-    const auto known = [](const Array& a) { return !a.is_symbol(); };
-    require<TraceError>(
-        std::all_of(x.begin(), x.end(), known) && known(problem.t1),
-        "solve_ivp: how many steps there are depends on values; give t_eval, the times of the "
-        "solution, under vmap, compile and in loops");
+    check_known(x, problem.t1);
     out = sundials::cvode_steps(field, how, x, problem.t1);
     const bool tracked = std::any_of(x.begin(), x.end(), is_tracked) || is_tracked(problem.t1);
     if (tracked && out.t.size() > 0) {  // the same steps again, differentiably, with their times given
-      const int64_t n = out.t.size();
-      Arrays ends{reshape(problem.t0, {1})};
-      if (n > 2) ends.push_back(slice(out.t, {1}, {n - 1}, {1}));
       const bool arrived = out.status.item<int64_t>() == 0;
-      if (n > 1) ends.push_back(arrived ? reshape(problem.t1, {1}) : slice(out.t, {n - 1}, {n}, {1}));
-      x[operand::times] = out.t = concatenate(ends);
+      x[operand::times] = out.t = step_times(out.t, problem.t0, problem.t1, arrived);
       out.y = {hesse::apply(sundials::cvode_op(field, how), x)[0]};
     }
     out.y = state.arrays(out.y[0], true);
@@ -141,13 +270,7 @@ Solution solve_cvode(const RecordedIvp& problem, const IvpOptions& options) {
   const Arrays y = hesse::apply(sundials::cvode_op(field, how), x);
   out.t = times;
   out.y = state.arrays(y[0], true);
-  out.status = y[1];
-  out.accepted = y[2];
-  out.rejected = y[3];
-  out.evaluations = y[4];
-  out.factorisations = y[5];
-  out.t_last = y[6];
-  out.h_last = y[7];
+  sundials::put_counts(out, std::span<const Array>(y).subspan(1));
   return out;
 }
 

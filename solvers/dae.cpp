@@ -12,6 +12,7 @@
 #include "solvers/lists.h"
 #include "solvers/outcome.h"
 #include "solvers/root_steps.h"
+#include "solvers/spans.h"
 
 #ifdef HESSE_HAVE_SUNDIALS
 #include "solvers/sundials/flat_state.h"
@@ -63,19 +64,6 @@ class DaeStarted final : public Completed {
 };
 
 const bool registered = (register_ops({listed<DaeStarted>()}), true);
-
-Array number_of(const Array& x, const char* name) {
-  require(x.ndim() == 0, "solve_dae: ", name, " has shape ", x.shape(), ", expected a scalar");
-  require<TypeError>(!is_complex(x.dtype()) && x.dtype() != kBool && x.dtype() != DType::Key,
-                     "solve_dae: ", name, " has dtype ", x.dtype(), ", expected a real number");
-  return astype(x, kFloat64);
-}
-void check_positive(const Array& x, const char* name, bool zero_allowed) {
-  if (!is_constant(x)) return;
-  for (const double v : astype(x, kFloat64).to_vector<double>())
-    require(zero_allowed ? v >= 0 : v > 0, "solve_dae: ", name, " is ", v, ", expected ",
-            zero_allowed ? "a number not below 0" : "a positive number");
-}
 
 void check_states(const Arrays& y0, const Arrays& yp0) {
   require(!y0.empty(), "solve_dae: y0 holds no arrays");
@@ -199,20 +187,20 @@ Solution solve_dae(const DaeResidual& f, const Array& t0_in, const Array& t1_in,
   const std::string& linear = options.linear_solver;
   require(linear == "auto" || linear == "dense" || linear == "krylov", "solve_dae: linear_solver is '",
           linear, "', expected auto, dense or krylov");
-  const Array t0 = number_of(t0_in, "t0"), t1 = number_of(t1_in, "t1");
+  const Array t0 = real_scalar("solve_dae", t0_in, "t0"), t1 = real_scalar("solve_dae", t1_in, "t1");
   if (is_constant(t0) && is_constant(t1))
     require(std::isfinite(t0.item<double>()) && std::isfinite(t1.item<double>()), "solve_dae: the span from ",
             t0.item<double>(), " to ", t1.item<double>(), " is not finite");
   const Arrays y0 = strong(y0_in);
   check_states(y0, yp0_in);
-  const Array rtol = number_of(options.rtol, "rtol");
-  check_positive(rtol, "rtol", true);
+  const Array rtol = real_scalar("solve_dae", options.rtol, "rtol");
+  check_positive("solve_dae", rtol, "rtol", true);
   const Array atol = FlatState::flat(broadcast_like(options.atol, y0, "atol", kFloat64));
-  check_positive(atol, "atol", true);
+  check_positive("solve_dae", atol, "atol", true);
   const auto step = [&](const std::optional<Array>& x, const char* name) {
     if (!x) return Array::from<double>(std::array{0.0}, {});
-    check_positive(*x, name, false);
-    return stop_gradient(number_of(*x, name));
+    check_positive("solve_dae", *x, name, false);
+    return stop_gradient(real_scalar("solve_dae", *x, name));
   };
   require(options.max_steps > 0, "solve_dae: max_steps is ", options.max_steps, ", expected 1 or more");
 
@@ -239,18 +227,8 @@ Solution solve_dae(const DaeResidual& f, const Array& t0_in, const Array& t1_in,
 
   Array times = t0, times_ok(true);
   if (options.t_eval) {
-    const Array& given = *options.t_eval;
-    require(given.ndim() == 1, "solve_dae: t_eval has shape ", given.shape(), ", expected one axis");
-    require<TypeError>(!is_complex(given.dtype()) && given.dtype() != kBool && given.dtype() != DType::Key,
-                       "solve_dae: t_eval has dtype ", given.dtype(), ", expected real numbers");
-    times = astype(given, kFloat64);
-    const Array direction = astype(where(greater_equal(t1, t0), 1.0, -1.0), kFloat64);
-    const Array along = (times - t0) * direction;
-    Array ok = all(logical_and(greater_equal(along, 0.0), less_equal(along, (t1 - t0) * direction)));
-    if (times.size() > 1) ok = logical_and(ok, all(greater(diff(along), 0.0)));
-    times_ok = stop_gradient(ok);
-    require(!is_constant(times_ok) || times_ok.item<bool>(),
-            "solve_dae: t_eval must ascend within t_span, in its direction");
+    times = real_times("solve_dae", *options.t_eval);
+    times_ok = in_order("solve_dae", times, t0, t1);
   }
   Array options_ok =
       logical_and(isfinite(t1 - t0), logical_and(greater_equal(rtol, 0.0), all(greater_equal(atol, 0.0))));
@@ -286,12 +264,7 @@ Solution solve_dae(const DaeResidual& f, const Array& t0_in, const Array& t1_in,
     out = sundials::ida_steps(recorded.residual, how, x, t1);
     const bool tracked = std::any_of(x.begin(), x.end(), is_tracked) || is_tracked(t1);
     if (tracked && out.t.size() > 0) {  // the same steps again, differentiably, with their times given
-      const int64_t n = out.t.size();
-      Arrays ends{reshape(t0, {1})};
-      if (n > 2) ends.push_back(slice(out.t, {1}, {n - 1}, {1}));
-      const bool arrived = out.status.item<int64_t>() == 0;
-      if (n > 1) ends.push_back(arrived ? reshape(t1, {1}) : slice(out.t, {n - 1}, {n}, {1}));
-      x[operand::times] = out.t = concatenate(ends);
+      x[operand::times] = out.t = step_times(out.t, t0, t1, out.status.item<int64_t>() == 0);
       out.y = {hesse::apply(op(), x)[0]};
     }
     out.y = state.arrays(out.y[0], true);
@@ -300,13 +273,7 @@ Solution solve_dae(const DaeResidual& f, const Array& t0_in, const Array& t1_in,
   const Arrays y = hesse::apply(op(), x);
   out.t = times;
   out.y = state.arrays(y[0], true);
-  out.status = y[2];
-  out.accepted = y[3];
-  out.rejected = y[4];
-  out.evaluations = y[5];
-  out.factorisations = y[6];
-  out.t_last = y[7];
-  out.h_last = y[8];
+  sundials::put_counts(out, std::span<const Array>(y).subspan(2));
   return out;
 }
 

@@ -16,6 +16,7 @@ class Events {
   size_t size() const { return recorded_.size(); }
   /// Event k ends the solution when it happens for the terminal(k)-th time; 0: never.
   int64_t terminal(size_t k) const { return recorded_[k].terminal; }
+  int direction(size_t k) const { return recorded_[k].direction; }
   /// g_k(t, y), a float64 scalar.
   Array value(size_t k, const Array& t, std::span<const Array> y, std::span<const Array> operands) const;
   /// What value(k, ...) counts as at the beginning, given the slopes and a first step there: 0, and so no

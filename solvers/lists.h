@@ -7,8 +7,8 @@
 /// What solvers do with lists of arrays.
 namespace hesse::solvers {
 
-template <class Range>
-void append(Arrays& to, const Range& from) {
+template <class List, class Range>
+void append(List& to, const Range& from) {
   to.insert(to.end(), from.begin(), from.end());
 }
 /// where(condition, x[i], y[i])

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "core/ops.h"
+#include "solvers/cvode.h"
 #include "solvers/esdirk.h"
 #include "solvers/explicit.h"
 #include "solvers/imex.h"
@@ -64,8 +65,8 @@ void check_method(std::string_view name) {
     return;
   std::string known;
   for (const std::string& other : method_names()) known += (known.empty() ? "" : ", ") + other;
-  throw ValueError(concat("solve_ivp: no method is called '", name, "'; use one of auto, ", known,
-                          ", BDF, Adams, ", kSciPyNames));
+  throw ValueError(concat("solve_ivp: no method is called '", name, "'; use one of auto, ", known, ", ",
+                          kSundialsNames, ", ", kSciPyNames));
 }
 
 std::unique_ptr<const Method> make_method(std::string_view name, Field field) {

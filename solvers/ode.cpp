@@ -14,13 +14,12 @@
 #include "solvers/mass.h"
 #include "solvers/outcome.h"
 #include "solvers/run.h"
+#include "solvers/spans.h"
 #include "solvers/split.h"
 #include "solvers/switching.h"
 
 namespace hesse::solvers {
 namespace {
-
-constexpr int64_t kSuccess = static_cast<int64_t>(IvpStatus::Success);
 
 /// y where the solver came to the end. Inputs: y, status, t, step, and which entry of the state stood out
 /// (the array, the entry, or -1).
@@ -44,53 +43,23 @@ class IvpCompleted final : public Completed {
 
 const bool registered = (register_ops({listed<IvpCompleted>()}), true);
 
-Array time_of(const Array& t, const char* name) {
-  require(t.ndim() == 0, "solve_ivp: ", name, " has shape ", t.shape(), ", expected a scalar");
-  require<TypeError>(!is_complex(t.dtype()) && t.dtype() != kBool && t.dtype() != DType::Key,
-                     "solve_ivp: ", name, " has dtype ", t.dtype(), ", expected a real number");
-  return astype(t, kFloat64);
-}
-void check_positive(const Array& x, const char* name, bool zero_allowed, bool scalar) {
-  require(!scalar || x.ndim() == 0, "solve_ivp: ", name, " has shape ", x.shape(), ", expected a scalar");
-  if (!is_constant(x)) return;
-  for (const double v : astype(x, kFloat64).to_vector<double>())
-    require(zero_allowed ? v >= 0 : v > 0, "solve_ivp: ", name, " is ", v, ", expected ",
-            zero_allowed ? "a number not below 0" : "a positive number");
-}
-
-// Whether times ascend within the span, in its direction: an array of one bool.
-Array in_order(const Array& times, const Array& t0, const Array& t1, const Array& direction) {
-  const Array along = (times - t0) * direction;
-  Array ok = all(logical_and(along >= 0.0, along <= (t1 - t0) * direction));
-  if (times.size() > 1) ok = logical_and(ok, all(diff(along) > 0.0));
-  return ok;
-}
-
-// t_eval, [n] in float64.
-Array times_of(const Array& given) {
-  require(given.ndim() == 1, "solve_ivp: t_eval has shape ", given.shape(), ", expected one axis");
-  require<TypeError>(!is_complex(given.dtype()) && given.dtype() != kBool && given.dtype() != DType::Key,
-                     "solve_ivp: t_eval has dtype ", given.dtype(), ", expected real numbers");
-  return astype(given, kFloat64);
-}
-void check_in_order(const Array& ok) {
-  require(!is_constant(ok) || ok.item<bool>(),
-          "solve_ivp: t_eval must ascend within t_span, in its direction");
-}
-
 void check_numbers(const IvpOptions& options) {
-  check_positive(options.rtol, "rtol", true, true);
-  for (const Array& a : options.atol) check_positive(a, "atol", true, false);
-  if (options.first_step) check_positive(*options.first_step, "first_step", false, true);
-  if (options.max_step) check_positive(*options.max_step, "max_step", false, true);
+  const auto check_scalar = [](const Array& x, const char* name, bool zero_allowed) {
+    require(x.ndim() == 0, "solve_ivp: ", name, " has shape ", x.shape(), ", expected a scalar");
+    check_positive("solve_ivp", x, name, zero_allowed);
+  };
+  check_scalar(options.rtol, "rtol", true);
+  for (const Array& a : options.atol) check_positive("solve_ivp", a, "atol", true);
+  if (options.first_step) check_scalar(*options.first_step, "first_step", false);
+  if (options.max_step) check_scalar(*options.max_step, "max_step", false);
   require(options.max_steps > 0, "solve_ivp: max_steps is ", options.max_steps, ", expected 1 or more");
 }
 
 // What is wrong with values, while they are known: the adjoints that are an op make operands of them.
-void check_operands(const Array& t0_in, const Array& t1_in, const IvpOptions& options) {
-  const Array t0 = time_of(t0_in, "t0"), t1 = time_of(t1_in, "t1");
+void check_operands(const Array& t0, const Array& t1, const IvpOptions& options) {
   check_numbers(options);
-  check_in_order(in_order(times_of(*options.t_eval), t0, t1, where(t1 >= t0, 1.0, -1.0)));
+  (void)in_order("solve_ivp", real_times("solve_ivp", *options.t_eval), real_scalar("solve_ivp", t0, "t0"),
+                 real_scalar("solve_ivp", t1, "t1"));
 }
 
 // How often each event may happen: as often as there are rows for it, -1 where there is no limit.
@@ -105,6 +74,32 @@ std::vector<int64_t> rows_of_events(const IvpOptions& options, bool fixed, bool 
     rows.push_back(!fixed ? -1 : event.terminal > 0 ? event.terminal : *options.max_events);
   }
   return rows;
+}
+
+// The events of a solve by CVODES. A guess of the first step says what is rounding at t0.
+RecordedEvents recorded_events(const RecordedIvp& problem, const IvpOptions& options, const Field& field,
+                               Arrays operands) {
+  const auto& [graph, captures, t0, t1, y0, rtol, atol, parts] = problem;
+  const Arrays f0 = field(t0, y0, operands);
+  const Stepper stepper(make_method("Tsit5", field), {});
+  const Array h = options.first_step ? astype(*options.first_step, kFloat64)
+                                     : stepper.guess(t0, t1, direction_of(t0, t1), y0, f0, operands);
+  const size_t first = operands.size();
+  Events events(options.events, field, y0, operands);
+  Arrays at_start;
+  for (size_t k = 0; k < events.size(); ++k)
+    at_start.push_back(events.value_at_start(k, t0, h, y0, f0, operands));
+  Arrays all = operands;
+  append(all, y0);
+  append(all, Arrays{t0, t1});
+  if (options.t_eval) all.push_back(*options.t_eval);
+  const bool traced = std::any_of(all.begin(), all.end(), [](const Array& a) { return a.is_symbol(); });
+  const bool fixed = options.t_eval && (traced || options.max_events);
+  require<TraceError>(options.t_eval || !traced,
+                      "solve_ivp: how many steps there are depends on values; give t_eval, the times of the "
+                      "solution, under vmap, compile and in loops");
+  std::vector<int64_t> most = rows_of_events(options, fixed, traced);
+  return {std::move(events), std::move(operands), first, std::move(at_start), fixed, std::move(most)};
 }
 
 // What is kept of a state, recorded: what it captures joins the operands.
@@ -256,8 +251,8 @@ Solution solve_ivp(const Rhs& f, const Array& t0, const Array& t1, const Arrays&
                    const IvpOptions& options) {
   if (options.method != "auto") return solve_ivp(SplitRhs{f, {}}, t0, t1, y0, options);
   IvpOptions by = options;
-  const bool multistep = has_cvode() && options.events.empty() && !options.dense_output && !options.save &&
-                         !options.breakpoints && !std::holds_alternative<Discrete>(options.adjoint) &&
+  const bool multistep = has_cvode() && !options.dense_output && !options.save && !options.breakpoints &&
+                         !std::holds_alternative<Discrete>(options.adjoint) &&
                          !std::holds_alternative<Backsolve>(options.adjoint);
   by.method = options.mass ? "Rodas5P" : chosen_method(f, t0, t1, y0, multistep);
   Solution out = solve_ivp(SplitRhs{f, {}}, t0, t1, y0, by);
@@ -288,7 +283,7 @@ Solution solve_ivp(const SplitRhs& f, const Array& t0_in, const Array& t1_in, co
     return solve_backsolve(f, t0_in, t1_in, y0_in, options);
   const auto* discrete = std::get_if<Discrete>(&options.adjoint);
   const int64_t checkpoint_every = discrete ? discrete->checkpoint_every : 0;
-  const Array t0 = time_of(t0_in, "t0"), t1 = time_of(t1_in, "t1");
+  const Array t0 = real_scalar("solve_ivp", t0_in, "t0"), t1 = real_scalar("solve_ivp", t1_in, "t1");
   require(!y0_in.empty(), "solve_ivp: y0 holds no arrays");
   Arrays y0;
   for (const Array& y : y0_in) y0.push_back(y.is_weak() ? astype(y, y.dtype()) : y);
@@ -329,8 +324,6 @@ Solution solve_ivp(const SplitRhs& f, const Array& t0_in, const Array& t1_in, co
   require(
       !options.save || !options.dense_output,
       "solve_ivp: save and dense_output exclude one another; apply save to the values of the dense output");
-  require(!by_cvode || options.events.empty(), "solve_ivp: ", options.method,
-          " takes no events; use Kvaerno5 or Rodas5P for stiff problems, Tsit5 or Dop853 for others");
   require(!options.max_events || *options.max_events >= 0, "solve_ivp: max_events is ",
           options.max_events.value_or(0), ", expected a number not below 0");
   require(!options.max_events || !options.dense_output,
@@ -340,15 +333,17 @@ Solution solve_ivp(const SplitRhs& f, const Array& t0_in, const Array& t1_in, co
           "t_eval as well");
   if (by_cvode) {
     const auto captured = operands.begin() + static_cast<int64_t>(field.num_captures);
-    return solve_cvode(
-        {field.graph, {operands.begin(), captured}, t0, t1, y0, options.rtol, {captured + 1, operands.end()}},
-        options);
+    const RecordedIvp problem{field.graph,  {operands.begin(), captured},   t0,         t1, y0,
+                              options.rtol, {captured + 1, operands.end()}, field.parts};
+    if (options.events.empty()) return solve_cvode(problem, options);
+    const RecordedEvents events = recorded_events(problem, options, field, operands);
+    return solve_cvode(problem, options, &events);
   }
   std::optional<Array> max_step;
   if (options.max_step) max_step = stop_gradient(astype(*options.max_step, kFloat64));
   const Stepper stepper(std::move(method), max_step);
 
-  const Array direction = stop_gradient(astype(where(t1 >= t0, 1.0, -1.0), kFloat64));
+  const Array direction = direction_of(t0, t1);
   std::optional<MassStart> found;
   if (field.unreached) {
     found = consistent_start(field, t0, y0, operands, options.throw_on_failure);
@@ -388,9 +383,8 @@ Solution solve_ivp(const SplitRhs& f, const Array& t0_in, const Array& t1_in, co
   };
   std::optional<Array> times;
   if (options.t_eval) {
-    times = times_of(*options.t_eval);
-    const Array ok = in_order(*times, t0, t1, direction);
-    check_in_order(ok);
+    times = real_times("solve_ivp", *options.t_eval);
+    const Array ok = in_order("solve_ivp", *times, t0, t1);
     state.status = where(logical_or(ok, not_equal(state.status, kSuccess)), state.status,
                          static_cast<int64_t>(IvpStatus::BadTimes));
   }

@@ -30,9 +30,10 @@ struct Event {
 };
 
 /// A right-hand side in two parts, for the methods that treat these differently.
-/// ARK3, ARK4, ARK5 (solvers/imex.h): dy/dt = first(t, y) + second(t, y); the second one is stiff and treated
-/// implicitly. Leapfrog and other symplectic methods (solvers/symplectic.h): the state is y = (q..., p...),
-/// as many arrays of the same shapes; dq/dt = first(t, p), dp/dt = second(t, q).
+/// ARK3, ARK4, ARK5 (solvers/imex.h), ARKODE_IMEX (solvers/cvode.h): dy/dt = first(t, y) + second(t, y); the
+/// second one is stiff and treated implicitly. Leapfrog and other symplectic methods (solvers/symplectic.h):
+/// the state is y = (q..., p...), as many arrays of the same shapes; dq/dt = first(t, p), dp/dt = second(t,
+/// q).
 struct SplitRhs {
   Rhs first, second;
 };
@@ -43,7 +44,7 @@ using Mass = std::variant<Array, sparse::CSR>;
 
 /// Where and how to solve.
 struct IvpOptions {
-  /// A name of solvers/tableau.h or, for stiff problems, solvers/rosenbrock.h; BDF and Adams:
+  /// A name of solvers/tableau.h or, for stiff problems, solvers/rosenbrock.h; methods of SUNDIALS:
   /// solvers/cvode.h.
   /// "auto": solvers/switching.h; Solution says what it chose.
   std::string method = "Tsit5";
@@ -61,28 +62,28 @@ struct IvpOptions {
   std::optional<Array> max_step = {};
   int64_t max_steps = 100000;  ///< attempts, accepted or not
   bool throw_on_failure = true;
-  /// BDF only, its linear equations: with the Jacobian of f as a "dense", "banded" or sparse ("klu") matrix,
-  /// "krylov" (GMRES with its products), or "auto": a narrow band or few entries, which are read off f, else
-  /// dense up to 500 entries of the state.
+  /// Of BDF, ARKODE_DIRK and ARKODE_IMEX, their linear equations: with the Jacobian of f as a "dense",
+  /// "banded" or sparse ("klu") matrix, "krylov" (GMRES with its products), or "auto": a narrow band or few
+  /// entries, which are read off f, else dense up to 500 entries of the state.
   std::string linear_solver = "auto";
-  /// Of all methods but BDF and Adams. With a terminal event, outputs end there: times of t_eval after it are
-  /// left out or, where shapes do not depend on values (under vmap, compile, in loops, with max_events), NaN.
+  /// With a terminal event, outputs end there: times of t_eval after it are left out or, where shapes do not
+  /// depend on values (under vmap, compile, in loops, with max_events), NaN.
   std::vector<Event> events = {};
   /// How often an event that is not terminal may happen, where shapes do not depend on values: it is needed
   /// there. Results have as many rows, NaN where it did not happen; more is a failure. By default there are
   /// as many rows as it happened.
   std::optional<int64_t> max_events = {};
-  /// How it is differentiated in reverse; by default Discrete, Interpolating for BDF and Adams.
+  /// How it is differentiated in reverse; by default Discrete, Interpolating for methods of SUNDIALS.
   Adjoint adjoint = {};
-  /// Whether Solution::dense is made: the solution at any time. All steps are kept; not with BDF and Adams,
-  /// and not under vmap, compile and in loops.
+  /// Whether Solution::dense is made: the solution at any time. All steps are kept; not with
+  /// methods of SUNDIALS, and not under vmap, compile and in loops.
   bool dense_output = false;
   /// (t, y) -> arrays, which Solution::y holds instead of the state: what is kept of a large one. Empty: the
   /// state.
   Rhs save = {};
   /// Times [b] where f jumps: steps end just before them and the next begin afresh just behind them.
-  /// Constants: the solution has no derivative in them. Those outside the span do nothing. Not with BDF and
-  /// Adams.
+  /// Constants: the solution has no derivative in them. Those outside the span do nothing. Not with
+  /// methods of SUNDIALS.
   std::optional<Array> breakpoints = {};
   /// M dy/dt = f(t, y), for a real state. Rosenbrock methods and ESDIRK take a singular M, too: the problem
   /// is a differential-algebraic one then, whose index must be 1 and whose algebraic equations y0 must

@@ -11,8 +11,6 @@
 namespace hesse::solvers {
 namespace {
 
-constexpr int64_t kSuccess = static_cast<int64_t>(IvpStatus::Success);
-
 // x where the condition, a scalar or one for each row, holds, else NaN.
 Array or_nan(const Array& condition, const Array& x) {
   Array c = condition;

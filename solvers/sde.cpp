@@ -8,6 +8,7 @@
 #include "core/ops/control.h"
 #include "solvers/outcome.h"
 #include "solvers/sde_method.h"
+#include "solvers/spans.h"
 
 namespace hesse::solvers {
 namespace {
@@ -29,12 +30,7 @@ class SdeCompleted final : public Completed {
 
 const bool registered = (register_ops({listed<SdeCompleted>()}), true);
 
-Array time_of(const Array& t, const char* name) {
-  require(t.ndim() == 0, "solve_sde: ", name, " has shape ", t.shape(), ", expected a scalar");
-  require<TypeError>(!is_complex(t.dtype()) && t.dtype() != kBool && t.dtype() != DType::Key,
-                     "solve_sde: ", name, " has dtype ", t.dtype(), ", expected a real number");
-  return stop_gradient(astype(t, kFloat64));
-}
+Array time_of(const Array& t, const char* name) { return stop_gradient(real_scalar("solve_sde", t, name)); }
 
 /// The times of output and, `per_output` for each of them, of the steps that lead there.
 struct Grid {
@@ -57,9 +53,7 @@ Grid make_grid(const Array& t0, const Array& t1, const SdeOptions& options) {
   const Array& given = *options.t_eval;
   require(given.ndim() == 1 && given.size() > 0, "solve_sde: t_eval has shape ", given.shape(),
           ", expected one axis with at least one time");
-  require<TypeError>(!is_complex(given.dtype()) && given.dtype() != kBool && given.dtype() != DType::Key,
-                     "solve_sde: t_eval has dtype ", given.dtype(), ", expected real numbers");
-  const Array out = stop_gradient(astype(given, kFloat64));
+  const Array out = stop_gradient(real_times("solve_sde", given));
   const int64_t n = out.size();
   const Array first = reshape(t0, {1});
   const Array from = n == 1 ? first : concatenate({first, getitem(out, {Slice{0, n - 1, {}}})});

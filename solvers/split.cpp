@@ -40,16 +40,17 @@ Rhs of_half(const Rhs& f, bool of_first) {
 }  // namespace
 
 Split split_of(std::string_view method) {
-  if (holds(additive_tableaus(), method)) return Split::Sum;
+  if (holds(additive_tableaus(), method) || method == "ARKODE_IMEX") return Split::Sum;
   return holds(compositions(), method) ? Split::Halves : Split::None;
 }
 
 Field record(const SplitRhs& f, std::string_view method, const Arrays& y0, Arrays& captures) {
   const Split split = split_of(method);
   if (split == Split::None) {
-    require(!f.second, "solve_ivp: f is a pair, and ", method,
-            " takes one function; ARK3, ARK4 and ARK5 take (explicit part, implicit part), Leapfrog and "
-            "the other symplectic methods (dq/dt of p, dp/dt of q)");
+    require(
+        !f.second, "solve_ivp: f is a pair, and ", method,
+        " takes one function; ARK3, ARK4, ARK5 and ARKODE_IMEX take (explicit part, implicit part), Leapfrog "
+        "and the other symplectic methods (dq/dt of p, dp/dt of q)");
     return record(f.first, y0, captures);
   }
   require(static_cast<bool>(f.second), "solve_ivp: ", method, " takes f as a pair of functions, ",

@@ -12,8 +12,6 @@
 namespace hesse::solvers {
 namespace {
 
-constexpr int64_t kSuccess = static_cast<int64_t>(IvpStatus::Success);
-
 Array infinity() { return Array::from<double>(std::array{std::numeric_limits<double>::infinity()}, {}); }
 
 }  // namespace

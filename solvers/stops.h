@@ -6,6 +6,8 @@
 
 namespace hesse::solvers {
 
+inline constexpr int64_t kSuccess = static_cast<int64_t>(IvpStatus::Success);
+
 /// Times where steps end and begin afresh: the numbers just before and just after each in the direction of
 /// the solve, [b]; NaN for times outside the span.
 struct Breaks {

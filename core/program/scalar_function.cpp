@@ -51,12 +51,10 @@ void ScalarFunction::Call::set(int input, const Array& x) {
 
 void ScalarFunction::Call::set(int input, const double* entries) {
   const auto i = static_cast<size_t>(input);
-  const int64_t n = num_elements(f_.inputs_[i].shape);
-  for (int64_t k = 0; k < n; ++k) {
-    auto* const row =
-        reinterpret_cast<double*>(frame() + f_.rows_[f_.first_[i] + static_cast<size_t>(k)].offset);
-    std::fill_n(row, f_.lanes(), entries[k]);
-  }
+  const size_t first = f_.first_[i], end = i + 1 < f_.first_.size() ? f_.first_[i + 1] : f_.rows_.size();
+  const int64_t lanes = f_.lanes();
+  for (size_t k = first; k < end; ++k)
+    std::fill_n(reinterpret_cast<double*>(frame() + f_.rows_[k].offset), lanes, entries[k - first]);
 }
 
 void ScalarFunction::Call::set(int input, int64_t entry, int64_t lane, double x) {

@@ -2,19 +2,12 @@
 #include <cmath>
 #include <optional>
 
+#include "solvers/sundials/backward.h"
 #include "solvers/sundials/march.h"
+#include "solvers/sundials/session.h"
 
 namespace hesse::solvers::sundials {
 namespace {
-
-/// What may be neglected of an adjoint state, beside the largest cotangent and rtol.
-constexpr double kTiny = 1e-2;
-
-double largest(std::span<const double> x) {
-  double out = 0;
-  for (const double v : x) out = std::max(out, std::abs(v));
-  return out;
-}
 
 // The functions of CVODES' interface, backwards -------------------------------------------------------------
 
@@ -66,7 +59,7 @@ class Backward final {
     lambda_ = make_vector(n, forward.context());
     std::copy(lambda.begin(), lambda.end(), entries(lambda_.get()));
     const auto check = [&](int flag, const char* function) { forward.check(flag, function); };
-    check(CVodeCreateB(mem, s.bdf ? CV_BDF : CV_ADAMS, &which_), "CVodeCreateB");
+    check(CVodeCreateB(mem, s.implicit ? CV_BDF : CV_ADAMS, &which_), "CVodeCreateB");
     check(CVodeInitB(mem, which_, rhs, t, lambda_.get()), "CVodeInitB");
     check(CVodeSetUserDataB(mem, which_, &calls), "CVodeSetUserDataB");
     // Absolute errors relative to the largest cotangent: a gradient is linear in them.
@@ -74,7 +67,7 @@ class Backward final {
     check(CVodeSetMaxNumStepsB(mem, which_, static_cast<long>(s.max_steps)), "CVodeSetMaxNumStepsB");
     if (s.max_step > 0) check(CVodeSetMaxStepB(mem, which_, s.max_step), "CVodeSetMaxStepB");
     solvers_ = forward.make_solvers(lambda_.get(), true);
-    if (!s.bdf) {
+    if (!s.implicit) {
       check(CVodeSetNonlinearSolverB(mem, which_, solvers_.fixed_point.get()), "CVodeSetNonlinearSolverB");
     } else {
       check(CVodeSetLinearSolverB(mem, which_, solvers_.linear.get(), solvers_.matrix.get()),
@@ -89,7 +82,8 @@ class Backward final {
     gradient_ = make_vector(m, forward.context());
     N_VConst(0.0, gradient_.get());
     check(CVodeQuadInitB(mem, which_, quadrature, gradient_.get()), "CVodeQuadInitB");
-    const Vector atol = quadrature_tolerances(scale);
+    const Vector atol = quadrature_tolerances(field.parameters(), problem.p, problem.y0,
+                                              kTiny * s.rtol * scale, forward.context());
     check(CVodeQuadSVtolerancesB(mem, which_, s.rtol, atol.get()), "CVodeQuadSVtolerancesB");
     check(CVodeSetQuadErrConB(mem, which_, SUNTRUE), "CVodeSetQuadErrConB");
   }
@@ -123,34 +117,12 @@ class Backward final {
   const Vector& gradient() const { return gradient_; }
 
  private:
-  // A relative change of a parameter counts like one of the state.
-  Vector quadrature_tolerances(double scale) const {
-    const Problem& problem = calls_.problem();
-    const double state = std::max(largest(problem.y0), 1e-100), tiny = kTiny * problem.settings.rtol * scale;
-    const FlatField& field = calls_.field();
-    Vector out = make_vector(field.parameters().size(), forward_.context());
-    double* at = entries(out.get());
-    for (size_t j = 0; j < problem.p.size(); ++j) {
-      if (!field.parameters().is_wanted(j)) continue;
-      const std::vector<double> size = magnitudes(problem.p[j]);
-      const double most = largest(size);
-      const int64_t count = num_numbers(aval(problem.p[j]));
-      at = std::fill_n(at, count, tiny * state / (most > 0 && std::isfinite(most) ? most : 1.0));
-    }
-    return out;
-  }
-
   const Session& forward_;
   Calls& calls_;
   Vector lambda_, gradient_;
   Session::Solvers solvers_;
   int which_ = 0;
 };
-
-int forward_step(void* mem, double end, N_Vector y, double* t) {
-  int checkpoints = 0;
-  return CVodeF(mem, end, y, t, CV_ONE_STEP, &checkpoints);
-}
 
 }  // namespace
 
@@ -168,7 +140,7 @@ Report integrate_adjoint(const Problem& problem, std::span<const double> times, 
   // Later times than the last with a cotangent do not matter.
   size_t last = times.size();
   while (last > 0 && largest(row(last - 1)) == 0 && all_finite(row(last - 1))) --last;
-  if (last == 0 || n == 0 || without_steps(problem, report)) return report;
+  if (last == 0 || n == 0 || without_steps(problem.t0, problem.y0, report)) return report;
   if (!all_finite(c)) {  // a gradient of NaN, not a failure
     std::fill(lambda.begin(), lambda.end(), NAN);
     std::fill(gradient.begin(), gradient.end(), NAN);
@@ -176,17 +148,20 @@ Report integrate_adjoint(const Problem& problem, std::span<const double> times, 
   }
   --last;
   if (times[last] == problem.t0) {
-    take_up(last);
+    for (size_t k = 0; k <= last; ++k) take_up(k);
     return report;
   }
 
-  // Points between two checkpoints: what is kept of the forward solve at a time.
-  constexpr int64_t kKeptNumbers = int64_t{1} << 22;
-  const long points = std::clamp<long>(kKeptNumbers / static_cast<int64_t>(n), 16, 500);
   Calls calls(problem);
   const Session session(calls);
-  session.check(CVodeAdjInit(session.memory(), points, CV_HERMITE), "CVodeAdjInit");
-  march(session, problem, times[last], report, forward_step, [](double) {});
+  session.check(
+      CVodeAdjInit(session.memory(), points_between_checkpoints(static_cast<int64_t>(n)), CV_HERMITE),
+      "CVodeAdjInit");
+  const auto forward_step = [&](double* t) {
+    int checkpoints = 0;
+    return CVodeF(session.memory(), times[last], session.y(), t, CV_ONE_STEP, &checkpoints);
+  };
+  march(session, times[last], report, forward_step, [](double) { return true; });
   if (report.status != IvpStatus::Success) return report;
   if (report.accepted == 0) {  // the span is a rounding error
     for (size_t k = 0; k <= last; ++k) take_up(k);
@@ -198,8 +173,7 @@ Report integrate_adjoint(const Problem& problem, std::span<const double> times, 
   for (size_t k = last + 1; k-- > 0;) {
     take_up(k);
     const double next = k > 0 ? times[k - 1] : problem.t0;
-    if (next == times[k]) break;  // the first time is t0
-    if (largest(lambda) == 0) continue;
+    if (next == times[k] || largest(lambda) == 0) continue;
     if (backward)
       backward->restart(times[k], lambda);
     else

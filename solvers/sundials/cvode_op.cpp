@@ -8,95 +8,91 @@
 #include "core/ops.h"
 #include "core/ops/control.h"
 #include "core/ops/control_graph.h"
-#include "core/status.h"
 #include "solvers/solution_op.h"
 #include "solvers/sundials/integrate.h"
 
 namespace hesse::solvers::sundials {
+
+CvodeFields::CvodeFields(Ref<const Graph> graph, const CvodeOptions& options, std::vector<bool> wanted)
+    : all(std::move(graph), std::move(wanted)) {
+  if (options.parts.empty()) return;
+  explicit_part.emplace(options.parts[0]);
+  implicit_part.emplace(options.parts[1]);
+}
+
+CvodeNumbers::CvodeNumbers(const CvodeFields& f, const CvodeOptions& options, std::span<const Array> x,
+                           bool adjoint)
+    : Numbers(x),
+      field(f.implicit_part && !adjoint ? *f.implicit_part : f.all),
+      explicit_part(f.explicit_part && !adjoint ? &*f.explicit_part : nullptr),
+      p(x.subspan(operand::more, static_cast<size_t>(f.all.graph()->num_inputs()) - 2)) {
+  settings.implicit = options.method != "Adams" && options.method != "ARKODE_ERK";
+  settings.by_arkode = !adjoint && options.method.starts_with("ARKODE");
+  if (settings.implicit) settings.linear = linear_kind(options.linear_solver, field);
+  settings.max_steps = options.max_steps;
+}
+
 namespace {
-
-using Wanted = std::vector<bool>;
-
-std::vector<double> numbers(const Array& x) { return x.to_vector<double>(); }
-
-Array vector_of(std::span<const double> x, const Shape& shape) { return Array::from<double>(x, shape); }
-Array whole(int64_t v) { return Array::from<int64_t>(std::span<const int64_t>(&v, 1), {}); }
-Array scalar(double v) { return Array::from<double>(std::span<const double>(&v, 1), {}); }
-
-/// A problem in numbers, read off the operands.
-struct Numbers {
-  Numbers(const FlatField& field, const CvodeOptions& options, std::span<const Array> x)
-      : times(numbers(x[operand::times])), y0(numbers(x[operand::y0])), atol(numbers(x[operand::atol])) {
-    settings.bdf = options.method == "BDF";
-    if (settings.bdf) settings.linear = linear_kind(options.linear_solver, field);
-    settings.max_steps = options.max_steps;
-    settings.rtol = x[operand::rtol].item<double>();
-    settings.atol = atol;
-    settings.first_step = x[operand::first_step].item<double>();
-    settings.max_step = x[operand::max_step].item<double>();
-    t0 = x[operand::t0].item<double>();
-    status = static_cast<IvpStatus>(x[operand::status].item<int64_t>());
-  }
-  Numbers(const Numbers&) = delete;
-  Numbers& operator=(const Numbers&) = delete;
-  Problem problem(const FlatField& field, std::span<const Array> p) const {
-    return {field, settings, t0, y0, p};
-  }
-  double t0 = 0;
-  std::vector<double> times, y0, atol;
-  Settings settings;
-  IvpStatus status;
-};
 
 /// What both ops are made of.
 class CvodeBase : public Op, public SolutionRules {
  public:
-  CvodeBase(Ref<const Graph> field, CvodeOptions options, Wanted wanted = {})
-      : field_(std::move(field), std::move(wanted)), options_(std::move(options)) {}
-  Params params() const override {
-    return {{"field", field_.graph()},
-            {"method", options_.method},
-            {"linear_solver", options_.linear_solver},
-            {"max_steps", options_.max_steps},
-            {"raise", options_.raise},
-            {"sizes", options_.sizes}};
-  }
-  bool has_effect() const override { return has_effects(*field_.graph()); }
+  using Options = CvodeOptions;
+  static constexpr std::string_view kAdjoint = "cvode_adjoint";
+  static constexpr size_t kFirstParameter = operand::more, kStateInputs = 1;
 
-  const FlatField& field() const { return field_; }
+  CvodeBase(Ref<const Graph> field, CvodeOptions options, std::vector<bool> wanted = {})
+      : fields_(std::move(field), options, std::move(wanted)), options_(std::move(options)) {}
+  Params params() const override {
+    Params out{{"field", field().graph()},
+               {"method", options_.method},
+               {"linear_solver", options_.linear_solver},
+               {"max_steps", options_.max_steps},
+               {"raise", options_.raise},
+               {"sizes", options_.sizes}};
+    for (const Ref<const Graph>& part : options_.parts) out.emplace_back("part", part);
+    return out;
+  }
+  bool has_effect() const override { return has_effects(*field().graph()); }
+
+  const CvodeFields& fields() const { return fields_; }
+  const FlatField& field() const { return fields_.all; }
   const CvodeOptions& options() const { return options_; }
-  size_t num_parameters() const { return static_cast<size_t>(field_.graph()->num_inputs()) - 2; }
-  size_t num_operands() const override { return operand::p + num_parameters(); }
-  bool is_differentiable(size_t i) const override { return i < operand::rtol || i >= operand::p; }
+  size_t num_parameters() const { return static_cast<size_t>(field().graph()->num_inputs()) - 2; }
+  size_t num_operands() const override { return kFirstParameter + num_parameters(); }
+  bool is_differentiable(size_t i) const override { return i < operand::rtol || i >= kFirstParameter; }
   MaybeArray solution_tangent(std::span<const Array> x, std::span<const Array> solution,
                               std::span<const MaybeArray> dx) const override;
+  Array slope_at_start(std::span<const Array> x) const { return slope(x[operand::t0], x[operand::y0], x); }
+  Array slope_at_times(std::span<const Array> x, std::span<const Array> solution) const {
+    return slope(x[operand::times], solution[0], x);
+  }
 
  protected:
   void check_operands(std::span<const Aval> x, size_t more) const {
-    require(x.size() == num_operands() + more && x[operand::y0].shape == Shape{field_.size()} &&
+    require(x.size() == num_operands() + more && x[operand::y0].shape == Shape{field().size()} &&
                 x[operand::times].shape.size() == 1,
             name(), ": the operands do not fit the field");
   }
-  Problem problem(const Numbers& in, std::span<const Array> x) const {
-    return in.problem(field_, x.subspan(operand::p, num_parameters()));
-  }
+  Arrays gradients(std::span<const Array> x) const;
+  // f at one time, or at each of several: t [n], y [n, N].
+  Array slope(const Array& t, const Array& y, std::span<const Array> x) const;
 
  private:
-  FlatField field_;
+  CvodeFields fields_;
   CvodeOptions options_;
 };
 
 CvodeOptions read_options(const ReadParams& p) {
-  return {p["method"], p["linear_solver"], p["max_steps"], p["raise"], p["sizes"]};
+  return {p["method"], p["linear_solver"], p["max_steps"], p["raise"], p["sizes"], p.graphs("part")};
 }
 
 // Derivatives -----------------------------------------------------------------------------------------------
 
-// f at one time, or at each of several: t [n], y [n, N].
-Array slope(const CvodeBase& op, const Array& t, const Array& y, std::span<const Array> x) {
-  const Ref<const Graph> f = without_effects(op.field().graph());
+Array CvodeBase::slope(const Array& t, const Array& y, std::span<const Array> x) const {
+  const Ref<const Graph> f = without_effects(field().graph());
   Arrays in{t, y};
-  in.insert(in.end(), x.begin() + operand::p, x.begin() + static_cast<int64_t>(op.num_operands()));
+  in.insert(in.end(), x.begin() + kFirstParameter, x.begin() + static_cast<int64_t>(num_operands()));
   if (t.ndim() == 0) return f->call(in)[0];
   std::vector<Access> access(in.size(), Access::uniform());
   access[0] = access[1] = Access::each();
@@ -128,187 +124,79 @@ Ref<const Graph> tangent_field(const Ref<const Graph>& field, const std::vector<
       avals);
 }
 
-// Whether there is a tangent of y0 (t0 moves it too) or of some p.
-bool moves(std::span<const MaybeArray> dx) {
-  return dx[operand::t0] || dx[operand::y0] ||
-         std::any_of(dx.begin() + operand::p, dx.end(), [](const MaybeArray& d) { return d.has_value(); });
-}
-
 // dy_k = s(t_k) + f(t_k, y_k) dt_k, s(t0) = dy0 - f(t0, y0) dt0
 MaybeArray CvodeBase::solution_tangent(std::span<const Array> x, std::span<const Array> solution,
                                        std::span<const MaybeArray> dx) const {
-  const CvodeBase& op = *this;
-  const MaybeArray y = solution.empty() ? MaybeArray() : solution[0];
-  const int64_t n = op.field().size(), rows = x[operand::times].shape()[0];
+  const int64_t n = field().size(), rows = x[operand::times].shape()[0];
+  const std::span<const Array> p = x.subspan(kFirstParameter, num_parameters());
+  const std::span<const MaybeArray> dp = dx.subspan(kFirstParameter, num_parameters());
+  const bool moves = dx[operand::t0] || dx[operand::y0] ||
+                     std::any_of(dp.begin(), dp.end(), [](const MaybeArray& d) { return d.has_value(); });
   MaybeArray dy;
-  Arrays in(x.begin(), x.begin() + static_cast<int64_t>(op.num_operands()));
-  Array at_times;
-  if (moves(dx.first(op.num_operands()))) {
+  Arrays in(x.begin(), x.begin() + static_cast<int64_t>(num_operands())),
+      at_times(solution.begin(), solution.end());
+  if (moves) {
     MaybeArray ds = dx[operand::y0];
     if (dx[operand::t0]) {
-      const Array shift = slope(op, x[operand::t0], x[operand::y0], x) * *dx[operand::t0];
+      const Array shift = slope_at_start(x) * *dx[operand::t0];
       ds = ds ? *ds - shift : negative(shift);
     }
     std::vector<bool> marked;
-    Arrays dp;
-    for (size_t i = operand::p; i < op.num_operands(); ++i) {
-      marked.push_back(dx[i].has_value());
-      if (dx[i]) dp.push_back(*dx[i]);
+    Arrays directions;
+    for (const MaybeArray& d : dp) {
+      marked.push_back(d.has_value());
+      if (d) directions.push_back(*d);
     }
-    const Array size =
-        relative_size(ds, x[operand::y0], x.subspan(operand::p), dx.subspan(operand::p, op.num_parameters()));
+    const Array size = relative_size(ds, x[operand::y0], p, dp);
     in[operand::y0] = concatenate({x[operand::y0], ds ? *ds : zeros_of({Shape{n}, kFloat64})});
     in[operand::atol] = stop_gradient(concatenate({x[operand::atol], x[operand::atol] * size}));
-    in.insert(in.end(), dp.begin(), dp.end());
-    const Array both = hesse::apply(cvode_op(tangent_field(op.field().graph(), marked), op.options()), in)[0];
+    in.insert(in.end(), directions.begin(), directions.end());
+    CvodeOptions how = options();
+    for (Ref<const Graph>& part : how.parts) part = tangent_field(part, marked);
+    const Array both = hesse::apply(cvode_op(tangent_field(field().graph(), marked), how), in)[0];
     dy = slice(both, {0, n}, {rows, 2 * n}, {1, 1});
-    at_times = slice(both, {0, 0}, {rows, n}, {1, 1});
-  } else if (dx[operand::times] && !y) {
-    at_times = hesse::apply(cvode_op(op.field().graph(), op.options()), in)[0];
+    if (at_times.empty()) at_times = {slice(both, {0, 0}, {rows, n}, {1, 1})};
   }
   if (dx[operand::times]) {
-    const Array f = slope(op, x[operand::times], y ? *y : at_times, x);
-    const Array moved = f * expand_dims(*dx[operand::times], {1});
+    if (at_times.empty()) at_times = hesse::apply(cvode_op(field().graph(), options()), in);
+    const Array moved = slope_at_times(x, at_times) * expand_dims(*dx[operand::times], {1});
     dy = dy ? *dy + moved : moved;
   }
   return dy;
 }
 
-/// The gradient of <c, y> with respect to y0 and the p wanted. Operands: those of cvode, then c.
-class CvodeAdjointOp final : public CvodeBase {
+Arrays CvodeBase::gradients(std::span<const Array> x) const {
+  const CvodeNumbers in(fields_, options_, x, true);
+  const std::vector<double> c = x.back().to_vector<double>();
+  return gradients_of(in, options_.reporting(), field().parameters(),
+                      [&](std::span<double> lambda, std::span<double> gradient) {
+                        return integrate_adjoint(in.problem(), in.times, c, lambda, gradient);
+                      });
+}
+
+class CvodeOp final : public SolutionOf<CvodeBase> {
  public:
-  CvodeAdjointOp(Ref<const Graph> field, const CvodeOptions& options, Wanted wanted)
-      : CvodeBase(std::move(field), options, wanted),
-        wanted_(std::move(wanted)),
-        theta_(num_operands(), false) {
-    theta_[operand::y0] = true;
-    std::copy(wanted_.begin(), wanted_.end(), theta_.begin() + operand::p);
-  }
-  std::string_view name() const override { return "cvode_adjoint"; }
-  Params params() const override {
-    Params out = CvodeBase::params();
-    Dims wanted;
-    for (const bool w : wanted_) wanted.push_back(w);
-    out.emplace_back("wanted", wanted);
-    return out;
-  }
-  Avals infer(std::span<const Aval> x) const override {
-    check_operands(x, 1);
-    Avals out{x[operand::y0]};
-    out.insert(out.end(), field().parameters().avals().begin(), field().parameters().avals().end());
-    return out;
-  }
-  Arrays eval(std::span<const Array> x) const override {
-    const Numbers in(field(), options(), x);
-    std::vector<double> lambda(in.y0.size()), gradient(static_cast<size_t>(field().parameters().size()));
-    Report r;
-    r.status = in.status;
-    if (in.status == IvpStatus::Success)
-      r = integrate_adjoint(problem(in, x), in.times, numbers(x.back()), lambda, gradient);
-    if (r.status != IvpStatus::Success) {
-      std::fill(lambda.begin(), lambda.end(), NAN);
-      std::fill(gradient.begin(), gradient.end(), NAN);
-      report_solve("solve_ivp", "the adjoint: ", r, options().sizes, options().raise);
-    }
-    Arrays out{vector_of(lambda, {field().size()})};
-    if (!field().parameters().avals().empty())
-      for (const Array& g : field().parameters().arrays(vector_of(gradient, {field().parameters().size()})))
-        out.push_back(g);
-    return out;
-  }
-
-  MaybeArrays jvp(std::span<const Array> x, std::span<const Array>,
-                  std::span<const MaybeArray> dx) const override {
-    return AdjointRules(*this, theta_).jvp(*this, x, dx);
-  }
-  std::optional<MaybeArrays> vjp(std::span<const Array> x, std::span<const Array>,
-                                 std::span<const MaybeArray> ct,
-                                 const std::vector<bool>& wanted) const override {
-    return AdjointRules(*this, theta_).vjp(x, ct, wanted);
-  }
-  bool is_linear_in(const std::vector<bool>& marked) const override {
-    return std::find(marked.begin(), marked.end() - 1, true) == marked.end() - 1;
-  }
-  bool reads_output(int) const override { return false; }
-
- private:
-  Wanted wanted_;
-  std::vector<bool> theta_;  // by operand: whether its gradient is an output
-};
-
-class CvodeOp final : public CvodeBase {
- public:
-  CvodeOp(Ref<const Graph> field, const CvodeOptions& options) : CvodeBase(std::move(field), options) {}
+  CvodeOp(Ref<const Graph> field, const CvodeOptions& options) : SolutionOf(std::move(field), options) {}
   std::string_view name() const override { return "cvode"; }
   Avals infer(std::span<const Aval> x) const override {
     check_operands(x, 0);
-    const Aval count{{}, kInt64}, time{{}, kFloat64};
-    return {{{x[operand::times].shape[0], field().size()}, kFloat64},
-            count,
-            count,
-            count,
-            count,
-            count,
-            time,
-            time};
-  }
-  Arrays eval(std::span<const Array> x) const override {
-    const Numbers in(field(), options(), x);
-    const size_t n = in.y0.size();
-    std::vector<double> y(in.times.size() * n, NAN);
-    Report r;
-    r.status = in.status;
-    r.t = in.t0;
-    auto row = y.begin();
-    if (in.status == IvpStatus::Success)
-      r = integrate(problem(in, x), in.times,
-                    [&](double, const double* at) { row = std::copy_n(at, n, row); });
-    report_solve("solve_ivp", "", r, options().sizes, options().raise);
-    return {vector_of(y, {static_cast<int64_t>(in.times.size()), field().size()}),
-            whole(static_cast<int64_t>(r.status)),
-            whole(r.accepted),
-            whole(r.rejected),
-            whole(r.evaluations),
-            whole(r.factorisations),
-            scalar(r.t),
-            scalar(r.h)};
-  }
-  MaybeArrays jvp(std::span<const Array> x, std::span<const Array> y,
-                  std::span<const MaybeArray> dx) const override {
-    MaybeArrays dy(y.size());
-    dy[0] = solution_tangent(x, y, dx);
-    return dy;
-  }
-  // With lambda and the gradients of p from the adjoint, for the cotangent c of y:
-  //   d/dt0 = -<lambda(t0), f(t0, y0)>, d/dt_k = <c_k, f(t_k, y_k)>.
-  std::optional<MaybeArrays> vjp(std::span<const Array> x, std::span<const Array> y,
-                                 std::span<const MaybeArray> ct,
-                                 const std::vector<bool>& wanted) const override {
-    MaybeArrays out(x.size());
-    if (!ct[0]) return out;
-    if (wanted[operand::times])
-      out[operand::times] = sum(*ct[0] * slope(*this, x[operand::times], y[0], x), Axes{1});
-    Wanted want(wanted.begin() + operand::p, wanted.end());
-    const bool any = std::find(want.begin(), want.end(), true) != want.end();
-    if (!any && !wanted[operand::t0] && !wanted[operand::y0]) return out;
-    Arrays in(x.begin(), x.end());
-    in.push_back(*ct[0]);
-    const Arrays g =
-        hesse::apply(make_op<CvodeAdjointOp>(without_effects(field().graph()), options(), want), in);
-    if (wanted[operand::y0]) out[operand::y0] = g[0];
-    if (wanted[operand::t0])
-      out[operand::t0] = negative(sum(g[0] * slope(*this, x[operand::t0], x[operand::y0], x)));
-    for (size_t j = 0, k = 1; j < want.size(); ++j)
-      if (want[j]) out[operand::p + j] = g[k++];
+    Avals out = counts_avals();
+    out.insert(out.begin(), {{x[operand::times].shape[0], field().size()}, kFloat64});
     return out;
   }
-  // Where f is linear in y and in the p marked, jointly, the solution is in y0 and these.
-  bool is_linear_in(const std::vector<bool>& marked) const override {
-    for (size_t i = 0; i < operand::p; ++i)
-      if (marked[i] && i != operand::y0) return false;
-    std::vector<bool> of{false, true};
-    of.insert(of.end(), marked.begin() + operand::p, marked.end());
-    return is_linear(*field().graph(), of);
+  Arrays eval(std::span<const Array> x) const override {
+    const CvodeNumbers in(fields(), options(), x);
+    const size_t n = in.y0.size();
+    std::vector<double> y(in.times.size() * n, NAN);
+    auto row = y.begin();
+    const Report r = solved(in, [&] {
+      return integrate(in.problem(), in.times,
+                       [&](double, const double* at) { row = std::copy_n(at, n, row); });
+    });
+    report_solve("solve_ivp", "", r, options().sizes, options().raise);
+    Arrays out = counts_of(r);
+    out.insert(out.begin(), Array::from<double>(y, {static_cast<int64_t>(in.times.size()), field().size()}));
+    return out;
   }
   bool reads_output(int k) const override { return k == 0; }
 };
@@ -319,8 +207,8 @@ const bool registered =
           {"cvode_adjoint",
            [](const ReadParams& p) {
              const Dims wanted = p["wanted"];
-             return make_op<CvodeAdjointOp>(p["field"], read_options(p),
-                                            Wanted(wanted.begin(), wanted.end()));
+             return make_op<AdjointOf<CvodeBase>>(p["field"], read_options(p),
+                                                  std::vector<bool>(wanted.begin(), wanted.end()));
            }}}),
      true);
 
@@ -332,35 +220,11 @@ OpRef cvode_op(Ref<const Graph> field, const CvodeOptions& options) {
 
 Solution cvode_steps(const Ref<const Graph>& field, const CvodeOptions& options, const Arrays& operands,
                      const Array& t1) {
-  const FlatField flat(field);
-  const Numbers in(flat, options, operands);
-  std::vector<double> t, y;
-  Report r;
-  r.status = in.status;
-  r.t = in.t0;
-  if (in.status == IvpStatus::Success)
-    r = integrate_steps(in.problem(flat, std::span<const Array>(operands).subspan(operand::p)),
-                        t1.item<double>(), [&](double at, const double* state) {
-                          t.push_back(at);
-                          y.insert(y.end(), state, state + flat.size());
-                        });
-  {
-    const FailureScope failures;
-    report_solve("solve_ivp", "", r, options.sizes, options.raise);
-    failures.raise_if_failed();
-  }
-  const auto n = static_cast<int64_t>(t.size());
-  Solution out;
-  out.t = vector_of(t, {n});
-  out.y = {vector_of(y, {n, flat.size()})};
-  out.status = whole(static_cast<int64_t>(r.status));
-  out.accepted = whole(r.accepted);
-  out.rejected = whole(r.rejected);
-  out.evaluations = whole(r.evaluations);
-  out.factorisations = whole(r.factorisations);
-  out.t_last = scalar(r.t);
-  out.h_last = scalar(r.h);
-  return out;
+  const CvodeFields fields(field, options);
+  const CvodeNumbers in(fields, options, operands);
+  return steps_solution(in, options.reporting(), [&](const Emit& emit) {
+    return integrate_steps(in.problem(), t1.item<double>(), emit);
+  });
 }
 
 }  // namespace hesse::solvers::sundials

@@ -1,16 +1,14 @@
 #pragma once
+#include <optional>
 #include <string>
 
 #include "core/op.h"
-#include "solvers/ode.h"
+#include "solvers/sundials/operands.h"
 
-/// The ops that solve with CVODES. Their operands, all but p of float64:
-///   t0 [], times [n], y0 [N], rtol [], atol [N], first_step [], max_step [] (0: not given), status []
-///   (int64; not 0: what is wrong with the options or times, found by the caller), p...
-/// `cvode` gives y [n, N], NaN after a failure; status, accepted, rejected, evaluations (int64); t_last,
-/// h_last. `cvode_adjoint` takes c [n, N] besides and gives the gradient of <c, y> with respect to y0 and to
-/// the p that are wanted. Both are closed under differentiation: a tangent is the solution of the system for
-/// y and its tangent, and the derivative of an adjoint solve is the adjoint of a tangent solve.
+/// The ops that solve with CVODES and ARKODE. Their operands are those of solvers/sundials/operands.h, then
+/// p... `cvode` gives y [n, N], NaN after a failure; status, accepted, rejected, evaluations, factorisations
+/// (int64); t_last, h_last. `cvode_adjoint` takes c [n, N] besides and gives the gradient of <c, y> with
+/// respect to y0 and to the p that are wanted. Both are closed under differentiation (solvers/solution_op.h).
 namespace hesse::solvers::sundials {
 
 struct CvodeOptions {
@@ -18,11 +16,28 @@ struct CvodeOptions {
   int64_t max_steps = 100000;
   bool raise = true;  ///< whether giving up is reported
   Dims sizes = {};    ///< of the arrays of the state, for messages
+  /// Of "ARKODE_IMEX": what is treated explicitly and what implicitly; the field is their sum.
+  std::vector<Ref<const Graph>> parts = {};
+  Reporting reporting() const { return {"solve_ivp", sizes, raise}; }
 };
 
-namespace operand {
-enum : size_t { t0, times, y0, rtol, atol, first_step, max_step, status, p };
-}
+/// A field and its parts.
+struct CvodeFields {
+  CvodeFields(Ref<const Graph> graph, const CvodeOptions& options, std::vector<bool> wanted = {});
+  FlatField all;
+  std::optional<FlatField> explicit_part, implicit_part;
+};
+
+/// A problem in numbers, from its operands. `adjoint`: as its adjoint is solved, by BDF where the method is
+/// implicit, else by Adams.
+struct CvodeNumbers final : Numbers {
+  CvodeNumbers(const CvodeFields& fields, const CvodeOptions& options, std::span<const Array> x,
+               bool adjoint = false);
+  Problem problem() const { return {field, settings, t0, y0, p, explicit_part}; }
+  const FlatField& field;
+  const FlatField* explicit_part;
+  std::span<const Array> p;
+};
 
 /// `field`: (t, y [N], p...) -> dy [N].
 OpRef cvode_op(Ref<const Graph> field, const CvodeOptions& options);

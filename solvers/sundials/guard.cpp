@@ -11,6 +11,8 @@ namespace hesse::solvers::sundials {
 
 Array scalar_of(double x) { return Array::from<double>(std::span<const double>(&x, 1), {}); }
 
+Array whole_of(int64_t x) { return Array::from<int64_t>(std::span<const int64_t>(&x, 1), {}); }
+
 Array vector_of(N_Vector v, int64_t n) {
   return Array::from<double>(std::span<const double>(entries(v), static_cast<size_t>(n)), {n});
 }

@@ -9,6 +9,7 @@
 namespace hesse::solvers::sundials {
 
 Array scalar_of(double x);
+Array whole_of(int64_t x);
 /// The first n entries.
 Array vector_of(N_Vector v, int64_t n);
 

@@ -1,4 +1,5 @@
 #pragma once
+#include <arkode/arkode_arkstep.h>
 #include <cvodes/cvodes.h>
 #include <idas/idas.h>
 #include <kinsol/kinsol.h>
@@ -49,6 +50,7 @@ inline void free_context(SUNContext c) { SUNContext_Free(&c); }
 inline void free_linear_solver(SUNLinearSolver s) { SUNLinSolFree(s); }
 inline void free_nonlinear_solver(SUNNonlinearSolver s) { SUNNonlinSolFree(s); }
 inline void free_integrator(void* mem) { CVodeFree(&mem); }
+inline void free_arkode(void* mem) { ARKStepFree(&mem); }
 inline void free_ida(void* mem) { IDAFree(&mem); }
 inline void free_kinsol(void* mem) { KINFree(&mem); }
 
@@ -58,6 +60,7 @@ using Matrix = Handle<SUNMatrix, SUNMatDestroy>;
 using LinearSolver = Handle<SUNLinearSolver, free_linear_solver>;
 using NonlinearSolver = Handle<SUNNonlinearSolver, free_nonlinear_solver>;
 using Integrator = Handle<void*, free_integrator>;
+using RungeKutta = Handle<void*, free_arkode>;
 using DaeIntegrator = Handle<void*, free_ida>;
 using NonlinearEquations = Handle<void*, free_kinsol>;
 

@@ -5,7 +5,7 @@
 /// IDAS on numbers: one solve, forwards or with its adjoint. Thread-safe: a solve shares nothing.
 namespace hesse::solvers::sundials {
 
-/// field(t, y, y', p...) = 0, from consistent y0, yp0. `bdf` of the settings is not read.
+/// field(t, y, y', p...) = 0, from consistent y0, yp0. `implicit` of the settings is not read.
 struct DaeProblem {
   const FlatResidual& field;
   const Settings& settings;

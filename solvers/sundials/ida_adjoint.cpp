@@ -2,23 +2,15 @@
 #include <cmath>
 #include <optional>
 
+#include "solvers/sundials/backward.h"
 #include "solvers/sundials/ida_session.h"
 #include "solvers/sundials/march.h"
 
 namespace hesse::solvers::sundials {
 namespace {
 
-/// What may be neglected of an adjoint state, beside its largest entry and rtol.
-constexpr double kTiny = 1e-2;
-
-double largest(std::span<const double> x) {
-  double out = 0;
-  for (const double v : x) out = std::max(out, std::abs(v));
-  return out;
-}
-
 // The functions of IDAS' interface, backwards: z = (mu, lambda) [2 N]
-// -----------------------------------------
+// ----------------------------------------
 
 DaeCalls& calls_of(void* data) { return *static_cast<DaeCalls*>(data); }
 
@@ -125,7 +117,8 @@ class Backward final {
     gradient_ = make_vector(m, forward.context());
     N_VConst(0.0, gradient_.get());
     check(IDAQuadInitB(mem, which_, quadrature, gradient_.get()), "IDAQuadInitB");
-    const Vector errors = quadrature_tolerances(scale);
+    const Vector errors = quadrature_tolerances(calls.field().parameters(), problem.p, problem.y0,
+                                                kTiny * s.rtol * scale, forward.context());
     check(IDAQuadSVtolerancesB(mem, which_, s.rtol, errors.get()), "IDAQuadSVtolerancesB");
     check(IDASetQuadErrConB(mem, which_, SUNTRUE), "IDASetQuadErrConB");
   }
@@ -165,22 +158,6 @@ class Backward final {
     std::copy(at.z.begin(), at.z.end(), entries(z_.get()));
     std::copy(at.zp.begin(), at.zp.end(), entries(zp_.get()));
   }
-  // A relative change of a parameter counts like one of the state.
-  Vector quadrature_tolerances(double scale) const {
-    const DaeProblem& problem = forward_.calls().problem();
-    const FlatParameters& parameters = problem.field.parameters();
-    const double state = std::max(largest(problem.y0), 1e-100), tiny = kTiny * problem.settings.rtol * scale;
-    Vector out = make_vector(parameters.size(), forward_.context());
-    double* at = entries(out.get());
-    for (size_t j = 0; j < problem.p.size(); ++j) {
-      if (!parameters.is_wanted(j)) continue;
-      const std::vector<double> size = magnitudes(problem.p[j]);
-      const double most = largest(size);
-      const int64_t count = num_numbers(aval(problem.p[j]));
-      at = std::fill_n(at, count, tiny * state / (most > 0 && std::isfinite(most) ? most : 1.0));
-    }
-    return out;
-  }
 
   const DaeSession& forward_;
   Vector z_, zp_, gradient_;
@@ -213,11 +190,6 @@ AdjointState take_up(const DaeProblem& problem, double t, const Point& at, std::
   return state;
 }
 
-int forward_step(void* mem, double end, double* t, N_Vector y, N_Vector yp) {
-  int checkpoints = 0;
-  return IDASolveF(mem, end, t, y, yp, IDA_ONE_STEP, &checkpoints);
-}
-
 }  // namespace
 
 Report integrate_adjoint(const DaeProblem& problem, std::span<const double> times, std::span<const double> c,
@@ -231,11 +203,7 @@ Report integrate_adjoint(const DaeProblem& problem, std::span<const double> time
   // Later times than the last with a cotangent do not matter.
   size_t count = times.size();
   while (count > 0 && largest(row(count - 1)) == 0 && all_finite(row(count - 1))) --count;
-  if (count == 0 || n == 0) return report;
-  if (!all_finite(problem.y0)) {
-    report.status = IvpStatus::NotFinite;
-    return report;
-  }
+  if (count == 0 || without_steps(problem.t0, problem.y0, report)) return report;
   if (!all_finite(c)) {  // a gradient of NaN, not a failure
     std::fill(mu.begin(), mu.end(), NAN);
     std::fill(gradient.begin(), gradient.end(), NAN);
@@ -251,15 +219,18 @@ Report integrate_adjoint(const DaeProblem& problem, std::span<const double> time
     return report;
   }
 
-  constexpr int64_t kKeptNumbers = int64_t{1} << 22;
-  const long kept = std::clamp<long>(kKeptNumbers / static_cast<int64_t>(2 * n), 16, 500);
+  const long kept = points_between_checkpoints(static_cast<int64_t>(2 * n));
   DaeCalls calls(problem);
   const DaeSession session(calls);
   session.check(IDAAdjInit(session.memory(), kept, IDA_HERMITE), "IDAAdjInit");
   const double end = times[count - 1], direction = end >= problem.t0 ? 1.0 : -1.0;
   const Vector y = make_vector(calls.size(), session.context()),
                yp = make_vector(calls.size(), session.context());
-  session.march(end, report, forward_step, [&](double t) {
+  const auto forward_step = [&](double* t) {
+    int checkpoints = 0;
+    return IDASolveF(session.memory(), end, t, session.y(), session.yp(), IDA_ONE_STEP, &checkpoints);
+  };
+  march(session, end, report, forward_step, [&](double t) {
     for (; next < count && (times[next] - t) * direction <= 0; ++next) {
       points[next] = first;
       if (report.accepted == 0) continue;
@@ -268,6 +239,7 @@ Report integrate_adjoint(const DaeProblem& problem, std::span<const double> time
       points[next].y.assign(entries(y.get()), entries(y.get()) + n);
       points[next].yp.assign(entries(yp.get()), entries(yp.get()) + n);
     }
+    return true;
   });
   if (report.status != IvpStatus::Success) return report;
 

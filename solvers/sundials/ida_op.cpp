@@ -1,6 +1,7 @@
 #include "solvers/sundials/ida_op.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 
 #include "autodiff/autodiff.h"
@@ -9,52 +10,15 @@
 #include "core/ops.h"
 #include "core/ops/control.h"
 #include "core/ops/control_graph.h"
-#include "core/status.h"
 #include "solvers/root.h"
 #include "solvers/solution_op.h"
-#include "solvers/sundials/guard.h"
 #include "solvers/sundials/ida.h"
 
 namespace hesse::solvers::sundials {
 namespace {
 
 namespace operand = dae_operand;
-using Wanted = std::vector<bool>;
 constexpr int64_t kLargestDense = 500;
-
-std::vector<double> numbers(const Array& x) { return x.to_vector<double>(); }
-Array vector_of(std::span<const double> x, const Shape& shape) { return Array::from<double>(x, shape); }
-Array whole(int64_t v) { return Array::from<int64_t>(std::span<const int64_t>(&v, 1), {}); }
-
-/// A problem in numbers, read off the operands.
-struct Numbers {
-  Numbers(const FlatResidual& field, const IdaOptions& options, std::span<const Array> x)
-      : times(numbers(x[operand::times])),
-        y0(numbers(x[operand::y0])),
-        yp0(numbers(x[operand::yp0])),
-        differential(numbers(x[operand::differential])),
-        atol(numbers(x[operand::atol])) {
-    const bool krylov = options.linear_solver == "krylov" ||
-                        (options.linear_solver == "auto" && field.size() > kLargestDense);
-    settings.linear = krylov ? LinearKind::Krylov : LinearKind::Dense;
-    settings.max_steps = options.max_steps;
-    settings.rtol = x[operand::rtol].item<double>();
-    settings.atol = atol;
-    settings.first_step = x[operand::first_step].item<double>();
-    settings.max_step = x[operand::max_step].item<double>();
-    t0 = x[operand::t0].item<double>();
-    status = static_cast<IvpStatus>(x[operand::status].item<int64_t>());
-  }
-  Numbers(const Numbers&) = delete;
-  Numbers& operator=(const Numbers&) = delete;
-  DaeProblem problem(const FlatResidual& field, std::span<const Array> p) const {
-    return {field, settings, t0, y0, yp0, differential, p};
-  }
-  double t0 = 0;
-  std::vector<double> times, y0, yp0, differential, atol;
-  Settings settings;
-  IvpStatus status;
-};
 
 // Derivatives -----------------------------------------------------------------------------------------------
 
@@ -130,7 +94,11 @@ Ref<const Graph> tangent_residual(const Ref<const Graph>& residual, const std::v
 /// What both ops are made of.
 class IdaBase : public Op, public SolutionRules {
  public:
-  IdaBase(Ref<const Graph> residual, IdaOptions options, Wanted wanted = {})
+  using Options = IdaOptions;
+  static constexpr std::string_view kAdjoint = "ida_adjoint";
+  static constexpr size_t kFirstParameter = operand::p, kStateInputs = 2;
+
+  IdaBase(Ref<const Graph> residual, IdaOptions options, std::vector<bool> wanted = {})
       : field_(std::move(residual), std::move(wanted)), options_(std::move(options)) {}
   Params params() const override {
     return {{"residual", field_.graph()},
@@ -146,6 +114,12 @@ class IdaBase : public Op, public SolutionRules {
   size_t num_parameters() const { return static_cast<size_t>(field_.graph()->num_inputs()) - 3; }
   size_t num_operands() const override { return operand::p + num_parameters(); }
   bool is_differentiable(size_t i) const override { return i <= operand::y0 || i >= operand::p; }
+  Array slope_at_start(std::span<const Array> x) const {
+    return slope(x[operand::t0], x[operand::y0], x[operand::yp0], x);
+  }
+  Array slope_at_times(std::span<const Array> x, std::span<const Array> solution) const {
+    return slope(x[operand::times], solution[0], solution[1], x);
+  }
 
   // dy_k = s(t_k) + y'(t_k) dt_k; at t0, s = dy0 - y' dt0 in differential entries, and the others follow.
   MaybeArray solution_tangent(std::span<const Array> x, std::span<const Array> solution,
@@ -161,8 +135,7 @@ class IdaBase : public Op, public SolutionRules {
     if (moves) {
       const Array differential = equal(x[operand::differential], 1.0), none = zeros_like(x[operand::y0]);
       Array ds = dx[operand::y0] ? *dx[operand::y0] : none;
-      if (dx[operand::t0])
-        ds = ds - slope(x[operand::t0], x[operand::y0], x[operand::yp0], x) * *dx[operand::t0];
+      if (dx[operand::t0]) ds = ds - slope_at_start(x) * *dx[operand::t0];
       ds = where(differential, ds, none);
       std::vector<bool> marked;
       Arrays directions;
@@ -187,12 +160,13 @@ class IdaBase : public Op, public SolutionRules {
     if (dx[operand::times]) {
       in.resize(num_operands());
       in[operand::y0] = x[operand::y0];
-      for (const size_t i : {operand::yp0, operand::atol, operand::differential}) in[i] = x[i];
+      for (const size_t i : std::array<size_t, 3>{operand::yp0, operand::atol, operand::differential})
+        in[i] = x[i];
       Arrays at(solution.begin(), solution.end());
       if (moves && at.empty())
         for (const size_t k : {0, 1}) at.push_back(slice(both[k], {0, 0}, {rows, n}, {1, 1}));
       if (at.empty()) at = hesse::apply(ida_op(without_effects(field().graph()), options()), in);
-      const Array moved = slope(x[operand::times], at[0], at[1], x) * expand_dims(*dx[operand::times], {1});
+      const Array moved = slope_at_times(x, at) * expand_dims(*dx[operand::times], {1});
       dy = dy ? *dy + moved : moved;
     }
     return dy;
@@ -206,9 +180,7 @@ class IdaBase : public Op, public SolutionRules {
                 x[operand::times].shape.size() == 1,
             name(), ": the operands do not fit the residual");
   }
-  DaeProblem problem(const Numbers& in, std::span<const Array> x) const {
-    return in.problem(field_, x.subspan(operand::p, num_parameters()));
-  }
+  Arrays gradients(std::span<const Array> x) const;
   // dy/dt at one time, or at each of several: t [n], y [n, N], y' [n, N].
   Array slope(const Array& t, const Array& y, const Array& yp, std::span<const Array> x) const {
     const Ref<const Graph> g = slope_graph(without_effects(field().graph()));
@@ -246,136 +218,67 @@ class IdaBase : public Op, public SolutionRules {
   IdaOptions options_;
 };
 
+/// A problem in numbers.
+struct IdaNumbers final : Numbers {
+  IdaNumbers(const FlatResidual& f, const IdaOptions& options, std::span<const Array> x)
+      : Numbers(x),
+        field(f),
+        yp0(x[operand::yp0].to_vector<double>()),
+        differential(x[operand::differential].to_vector<double>()),
+        p(x.subspan(operand::p)) {
+    const bool krylov =
+        options.linear_solver == "krylov" || (options.linear_solver == "auto" && f.size() > kLargestDense);
+    settings.linear = krylov ? LinearKind::Krylov : LinearKind::Dense;
+    settings.max_steps = options.max_steps;
+  }
+  DaeProblem problem() const { return {field, settings, t0, y0, yp0, differential, p}; }
+  const FlatResidual& field;
+  std::vector<double> yp0, differential;
+  std::span<const Array> p;
+};
+
+Reporting reporting(const IdaOptions& options) { return {"solve_dae", options.sizes, options.raise}; }
+
 IdaOptions read_options(const ReadParams& p) {
   return {p["linear_solver"], p["max_steps"], p["raise"], p["sizes"]};
 }
 
-/// The gradient of <c, y> with respect to y0 and the p wanted. Operands: those of ida, then c.
-class IdaAdjointOp final : public IdaBase {
- public:
-  IdaAdjointOp(Ref<const Graph> residual, const IdaOptions& options, Wanted wanted)
-      : IdaBase(std::move(residual), options, wanted),
-        wanted_(std::move(wanted)),
-        theta_(num_operands(), false) {
-    theta_[operand::y0] = true;
-    std::copy(wanted_.begin(), wanted_.end(), theta_.begin() + operand::p);
-  }
-  std::string_view name() const override { return "ida_adjoint"; }
-  Params params() const override {
-    Params out = IdaBase::params();
-    Dims wanted;
-    for (const bool w : wanted_) wanted.push_back(w);
-    out.emplace_back("wanted", wanted);
-    return out;
-  }
-  Avals infer(std::span<const Aval> x) const override {
-    check_operands(x, 1);
-    Avals out{x[operand::y0]};
-    const Avals& p = field().parameters().avals();
-    out.insert(out.end(), p.begin(), p.end());
-    return out;
-  }
-  Arrays eval(std::span<const Array> x) const override {
-    const Numbers in(field(), options(), x);
-    const FlatParameters& p = field().parameters();
-    std::vector<double> mu(in.y0.size()), gradient(static_cast<size_t>(p.size()));
-    Report r;
-    r.status = in.status;
-    if (in.status == IvpStatus::Success)
-      r = integrate_adjoint(problem(in, x), in.times, numbers(x.back()), mu, gradient);
-    if (r.status != IvpStatus::Success) {
-      std::fill(mu.begin(), mu.end(), NAN);
-      std::fill(gradient.begin(), gradient.end(), NAN);
-      report_solve("solve_dae", "the adjoint: ", r, options().sizes, options().raise);
-    }
-    Arrays out{vector_of(mu, {field().size()})};
-    if (p.size() > 0)
-      for (const Array& g : p.arrays(vector_of(gradient, {p.size()}))) out.push_back(g);
-    return out;
-  }
-  MaybeArrays jvp(std::span<const Array> x, std::span<const Array>,
-                  std::span<const MaybeArray> dx) const override {
-    return AdjointRules(*this, theta_).jvp(*this, x, dx);
-  }
-  std::optional<MaybeArrays> vjp(std::span<const Array> x, std::span<const Array>,
-                                 std::span<const MaybeArray> ct,
-                                 const std::vector<bool>& wanted) const override {
-    return AdjointRules(*this, theta_).vjp(x, ct, wanted);
-  }
-  bool is_linear_in(const std::vector<bool>& marked) const override {
-    return std::find(marked.begin(), marked.end() - 1, true) == marked.end() - 1;
-  }
-  bool reads_output(int) const override { return false; }
+Arrays IdaBase::gradients(std::span<const Array> x) const {
+  const IdaNumbers in(field_, options_, x.first(num_operands()));
+  const std::vector<double> c = x.back().to_vector<double>();
+  return gradients_of(in, reporting(options_), field_.parameters(),
+                      [&](std::span<double> mu, std::span<double> gradient) {
+                        return integrate_adjoint(in.problem(), in.times, c, mu, gradient);
+                      });
+}
 
- private:
-  Wanted wanted_;
-  std::vector<bool> theta_;  // by operand: whether its gradient is an output
-};
-
-class IdaOp final : public IdaBase {
+class IdaOp final : public SolutionOf<IdaBase> {
  public:
-  IdaOp(Ref<const Graph> residual, const IdaOptions& options) : IdaBase(std::move(residual), options) {}
+  IdaOp(Ref<const Graph> residual, const IdaOptions& options) : SolutionOf(std::move(residual), options) {}
   std::string_view name() const override { return "ida"; }
   Avals infer(std::span<const Aval> x) const override {
     check_operands(x, 0);
-    const Aval count{{}, kInt64}, time{{}, kFloat64};
     const Aval state{{x[operand::times].shape[0], field().size()}, kFloat64};
-    return {state, state, count, count, count, count, count, time, time};
+    Avals out = counts_avals();
+    out.insert(out.begin(), {state, state});
+    return out;
   }
   Arrays eval(std::span<const Array> x) const override {
-    const Numbers in(field(), options(), x);
+    const IdaNumbers in(field(), options(), x);
     const size_t n = in.y0.size();
     std::vector<double> y(in.times.size() * n, NAN), yp(in.times.size() * n, NAN);
-    Report r;
-    r.status = in.status;
-    r.t = in.t0;
     auto row = y.begin(), slope_row = yp.begin();
-    if (in.status == IvpStatus::Success)
-      r = integrate(problem(in, x), in.times, [&](double, const double* at, const double* slope) {
+    const Report r = solved(in, [&] {
+      return integrate(in.problem(), in.times, [&](double, const double* at, const double* slope) {
         row = std::copy_n(at, n, row);
         slope_row = std::copy_n(slope, n, slope_row);
       });
+    });
     report_solve("solve_dae", "", r, options().sizes, options().raise);
     const Shape shape{static_cast<int64_t>(in.times.size()), field().size()};
-    return {vector_of(y, shape),     vector_of(yp, shape), whole(static_cast<int64_t>(r.status)),
-            whole(r.accepted),       whole(r.rejected),    whole(r.evaluations),
-            whole(r.factorisations), scalar_of(r.t),       scalar_of(r.h)};
-  }
-  MaybeArrays jvp(std::span<const Array> x, std::span<const Array> y,
-                  std::span<const MaybeArray> dx) const override {
-    MaybeArrays dy(y.size());
-    dy[0] = solution_tangent(x, y, dx);
-    return dy;
-  }
-  // With the gradients mu of y0 and those of p from the adjoint, for the cotangent c of y:
-  //   d/dt0 = -<mu, y'(t0)>, d/dt_k = <c_k, y'(t_k)>.
-  std::optional<MaybeArrays> vjp(std::span<const Array> x, std::span<const Array> y,
-                                 std::span<const MaybeArray> ct,
-                                 const std::vector<bool>& wanted) const override {
-    MaybeArrays out(x.size());
-    if (!ct[0]) return out;
-    if (wanted[operand::times])
-      out[operand::times] = sum(*ct[0] * slope(x[operand::times], y[0], y[1], x), Axes{1});
-    Wanted want(wanted.begin() + operand::p, wanted.end());
-    const bool any = std::find(want.begin(), want.end(), true) != want.end();
-    if (!any && !wanted[operand::t0] && !wanted[operand::y0]) return out;
-    Arrays in(x.begin(), x.end());
-    in.push_back(*ct[0]);
-    const Arrays g =
-        hesse::apply(make_op<IdaAdjointOp>(without_effects(field().graph()), options(), want), in);
-    if (wanted[operand::y0]) out[operand::y0] = g[0];
-    if (wanted[operand::t0])
-      out[operand::t0] = negative(sum(g[0] * slope(x[operand::t0], x[operand::y0], x[operand::yp0], x)));
-    for (size_t j = 0, k = 1; j < want.size(); ++j)
-      if (want[j]) out[operand::p + j] = g[k++];
+    Arrays out = counts_of(r);
+    out.insert(out.begin(), {Array::from<double>(y, shape), Array::from<double>(yp, shape)});
     return out;
-  }
-  bool is_linear_in(const std::vector<bool>& marked) const override {
-    for (size_t i = 0; i < operand::p; ++i)
-      if (marked[i] && i != operand::y0) return false;
-    std::vector<bool> of{false, true, true};
-    of.insert(of.end(), marked.begin() + operand::p, marked.end());
-    return is_linear(*field().graph(), of);
   }
   bool reads_output(int k) const override { return k < 2; }
 };
@@ -386,8 +289,8 @@ const bool registered =
           {"ida_adjoint",
            [](const ReadParams& p) {
              const Dims wanted = p["wanted"];
-             return make_op<IdaAdjointOp>(p["residual"], read_options(p),
-                                          Wanted(wanted.begin(), wanted.end()));
+             return make_op<AdjointOf<IdaBase>>(p["residual"], read_options(p),
+                                                std::vector<bool>(wanted.begin(), wanted.end()));
            }}}),
      true);
 
@@ -400,34 +303,11 @@ OpRef ida_op(Ref<const Graph> residual, const IdaOptions& options) {
 Solution ida_steps(const Ref<const Graph>& residual, const IdaOptions& options, const Arrays& operands,
                    const Array& t1) {
   const FlatResidual flat(residual);
-  const Numbers in(flat, options, operands);
-  std::vector<double> t, y;
-  Report r;
-  r.status = in.status;
-  r.t = in.t0;
-  if (in.status == IvpStatus::Success)
-    r = integrate_steps(in.problem(flat, std::span<const Array>(operands).subspan(operand::p)),
-                        t1.item<double>(), [&](double at, const double* state, const double*) {
-                          t.push_back(at);
-                          y.insert(y.end(), state, state + flat.size());
-                        });
-  {
-    const FailureScope failures;
-    report_solve("solve_dae", "", r, options.sizes, options.raise);
-    failures.raise_if_failed();
-  }
-  const auto n = static_cast<int64_t>(t.size());
-  Solution out;
-  out.t = vector_of(t, {n});
-  out.y = {vector_of(y, {n, flat.size()})};
-  out.status = whole(static_cast<int64_t>(r.status));
-  out.accepted = whole(r.accepted);
-  out.rejected = whole(r.rejected);
-  out.evaluations = whole(r.evaluations);
-  out.factorisations = whole(r.factorisations);
-  out.t_last = scalar_of(r.t);
-  out.h_last = scalar_of(r.h);
-  return out;
+  const IdaNumbers in(flat, options, operands);
+  return steps_solution(in, reporting(options), [&](const Emit& emit) {
+    return integrate_steps(in.problem(), t1.item<double>(),
+                           [&](double t, const double* y, const double*) { emit(t, y); });
+  });
 }
 
 }  // namespace hesse::solvers::sundials

@@ -1,11 +1,9 @@
 #pragma once
 #include "core/op.h"
-#include "solvers/ode.h"
+#include "solvers/sundials/operands.h"
 
-/// The ops that solve with IDAS. Their operands, all but p of float64:
-///   t0 [], times [n], y0 [N], yp0 [N] (consistent), rtol [], atol [N], first_step [], max_step [] (0: not
-///   given), status [] (int64; not 0: what is wrong with the options or times, found by the caller),
-///   differential [N] (1, or 0 for algebraic entries), p...
+/// The ops that solve with IDAS. Their operands are those of solvers/sundials/operands.h, then
+///   yp0 [N] (consistent with y0), differential [N] (1, or 0 for algebraic entries), p...
 /// `ida` gives y and y' [n, N], NaN after a failure; status, accepted, rejected, evaluations, factorisations
 /// (int64); t_last, h_last. y is a function of the differential entries of y0, of t0, times and p: the rest
 /// of y0 and yp0 follow from these, and have no derivative. y' has none either. `ida_adjoint` takes c [n, N]
@@ -21,8 +19,9 @@ struct IdaOptions {
 };
 
 namespace dae_operand {
-enum : size_t { t0, times, y0, yp0, rtol, atol, first_step, max_step, status, differential, p };
-}
+using namespace operand;
+enum : size_t { yp0 = operand::more, differential, p };
+}  // namespace dae_operand
 
 /// `residual`: (t, y [N], y' [N], p...) -> [N].
 OpRef ida_op(Ref<const Graph> residual, const IdaOptions& options);

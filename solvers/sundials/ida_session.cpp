@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cmath>
 
-#include "core/ops/control_graph.h"
 #include "solvers/sundials/march.h"
 
 namespace hesse::solvers::sundials {
@@ -19,12 +18,8 @@ int residual(double t, N_Vector y, N_Vector yp, N_Vector r, void* data) {
       c.field().residual(), t, y, yp, [] { return Arrays{}; }, entries(r), c.size());
 }
 
-// Weights of the errors: 1 / (rtol |y| + atol). Where both are zero no error is too small.
 int weights(N_Vector y, N_Vector w, void* data) {
-  const Settings& s = calls_of(data).problem().settings;
-  constexpr double kLeast = 1e-300;
-  for (size_t i = 0; i < s.atol.size(); ++i)
-    entries(w)[i] = 1.0 / std::max(s.rtol * std::abs(entries(y)[i]) + s.atol[i], kLeast);
+  error_weights(calls_of(data).problem().settings, y, w);
   return 0;
 }
 
@@ -98,13 +93,10 @@ DaeSession::DaeSession(DaeCalls& calls)
 }
 
 DaeSession::Solvers DaeSession::make_solvers(N_Vector like, int64_t n) const {
+  const LinearKind kind = calls_.problem().settings.linear;
   Solvers out;
-  if (calls_.problem().settings.linear == LinearKind::Krylov) {
-    out.linear = LinearSolver(SUNLinSol_SPGMR(like, SUN_PREC_NONE, 20, context_.get()));
-  } else {
-    out.matrix = Matrix(SUNDenseMatrix(n, n, context_.get()));
-    out.linear = LinearSolver(SUNLinSol_Dense(like, out.matrix.get(), context_.get()));
-  }
+  if (kind == LinearKind::Dense) out.matrix = Matrix(SUNDenseMatrix(n, n, context_.get()));
+  out.linear = make_linear_solver(kind, like, out.matrix, context_);
   return out;
 }
 
@@ -139,15 +131,10 @@ void DaeSession::count(Report& report) const {
   report.h = std::abs(report.h);
 }
 
-void DaeSession::not_finite(Report& report) const {
-  report.status = IvpStatus::NotFinite;
-  report.entry = calls_.bad_entry();
-  report.note = calls_.bad_note();
-}
-
-void DaeSession::stuck(Report& report) const {
-  report.status = IvpStatus::StepTooSmall;
-  if (calls_.was_bad()) not_finite(report);
+bool DaeSession::is_too_short(int flag, double end, const Report& report) const {
+  const double t0 = calls_.problem().t0;
+  return flag == IDA_ILL_INPUT && report.accepted == 0 &&
+         std::abs(end - t0) <= 1e-14 * (std::abs(end) + std::abs(t0));
 }
 
 void DaeSession::failed(int flag, Report& report) const {
@@ -162,36 +149,22 @@ void DaeSession::failed(int flag, Report& report) const {
     case IDA_QRHS_FAIL:
     case IDA_FIRST_QRHS_ERR:
     case IDA_REP_QRHS_ERR:
-      not_finite(report);
+      not_finite(calls_, report);
       return;
-    case IDA_ERR_FAIL: {
-      const int64_t n = calls_.size();
-      const Vector error = make_vector(n, context_), weight = make_vector(n, context_);
-      report.status = IvpStatus::StepTooSmall;
-      if (IDAGetEstLocalErrors(memory(), error.get()) != IDA_SUCCESS ||
-          IDAGetErrWeights(memory(), weight.get()) != IDA_SUCCESS)
-        return;
-      double largest = -1;
-      for (int64_t i = 0; i < n; ++i) {
-        const double size = std::abs(entries(error.get())[i] * entries(weight.get())[i]);
-        if (size > largest) {
-          largest = size;
-          report.entry = i;
-        }
-      }
+    case IDA_ERR_FAIL:
+      too_large_errors(
+          calls_.size(), context_, [&](N_Vector e) { return IDAGetEstLocalErrors(memory(), e); },
+          [&](N_Vector w) { return IDAGetErrWeights(memory(), w); }, report);
       return;
-    }
     case IDA_CONV_FAIL:
     case IDA_LSETUP_FAIL:
     case IDA_LSOLVE_FAIL:
     case IDA_NLS_FAIL:
-      stuck(report);
-      if (report.note.empty())
-        report.note = "the equations of a step were not solved: is the index of the system 1 there?";
+      not_solved(calls_, "the equations of a step were not solved: is the index of the system 1 there?",
+                 report);
       return;
     case IDA_TOO_MUCH_ACC:
-      report.status = IvpStatus::StepTooSmall;
-      report.note = "the tolerances are too small for the precision";
+      too_accurate(report);
       return;
     default:
       check(flag, "IDASolve");
@@ -199,29 +172,17 @@ void DaeSession::failed(int flag, Report& report) const {
 }
 
 namespace {
-
-int forward_step(void* mem, double end, double* t, N_Vector y, N_Vector yp) {
-  return IDASolve(mem, end, t, y, yp, IDA_ONE_STEP);
+auto forward_step(const DaeSession& session, double end) {
+  return [&session, end](double* t) {
+    return IDASolve(session.memory(), end, t, session.y(), session.yp(), IDA_ONE_STEP);
+  };
 }
-
-bool without_steps(const DaeProblem& problem, Report& report) {
-  report.t = problem.t0;
-  const auto bad =
-      std::find_if_not(problem.y0.begin(), problem.y0.end(), [](double v) { return std::isfinite(v); });
-  if (bad != problem.y0.end()) {
-    report.status = IvpStatus::NotFinite;
-    report.entry = bad - problem.y0.begin();
-    return true;
-  }
-  return problem.y0.empty();
-}
-
 }  // namespace
 
 Report integrate(const DaeProblem& problem, std::span<const double> times, const EmitDae& emit) {
   Report report;
   size_t next = 0;
-  if (without_steps(problem, report)) {
+  if (without_steps(problem.t0, problem.y0, report)) {
     if (report.status == IvpStatus::Success)
       for (const double t : times) emit(t, nullptr, nullptr);
     return report;
@@ -234,7 +195,7 @@ Report integrate(const DaeProblem& problem, std::span<const double> times, const
   const double direction = times.back() >= problem.t0 ? 1.0 : -1.0;
   const Vector y = make_vector(calls.size(), session.context()),
                yp = make_vector(calls.size(), session.context());
-  session.march(times.back(), report, forward_step, [&](double t) {
+  march(session, times.back(), report, forward_step(session, times.back()), [&](double t) {
     for (; next < times.size() && (times[next] - t) * direction <= 0; ++next) {
       if (report.accepted == 0) {  // the span is a rounding error
         emit(times[next], y0, yp0);
@@ -244,13 +205,14 @@ Report integrate(const DaeProblem& problem, std::span<const double> times, const
       session.check(IDAGetDky(session.memory(), times[next], 1, yp.get()), "IDAGetDky");
       emit(times[next], entries(y.get()), entries(yp.get()));
     }
+    return true;
   });
   return report;
 }
 
 Report integrate_steps(const DaeProblem& problem, double t1, const EmitDae& emit) {
   Report report;
-  if (without_steps(problem, report)) {
+  if (without_steps(problem.t0, problem.y0, report)) {
     if (report.status == IvpStatus::Success) {
       emit(problem.t0, nullptr, nullptr);
       if (t1 != problem.t0) emit(t1, nullptr, nullptr);
@@ -262,9 +224,10 @@ Report integrate_steps(const DaeProblem& problem, double t1, const EmitDae& emit
   if (t1 == problem.t0) return report;
   DaeCalls calls(problem);
   const DaeSession session(calls);
-  session.march(t1, report, forward_step, [&](double t) {
+  march(session, t1, report, forward_step(session, t1), [&](double t) {
     const bool moved = report.accepted > 0;
     emit(t, moved ? entries(session.y()) : y0, moved ? entries(session.yp()) : yp0);
+    return true;
   });
   return report;
 }

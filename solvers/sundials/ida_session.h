@@ -44,10 +44,11 @@ class DaeSession final {
   void check(int flag, const char* function) const;
   /// The status for a negative flag of IDASolve, after rethrowing what F threw.
   void failed(int flag, Report& report) const;
-  /// Steps to `end`, one at a time; `after(t)` is called after each. `step(mem, end, &t, y, yp)` is IDASolve
-  /// or IDASolveF.
-  template <class Step, class After>
-  void march(double end, Report& report, Step step, After after) const;
+  void count(Report& report) const;
+  /// Before the first step towards `end`.
+  void begin(double end) const;
+  /// Whether a flag of IDASolve says that t0 and `end` cannot be told apart.
+  bool is_too_short(int flag, double end, const Report& report) const;
 
   struct Solvers {
     Matrix matrix;
@@ -56,50 +57,11 @@ class DaeSession final {
   Solvers make_solvers(N_Vector like, int64_t n) const;
 
  private:
-  void begin(double end) const;
-  void count(Report& report) const;
-  void not_finite(Report& report) const;
-  void stuck(Report& report) const;
   DaeCalls& calls_;
   Context context_;
   Vector y_, yp_, differential_;
   Solvers solvers_;
   DaeIntegrator memory_;  // last: it goes first
 };
-
-template <class Step, class After>
-void DaeSession::march(double end, Report& report, Step step, After after) const {
-  const DaeProblem& problem = calls_.problem();
-  const double direction = end >= problem.t0 ? 1.0 : -1.0;
-  report.t = problem.t0;
-  begin(end);
-  double t = problem.t0;
-  while ((end - t) * direction > 0) {
-    const double before = t;
-    if (report.accepted + report.rejected >= problem.settings.max_steps) {
-      report.status = IvpStatus::TooManySteps;
-      return;
-    }
-    calls_.next_step();
-    const int flag = step(memory(), end, &t, y(), yp());
-    if (flag == IDA_ILL_INPUT && report.accepted == 0 &&
-        (end - problem.t0) * direction <= 1e-14 * (std::abs(end) + std::abs(problem.t0))) {
-      t = end;  // the span is a rounding error
-      after(t);
-      return;
-    }
-    count(report);
-    calls_.rethrow();
-    if (flag < 0) {
-      failed(flag, report);
-      return;
-    }
-    after(t);
-    if (t == before) {
-      stuck(report);
-      return;
-    }
-  }
-}
 
 }  // namespace hesse::solvers::sundials

@@ -1,16 +1,11 @@
 #include "solvers/sundials/integrate.h"
 
-#include <algorithm>
-#include <cmath>
-
 #include "core/status.h"
+#include "solvers/sundials/ark_session.h"
 #include "solvers/sundials/march.h"
+#include "solvers/sundials/session.h"
 
 namespace hesse::solvers::sundials {
-
-bool all_finite(std::span<const double> x) {
-  return std::all_of(x.begin(), x.end(), [](double v) { return std::isfinite(v); });
-}
 
 namespace {
 // "t = 0.5, step 1e-09; entry 2 of array 1 of the state limits it"
@@ -38,52 +33,62 @@ void report_solve(std::string_view function, std::string_view part, const Report
                    concat(part, describe(report.status), " (", where(report, sizes), ")"));
 }
 
-bool without_steps(const Problem& problem, Report& report) {
-  report.t = problem.t0;
-  if (!all_finite(problem.y0)) {
-    report.status = IvpStatus::NotFinite;
-    report.entry =
-        std::find_if_not(problem.y0.begin(), problem.y0.end(), [](double v) { return std::isfinite(v); }) -
-        problem.y0.begin();
-    return true;
-  }
-  return problem.y0.empty();
-}
-
 namespace {
-int forward_step(void* mem, double end, N_Vector y, double* t) { return CVode(mem, end, y, t, CV_ONE_STEP); }
-}  // namespace
 
-Report integrate(const Problem& problem, std::span<const double> times, const Emit& emit) {
+template <class AnySession>
+Report integrate_by(const Problem& problem, std::span<const double> times, size_t next, const Emit& emit) {
   Report report;
-  size_t next = 0;
-  if (without_steps(problem, report)) {
-    if (report.status == IvpStatus::Success)
-      for (const double t : times) emit(t, nullptr);
-    return report;
-  }
-  while (next < times.size() && times[next] == problem.t0) emit(times[next++], problem.y0.data());
-  if (next == times.size()) return report;
   Calls calls(problem);
-  const Session session(calls);
-  const double direction = times.back() >= problem.t0 ? 1.0 : -1.0;
+  AnySession session(calls);
+  const double end = times.back(), direction = end >= problem.t0 ? 1.0 : -1.0;
   const Vector y = make_vector(problem.field.size(), session.context());
-  march(session, problem, times.back(), report, forward_step, [&](double t) {
+  const auto step = [&](double* t) { return session.step(end, t); };
+  march(session, end, report, step, [&](double t) {
     for (; next < times.size() && (times[next] - t) * direction <= 0; ++next) {
       if (report.accepted == 0) {  // the span is a rounding error
         emit(times[next], problem.y0.data());
         continue;
       }
-      session.check(CVodeGetDky(session.memory(), times[next], 0, y.get()), "CVodeGetDky");
+      session.state_at(times[next], y.get());
       emit(times[next], entries(y.get()));
     }
+    return true;
   });
   return report;
 }
 
+template <class AnySession>
+Report integrate_steps_by(const Problem& problem, double t1, const Emit& emit) {
+  Report report;
+  Calls calls(problem);
+  AnySession session(calls);
+  const auto step = [&](double* t) { return session.step(t1, t); };
+  march(session, t1, report, step, [&](double t) {
+    emit(t, report.accepted > 0 ? entries(session.y()) : problem.y0.data());
+    return true;
+  });
+  return report;
+}
+
+}  // namespace
+
+Report integrate(const Problem& problem, std::span<const double> times, const Emit& emit) {
+  Report report;
+  if (without_steps(problem.t0, problem.y0, report)) {
+    if (report.status == IvpStatus::Success)
+      for (const double t : times) emit(t, nullptr);
+    return report;
+  }
+  size_t next = 0;
+  while (next < times.size() && times[next] == problem.t0) emit(times[next++], problem.y0.data());
+  if (next == times.size()) return report;
+  return problem.settings.by_arkode ? integrate_by<ArkSession>(problem, times, next, emit)
+                                    : integrate_by<Session>(problem, times, next, emit);
+}
+
 Report integrate_steps(const Problem& problem, double t1, const Emit& emit) {
   Report report;
-  if (without_steps(problem, report)) {
+  if (without_steps(problem.t0, problem.y0, report)) {
     if (report.status == IvpStatus::Success) {
       emit(problem.t0, nullptr);
       if (t1 != problem.t0) emit(t1, nullptr);
@@ -92,11 +97,8 @@ Report integrate_steps(const Problem& problem, double t1, const Emit& emit) {
   }
   emit(problem.t0, problem.y0.data());
   if (t1 == problem.t0) return report;
-  Calls calls(problem);
-  const Session session(calls);
-  march(session, problem, t1, report, forward_step,
-        [&](double t) { emit(t, report.accepted > 0 ? entries(session.y()) : problem.y0.data()); });
-  return report;
+  return problem.settings.by_arkode ? integrate_steps_by<ArkSession>(problem, t1, emit)
+                                    : integrate_steps_by<Session>(problem, t1, emit);
 }
 
 }  // namespace hesse::solvers::sundials

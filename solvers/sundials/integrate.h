@@ -7,11 +7,14 @@
 #include "solvers/sundials/flat_field.h"
 #include "solvers/sundials/linear_solvers.h"
 
-/// CVODES on numbers: one solve, forwards or with its adjoint. Thread-safe: a solve shares nothing.
+/// CVODES and ARKODE on numbers: one solve, forwards or with its adjoint. Thread-safe: a solve shares
+/// nothing.
 namespace hesse::solvers::sundials {
 
 struct Settings {
-  bool bdf = true;  ///< else Adams, whose equations are solved by fixed-point iteration
+  bool implicit = true;    ///< BDF or diagonally implicit Runge-Kutta, else Adams (whose equations are solved
+                           ///< by fixed-point iteration) or explicit Runge-Kutta
+  bool by_arkode = false;  ///< Runge-Kutta, and no multistep method
   LinearKind linear = LinearKind::Dense;
   int64_t max_steps = 100000;
   double rtol = 1e-3;
@@ -19,13 +22,15 @@ struct Settings {
   double first_step = 0.0, max_step = 0.0;  ///< 0: not given
 };
 
-/// An initial value problem: dy/dt = field(t, y, p...), y(t0) = y0.
+/// An initial value problem: dy/dt = field(t, y, p...), y(t0) = y0, or with a part that is treated explicitly
+/// besides, dy/dt = field + explicit_part (of ARKODE, implicit).
 struct Problem {
   const FlatField& field;
   const Settings& settings;
   double t0;
   std::span<const double> y0;  ///< [N]
   std::span<const Array> p;
+  const FlatField* explicit_part = nullptr;
 };
 
 struct Report {
@@ -51,7 +56,7 @@ Report integrate_steps(const Problem& problem, double t1, const Emit& emit);
 ///   dlambda/dt = -J^T lambda between the times and takes up c_k at t_k, zero after the last,
 /// that with respect to y0 is lambda(t0), [N], and that with respect to the wanted p, as real numbers, is
 ///   integral over [t0, t_n] of (df/dp)^T lambda dt.
-/// Forwards with checkpoints, then backwards.
+/// Forwards with checkpoints, then backwards, by a multistep method.
 Report integrate_adjoint(const Problem& problem, std::span<const double> times, std::span<const double> c,
                          std::span<double> lambda, std::span<double> gradient);
 

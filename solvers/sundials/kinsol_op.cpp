@@ -145,8 +145,6 @@ Solved solved(const FlatField& field, bool krylov, int64_t max_steps, std::span<
   return out;
 }
 
-Array whole(int64_t v) { return Array::from<int64_t>(std::span<const int64_t>(&v, 1), {}); }
-
 class KinsolOp final : public NonDifferentiable {
  public:
   KinsolOp(Ref<const Graph> field, bool krylov, int64_t max_steps)
@@ -166,8 +164,8 @@ class KinsolOp final : public NonDifferentiable {
     const double rtol = x[1].item<double>();
     if (status == SolveStatus::TooManySteps)
       s = solved(field_, krylov_, max_steps_, s.v, rtol, x[2].to_vector<double>(), x.subspan(4));
-    return {Array::from<double>(s.v, x[0].shape()), whole(s.steps), whole(s.evaluations),
-            whole(static_cast<int64_t>(s.status))};
+    return {Array::from<double>(s.v, x[0].shape()), whole_of(s.steps), whole_of(s.evaluations),
+            whole_of(static_cast<int64_t>(s.status))};
   }
 
  private:

@@ -1,57 +1,53 @@
 #pragma once
-#include <algorithm>
 #include <cmath>
 
-#include "core/ops/control_graph.h"
-#include "solvers/sundials/session.h"
+#include "solvers/sundials/failures.h"
 
 namespace hesse::solvers::sundials {
 
-bool all_finite(std::span<const double> x);
-/// Whether there is nothing to step: a state that is not finite (which is reported), or without entries.
-bool without_steps(const Problem& problem, Report& report);
-
-/// Steps to `end`, one at a time; `after(t)` is called after each. `step(mem, end, y, &t)` is CVode or
-/// CVodeF.
-template <class Step, class After>
-void march(const Session& session, const Problem& problem, double end, Report& report, Step step,
-           After after) {
-  const Settings& s = problem.settings;
-  const double direction = end >= problem.t0 ? 1.0 : -1.0;
-  report.t = problem.t0;
-  void* mem = session.memory();
-  session.check(CVodeSetStopTime(mem, end), "CVodeSetStopTime");
-  if (s.first_step > 0) {
-    const double h = std::min(s.first_step, std::abs(end - problem.t0));
-    session.check(CVodeSetInitStep(mem, direction * h), "CVodeSetInitStep");
-  }
-  double t = problem.t0;
+/// Steps of a Session or a DaeSession from its t0 to `end`, one at a time: `step(&t)` takes one and gives its
+/// flag; `after(t)` is called after each and says whether to go on. (Ctrl-C is seen by the evaluations:
+/// Guard::count.)
+template <class AnySession, class Step, class After>
+void march(const AnySession& session, double end, Report& report, Step step, After after) {
+  const double t0 = session.calls().problem().t0, direction = end >= t0 ? 1.0 : -1.0;
+  const int64_t max_steps = session.calls().problem().settings.max_steps;
+  constexpr int64_t kMostAttempts = 41;  // at one step: 20 errors too large, 20 equations not solved
+  report.t = t0;
+  session.begin(end);
+  double t = t0;
+  int64_t allowed = 0;  // steps for which max_steps is enough whatever happens
   while ((end - t) * direction > 0) {
     const double before = t;
-    if (report.accepted + report.rejected >= s.max_steps) {
-      report.status = IvpStatus::TooManySteps;
-      return;
+    if (allowed-- == 0) {
+      session.count(report);
+      const int64_t left = max_steps - report.accepted - report.rejected;
+      if (left <= 0) {
+        report.status = IvpStatus::TooManySteps;
+        return;
+      }
+      allowed = left / kMostAttempts;
     }
-    poll_interrupt();
     session.calls().next_step();
-    const int flag = step(mem, end, session.y(), &t);
-    if (flag == CV_TOO_CLOSE) {  // the span is a rounding error
-      t = end;
-      after(t);
+    const int flag = step(&t);
+    if (session.is_too_short(flag, end, report)) {  // the span is a rounding error
+      after(end);
       return;
     }
-    session.count(report);
     session.calls().rethrow();
     if (flag < 0) {
+      session.count(report);
       session.failed(flag, report);
       return;
     }
-    after(t);
+    ++report.accepted;
+    if (!after(t)) break;
     if (t == before) {
-      session.stuck(report);
-      return;
+      stuck(session.calls(), report);
+      break;
     }
   }
+  session.count(report);
 }
 
 }  // namespace hesse::solvers::sundials

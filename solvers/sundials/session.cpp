@@ -3,25 +3,24 @@
 #include <algorithm>
 #include <cmath>
 
+#include "solvers/sundials/failures.h"
+
 namespace hesse::solvers::sundials {
 namespace {
 
-// The functions of CVODES' interface ------------------------------------------------------------------------
-
 Calls& calls_of(void* data) { return *static_cast<Calls*>(data); }
+
+}  // namespace
+
+namespace callback {
 
 int rhs(double t, N_Vector y, N_Vector dy, void* data) {
   Calls& c = calls_of(data);
   return c.rhs(t, y, entries(dy));
 }
 
-// Weights of the errors: 1 / (rtol |y| + atol). Where both are zero no error is too small.
 int weights(N_Vector y, N_Vector w, void* data) {
-  const Calls& c = calls_of(data);
-  const Settings& s = c.problem().settings;
-  constexpr double kLeast = 1e-300;
-  for (size_t i = 0; i < s.atol.size(); ++i)
-    entries(w)[i] = 1.0 / std::max(s.rtol * std::abs(entries(y)[i]) + s.atol[i], kLeast);
+  error_weights(calls_of(data).problem().settings, y, w);
   return 0;
 }
 
@@ -38,7 +37,7 @@ void keep_message(int, const char*, const char*, char* text, void* data) {
   calls_of(data).keep_message(text);
 }
 
-}  // namespace
+}  // namespace callback
 
 int Calls::run(const Graph& g, double t, N_Vector y, N_Vector v, double* out, int64_t n,
                const int64_t* rows) noexcept {
@@ -53,24 +52,26 @@ int Calls::run(const Graph& g, double t, N_Vector y, N_Vector v, double* out, in
   return flag != 0 ? flag : Guard::run(g, std::move(in), out, n, size, rows);
 }
 
-void Calls::begin(std::optional<ScalarFunction::Call>& call, const ScalarFunction& f) {
-  if (call) return;
+Calls::Calls(const Problem& problem) : problem_(problem), size_(problem.field.size()) {
+  if (const ScalarFunction* f = field().rhs_code()) begin(rhs_, *f);
+  if (const FlatField* part = problem.explicit_part)
+    if (const ScalarFunction* f = part->rhs_code()) begin(explicit_rhs_, *f);
+}
+
+void Calls::begin(Code& call, const ScalarFunction& f) {
   call.emplace(f);
   for (size_t j = 0; j < problem_.p.size(); ++j) call->set(static_cast<int>(j) + 2, problem_.p[j]);
 }
 
-int Calls::rhs(double t, N_Vector y, double* out) noexcept {
-  const int64_t n = field().size();
-  const ScalarFunction* f = field().rhs_code();
-  if (!f) return run(field().rhs(), t, y, nullptr, out, n);
+int Calls::rates(const FlatField& f, Code& code, double t, N_Vector y, double* out) noexcept {
+  if (!code) return run(f.rhs(), t, y, nullptr, out, size_);
   return guarded([&] {
     count();
-    begin(rhs_, *f);
-    rhs_->set(0, &t);
-    rhs_->set(1, entries(y));
-    rhs_->run();
-    rhs_->get(0, out);
-    return judged(out, n, n);
+    code->set(0, &t);
+    code->set(1, entries(y));
+    code->run();
+    code->get(0, out);
+    return judged(out, size_, size_);
   });
 }
 
@@ -97,31 +98,31 @@ Session::Session(Calls& calls)
     : calls_(calls), context_(make_context()), y_(make_vector(calls.field().size(), context_)) {
   const Problem& problem = calls.problem();
   const Settings& s = problem.settings;
-  if (s.bdf && s.linear == LinearKind::Dense) (void)calls.field().product_code();
+  if (s.implicit && s.linear == LinearKind::Dense) (void)calls.field().product_code();
   if (!calls.field().rhs_code()) (void)calls.field().rhs();  // made here, where it may throw
   std::copy(problem.y0.begin(), problem.y0.end(), entries(y()));
-  memory_ = Integrator(CVodeCreate(s.bdf ? CV_BDF : CV_ADAMS, context_.get()));
+  memory_ = Integrator(CVodeCreate(s.implicit ? CV_BDF : CV_ADAMS, context_.get()));
   void* mem = memory();
-  check(CVodeSetErrHandlerFn(mem, keep_message, &calls), "CVodeSetErrHandlerFn");
+  check(CVodeSetErrHandlerFn(mem, callback::keep_message, &calls), "CVodeSetErrHandlerFn");
   check(CVodeSetUserData(mem, &calls), "CVodeSetUserData");
-  check(CVodeInit(mem, rhs, problem.t0, y()), "CVodeInit");
-  check(CVodeWFtolerances(mem, weights), "CVodeWFtolerances");
+  check(CVodeInit(mem, callback::rhs, problem.t0, y()), "CVodeInit");
+  check(CVodeWFtolerances(mem, callback::weights), "CVodeWFtolerances");
   check(CVodeSetMaxHnilWarns(mem, -1), "CVodeSetMaxHnilWarns");
   check(CVodeSetMaxNumSteps(mem, -1), "CVodeSetMaxNumSteps");  // counted by us
   check(CVodeSetMaxErrTestFails(mem, 20), "CVodeSetMaxErrTestFails");
   check(CVodeSetMaxConvFails(mem, 20), "CVodeSetMaxConvFails");
   if (s.max_step > 0) check(CVodeSetMaxStep(mem, s.max_step), "CVodeSetMaxStep");
   solvers_ = make_solvers(y());
-  if (!s.bdf) {
+  if (!s.implicit) {
     check(CVodeSetNonlinearSolver(mem, solvers_.fixed_point.get()), "CVodeSetNonlinearSolver");
     return;
   }
   check(CVodeSetLinearSolver(mem, solvers_.linear.get(), solvers_.matrix.get()), "CVodeSetLinearSolver");
   const bool krylov = s.linear == LinearKind::Krylov;
   if (krylov && calls.field().product() != nullptr)  // else CVODES takes differences
-    check(CVodeSetJacTimes(mem, nullptr, product), "CVodeSetJacTimes");
+    check(CVodeSetJacTimes(mem, nullptr, callback::product), "CVodeSetJacTimes");
   else if (!krylov && has_jacobian(s.linear, calls.field()))
-    check(CVodeSetJacFn(mem, jacobian), "CVodeSetJacFn");
+    check(CVodeSetJacFn(mem, callback::jacobian), "CVodeSetJacFn");
   tighten(mem);
 }
 
@@ -135,7 +136,7 @@ void Session::tighten(void* memory) const {
 Session::Solvers Session::make_solvers(N_Vector like, bool adjoint) const {
   const Settings& s = calls_.problem().settings;
   Solvers out;
-  if (!s.bdf) {
+  if (!s.implicit) {
     out.fixed_point = NonlinearSolver(SUNNonlinSol_FixedPoint(like, 0, context_.get()));
   } else {
     out.matrix = make_matrix(s.linear, calls_.field(), adjoint, context_);
@@ -165,16 +166,16 @@ void Session::count(Report& report) const {
   report.h = std::abs(report.h);
 }
 
-void Session::not_finite(Report& report) const {
-  report.status = IvpStatus::NotFinite;
-  report.entry = calls_.bad_entry();
-  report.note = calls_.bad_note();
+void Session::begin(double end) const {
+  const Problem& problem = calls_.problem();
+  check(CVodeSetStopTime(memory(), end), "CVodeSetStopTime");
+  if (problem.settings.first_step > 0) {
+    const double h = std::min(problem.settings.first_step, std::abs(end - problem.t0));
+    check(CVodeSetInitStep(memory(), end >= problem.t0 ? h : -h), "CVodeSetInitStep");
+  }
 }
 
-void Session::stuck(Report& report) const {
-  report.status = IvpStatus::StepTooSmall;
-  if (calls_.was_bad()) not_finite(report);
-}
+bool Session::is_too_short(int flag, double, const Report&) const { return flag == CV_TOO_CLOSE; }
 
 void Session::failed(int flag, Report& report) const {
   calls_.rethrow();
@@ -190,34 +191,20 @@ void Session::failed(int flag, Report& report) const {
     case CV_FIRST_QRHSFUNC_ERR:
     case CV_REPTD_QRHSFUNC_ERR:
     case CV_UNREC_QRHSFUNC_ERR:
-      not_finite(report);
+      not_finite(calls_, report);
       return;
-    case CV_ERR_FAILURE: {
-      const int64_t n = calls_.field().size();
-      const Vector error = make_vector(n, context_), weight = make_vector(n, context_);
-      report.status = IvpStatus::StepTooSmall;
-      if (CVodeGetEstLocalErrors(memory(), error.get()) != CV_SUCCESS ||
-          CVodeGetErrWeights(memory(), weight.get()) != CV_SUCCESS)
-        return;
-      double largest = -1;
-      for (int64_t i = 0; i < n; ++i) {
-        const double size = std::abs(entries(error.get())[i] * entries(weight.get())[i]);
-        if (size > largest) {
-          largest = size;
-          report.entry = i;
-        }
-      }
+    case CV_ERR_FAILURE:
+      too_large_errors(
+          calls_.field().size(), context_, [&](N_Vector e) { return CVodeGetEstLocalErrors(memory(), e); },
+          [&](N_Vector w) { return CVodeGetErrWeights(memory(), w); }, report);
       return;
-    }
     case CV_CONV_FAILURE:
     case CV_LSETUP_FAIL:
     case CV_LSOLVE_FAIL:
-      stuck(report);
-      if (report.note.empty()) report.note = "the equations of a step were not solved";
+      not_solved(calls_, "the equations of a step were not solved", report);
       return;
     case CV_TOO_MUCH_ACC:
-      report.status = IvpStatus::StepTooSmall;
-      report.note = "the tolerances are too small for the precision";
+      too_accurate(report);
       return;
     default:
       check(flag, "CVode");

@@ -10,7 +10,7 @@ namespace hesse::solvers::sundials {
 /// What the functions that CVODES calls share: the problem, and what went wrong.
 class Calls final : public Guard {
  public:
-  explicit Calls(const Problem& problem) : problem_(problem) {}
+  explicit Calls(const Problem& problem);
   const Problem& problem() const { return problem_; }
   const FlatField& field() const { return problem_.field; }
 
@@ -19,14 +19,29 @@ class Calls final : public Guard {
           const int64_t* rows = nullptr) noexcept;
 
   /// out [N] = f(t, y), and out [N, N] whose row j is df/dy_j (not null for this field), likewise.
-  int rhs(double t, N_Vector y, double* out) noexcept;
+  int rhs(double t, N_Vector y, double* out) noexcept { return rates(field(), rhs_, t, y, out); }
+  int explicit_rhs(double t, N_Vector y, double* out) noexcept {
+    return rates(*problem_.explicit_part, explicit_rhs_, t, y, out);
+  }
   int jacobian(double t, N_Vector y, double* out) noexcept;
 
  private:
-  void begin(std::optional<ScalarFunction::Call>& call, const ScalarFunction& f);
-  std::optional<ScalarFunction::Call> rhs_, product_;
+  using Code = std::optional<ScalarFunction::Call>;
+  void begin(Code& call, const ScalarFunction& f);
+  int rates(const FlatField& field, Code& code, double t, N_Vector y, double* out) noexcept;
   const Problem& problem_;
+  const int64_t size_;
+  Code rhs_, explicit_rhs_, product_;
 };
+
+/// The functions that CVODES and ARKODE call, whose data are Calls: f, the weights of errors, J, its product.
+namespace callback {
+int rhs(double t, N_Vector y, N_Vector dy, void* data);
+int weights(N_Vector y, N_Vector w, void* data);
+int jacobian(double t, N_Vector y, N_Vector, SUNMatrix j, void* data, N_Vector, N_Vector, N_Vector);
+int product(N_Vector v, N_Vector jv, double t, N_Vector y, N_Vector, void* data, N_Vector);
+void keep_message(int, const char*, const char*, char* text, void* data);
+}  // namespace callback
 
 /// Memory of CVODES for a problem, ready for its first step.
 class Session final {
@@ -40,9 +55,14 @@ class Session final {
   void check(int flag, const char* function) const;
   /// The status for a negative flag of CVode, after rethrowing what f threw.
   void failed(int flag, Report& report) const;
-  /// The status where a step came no further.
-  void stuck(Report& report) const;
   void count(Report& report) const;
+  /// One step towards `end`; the state at a time within the last one.
+  int step(double end, double* t) const { return CVode(memory(), end, y(), t, CV_ONE_STEP); }
+  void state_at(double t, N_Vector out) const { check(CVodeGetDky(memory(), t, 0, out), "CVodeGetDky"); }
+  /// Before the first step towards `end`.
+  void begin(double end) const;
+  /// Whether a flag of CVode says that t0 and `end` cannot be told apart.
+  bool is_too_short(int flag, double end, const Report& report) const;
 
   /// The solvers of implicit equations that a method needs, in their order of construction.
   struct Solvers {
@@ -57,7 +77,6 @@ class Session final {
   void tighten(void* memory) const;
 
  private:
-  void not_finite(Report& report) const;
   Calls& calls_;
   Context context_;
   Vector y_;

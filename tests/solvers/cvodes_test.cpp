@@ -68,6 +68,43 @@ TEST_F(Cvodes, SolvesAStiffProblemInFewSteps) {
   }
 }
 
+TEST_F(Cvodes, SolvesByRungeKuttaMethods) {
+  // y = exp(-k t), in halves: one is stiff for the methods that take two.
+  const auto last = [](const Array& k, const std::string& method) {
+    const IvpOptions options = tight(method, times({2.0}));
+    if (method != "ARKODE_IMEX") return solve_ivp(decay(k), 0.0, 2.0, {1.0}, options).y[0];
+    return solve_ivp(SplitRhs{decay(0.25 * k), decay(0.75 * k)}, 0.0, 2.0, {1.0}, options).y[0];
+  };
+  for (const char* method : {"ARKODE_ERK", "ARKODE_DIRK", "ARKODE_IMEX"}) {
+    EXPECT_NEAR(last(0.5, method).item<double>(), std::exp(-1.0), 1e-8) << method;
+    const auto f = [&](const Array& k) { return reshape(last(k, method), {}); };
+    EXPECT_NEAR(grad(f)(0.5).item<double>(), -2 * std::exp(-1.0), 1e-7) << method;
+    EXPECT_NEAR(grad(grad(f))(0.5).item<double>(), 4 * std::exp(-1.0), 1e-6) << method;
+  }
+  EXPECT_THROW(solve_ivp(decay(0.5), 0.0, 2.0, {1.0}, tight("ARKODE_IMEX", times({2.0}))), ValueError);
+}
+
+TEST_F(Cvodes, FindsEventsWithTheirDerivatives) {
+  // y = exp(-k t) falls to c at log(1 / c) / k.
+  const auto end = [](std::span<const Array> x) {
+    const Event falls{[c = x[1]](const Array&, std::span<const Array> y) { return y[0] - c; }, 1, -1};
+    const Event half{[](const Array&, std::span<const Array> y) { return y[0] - 0.5; }};
+    const Solution sol =
+        solve_ivp(decay(x[0]), 0.0, 60.0, {1.0},
+                  {.method = "BDF", .rtol = 1e-10, .atol = {1e-12}, .events = {falls, half}});
+    EXPECT_EQ(sol.status.item<int64_t>(), static_cast<int64_t>(IvpStatus::TerminalEvent));
+    EXPECT_EQ(sol.terminal_event.item<int64_t>(), 0);
+    EXPECT_NEAR(entry(sol.t_events[1], 0), std::log(2.0) / x[0].item<double>(), 1e-7);
+    EXPECT_NEAR(sol.y_end[0].item<double>(), x[1].item<double>(), 1e-12);
+    return Arrays{sol.t_end};
+  };
+  const Array k(0.5), c(0.2);
+  EXPECT_NEAR(end(Arrays{k, c})[0].item<double>(), std::log(5.0) / 0.5, 1e-7);
+  const Arrays g = value_and_grad([&](std::span<const Array> x) { return end(x); }, {k, c}, {0, 1}).second;
+  EXPECT_NEAR(g[0].item<double>(), -std::log(5.0) / 0.25, 1e-6);
+  EXPECT_NEAR(g[1].item<double>(), -10.0, 1e-6);
+}
+
 TEST_F(Cvodes, GivesAllStepsWithoutTimes) {
   const Solution sol =
       solve_ivp(decay(1.0), 2.0, -1.0, {Array(3.0)}, {.method = "BDF", .rtol = 1e-8, .atol = {1e-9}});

@@ -16,7 +16,7 @@ __all__ = ["Backsolve", "Discrete", "Forward", "Interpolating"]
 class Discrete:
     """The derivative of the steps taken, with the sizes of steps as constants: exact for them.
 
-    The default of all methods but ``"BDF"`` and ``"Adams"``, which do not have it.
+    The default of all methods but those of SUNDIALS (``"BDF"``, ``"Adams"``, ``"ARKODE_DIRK"``, ...), which do not have it.
 
     Parameters
     ----------
@@ -52,7 +52,8 @@ class Discrete:
 class Interpolating:
     """The adjoint equations, on an interpolant of the solution, which is computed again from checkpoints.
 
-    The default of ``"BDF"`` and ``"Adams"``, which alone have it; as accurate as the tolerances.
+    The default of the methods of SUNDIALS (``"BDF"``, ``"Adams"``, ``"ARKODE_DIRK"``, ...), which alone have it; as accurate as
+    the tolerances. Of Runge-Kutta methods it is solved by BDF, of ``"ARKODE_ERK"`` by Adams.
 
     Examples
     --------

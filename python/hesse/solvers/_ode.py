@@ -156,9 +156,9 @@ def solve_ivp(
     It can be compiled, mapped (every example has steps of its own) and differentiated to any order, forwards
     and backwards, with respect to `y0`, `args`, everything else that `f` uses, both ends of the span, and
     `t_eval`. Derivatives are those of the steps taken: exact for them, with the sizes of steps as constants.
-    Reverse mode keeps the state of every step between two times of `t_eval`. With ``"BDF"`` and ``"Adams"`` derivatives
-    are solutions of their own, of the sensitivity equations forwards and of the adjoint equations backwards, and as
-    accurate as the tolerances say.
+    Reverse mode keeps the state of every step between two times of `t_eval`. With the methods of SUNDIALS
+    (``"BDF"``, ``"ARKODE_DIRK"``, ...) derivatives are solutions of their own, of the sensitivity equations forwards and of the
+    adjoint equations backwards, and as accurate as the tolerances say.
 
     Parameters
     ----------
@@ -177,6 +177,8 @@ def solve_ivp(
         ``"KenCarp4"`` and ``"Kvaerno3"`` are for the same problems: they solve equations at each stage, and
         ``stats["evaluations"]`` counts how often f was called for that (Jacobians apart). ``"BDF"``, for stiff problems,
         and ``"Adams"`` are multistep methods of variable order, by SUNDIALS (where the build has it), for real states.
+        So are Runge-Kutta methods that choose their steps: ``"ARKODE_ERK"`` (explicit, of order 5) and ``"ARKODE_DIRK"``
+        (implicit, of order 4, for stiff problems, also large ones: see `linear_solver`).
 
         ``"auto"`` says in `Solution.stats` and `Solution.message` what it chose. For real states of up to 256 entries: steps of
         Tsit5 where accuracy limits them, of Rodas5P where stability would; each step estimates the spectral radius of the
@@ -186,7 +188,8 @@ def solve_ivp(
 
         Two groups of methods take a pair ``f = (first, second)``. ``"ARK4"``, ``"ARK3"`` and ``"ARK5"`` (IMEX) solve
         dy/dt = first(t, y, *args) + second(t, y, *args), for real states: `second` is stiff and treated as Kvaerno's
-        methods do, with the Jacobian of `second` alone; `first` is only evaluated. ``"Leapfrog"``, ``"Yoshida4"``,
+        methods do, with the Jacobian of `second` alone; `first` is only evaluated. So does ``"ARKODE_IMEX"``, by SUNDIALS, for
+        large systems. ``"Leapfrog"``, ``"Yoshida4"``,
         ``"Yoshida6"`` and ``"SuzukiUmeno8"`` (symplectic, of orders 2, 4, 6, 8) take a state y = (q, p) and solve
         dq/dt = first(t, p, *args), dp/dt = second(t, q, *args) with steps of `first_step`: see `hamiltonian`.
     t_eval : array, optional
@@ -205,16 +208,17 @@ def solve_ivp(
     raise_on_failure : bool
         Whether giving up raises. If not, `Solution.status` says why, and the rest of ``y`` is NaN.
     linear_solver : {"auto", "dense", "banded", "klu", "krylov"}
-        How ``"BDF"`` solves its linear equations: with the Jacobian of f as a dense, banded or sparse matrix (the last by
-        KLU), or by GMRES with products of it. Where the Jacobian has entries is read off f (`hesse.sparse_jacobian`);
-        ``"auto"`` takes a narrow band, few entries whose factors do not fill, a dense matrix up to 500 entries of the state,
-        or GMRES. Jacobians and products are derived; where f has no derivative (`hesse.callback`), they are differences.
+        How ``"BDF"``, ``"ARKODE_DIRK"`` and ``"ARKODE_IMEX"`` solve their linear equations: with the Jacobian of f (of the
+        second of two) as a dense, banded or sparse matrix (the last by KLU), or by GMRES with products of it. Where the
+        Jacobian has entries is read off f (`hesse.sparse_jacobian`); ``"auto"`` takes a narrow band, few entries whose factors
+        do not fill, a dense matrix up to 500 entries of the state, or GMRES. Jacobians and products are derived; where f has
+        no derivative (`hesse.callback`), they are differences.
     adjoint : Discrete, Interpolating, Forward or Backsolve, optional
-        How it is differentiated in reverse, of `hesse.solvers`: by default ``Discrete()``, with ``"BDF"`` and ``"Adams"``
-        ``Interpolating()``.
+        How it is differentiated in reverse, of `hesse.solvers`: by default ``Discrete()``, with the methods of
+        SUNDIALS ``Interpolating()``.
     events : Event, callable or sequence of them, optional
         What is looked for on the way: `Event`, or a function ``g(t, y, *args)`` that passes zero where it happens, with
-        SciPy's attributes ``terminal`` and ``direction`` if it has them. Not with ``"BDF"``, ``"Adams"`` and ``Forward()``. With
+        SciPy's attributes ``terminal`` and ``direction`` if it has them. Not with ``Forward()``. With
         a terminal event the solution ends where it happens, and times of `t_eval` after it are left out; where shapes must not
         depend on values, under `hesse.compile`, `hesse.vmap`, in loops and with `max_events`, the state at these times is NaN.
     max_events : int, optional
@@ -222,20 +226,21 @@ def solve_ivp(
         more is a failure. Results have that many rows then, those of terminal events as many as end the solution. With
         `t_eval`, and not with `dense_output`.
     dense_output : bool
-        Whether `Solution.sol` is made, the solution as a function of the time. All steps are kept. Not with ``"BDF"``,
-        ``"Adams"``, ``Forward()`` and ``Discrete`` with checkpoints, and not under `hesse.compile`, `hesse.vmap` and in loops.
+        Whether `Solution.sol` is made, the solution as a function of the time. All steps are kept. Not with the
+        methods of SUNDIALS, ``Forward()`` and ``Discrete`` with checkpoints, and not under `hesse.compile`, `hesse.vmap` and
+        in loops.
     save : callable, optional
         ``save(t, y, *args)``, a tree of floating or complex arrays that is kept instead of the state, in ``Solution.y``:
-        what is wanted of a large one. Not with ``"BDF"``, ``"Adams"`` and `dense_output`.
+        what is wanted of a large one. Not with the methods of SUNDIALS and `dense_output`.
     breakpoints : array, optional
         [b], times where f jumps (a switch, a dose, the ends of data that are interpolated): steps end just before them, and
         the next begin afresh just behind them, so that no step is wasted on the jump. Those outside the span do nothing.
-        They are constants: the solution has no derivative in them. Not with ``"BDF"`` and ``"Adams"``.
+        They are constants: the solution has no derivative in them. Not with the methods of SUNDIALS.
     mass : array or hesse.sparse.CSR, optional
         M, [n, n], for the n entries of a real state (of a tree: of its arrays in their order, each in row-major order): the
         equation is M dy/dt = f(t, y). It is a constant, and differentiable. ``"Rodas5P"``, ``"Rodas4"``, ``"Kvaerno5"``,
         ``"KenCarp4"`` and ``"Kvaerno3"`` take any M, singular ones too (see Notes), and make a sparse one dense. Explicit
-        methods, ``"BDF"`` and ``"Adams"`` need an invertible one and solve dy/dt = M^-1 f. ``"auto"`` is Rodas5P then. Not with
+        methods and those of SUNDIALS need an invertible one and solve dy/dt = M^-1 f. ``"auto"`` is Rodas5P then. Not with
         methods that take a pair of functions.
 
     Returns
@@ -280,7 +285,10 @@ def solve_ivp(
 
     BDF and Adams are CVODES (Hindmarsh and others, ACM Transactions on Mathematical Software 31, 2005), in float64 whatever
     the dtype of the state. Backwards, the solution is solved again with checkpoints, and the adjoint state from each time
-    of `t_eval` to the one before (Serban and Hindmarsh, 2005): <v, J u> and <J^T v, u> differ by some 100 `rtol`.
+    of `t_eval` to the one before (Serban and Hindmarsh, 2005): <v, J u> and <J^T v, u> differ by some 100 `rtol`. The others
+    are ARKODE (Reynolds and others, the same 49, 2023), with Dormand and Prince's method, the implicit half of
+    ARK4(3)6L[2]SA (Kennedy and Carpenter 2003) and both halves; backwards the state and the adjoint are solved by BDF,
+    after ``"ARKODE_ERK"`` by Adams.
 
     Examples
     --------
@@ -300,7 +308,8 @@ def solve_ivp(
         raise _hesse.ArgumentError(f"solve_ivp: t_span is {t_span!r}, expected two times (t0, t1)")
     if not isinstance(method, str):
         raise _hesse.ArgumentTypeError(
-            f"solve_ivp: method is {method!r}, expected one of {', '.join(_s.method_names())}, auto, BDF, Adams"
+            f"solve_ivp: method is {method!r}, expected one of {', '.join(_s.method_names())}, auto, BDF, Adams, "
+            "ARKODE_ERK, ARKODE_DIRK, ARKODE_IMEX"
         )
     if not isinstance(linear_solver, str):
         raise _hesse.ArgumentTypeError(
