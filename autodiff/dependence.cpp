@@ -17,9 +17,6 @@ namespace {
 bool has_run_time_length(const Aval& a) {
   return std::find(a.shape.begin(), a.shape.end(), kDynamic) != a.shape.end();
 }
-bool has_run_time_length(std::span<const Aval> all) {
-  return std::any_of(all.begin(), all.end(), [](const Aval& a) { return has_run_time_length(a); });
-}
 int64_t size_of(const Aval& a) { return num_elements(a.shape); }
 
 /// f(), or nullopt where an op refuses what it is given: these are questions, not computations.
@@ -95,6 +92,10 @@ std::optional<Arrays> generic_operands(const Met& e) {
 }
 
 }  // namespace
+
+bool has_run_time_length(std::span<const Aval> all) {
+  return std::any_of(all.begin(), all.end(), [](const Aval& a) { return has_run_time_length(a); });
+}
 
 int DependenceWalk::union_of(const Dependence& d, int64_t size) {
   if (d.uniform() || size <= 0) return d[0];

@@ -40,6 +40,9 @@ struct Met {
   std::span<const Aval> in, out;
 };
 
+/// Whether one of them has a length that is known at run time only.
+bool has_run_time_length(std::span<const Aval> all);
+
 /// Follows the sets of one collection through graphs.
 class DependenceWalk {
  public:

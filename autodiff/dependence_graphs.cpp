@@ -10,12 +10,6 @@ namespace {
 
 constexpr double kMostUnions = 5e7;
 
-bool is_dynamic(std::span<const Aval> all) {
-  for (const Aval& a : all)
-    if (std::find(a.shape.begin(), a.shape.end(), kDynamic) != a.shape.end()) return true;
-  return false;
-}
-
 }  // namespace
 
 LocalDependence::LocalDependence(const Graph& g, const MaybeArrays& known, int depth) {
@@ -69,7 +63,7 @@ std::optional<Dependences> DependenceWalk::by_graphs(const Met& e) {
 Dependences DependenceWalk::of_map(const Met& e) {
   const MapParts& map = *map_parts(e.op);
   const size_t m = map.access.size();
-  if (is_dynamic(e.in) || is_dynamic(e.out) || map.body->is_dynamic()) return dense(e);
+  if (has_run_time_length(e.in) || has_run_time_length(e.out) || map.body->is_dynamic()) return dense(e);
   MaybeArrays known(m);
   std::vector<std::vector<int64_t>> indices(e.in.size() - m);
   for (size_t i = 0; i < m; ++i)
@@ -129,7 +123,7 @@ Dependences DependenceWalk::of_scan(const Met& e) {
   const auto nc = static_cast<size_t>(carries), nx = static_cast<size_t>(xs);
   const bool reverse = p["reverse"];
   int64_t n = p["length"];
-  if (is_dynamic(e.in) || is_dynamic(e.out) || body->is_dynamic()) return dense(e);
+  if (has_run_time_length(e.in) || has_run_time_length(e.out) || body->is_dynamic()) return dense(e);
   if (nx > 0) n = e.in[nc].shape[0];
   MaybeArrays known(e.in.size());
   for (size_t i = nc + nx; i < e.in.size(); ++i) known[i] = e.known[i];
@@ -183,7 +177,7 @@ Dependences DependenceWalk::of_while(const Met& e) {
   const Ref<const Graph> body = p["body"];
   const int64_t carries = p["num_carry"], tests = p["num_cond_consts"];
   const auto nc = static_cast<size_t>(carries), first = static_cast<size_t>(carries + tests);
-  if (is_dynamic(e.in) || body->is_dynamic()) return dense(e);
+  if (has_run_time_length(e.in) || body->is_dynamic()) return dense(e);
   MaybeArrays known(nc);
   known.insert(known.end(), e.known.begin() + static_cast<int64_t>(first), e.known.end());
   const LocalDependence local(*body, known, depth_ + 1);

@@ -4,6 +4,7 @@
 #include <map>
 #include <mutex>
 
+#include "autodiff/arguments.h"
 #include "autodiff/coloring.h"
 #include "core/ops.h"
 
@@ -15,16 +16,10 @@ Array whole(const std::vector<int64_t>& v) {
 }
 
 void check_arguments(std::string_view function, const Arrays& args, const std::vector<int>& argnums) {
-  require(!argnums.empty(), function, ": argnums is empty; name at least one argument");
-  for (const int i : argnums) {
-    require<IndexError>(i >= 0 && i < static_cast<int>(args.size()), function, ": argnums ", i,
-                        " is out of range for ", args.size(), " argument(s)");
-    const DType t = args[static_cast<size_t>(i)].dtype();
-    require<TypeError>(is_inexact(t), function, ": argument ", i, " has dtype ", t,
-                       "; derivatives need floating or complex arguments, convert it with astype");
+  check_argnums(function, args, argnums);
+  for (const int i : argnums)
     require(std::count(argnums.begin(), argnums.end(), i) == 1, function, ": argnums names argument ", i,
             " twice");
-  }
 }
 
 void check_outputs(const Arrays& y) {
@@ -33,31 +28,10 @@ void check_outputs(const Arrays& y) {
                        "; integers and booleans have no derivative, leave it out");
 }
 
-Fn restricted(const Fn& f, const Arrays& args, const std::vector<int>& argnums) {
-  return [&f, args, argnums](std::span<const Array> x) {
-    Arrays in = args;
-    for (size_t k = 0; k < argnums.size(); ++k) in[static_cast<size_t>(argnums[k])] = x[k];
-    return f(in);
-  };
-}
-Arrays chosen(const Arrays& args, const std::vector<int>& argnums) {
-  Arrays out;
-  for (const int i : argnums) out.push_back(args[static_cast<size_t>(i)]);
-  return out;
-}
-
 /// The gradient of a real scalar function by all its arguments.
 Fn gradient_of(Fn f) {
   return [f = std::move(f)](std::span<const Array> x) {
-    const Fn scalar = [&](std::span<const Array> v) {
-      Arrays y = f(v);
-      require(!y.empty(), "sparse_hessian: the function returned nothing; expected a scalar");
-      require(y[0].ndim() == 0, "sparse_hessian: the function returned shape ", y[0].shape(),
-              "; expected a scalar, take sum or mean of it");
-      require<TypeError>(is_floating(y[0].dtype()), "sparse_hessian: the function returned dtype ",
-                         y[0].dtype(), "; expected a real floating scalar");
-      return Arrays{y[0]};
-    };
+    const Fn scalar = checked_scalar("sparse_hessian", f, "take sum or mean of it");
     std::vector<int> all;
     for (size_t i = 0; i < x.size(); ++i) {
       require<TypeError>(is_floating(x[i].dtype()), "sparse_hessian: argument ", i, " has dtype ",

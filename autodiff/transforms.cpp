@@ -2,6 +2,7 @@
 #include <map>
 #include <mutex>
 
+#include "autodiff/arguments.h"
 #include "autodiff/autodiff.h"
 #include "core/ops.h"
 
@@ -11,47 +12,6 @@ namespace {
 
 Array zeros_like_value(const Array& x) { return broadcast_to(astype(Array(0.0), x.dtype()), x.shape()); }
 Array ones_like_value(const Array& x) { return broadcast_to(astype(Array(1.0), x.dtype()), x.shape()); }
-
-void check_argnums(std::string_view function, const Arrays& args, const std::vector<int>& argnums) {
-  require(!argnums.empty(), function, ": argnums is empty; name at least one argument");
-  for (int i : argnums) {
-    require<IndexError>(i >= 0 && i < static_cast<int>(args.size()), function, ": argnums ", i,
-                        " is out of range for ", args.size(), " argument(s)");
-    const DType t = args[static_cast<size_t>(i)].dtype();
-    require<TypeError>(is_inexact(t), function, ": argument ", i, " has dtype ", t,
-                       "; derivatives need floating or complex arguments, convert it with astype");
-  }
-}
-
-// f of the chosen arguments, the others as they are.
-Fn restricted(const Fn& f, const Arrays& args, const std::vector<int>& argnums) {
-  return [&f, args, argnums](std::span<const Array> x) {
-    Arrays in = args;
-    for (size_t k = 0; k < argnums.size(); ++k) in[static_cast<size_t>(argnums[k])] = x[k];
-    return f(in);
-  };
-}
-
-Arrays chosen(const Arrays& args, const std::vector<int>& argnums) {
-  Arrays out;
-  for (int i : argnums) out.push_back(args[static_cast<size_t>(i)]);
-  return out;
-}
-
-void check_scalar(std::string_view function, const Arrays& y) {
-  require(!y.empty(), function, ": the function returned nothing; expected a scalar");
-  require(y[0].ndim() == 0, function, ": the function returned shape ", y[0].shape(),
-          "; expected a scalar, take sum or mean of it, or use jacobian");
-  require<TypeError>(is_floating(y[0].dtype()), function, ": the function returned dtype ", y[0].dtype(),
-                     "; expected a real floating scalar, convert it with astype or take its real part");
-}
-Fn checked_scalar(std::string_view function, Fn f) {
-  return [f = std::move(f), function](std::span<const Array> x) {
-    Arrays y = f(x);
-    check_scalar(function, y);
-    return y;
-  };
-}
 
 // The n unit arrays of x's shape, stacked: [n, shape...].
 Array basis(const Array& x) {

@@ -5,18 +5,6 @@
 /// Methods for right-hand sides in two parts, and stochastic equations, for states that are trees of arrays.
 namespace hesse::solvers {
 
-namespace detail {
-using hesse::detail::as_tree;
-using hesse::detail::TreeOf;
-
-/// f(t, tree) on lists.
-template <class Tree, class F>
-Rhs on_lists(const F& f, const Tree& like) {
-  return
-      [&](const Array& t, std::span<const Array> y) { return leaves(as_tree(f(t, with_leaves(like, y)))); };
-}
-}  // namespace detail
-
 /// Solves dy/dt = f_explicit(t, y) + f_implicit(t, y) with ARK3, ARK4 or ARK5; both return a tree like the
 /// state. Throws as the other does.
 template <class F, class G, class State>

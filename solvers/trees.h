@@ -8,6 +8,18 @@
 /// Solvers for states that are trees of arrays (core/tree.h): a struct of populations, a tuple, a network.
 namespace hesse::solvers {
 
+namespace detail {
+using hesse::detail::as_tree;
+using hesse::detail::TreeOf;
+
+/// f(t, tree) on lists.
+template <class Tree, class F>
+Rhs on_lists(const F& f, const Tree& like) {
+  return
+      [&](const Array& t, std::span<const Array> y) { return leaves(as_tree(f(t, with_leaves(like, y)))); };
+}
+}  // namespace detail
+
 /// As Solution, with the state as a tree: every array has time as its first axis.
 template <class State>
 struct TreeSolution {
@@ -46,11 +58,8 @@ requires(!std::same_as<State, Arrays> &&
                                                                       const Array& t1, const State& y0,
                                                                       const IvpOptions& options = {}) {
   const detail::TreeOf<State> state = detail::as_tree(y0);
-  const Rhs flat = [&](const Array& t, std::span<const Array> y) {
-    return leaves(detail::as_tree(f(t, with_leaves(state, y))));
-  };
   require(!options.save, "solve_ivp: save is for states that are lists of arrays");
-  Solution sol = solve_ivp(flat, t0, t1, leaves(state), options);
+  Solution sol = solve_ivp(detail::on_lists(f, state), t0, t1, leaves(state), options);
   return in_trees(state, std::move(sol));
 }
 

@@ -57,6 +57,21 @@ def training(make_update: Callable[[], Any], params: Any, state: Any, inputs: tu
     return Case(step, forget=forget)
 
 
+def training_of(loss_of: Callable[..., Any], opt: Any, params: Any, inputs: tuple[Any, ...]) -> Case:
+    """The same of a loss and an optimiser, as one compiled function."""
+
+    def make_update() -> Any:
+        @hs.compile
+        def update(params: Any, state: Any, *inputs: Any) -> Any:
+            loss, grads = hs.value_and_grad(loss_of)(params, *inputs)
+            params, state = opt.update(grads, state, params)
+            return params, state, loss
+
+        return update
+
+    return training(make_update, params, opt.init(params), inputs)
+
+
 def dense(layers: Any, z: Any, activation: Callable[[Any], Any]) -> Any:
     for w, b in layers[:-1]:
         z = activation(z @ w + b)
@@ -92,16 +107,7 @@ def pinn(workload: str, form: str, dtype: str, n: int) -> Case:
         misfit = dense(params, known, hs.tanh)[:, 0] - values
         return hs.mean(residual(params, interior) ** 2) + hs.mean(misfit**2)
 
-    def make_update() -> Any:
-        @hs.compile
-        def update(params: Any, state: Any, *inputs: Any) -> Any:
-            loss, grads = hs.value_and_grad(loss_of)(params, *inputs)
-            params, state = opt.update(grads, state, params)
-            return params, state, loss
-
-        return update
-
-    return training(make_update, params, opt.init(params), inputs)
+    return training_of(loss_of, opt, params, inputs)
 
 
 # ---- MAML ----------------------------------------------------------------------------------------------------------
@@ -155,16 +161,7 @@ def lenet(dtype: str) -> Case:
         chosen = hs.take_along_axis(hs.log_softmax(scores, axis=1), hs.expand_dims(classes, axis=1), axis=1)
         return -hs.mean(chosen)
 
-    def make_update() -> Any:
-        @hs.compile
-        def update(params: Any, state: Any, *inputs: Any) -> Any:
-            loss, grads = hs.value_and_grad(loss_of)(params, *inputs)
-            params, state = opt.update(grads, state, params)
-            return params, state, loss
-
-        return update
-
-    return training(make_update, params, opt.init(params), inputs)
+    return training_of(loss_of, opt, params, inputs)
 
 
 # ---- differential equations ----------------------------------------------------------------------------------------
@@ -182,16 +179,7 @@ def spiral(workload: str, method: str) -> Case:
         )
         return hs.mean(hs.abs(found.y - target))
 
-    def make_update() -> Any:
-        @hs.compile
-        def update(params: Any, state: Any, *inputs: Any) -> Any:
-            loss, grads = hs.value_and_grad(loss_of)(params, *inputs)
-            params, state = opt.update(grads, state, params)
-            return params, state, loss
-
-        return update
-
-    return training(make_update, params, opt.init(params), (y0, times, target))
+    return training_of(loss_of, opt, params, (y0, times, target))
 
 
 def robertson(workload: str, form: str) -> Case:

@@ -96,7 +96,12 @@ auto kernel_of(EntryOp op) {
         return k.multiply_subtract(x[0], 1, x[1], 1, x[2], 1, out, n);
       case EntryOp::SubtractProduct:
         return k.subtract_product(x[0], 1, x[1], 1, x[2], 1, out, n);
-      default:
+      case EntryOp::AddInt:
+      case EntryOp::SubtractInt:
+      case EntryOp::EqualInt:
+      case EntryOp::NotEqualInt:
+      case EntryOp::LessInt:
+      case EntryOp::LessEqualInt:
         return;  // of integers: tests/core/lane_loop_test.cpp
     }
   };
