@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from pathlib import Path
 
@@ -44,6 +45,12 @@ class CoverageRecorder:
         for name, cell in report.user_properties:
             if name == "op_coverage" and report.when == "call":
                 self._coverage.record(*cell, report.outcome)
+
+
+def pytest_collection_finish():
+    """Tests that look for leaks collect garbage thousands of times: not among modules and tests, which stay."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_collection_modifyitems(items):
