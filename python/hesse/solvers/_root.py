@@ -85,8 +85,9 @@ def root_solve(
         with Anderson acceleration; no Jacobian is needed, but ``x - f(x)`` must contract, or nearly so.
         ``"transient"``: follows dx/dt = f(x) in implicit steps that grow as `f` falls, to a stable steady state.
         ``"kinsol"``: Newton's method with the line search of SUNDIALS' KINSOL (where the build has it), in float64; its linear
-        equations are solved as `linear_solver` says: by default with dense Jacobians up to 512 unknowns, else by GMRES with
-        products of the Jacobian.
+        equations are solved with dense Jacobians (``linear_solver="lu"``, by default up to 512 unknowns) or by GMRES with
+        products of the Jacobian: that is what ``"bicgstab"``, ``"cg"`` and ``"minres"`` mean there too, and these solve the
+        equation of the derivatives alone.
     rtol, atol : scalar or, for `atol`, tree, optional
         Newton and transient have converged when their step is at most ``atol + rtol * abs(x)`` in every entry, Anderson
         when `f` is, KINSOL when its step is or `f` is at most `atol`. By default 1e-8 and 1e-12 in double precision, 1e-4
