@@ -323,7 +323,6 @@ def test_memory_does_not_grow_with_the_number_of_steps():
         (Backsolve(rtol=-1.0), {}, "rtol of Backsolve is -1, expected a number not below 0"),
         (Backsolve(atol=[1.0, 2.0]), {}, r"atol of Backsolve has shape \(2,\), expected a scalar"),
     ],
-    ids=str,
 )
 def test_refusals(adjoint, options, words):
     with pytest.raises(ValueError, match=words):

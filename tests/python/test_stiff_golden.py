@@ -106,7 +106,9 @@ def test_adjoints_agree_with_complex_steps(name, method):
     for five there, by rounding (2e-7 to 2e-6 was seen)."""
     skip_without(method)
     problem = PROBLEMS[name]
-    rtol = {("POLLU", "Rodas5P"): 1e-10, ("ROBER", "BDF"): 1e-13, ("VDPOL", "BDF"): 1e-13}.get((name, method), 1e-12)
+    rtol = {("POLLU", "Rodas5P"): 1e-10, ("ROBER", "BDF"): 1e-13, ("VDPOL", "BDF"): 1e-13}.get(
+        (name, method), 1e-12
+    )
     loss, x = loss_of(problem, method, rtol)
     y, dy = reference(name)
     expected = np.einsum("tn,tnj->j", weights(problem, y), dy)
