@@ -53,7 +53,8 @@ void init_solvers(py::module_& m) {
          const std::string& linear_solver, const std::optional<Fn>& second, const std::string& adjoint,
          int64_t checkpoint_every, const std::vector<std::tuple<Fn, int64_t, int>>& conditions,
          std::optional<int64_t> max_events, bool dense_output, const std::optional<Fn>& save,
-         std::optional<Array> breakpoints, const Arrays& mass, const BacksolveOptions& backsolve) {
+         std::optional<Array> breakpoints, const Arrays& mass, const BacksolveOptions& backsolve,
+         std::vector<std::string> names, const std::optional<Fn>& progress, double progress_interval) {
         std::vector<solvers::Event> events;
         for (const auto& [g, terminal, direction] : conditions)
           events.push_back(event(g, terminal, direction));
@@ -72,7 +73,10 @@ void init_solvers(py::module_& m) {
                                           .dense_output = dense_output,
                                           .save = save ? of_time_and_state(*save) : solvers::Rhs(),
                                           .breakpoints = std::move(breakpoints),
-                                          .mass = mass_of(mass)};
+                                          .mass = mass_of(mass),
+                                          .progress = progress_to(progress),
+                                          .progress_interval = progress_interval,
+                                          .names = std::move(names)};
         const solvers::Rhs first = of_time_and_state(f);
         const py::gil_scoped_release unlocked;
         const solvers::Solution sol =
@@ -88,13 +92,14 @@ void init_solvers(py::module_& m) {
           dense = {GraphObject{sol.dense->graph()}, sol.dense->num_tables(), sol.dense->arrays()};
         return std::tuple(sol.t, sol.y, sol.status, sol.accepted, sol.rejected, sol.evaluations,
                           sol.factorisations, sol.t_last, sol.h_last, sol.chosen, sol.implicit_steps, found,
-                          dense);
+                          dense, diagnosis_fields(sol));
       },
       "f"_a, "t0"_a, "t1"_a, "y0"_a, "method"_a, "t_eval"_a, "rtol"_a, "atol"_a, "first_step"_a, "max_step"_a,
       "max_steps"_a, "throw_on_failure"_a, "linear_solver"_a = "auto", "second"_a = py::none(),
       "adjoint"_a = "", "checkpoint_every"_a = 0, "events"_a = py::list(), "max_events"_a = py::none(),
       "dense_output"_a = false, "save"_a = py::none(), "breakpoints"_a = py::none(), "mass"_a = py::list(),
-      "backsolve"_a = BacksolveOptions());
+      "backsolve"_a = BacksolveOptions(), "names"_a = std::vector<std::string>(), "progress"_a = py::none(),
+      "progress_interval"_a = 0.5);
   s.def(
       "split_of", [](const std::string& method) { return static_cast<int64_t>(solvers::split_of(method)); },
       "method"_a);
@@ -109,6 +114,7 @@ void init_solvers(py::module_& m) {
       "describe", [](int64_t status) { return solvers::describe(static_cast<solvers::IvpStatus>(status)); },
       "status"_a);
   s.def("method_names", [] { return solvers::method_names(); });
+  init_solvers_diagnosis(s);
   init_solvers_equations(s);
   init_solvers_dae(s);
   init_solvers_interpolation(s);

@@ -15,7 +15,8 @@ void init_solvers_dae(py::module_& s) {
       [](const Fn& f, const Array& t0, const Array& t1, const Arrays& y0, const Arrays& yp0,
          std::optional<Array> t_eval, const Array& rtol, const Arrays& atol, std::optional<Arrays> algebraic,
          bool find_start, std::optional<Array> first_step, std::optional<Array> max_step, int64_t max_steps,
-         bool throw_on_failure, const std::string& linear_solver) {
+         bool throw_on_failure, const std::string& linear_solver, const std::optional<Fn>& progress,
+         double progress_interval, std::vector<std::string> names) {
         const solvers::DaeResidual residual = [&f](const Array& t, std::span<const Array> y,
                                                    std::span<const Array> yp) {
           Arrays in{t};
@@ -34,12 +35,16 @@ void init_solvers_dae(py::module_& s) {
                                                     .max_step = std::move(max_step),
                                                     .max_steps = max_steps,
                                                     .throw_on_failure = throw_on_failure,
-                                                    .linear_solver = linear_solver});
+                                                    .linear_solver = linear_solver,
+                                                    .progress = progress_to(progress),
+                                                    .progress_interval = progress_interval,
+                                                    .names = std::move(names)});
         return std::tuple(sol.t, sol.y, sol.status, sol.accepted, sol.rejected, sol.evaluations,
-                          sol.factorisations, sol.t_last, sol.h_last);
+                          sol.factorisations, sol.t_last, sol.h_last, diagnosis_fields(sol));
       },
       "f"_a, "t0"_a, "t1"_a, "y0"_a, "yp0"_a, "t_eval"_a, "rtol"_a, "atol"_a, "algebraic"_a, "find_start"_a,
-      "first_step"_a, "max_step"_a, "max_steps"_a, "throw_on_failure"_a, "linear_solver"_a);
+      "first_step"_a, "max_step"_a, "max_steps"_a, "throw_on_failure"_a, "linear_solver"_a,
+      "progress"_a = py::none(), "progress_interval"_a = 0.5, "names"_a = std::vector<std::string>());
 }
 
 }  // namespace hesse::python

@@ -227,7 +227,8 @@ void check_adjoint(const Adjoint& adjoint, std::string_view method, bool multist
     check_backsolve(*back, method, has_times, dense_output);
 }
 
-Arrays checkpointed_loop(const Fn& cond, const Fn& body, const Arrays& carry, int64_t checkpoint_every) {
+Arrays checkpointed_loop(const Fn& cond, const Fn& body, const Arrays& carry, int64_t checkpoint_every,
+                         const std::function<void(std::span<const Array>)>& after) {
   if (checkpoint_every <= 0) return while_loop(cond, body, carry);
   const size_t n = carry.size();
   const Fn loop = [&](std::span<const Array> start) {
@@ -247,6 +248,7 @@ Arrays checkpointed_loop(const Fn& cond, const Fn& body, const Arrays& carry, in
                             },
                             in);
                         out.pop_back();
+                        if (after) after(out);
                         return out;
                       },
                       {start.begin(), start.end()});

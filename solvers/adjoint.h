@@ -46,8 +46,10 @@ void check_adjoint(const Adjoint& adjoint, std::string_view method, bool multist
                    bool dense_output);
 
 /// While `cond`, `body`, as hesse::while_loop. With k = `checkpoint_every` > 0 reverse mode keeps the carries
-/// of every k-th step, and for one such segment at a time those of its steps.
-Arrays checkpointed_loop(const Fn& cond, const Fn& body, const Arrays& carry, int64_t checkpoint_every);
+/// of every k-th step, and for one such segment at a time those of its steps; `after` is recorded at the end
+/// of each.
+Arrays checkpointed_loop(const Fn& cond, const Fn& body, const Arrays& carry, int64_t checkpoint_every,
+                         const std::function<void(std::span<const Array>)>& after = {});
 
 /// f(args), traced once, whose reverse mode is by forward mode: the gradient of <c, f> is <c, J e> for each
 /// unit direction e of the arguments, and of what f captures, that it is wanted for.

@@ -12,6 +12,7 @@
 #include "solvers/lists.h"
 #include "solvers/method.h"
 #include "solvers/outcome.h"
+#include "solvers/reporter.h"
 #include "solvers/split.h"
 #include "solvers/switching.h"
 
@@ -287,7 +288,10 @@ Solution solved(const SplitRhs& f, const Array& t0, const Array& t1, const Array
   for (size_t i = 0; i < 3; ++i)
     if (x[i].is_weak()) x[i] = astype(x[i], x[i].dtype());
 
+  // What is recorded below does not see that its operands are examples of a map.
+  (void)make_reporter("solve_ivp", options.progress, options.progress_interval, x);
   const bool switches = options.method == "auto";
+  std::optional<Diagnosis> why;
   Avals avals;
   for (const Array& a : x) avals.push_back(aval(a));
   const Ref<const Graph> solve = trace_closed(
@@ -311,6 +315,8 @@ Solution solved(const SplitRhs& f, const Array& t0, const Array& t1, const Array
         append(out,
                Arrays{s.status, s.accepted, s.rejected, s.evaluations, s.factorisations, s.t_last, s.h_last});
         if (switches) out.push_back(*s.implicit_steps);
+        if (s.diagnosis) append(out, s.diagnosis->found());
+        why = s.diagnosis;
         return out;
       },
       avals);
@@ -326,6 +332,7 @@ Solution solved(const SplitRhs& f, const Array& t0, const Array& t1, const Array
   s.t_last = out[n + 5];
   s.h_last = out[n + 6];
   if (switches) s.implicit_steps = out[n + 7];
+  if (why) s.diagnosis = diagnosis_of(s, {out.end() - 5, out.end()}, why->implicit, why->names);
   return s;
 }
 

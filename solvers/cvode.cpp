@@ -9,6 +9,8 @@
 #include "solvers/spans.h"
 
 #ifdef HESSE_HAVE_SUNDIALS
+#include "solvers/reporter.h"
+#include "solvers/sparse_solve.h"
 #include "solvers/sundials/cvode_events_op.h"
 #include "solvers/sundials/cvode_op.h"
 #include "solvers/sundials/flat_state.h"
@@ -122,7 +124,8 @@ class WithEvents final {
   /// To `times`; each event has as many rows as it may happen.
   Solution fixed(const Array& times, const Dims& most) {
     x_[operand::times] = concatenate({times, end_});
-    return solution(solved(most), times, rows(times.size()), most);
+    const OpRef op = sundials::cvode_events_op(field_, how_, conditions_, most);
+    return solution(hesse::apply(op, x_), times, rows(times.size()), most);
   }
   /// To `times`, as far as the solution comes; events have as many rows as they happened.
   Solution to(const Array& times) {
@@ -158,14 +161,12 @@ class WithEvents final {
     return std::any_of(x_.begin(), x_.end(), [](const Array& a) { return hesse::is_tracked(a); }) ||
            hesse::is_tracked(problem_.t1);
   }
-  Arrays solved(const Dims& most) const {
-    return hesse::apply(sundials::cvode_events_op(field_, how_, conditions_, most), x_);
-  }
   // What was found, with derivatives: the same steps again.
   Arrays again(const sundials::FoundEvents& found) const {
     if (!is_tracked()) return found.outputs;
     Arrays y = found.outputs;
-    const Arrays with = solved(found.most);
+    const Arrays with =
+        hesse::apply(sundials::cvode_events_op(field_, how_.silent(), conditions_, found.most), x_);
     for (const size_t k : std::array<size_t, 3>{output::y, output::times, output::states}) y[k] = with[k];
     return y;
   }
@@ -173,7 +174,8 @@ class WithEvents final {
     Solution out;
     out.t = t;
     out.y = state_.arrays(getitem(y[output::y], {reached}), true);
-    sundials::put_counts(out, std::span<const Array>(y).subspan(output::counts));
+    const auto counts = std::span<const Array>(y).subspan(output::counts, sundials::kNumCounts);
+    sundials::put_counts(out, counts);
     out.terminal_event = y[output::ended];
     Array t_end = problem_.t1, y_end = getitem(y[output::y], {Index(-1)});
     int64_t first = 0;
@@ -195,6 +197,7 @@ class WithEvents final {
     out.y_end = state_.arrays(where(arrived, y_end, nan_of(kFloat64)), false);
     out.status = where(ended, static_cast<int64_t>(IvpStatus::TerminalEvent), out.status);
     out.t_last = where(ended, t_end, out.t_last);
+    sundials::put_diagnosis(out, counts, how_.reporting());
     return out;
   }
 
@@ -211,18 +214,23 @@ class WithEvents final {
 
 Solution solve_cvode(const RecordedIvp& problem, const IvpOptions& options, const RecordedEvents* events) {
   const std::string& linear = options.linear_solver;
-  require(linear != "klu" || sundials::has_sparse_solver(),
-          "solve_ivp: linear_solver 'klu' needs KLU of SuiteSparse, without which this build was made; build "
-          "with "
-          "-DHESSE_KLU=ON (Debian: libsuitesparse-dev), or use another linear solver");
+  require(linear != "klu" || sundials::has_sparse_solver(), "solve_ivp: linear_solver 'klu' needs ",
+          has_klu()
+              ? "SUNDIALS' interface to KLU (the library sundials_sunlinsolklu), which was not found when "
+                "this was built; build with a SUNDIALS that has it (Debian: libsundials-dev)"
+              : "KLU of SuiteSparse, without which this build was made; build with -DHESSE_KLU=ON "
+                "(Debian: libsuitesparse-dev)",
+          ", or use another linear solver");
   for (size_t i = 0; i < problem.y0.size(); ++i)
     require<TypeError>(!is_complex(problem.y0[i].dtype()), "solve_ivp: array ", i, " of y0 is ",
                        describe(problem.y0[i]), "; ", options.method,
                        " solves real states: give real and imaginary parts as two arrays");
   const FlatState state(problem.y0);
   const Ref<const Graph> field = flat_field(problem.field, problem, state);
+  StateNames names{options.names, {}};
+  for (const Array& y : problem.y0) names.shapes.push_back(y.shape());
   sundials::CvodeOptions how{options.method, linear, options.max_steps, options.throw_on_failure,
-                             state.sizes()};
+                             std::move(names)};
   for (const Ref<const Graph>& part : problem.parts) how.parts.push_back(flat_field(part, problem, state));
 
   Array times = problem.t0, times_ok(true);
@@ -246,6 +254,10 @@ Solution solve_cvode(const RecordedIvp& problem, const IvpOptions& options, cons
   x[operand::max_step] = number(options.max_step);
   x[operand::status] = stop_gradient(status_of_options(problem, options, times_ok));
   x.insert(x.end(), problem.captures.begin(), problem.captures.end());
+  Arrays inputs = x;  // all that may differ between the examples of a map
+  inputs.push_back(problem.t1);
+  if (events) append(inputs, events->operands);
+  how.reporter = make_reporter("solve_ivp", options.progress, options.progress_interval, inputs);
 
   if (events) {
     require(state.size() > 0, "solve_ivp: ", options.method, " finds no events of a state without entries");
@@ -262,7 +274,7 @@ Solution solve_cvode(const RecordedIvp& problem, const IvpOptions& options, cons
     if (tracked && out.t.size() > 0) {  // the same steps again, differentiably, with their times given
       const bool arrived = out.status.item<int64_t>() == 0;
       x[operand::times] = out.t = step_times(out.t, problem.t0, problem.t1, arrived);
-      out.y = {hesse::apply(sundials::cvode_op(field, how), x)[0]};
+      out.y = {hesse::apply(sundials::cvode_op(field, how.silent()), x)[0]};
     }
     out.y = state.arrays(out.y[0], true);
     return out;
@@ -270,7 +282,9 @@ Solution solve_cvode(const RecordedIvp& problem, const IvpOptions& options, cons
   const Arrays y = hesse::apply(sundials::cvode_op(field, how), x);
   out.t = times;
   out.y = state.arrays(y[0], true);
-  sundials::put_counts(out, std::span<const Array>(y).subspan(1));
+  const auto counts = std::span<const Array>(y).subspan(1);
+  sundials::put_counts(out, counts);
+  sundials::put_diagnosis(out, counts, how.reporting());
   return out;
 }
 

@@ -15,6 +15,7 @@
 #include "solvers/spans.h"
 
 #ifdef HESSE_HAVE_SUNDIALS
+#include "solvers/reporter.h"
 #include "solvers/sundials/flat_state.h"
 #include "solvers/sundials/ida_op.h"
 #endif
@@ -252,8 +253,10 @@ Solution solve_dae(const DaeResidual& f, const Array& t0_in, const Array& t1_in,
   x[operand::differential] = stop_gradient(differential);
   x.insert(x.end(), recorded.captures.begin(), recorded.captures.end());
 
-  const sundials::IdaOptions how{linear, options.max_steps, options.throw_on_failure, state.sizes()};
-  const auto op = [&] { return sundials::ida_op(recorded.residual, how); };
+  StateNames names{options.names, {}};
+  for (const Array& y : y0) names.shapes.push_back(y.shape());
+  const sundials::IdaOptions how{linear, options.max_steps, options.throw_on_failure, names,
+                                 make_reporter("solve_dae", options.progress, options.progress_interval, x)};
   Solution out;
   if (!options.t_eval) {
     const auto known = [](const Array& a) { return !a.is_symbol(); };
@@ -265,15 +268,17 @@ Solution solve_dae(const DaeResidual& f, const Array& t0_in, const Array& t1_in,
     const bool tracked = std::any_of(x.begin(), x.end(), is_tracked) || is_tracked(t1);
     if (tracked && out.t.size() > 0) {  // the same steps again, differentiably, with their times given
       x[operand::times] = out.t = step_times(out.t, t0, t1, out.status.item<int64_t>() == 0);
-      out.y = {hesse::apply(op(), x)[0]};
+      out.y = {hesse::apply(sundials::ida_op(recorded.residual, how.silent()), x)[0]};
     }
     out.y = state.arrays(out.y[0], true);
     return out;
   }
-  const Arrays y = hesse::apply(op(), x);
+  const Arrays y = hesse::apply(sundials::ida_op(recorded.residual, how), x);
   out.t = times;
   out.y = state.arrays(y[0], true);
-  sundials::put_counts(out, std::span<const Array>(y).subspan(2));
+  const auto counts = std::span<const Array>(y).subspan(2);
+  sundials::put_counts(out, counts);
+  sundials::put_diagnosis(out, counts, how.reporting());
   return out;
 }
 

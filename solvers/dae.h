@@ -32,6 +32,9 @@ struct DaeOptions {
   int64_t max_steps = 100000;  ///< attempts, accepted or not
   bool throw_on_failure = true;
   std::string linear_solver = "auto";  ///< "dense", "krylov" or "auto": dense up to 500 entries
+  ProgressFn progress = {};            ///< this and the rest: as in IvpOptions
+  double progress_interval = 0.5;
+  std::vector<std::string> names = {};
 };
 
 /// Solves F(t, y, y') = 0 from t0 to t1, which may lie before it. Of y0 the differential entries are given;

@@ -179,6 +179,7 @@ class Esdirk final : public Method {
     const Array error = where(last.solved, estimate, where(all(isfinite(estimate)), norm.large(), failed));
     out.y = flat_.unpack(where(last.solved, y_next, y));
     out.errors.push_back(flat_.unpack(error));
+    out.solved = last.solved;
     out.kept = {additive_ ? flat_.pack(field_(t + h_in, flat_.unpack(y_next), operands)) : hk.back() / h};
     out.dense = {kept[0], tableau_.middle.empty() ? cubic_middle(y, y_next, h, kept[0], out.kept[0])
                                                   : y + weighted(hk, tableau_.middle)};

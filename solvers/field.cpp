@@ -5,6 +5,7 @@
 #include "core/ops.h"
 #include "core/ops/control.h"
 #include "core/ops/control_graph.h"
+#include "solvers/field_tangent.h"
 
 namespace hesse::solvers {
 
@@ -61,34 +62,36 @@ Packing real_state(const Field& field, std::string_view method) {
   return Packing("solve_ivp", "y0", like, Packing::Empty::IsAllowed);
 }
 
-namespace {
-
-// The graph of the tangents of f in its inputs from `begin` to before `end`.
-DerivedGraph tangents(const Field& field, size_t begin, size_t end) {
+DerivedGraph tangents_of(const Field& field, size_t begin, size_t end) {
   std::vector<bool> marked(static_cast<size_t>(field.graph->num_inputs()), false);
   for (size_t i = begin; i < end; ++i) marked[i] = true;
   return derivatives().jvp(*field.graph, marked, {}, false);
 }
 
-}  // namespace
+Array tangent_in(const DerivedGraph& tangents, const Packing& flat, DType time, size_t num_captures,
+                 const Array& t, std::span<const Array> y, std::span<const Array> operands,
+                 const Arrays& direction) {
+  Arrays in{astype(t, time)};
+  in.insert(in.end(), y.begin(), y.end());
+  in.insert(in.end(), operands.begin(), operands.begin() + static_cast<int64_t>(num_captures));
+  in.insert(in.end(), direction.begin(), direction.end());
+  const Arrays out = tangents.graph->call(in);
+  Arrays dy;
+  for (size_t i = 0, k = 0; i < y.size(); ++i)
+    dy.push_back(tangents.present[i] ? out[k++] : zeros_of(aval(y[i])));
+  return flat.pack(dy);
+}
 
 FieldJacobian::FieldJacobian(const Field& field, Packing flat)
     : time_(field.time),
       num_captures_(field.num_captures),
       flat_(std::move(flat)),
-      state_(tangents(field, 1, 1 + field.num_arrays())),
-      time_derivative_(tangents(field, 0, 1)) {}
+      state_(tangents_of(field, 1, 1 + field.num_arrays())),
+      time_derivative_(tangents_of(field, 0, 1)) {}
 
 Array FieldJacobian::tangent(const DerivedGraph& d, const Array& t, std::span<const Array> y,
                              std::span<const Array> operands, const Arrays& direction) const {
-  Arrays in{astype(t, time_)};
-  in.insert(in.end(), y.begin(), y.end());
-  in.insert(in.end(), operands.begin(), operands.begin() + static_cast<int64_t>(num_captures_));
-  in.insert(in.end(), direction.begin(), direction.end());
-  const Arrays out = d.graph->call(in);
-  Arrays dy;
-  for (size_t i = 0, k = 0; i < y.size(); ++i) dy.push_back(d.present[i] ? out[k++] : zeros_of(aval(y[i])));
-  return flat_.pack(dy);
+  return tangent_in(d, flat_, time_, num_captures_, t, y, operands, direction);
 }
 
 // Of a small state column by column, so that zeros of the directions vanish from the program.

@@ -24,7 +24,8 @@ class Method {
     Arrays dense;  ///< what the interpolant needs beside both ends and `kept`: num_dense()
     /// Estimates of the error, each like the state: one, or two (Dop853). None where steps are fixed.
     std::vector<Arrays> errors;
-    Array evaluations = {};  ///< of f, an int64 scalar, where the method iterates()
+    Array evaluations = {};            ///< of f, an int64 scalar, where the method iterates()
+    std::optional<Array> solved = {};  ///< whether the iterations converged, of methods with iterations
   };
   /// The last step, to interpolate in. Before the first one both ends are y0.
   struct Segment {

@@ -13,6 +13,7 @@
 #include "solvers/lists.h"
 #include "solvers/mass.h"
 #include "solvers/outcome.h"
+#include "solvers/reporter.h"
 #include "solvers/run.h"
 #include "solvers/spans.h"
 #include "solvers/split.h"
@@ -21,27 +22,38 @@
 namespace hesse::solvers {
 namespace {
 
-/// y where the solver came to the end. Inputs: y, status, t, step, and which entry of the state stood out
-/// (the array, the entry, or -1).
+/// y where the solver came to the end. Inputs: y, status, t, step, and the fields of Diagnosis: cause, array,
+/// entry, excess, radius.
 class IvpCompleted final : public Completed {
  public:
+  IvpCompleted(StateNames names, bool implicit) : names_(std::move(names)), implicit_(implicit) {}
   std::string_view name() const override { return "ivp_completed"; }
+  Params params() const override {
+    Params out = names_.params();
+    out.emplace_back("implicit", implicit_);
+    return out;
+  }
 
  private:
   std::string_view function() const override { return "solve_ivp"; }
   std::string reason(std::span<const Array> x) const override {
-    const auto number = [&](size_t i) { return concat(x[i].item<double>()); };
-    const int64_t leaf = x[4].item<int64_t>(), entry = x[5].item<int64_t>();
-    std::string where;
-    if (leaf >= 0)
-      where = concat("; entry ", entry, " of ", leaf > 0 ? concat("array ", leaf, " of ") : std::string(),
-                     "the state limits it");
-    return concat(describe(static_cast<IvpStatus>(x[1].item<int64_t>())), " (t = ", number(2), ", step ",
-                  number(3), where, ")");
+    const auto status = static_cast<IvpStatus>(x[1].item<int64_t>());
+    const Diagnosis d{x[4], x[2], x[3], x[5], x[6], x[7], x[8], implicit_, names_};  // see found()
+    if (!is_diagnosed(status))
+      return concat(describe(status), " (t = ", x[2].item<double>(), ", step ", x[3].item<double>(), ")");
+    return explained(describe(status), d);
   }
+  StateNames names_;
+  bool implicit_;
 };
 
-const bool registered = (register_ops({listed<IvpCompleted>()}), true);
+const bool registered =
+    (register_ops({{"ivp_completed",
+                    [](const ReadParams& p) {
+                      return make_op<IvpCompleted>(StateNames::read(p["paths"], p["shapes"]),
+                                                   static_cast<bool>(p["implicit"]));
+                    }}}),
+     true);
 
 void check_numbers(const IvpOptions& options) {
   const auto check_scalar = [](const Array& x, const char* name, bool zero_allowed) {
@@ -60,6 +72,25 @@ void check_operands(const Array& t0, const Array& t1, const IvpOptions& options)
   check_numbers(options);
   (void)in_order("solve_ivp", real_times("solve_ivp", *options.t_eval), real_scalar("solve_ivp", t0, "t0"),
                  real_scalar("solve_ivp", t1, "t1"));
+}
+
+Arrays joined(std::initializer_list<Arrays> parts) {
+  Arrays out;
+  for (const Arrays& part : parts) append(out, part);
+  return out;
+}
+
+// A look at the clock for about a million operations.
+int64_t attempts_between_reports(const Field& field, const Method& method) {
+  const double operations =
+      field.graph->flops() * static_cast<double>(std::max<int64_t>(method.evaluations(), 8));
+  return static_cast<int64_t>(std::clamp(1e6 / (operations + 1.0), 1.0, 64.0));
+}
+
+std::vector<Shape> shapes_of(std::span<const Array> y) {
+  std::vector<Shape> out;
+  for (const Array& a : y) out.push_back(a.shape());
+  return out;
 }
 
 // How often each event may happen: as often as there are rows for it, -1 where there is no limit.
@@ -221,6 +252,7 @@ Solution solve_forward(const SplitRhs& f, const Array& t0, const Array& t1, cons
   Arrays in{t0, t1, *options.t_eval};
   append(in, strong(y0));
   options.adjoint = {};
+  std::optional<Diagnosis> why;
   const Arrays out = by_forward_mode(
       [&](std::span<const Array> x) {
         options.t_eval = x[2];
@@ -229,12 +261,15 @@ Solution solve_forward(const SplitRhs& f, const Array& t0, const Array& t1, cons
                    s.evaluations, s.factorisations, s.t_last,   s.h_last};
         if (switches) all.push_back(*s.implicit_steps);
         append(all, s.y);
+        if (s.diagnosis) append(all, s.diagnosis->found());
+        if (s.diagnosis) why = s.diagnosis;
         return all;
       },
       in);
   Solution s;
   s.t = out[0];
-  s.y.assign(out.begin() + (switches ? 9 : 8), out.end());
+  const int64_t found = why ? 5 : 0;
+  s.y.assign(out.begin() + (switches ? 9 : 8), out.end() - found);
   if (switches) s.implicit_steps = out[8];
   s.status = out[1];
   s.accepted = out[2];
@@ -243,6 +278,7 @@ Solution solve_forward(const SplitRhs& f, const Array& t0, const Array& t1, cons
   s.factorisations = out[5];
   s.t_last = out[6];
   s.h_last = out[7];
+  if (why) s.diagnosis = diagnosis_of(s, {out.end() - found, out.end()}, why->implicit, why->names);
   return s;
 }
 }  // namespace
@@ -401,12 +437,17 @@ Solution solve_ivp(const SplitRhs& f, const Array& t0_in, const Array& t1_in, co
   const bool dense = options.dense_output;
   const bool fixed = times && !dense && (traced || events.size() == 0 || options.max_events);
   const std::vector<int64_t> most = rows_of_events(options, fixed, traced);
-  const Stops stops(stepper, events, most, options.max_steps, dense, checkpoint_every);
+  const Reports reports{make_reporter("solve_ivp", options.progress, options.progress_interval,
+                                      joined({start, span, operands})),
+                        attempts_between_reports(field, stepper.method())};
+  if (reports.to) Reporter::begin(reports.to, t0, t1);
+  const Stops stops(stepper, events, most, options.max_steps, dense, checkpoint_every, reports);
   const Stops::Problem problem{t1, direction, operands, breaks};
   const Stops::State begin = stops.start(state, f0, problem);
   Run run = fixed ? run_to(*times, stops, begin, problem, save, most)
                   : run_stop_by_stop(dense ? std::nullopt : times, stops, begin, problem, save, dense);
   state = run.last.steps;
+  if (reports.to) Reporter::step(reports.to, state.t, state.h, state.accepted, state.rejected, true);
 
   Solution out;
   if (dense) {
@@ -438,21 +479,21 @@ Solution solve_ivp(const SplitRhs& f, const Array& t0_in, const Array& t1_in, co
     out.factorisations = *(out.implicit_steps = implicit);
   out.t_last = state.t;
   out.h_last = state.h;
+  const bool implicit = used.factorisations() > 0 || used.iterates();
+  const StateNames names{options.names, shapes_of(y0)};
+  const bool may_fail = !out.status.has_data() || gave_up(out.status);
+  if (may_fail)
+    out.diagnosis =
+        diagnosis_of(out, diagnose(stepper, direction, state, out.status, operands), implicit, names);
   if (options.throw_on_failure) {
-    const auto nothing = [] { return Arrays{Array(int64_t{-1}), Array(int64_t{-1})}; };
-    const Array failed = logical_or(equal(out.status, static_cast<int64_t>(IvpStatus::StepTooSmall)),
-                                    equal(out.status, static_cast<int64_t>(IvpStatus::NotFinite)));
-    Arrays which = nothing();
-    if (stepper.adapts() && !failed.has_data())
-      which = cond(
-          failed, [&](std::span<const Array>) { return stepper.limiting(state, direction, operands); },
-          [&](std::span<const Array>) { return nothing(); }, {});
-    else if (stepper.adapts() && failed.item<bool>())
-      which = stepper.limiting(state, direction, operands);
     const Array code = events.size() > 0 ? maximum(out.status, kSuccess) : out.status;
+    const Arrays why = out.diagnosis ? out.diagnosis->found() : Diagnosis::nothing();
+    out.diagnosis.reset();
+    const OpRef completed = make_op<IvpCompleted>(names, implicit);
     const auto complete = [&](Array& y) {
-      y = apply1(the<IvpCompleted>(), {y, code, stop_gradient(state.t), stop_gradient(state.h),
-                                       stop_gradient(which[0]), stop_gradient(which[1])});
+      Arrays in{y, code, stop_gradient(state.t), stop_gradient(state.h)};
+      append(in, why);
+      y = apply1(completed, in);
     };
     const auto complete_all = [&](Arrays& x) { std::for_each(x.begin(), x.end(), complete); };
     complete_all(out.y);

@@ -9,6 +9,8 @@
 #include "core/sparse.h"
 #include "solvers/adjoint.h"
 #include "solvers/dense.h"
+#include "solvers/diagnosis.h"
+#include "solvers/progress.h"
 
 /// Initial value problems of ordinary differential equations. A solution is made of ordinary equations in
 /// loops: it can be compiled, mapped over parameters, and differentiated to any order.
@@ -90,6 +92,13 @@ struct IvpOptions {
   /// satisfy; the entries of y0 that these determine have no derivative of their own. Explicit methods, BDF
   /// and Adams solve dy/dt = M^-1 f. Not with methods for SplitRhs. "auto" is Rodas5P.
   std::optional<Mass> mass = {};
+  /// Told how far the solve is, at most once in `progress_interval` seconds of wall time and at its end; 0:
+  /// at every occasion (once in some million operations, at least every 64 attempts). What it throws ends the
+  /// solve. Compiled solves report too; derivatives do not, and under vmap it is refused, by TraceError.
+  ProgressFn progress = {};
+  double progress_interval = 0.5;
+  /// How the caller reaches the arrays of the state ("['prey']"), for messages.
+  std::vector<std::string> names = {};
 };
 
 enum class IvpStatus : int64_t {
@@ -128,6 +137,9 @@ struct Solution {
   /// steps were implicit, an int64 scalar.
   std::string chosen = {};
   std::optional<Array> implicit_steps = {};
+  /// Why it gave up on its steps (is_diagnosed). nullopt after a solve that ran and did not; where it was
+  /// recorded, under vmap and compile, it is there unless throw_on_failure, and says so by its cause.
+  std::optional<Diagnosis> diagnosis = {};
 };
 
 /// Solves dy/dt = f(t, y), y(t0) = y0, from t0 to t1, which may lie before it. The derivative of the solution

@@ -6,6 +6,7 @@
 #include "core/op_table.h"
 #include "core/ops.h"
 #include "core/status.h"
+#include "solvers/lanes.h"
 #include "solvers/lists.h"
 
 namespace hesse::solvers {
@@ -35,6 +36,23 @@ Arrays Completed::eval(std::span<const Array> x) const {
   if (x[1].item<int64_t>() == 0) return {x[0]};
   report_failure(Failure::Numerical, function(), reason(x));
   return {full(x[0].shape(), nan_of(x[0].dtype()))};
+}
+void Completed::kernel(std::span<const View> x, std::span<const View> out, int) const {
+  cpu::assign(x[0], out[0]);
+  for_each_failure(x[1], [&](const Dims& lane) {
+    const View at = at_lane(out[0], lane);
+    if (lane.size() < 2) return cpu::assign(eval(copied(x, lane))[0].view(), at);
+    std::string message;
+    {
+      const FailureScope scope;
+      cpu::assign(eval(copied(x, lane))[0].view(), at);
+      message = scope.message();
+    }
+    // Which example of the outermost map it was that map finds out.
+    for (size_t d = 0; d + 1 < lane.size(); ++d)
+      message = concat("example ", lane[d], ": ", d > 0 ? "map: " : "", message);
+    report_failure(Failure::Numerical, "map", message);
+  });
 }
 MaybeArrays Completed::jvp(std::span<const Array>, std::span<const Array>,
                            std::span<const MaybeArray> dx) const {

@@ -25,6 +25,8 @@ class Completed : public General {
  public:
   Avals infer(std::span<const Aval> x) const final { return {x[0]}; }
   Arrays eval(std::span<const Array> x) const final;
+  bool has_lane_kernel() const final { return true; }
+  void kernel(std::span<const View> x, std::span<const View> out, int lane_axes) const final;
   MaybeArrays jvp(std::span<const Array> x, std::span<const Array> y,
                   std::span<const MaybeArray> dx) const final;
   bool is_linear_in(const std::vector<bool>& marked) const final;

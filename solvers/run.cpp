@@ -156,6 +156,9 @@ Run run_stop_by_stop(const std::optional<Array>& times, const Stops& stops, cons
     const Arrays result = next(inputs);
     std::copy(result.begin(), result.begin() + static_cast<int64_t>(carried), inputs.begin());
     last = stops.unpack(result);
+    if (Reporter* r = stops.reporter(); r && !times)
+      r->step(last.steps.t.item<double>(), last.steps.h.item<double>(), last.steps.accepted.item<int64_t>(),
+              last.steps.rejected.item<int64_t>());
     const int64_t kind = result[carried].item<int64_t>();
     if (kind == Stops::kNone) break;
     out.t_end = result[carried + 1];

@@ -59,7 +59,8 @@ enum : size_t { t0, times, y0 };
 
 /// The op of a solution: y [n, N] is its first output. `Base` is an op with SolutionRules for
 /// field().graph(): (t, kStateInputs vectors [N], p...) -> [N], and knows the slopes of a solution,
-/// slope_at_start(x) [N] and slope_at_times(x, outputs) [n, N].
+/// slope_at_start(x) [N] and slope_at_times(x, outputs) [n, N]. Its options() have a silent() form, which
+/// derivatives take: they tell nobody how far they are.
 template <class Base>
 class SolutionOf : public Base {
  public:
@@ -143,7 +144,7 @@ std::optional<MaybeArrays> SolutionOf<Base>::vjp(std::span<const Array> x, std::
   Arrays in(x.begin(), x.end());
   in.push_back(*ct[0]);
   const Arrays g = hesse::apply(
-      make_op<AdjointOf<Base>>(without_effects(this->field().graph()), this->options(), want), in);
+      make_op<AdjointOf<Base>>(without_effects(this->field().graph()), this->options().silent(), want), in);
   if (wanted[y0]) out[y0] = g[0];
   if (wanted[t0]) out[t0] = negative(sum(g[0] * this->slope_at_start(x)));
   for (size_t j = 0, k = 1; j < want.size(); ++j)

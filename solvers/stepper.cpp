@@ -215,21 +215,23 @@ Array Stepper::guess(const Array& t0, const Array& t1, const Array& direction, c
   return stop_gradient(max_step_ ? minimum(guessed, *max_step_) : guessed);
 }
 
-Arrays Stepper::limiting(const State& s, const Array& direction, std::span<const Array> operands) const {
-  const Arrays in = inputs(s, direction * s.h, operands);
-  const Parts p = parts(in);
-  const Method::Step step = method_->step(in[0], in[1], p.y, p.kept, operands);
-  Array largest(-1.0), leaf(int64_t{0}), entry(int64_t{0});
+Stepper::Attempted Stepper::attempted_once(const Array& t, const Array& h, const Array& direction,
+                                           const Arrays& y, const Arrays& kept,
+                                           const Arrays& operands) const {
+  const Method::Step step = method_->step(t, direction * h, y, kept, operands);
+  const Array solved = step.solved ? *step.solved : Array(true), none(int64_t{-1});
+  if (!adapts()) return {none, none, Array(std::nan("")), solved};
+  Array largest(-1.0), array = none, entry = none;
   for (size_t j = 0; j < n_; ++j) {
-    if (s.y[j].size() == 0) continue;
-    const Array r = reshape(abs(scaled(step.errors[0][j], scale(s.y[j], step.y[j], j, operands))), {-1});
+    if (y[j].size() == 0) continue;
+    const Array r = reshape(abs(scaled(step.errors[0][j], scale(y[j], step.y[j], j, operands))), {-1});
     const Array size = where(isnan(r), INFINITY, astype(r, kFloat64)), most = max(size);
     const Array larger = greater(most, largest);
-    leaf = where(larger, static_cast<int64_t>(j), leaf);
+    array = where(larger, static_cast<int64_t>(j), array);
     entry = where(larger, argmax(size), entry);
     largest = where(larger, most, largest);
   }
-  return {leaf, entry};
+  return {array, entry, largest, solved};
 }
 
 Array Stepper::scale(const Array& y, const Array& y_next, size_t j, std::span<const Array> operands) const {

@@ -40,8 +40,14 @@ class Stepper {
   /// A first step: from the sizes of y, f and a difference of f (Hairer, Norsett, Wanner I, II.4).
   Array guess(const Array& t0, const Array& t1, const Array& direction, const Arrays& y0, const Arrays& f0,
               std::span<const Array> operands) const;
-  /// The array and the entry of the state whose error is largest in an attempt from s.
-  Arrays limiting(const State& s, const Array& direction, std::span<const Array> operands) const;
+  /// An attempt of size h, to see what is wrong with it: the array and the entry of the state whose error is
+  /// largest, that over its tolerance (infinity: not finite; NaN: steps are fixed), and whether the equations
+  /// of its stages were solved.
+  struct Attempted {
+    Array array, entry, excess, solved;
+  };
+  Attempted attempted_once(const Array& t, const Array& h, const Array& direction, const Arrays& y,
+                           const Arrays& kept, const Arrays& operands) const;
 
  private:
   struct Parts;
@@ -60,5 +66,10 @@ class Stepper {
   size_t n_;           // arrays of the state
   bool interpolates_;  // whether the last step is carried
 };
+
+/// What Diagnosis::found() holds, of the next attempt from s, where `status` says that the solve gave up.
+/// Nothing is recorded or evaluated for that, in a map neither, where it did not.
+Arrays diagnose(const Stepper& stepper, const Array& direction, const Stepper::State& s, const Array& status,
+                std::span<const Array> operands);
 
 }  // namespace hesse::solvers

@@ -17,14 +17,15 @@ Array infinity() { return Array::from<double>(std::array{std::numeric_limits<dou
 }  // namespace
 
 Stops::Stops(const Stepper& stepper, const Events& events, std::vector<int64_t> most, int64_t max_steps,
-             bool looks_back, int64_t checkpoint_every)
+             bool looks_back, int64_t checkpoint_every, Reports reports)
     : stepper_(stepper),
       events_(events),
       most_(std::move(most)),
       max_steps_(max_steps),
       checkpoint_every_(checkpoint_every),
       interpolates_(stepper.method().interpolates()),
-      keeps_begin_(!interpolates_ && (looks_back || events.size() > 0)) {}
+      keeps_begin_(!interpolates_ && (looks_back || events.size() > 0)),
+      reports_(std::move(reports)) {}
 
 Arrays Stops::pack(const State& s) const {
   Arrays out = stepper_.pack(s.steps);
@@ -190,7 +191,11 @@ Stops::Stop Stops::next(const State& from, const Array& target, const Problem& p
   const State s = unpack(checkpointed_loop(
       [&](std::span<const Array> c) { return Arrays{goes_on(unpack(c), target, p)}; },
       [&](std::span<const Array> c) { return pack(attempt(unpack(c), interpolates_ ? p.t1 : target, p)); },
-      pack(from), checkpoint_every_));
+      pack(from), reports_.to && checkpoint_every_ == 0 ? reports_.every : checkpoint_every_,
+      [&](std::span<const Array> c) {
+        const Stepper::State now = stepper_.unpack(c);
+        if (reports_.to) Reporter::step(reports_.to, now.t, now.h, now.accepted, now.rejected);
+      }));
   return stopped(s, target, logical_not((target - s.steps.t) * p.direction > 0.0), kTarget, p);
 }
 

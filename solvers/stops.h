@@ -2,6 +2,7 @@
 #include <functional>
 
 #include "solvers/events.h"
+#include "solvers/reporter.h"
 #include "solvers/stepper.h"
 
 namespace hesse::solvers {
@@ -26,8 +27,10 @@ class Stops {
   };
   /// `most[k]`: how often event k may happen; -1: as often as it does. `looks_back`: states within the last
   /// step are asked for, with or without events. `checkpoint_every`: as of Discrete (solvers/adjoint.h).
+  /// `reports`: where loops of steps report how far they are; reverse mode keeps no more of them than every
+  /// so many.
   Stops(const Stepper& stepper, const Events& events, std::vector<int64_t> most, int64_t max_steps,
-        bool looks_back, int64_t checkpoint_every);
+        bool looks_back, int64_t checkpoint_every, Reports reports = {});
 
   /// What the loop carries.
   struct State {
@@ -66,6 +69,8 @@ class Stops {
 
   const Stepper& stepper() const { return stepper_; }
   size_t num_events() const { return events_.size(); }
+  /// Null: nobody is told.
+  Reporter* reporter() const { return reports_.to.get(); }
 
  private:
   Array goes_on(const State& s, const Array& target, const Problem& p) const;
@@ -81,6 +86,7 @@ class Stops {
   std::vector<int64_t> most_;
   int64_t max_steps_, checkpoint_every_;
   bool interpolates_, keeps_begin_;
+  Reports reports_;
 };
 
 }  // namespace hesse::solvers

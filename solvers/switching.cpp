@@ -8,6 +8,7 @@
 #include "core/ops/control_graph.h"
 #include "solvers/cvode.h"
 #include "solvers/explicit.h"
+#include "solvers/field_tangent.h"
 #include "solvers/lists.h"
 #include "solvers/rosenbrock.h"
 
@@ -18,31 +19,21 @@ namespace {
 class JacobianProduct {
  public:
   JacobianProduct(const Field& field, const Packing& flat)
-      : time_(field.time), num_captures_(field.num_captures), flat_(flat), product_(tangents(field)) {}
+      : time_(field.time),
+        num_captures_(field.num_captures),
+        flat_(flat),
+        tangents_(tangents_of(field, 1, 1 + field.num_arrays())) {}
   Array operator()(const Array& t, std::span<const Array> y, std::span<const Array> operands,
                    const Array& v) const {
-    Arrays in{stop_gradient(astype(t, time_))};
-    for (const std::span<const Array>& xs : {y, operands.first(num_captures_)})
-      for (const Array& x : xs) in.push_back(stop_gradient(x));
-    const Arrays direction = flat_.unpack(v);
-    in.insert(in.end(), direction.begin(), direction.end());
-    const Arrays out = product_.graph->call(in);
-    Arrays dy;
-    for (size_t i = 0, k = 0; i < y.size(); ++i)
-      dy.push_back(product_.present[i] ? out[k++] : zeros_of(aval(y[i])));
-    return flat_.pack(dy);
+    return tangent_in(tangents_, flat_, time_, num_captures_, stop_gradient(t), stopped(y),
+                      stopped(operands.first(num_captures_)), flat_.unpack(v));
   }
 
  private:
-  static DerivedGraph tangents(const Field& field) {
-    std::vector<bool> marked(static_cast<size_t>(field.graph->num_inputs()), false);
-    for (size_t i = 0; i < field.num_arrays(); ++i) marked[1 + i] = true;
-    return derivatives().jvp(*field.graph, marked, {}, false);
-  }
   DType time_;
   size_t num_captures_;
   Packing flat_;
-  DerivedGraph product_;
+  DerivedGraph tangents_;
 };
 
 /// Something with a part in every direction, of length 1.

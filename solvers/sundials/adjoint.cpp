@@ -162,6 +162,7 @@ Report integrate_adjoint(const Problem& problem, std::span<const double> times, 
     return CVodeF(session.memory(), times[last], session.y(), t, CV_ONE_STEP, &checkpoints);
   };
   march(session, times[last], report, forward_step, [](double) { return true; });
+  session.examine(report);
   if (report.status != IvpStatus::Success) return report;
   if (report.accepted == 0) {  // the span is a rounding error
     for (size_t k = 0; k <= last; ++k) take_up(k);

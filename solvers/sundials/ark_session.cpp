@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "solvers/diagnosis.h"
 #include "solvers/sundials/failures.h"
 
 namespace hesse::solvers::sundials {
@@ -123,11 +124,23 @@ void ArkSession::count(Report& report) const {
   report.t = t_last_;
 }
 
+void ArkSession::examine(Report& report) const {
+  if (!is_diagnosed(report.status)) return;
+  examine_field(calls_, y_last_.get(), report);
+  // Where the equations of stages are not solved the vector of the estimates holds something else.
+  if (report.cause == IvpCause::Steps || report.cause == IvpCause::ErrorTest)
+    find_largest_error(
+        calls_.field().size(), context_,
+        [&](N_Vector e) { return ARKStepGetEstLocalErrors(memory_.get(), e); },
+        [&](N_Vector w) { return ARKStepGetErrWeights(memory_.get(), w); }, report);
+}
+
 void ArkSession::failed(int flag, Report& report) const {
   calls_.rethrow();
   switch (flag) {
     case ARK_TOO_MUCH_WORK:
       report.status = IvpStatus::TooManySteps;
+      report.cause = IvpCause::Steps;
       return;
     case ARK_RHSFUNC_FAIL:
     case ARK_FIRST_RHSFUNC_ERR:
@@ -136,15 +149,13 @@ void ArkSession::failed(int flag, Report& report) const {
       not_finite(calls_, report);
       return;
     case ARK_ERR_FAILURE:
-      too_large_errors(
-          calls_.field().size(), context_,
-          [&](N_Vector e) { return ARKStepGetEstLocalErrors(memory_.get(), e); },
-          [&](N_Vector w) { return ARKStepGetErrWeights(memory_.get(), w); }, report);
+      too_large_errors(report);
       return;
     case ARK_CONV_FAILURE:
     case ARK_LSETUP_FAIL:
     case ARK_LSOLVE_FAIL:
-      not_solved(calls_, "the equations of a step were not solved", report);
+      not_solved(calls_, flag == ARK_CONV_FAILURE ? IvpCause::Equations : IvpCause::Singular,
+                 "the equations of a step were not solved", report);
       return;
     case ARK_TOO_MUCH_ACC:
       too_accurate(report);

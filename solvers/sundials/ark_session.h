@@ -13,6 +13,7 @@ class ArkSession final {
   N_Vector y() const { return y_.get(); }
   Calls& calls() const { return calls_; }
   void failed(int flag, Report& report) const;
+  void examine(Report& report) const;
   void count(Report& report) const;
   void begin(double end) const;
   bool is_too_short(int flag, double end, const Report& report) const;

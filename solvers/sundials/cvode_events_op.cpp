@@ -49,11 +49,11 @@ class CvodeEventsOp final : public General {
         conditions_(conditions),
         values_(conditions.graph),
         most_(most),
-        solution_(cvode_op(without_effects(field), options)) {}
+        solution_(cvode_op(without_effects(field), options.silent())) {}
   std::string_view name() const override { return "cvode_events"; }
   Params params() const override {
-    Params out = solution_->params();
-    out[0].second = field().graph();
+    Params out = params_of(options_);
+    out.emplace_back("field", field().graph());
     out.emplace_back("conditions", conditions_.graph);
     out.emplace_back("terminal", conditions_.terminal);
     out.emplace_back("direction", conditions_.direction);
@@ -61,7 +61,7 @@ class CvodeEventsOp final : public General {
     return out;
   }
   bool has_effect() const override {
-    return has_effects(*field().graph()) || has_effects(*conditions_.graph);
+    return options_.reporter || has_effects(*field().graph()) || has_effects(*conditions_.graph);
   }
 
   Avals infer(std::span<const Aval> x) const override {
@@ -88,7 +88,7 @@ class CvodeEventsOp final : public General {
                               {conditions_, values_, x.subspan(num_base() + 1), start, most});
       return out.report;
     });
-    report_solve("solve_ivp", "", out.report, options_.sizes, options_.raise);
+    report_solve("solve_ivp", "", out.report, options_.names, options_.is_implicit(), options_.raise);
     return out;
   }
   Arrays eval(std::span<const Array> x) const override {
@@ -286,16 +286,12 @@ std::optional<MaybeArrays> CvodeEventsOp::vjp(std::span<const Array> x, std::spa
   std::vector<bool> of(wanted.begin(), wanted.begin() + static_cast<int64_t>(num_base()));
   of[operand::times] = false;
   if (std::find(of.begin(), of.end(), true) == of.end()) return out;
-  MaybeArrays cotangents(8);
+  MaybeArrays cotangents(1 + kNumCounts);
   cotangents[0] = gather(concatenate(all), r.order);
   const std::optional<MaybeArrays> g = solution_->vjp(r.x, Arrays{r.y_in_order}, cotangents, of);
   for (size_t i = 0; i < of.size(); ++i)
     if (of[i]) out[i] = (*g)[i];
   return out;
-}
-
-CvodeOptions read_options(const ReadParams& p) {
-  return {p["method"], p["linear_solver"], p["max_steps"], p["raise"], p["sizes"], p.graphs("part")};
 }
 
 const bool registered = (register_ops({{"cvode_events",

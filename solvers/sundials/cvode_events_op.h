@@ -12,7 +12,7 @@
 namespace hesse::solvers::sundials {
 
 namespace event_output {
-enum : size_t { y, counts, times = counts + 7, states, event_counts, ended };
+enum : size_t { y, counts, times = counts + kNumCounts, states, event_counts, ended };
 }
 
 /// `most` [K]: the rows of each event; more are a failure.

@@ -13,6 +13,25 @@
 
 namespace hesse::solvers::sundials {
 
+Params params_of(const CvodeOptions& options) {
+  Params out = options.names.params();
+  out.insert(out.end(), {{"method", options.method},
+                         {"linear_solver", options.linear_solver},
+                         {"max_steps", options.max_steps},
+                         {"raise", options.raise}});
+  for (const Ref<const Graph>& part : options.parts) out.emplace_back("part", part);
+  return out;
+}
+
+CvodeOptions read_options(const ReadParams& p) {
+  return {p["method"],
+          p["linear_solver"],
+          p["max_steps"],
+          p["raise"],
+          StateNames::read(p["paths"], p["shapes"]),
+          p.graphs("part")};
+}
+
 CvodeFields::CvodeFields(Ref<const Graph> graph, const CvodeOptions& options, std::vector<bool> wanted)
     : all(std::move(graph), std::move(wanted)) {
   if (options.parts.empty()) return;
@@ -26,10 +45,11 @@ CvodeNumbers::CvodeNumbers(const CvodeFields& f, const CvodeOptions& options, st
       field(f.implicit_part && !adjoint ? *f.implicit_part : f.all),
       explicit_part(f.explicit_part && !adjoint ? &*f.explicit_part : nullptr),
       p(x.subspan(operand::more, static_cast<size_t>(f.all.graph()->num_inputs()) - 2)) {
-  settings.implicit = options.method != "Adams" && options.method != "ARKODE_ERK";
+  settings.implicit = options.is_implicit();
   settings.by_arkode = !adjoint && options.method.starts_with("ARKODE");
   if (settings.implicit) settings.linear = linear_kind(options.linear_solver, field);
   settings.max_steps = options.max_steps;
+  settings.reporter = options.reporter.get();
 }
 
 namespace {
@@ -44,16 +64,11 @@ class CvodeBase : public Op, public SolutionRules {
   CvodeBase(Ref<const Graph> field, CvodeOptions options, std::vector<bool> wanted = {})
       : fields_(std::move(field), options, std::move(wanted)), options_(std::move(options)) {}
   Params params() const override {
-    Params out{{"field", field().graph()},
-               {"method", options_.method},
-               {"linear_solver", options_.linear_solver},
-               {"max_steps", options_.max_steps},
-               {"raise", options_.raise},
-               {"sizes", options_.sizes}};
-    for (const Ref<const Graph>& part : options_.parts) out.emplace_back("part", part);
+    Params out = params_of(options_);
+    out.emplace_back("field", field().graph());
     return out;
   }
-  bool has_effect() const override { return has_effects(*field().graph()); }
+  bool has_effect() const override { return options_.reporter || has_effects(*field().graph()); }
 
   const CvodeFields& fields() const { return fields_; }
   const FlatField& field() const { return fields_.all; }
@@ -82,10 +97,6 @@ class CvodeBase : public Op, public SolutionRules {
   CvodeFields fields_;
   CvodeOptions options_;
 };
-
-CvodeOptions read_options(const ReadParams& p) {
-  return {p["method"], p["linear_solver"], p["max_steps"], p["raise"], p["sizes"], p.graphs("part")};
-}
 
 // Derivatives -----------------------------------------------------------------------------------------------
 
@@ -151,14 +162,14 @@ MaybeArray CvodeBase::solution_tangent(std::span<const Array> x, std::span<const
     in[operand::y0] = concatenate({x[operand::y0], ds ? *ds : zeros_of({Shape{n}, kFloat64})});
     in[operand::atol] = stop_gradient(concatenate({x[operand::atol], x[operand::atol] * size}));
     in.insert(in.end(), directions.begin(), directions.end());
-    CvodeOptions how = options();
+    CvodeOptions how = options().silent();
     for (Ref<const Graph>& part : how.parts) part = tangent_field(part, marked);
     const Array both = hesse::apply(cvode_op(tangent_field(field().graph(), marked), how), in)[0];
     dy = slice(both, {0, n}, {rows, 2 * n}, {1, 1});
     if (at_times.empty()) at_times = {slice(both, {0, 0}, {rows, n}, {1, 1})};
   }
   if (dx[operand::times]) {
-    if (at_times.empty()) at_times = hesse::apply(cvode_op(field().graph(), options()), in);
+    if (at_times.empty()) at_times = hesse::apply(cvode_op(field().graph(), options().silent()), in);
     const Array moved = slope_at_times(x, at_times) * expand_dims(*dx[operand::times], {1});
     dy = dy ? *dy + moved : moved;
   }
@@ -193,7 +204,7 @@ class CvodeOp final : public SolutionOf<CvodeBase> {
       return integrate(in.problem(), in.times,
                        [&](double, const double* at) { row = std::copy_n(at, n, row); });
     });
-    report_solve("solve_ivp", "", r, options().sizes, options().raise);
+    report_solve("solve_ivp", "", r, options().names, options().is_implicit(), options().raise);
     Arrays out = counts_of(r);
     out.insert(out.begin(), Array::from<double>(y, {static_cast<int64_t>(in.times.size()), field().size()}));
     return out;

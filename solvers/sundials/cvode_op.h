@@ -3,23 +3,33 @@
 #include <string>
 
 #include "core/op.h"
+#include "core/op_table.h"
 #include "solvers/sundials/operands.h"
 
 /// The ops that solve with CVODES and ARKODE. Their operands are those of solvers/sundials/operands.h, then
 /// p... `cvode` gives y [n, N], NaN after a failure; status, accepted, rejected, evaluations, factorisations
-/// (int64); t_last, h_last. `cvode_adjoint` takes c [n, N] besides and gives the gradient of <c, y> with
-/// respect to y0 and to the p that are wanted. Both are closed under differentiation (solvers/solution_op.h).
+/// (int64); t_last, h_last; why it failed, [4]. `cvode_adjoint` takes c [n, N] besides and gives the gradient
+/// of <c, y> with respect to y0 and to the p that are wanted. Both are closed under differentiation
+/// (solvers/solution_op.h).
 namespace hesse::solvers::sundials {
 
 struct CvodeOptions {
   std::string method = "BDF", linear_solver = "auto";
   int64_t max_steps = 100000;
-  bool raise = true;  ///< whether giving up is reported
-  Dims sizes = {};    ///< of the arrays of the state, for messages
+  bool raise = true;      ///< whether giving up is reported
+  StateNames names = {};  ///< of the entries of the state, for messages
   /// Of "ARKODE_IMEX": what is treated explicitly and what implicitly; the field is their sum.
   std::vector<Ref<const Graph>> parts = {};
-  Reporting reporting() const { return {"solve_ivp", sizes, raise}; }
+  std::shared_ptr<Reporter> reporter = {};  ///< told how far a solve is; derivatives tell nobody
+  bool is_implicit() const { return method != "Adams" && method != "ARKODE_ERK"; }
+  Reporting reporting() const { return {"solve_ivp", names, is_implicit(), raise}; }
+  /// The same without a reporter.
+  CvodeOptions silent() const { return {method, linear_solver, max_steps, raise, names, parts, {}}; }
 };
+
+/// As parameters of an op, and back.
+Params params_of(const CvodeOptions& options);
+CvodeOptions read_options(const ReadParams& p);
 
 /// A field and its parts.
 struct CvodeFields {

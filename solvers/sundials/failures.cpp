@@ -14,6 +14,7 @@ bool without_steps(double t0, std::span<const double> y0, Report& report) {
   const auto bad = std::find_if_not(y0.begin(), y0.end(), [](double v) { return std::isfinite(v); });
   if (bad == y0.end()) return y0.empty();
   report.status = IvpStatus::NotFinite;
+  report.cause = IvpCause::NotFinite;
   report.entry = bad - y0.begin();
   return true;
 }
@@ -28,36 +29,41 @@ void error_weights(const Settings& settings, N_Vector y, N_Vector weights) {
 
 void not_finite(const Guard& calls, Report& report) {
   report.status = IvpStatus::NotFinite;
+  report.cause = IvpCause::NotFiniteBeyond;
   report.entry = calls.bad_entry();
   report.note = calls.bad_note();
 }
 
 void stuck(const Guard& calls, Report& report) {
-  report.status = IvpStatus::StepTooSmall;
+  too_large_errors(report);
   if (calls.was_bad()) not_finite(calls, report);
 }
 
-void not_solved(const Guard& calls, std::string_view note, Report& report) {
+void not_solved(const Guard& calls, IvpCause cause, std::string_view note, Report& report) {
   stuck(calls, report);
+  if (report.status == IvpStatus::StepTooSmall) report.cause = cause;
   if (report.note.empty()) report.note = note;
 }
 
 void too_accurate(Report& report) {
   report.status = IvpStatus::StepTooSmall;
+  report.cause = IvpCause::Precision;
   report.note = "the tolerances are too small for the precision";
 }
 
-int64_t largest_entry(N_Vector errors, N_Vector weights, int64_t n) {
-  int64_t entry = -1;
+void too_large_errors(Report& report) {
+  report.status = IvpStatus::StepTooSmall;
+  report.cause = IvpCause::ErrorTest;
+}
+
+void put_largest_error(N_Vector errors, N_Vector weights, int64_t n, Report& report) {
   double largest = -1;
   for (int64_t i = 0; i < n; ++i) {
     const double size = std::abs(entries(errors)[i] * entries(weights)[i]);
-    if (size > largest) {
-      largest = size;
-      entry = i;
-    }
+    if (!(size > largest)) continue;
+    report.excess = largest = size;
+    report.entry = i;
   }
-  return entry;
 }
 
 }  // namespace hesse::solvers::sundials

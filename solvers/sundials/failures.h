@@ -17,25 +17,27 @@ void error_weights(const Settings& settings, N_Vector y, N_Vector weights);
 void not_finite(const Guard& calls, Report& report);
 /// A step came no further.
 void stuck(const Guard& calls, Report& report);
-/// Its equations were not solved.
-void not_solved(const Guard& calls, std::string_view note, Report& report);
+/// Its equations were not solved: `cause`, unless f gave NaN or infinity of late.
+void not_solved(const Guard& calls, IvpCause cause, std::string_view note, Report& report);
 /// The steps are smaller than the precision allows.
 void too_accurate(Report& report);
-/// Errors were too large however small the step: the worst entry is reported. `get_errors(e)` and
-/// `get_weights(w)` are functions of the solver, 0 where they succeed.
+/// Errors were too large however small the step.
+void too_large_errors(Report& report);
+
+/// The entry whose error is largest beside its tolerance, and that ratio, into the report. `get_errors(e)`
+/// and `get_weights(w)` are functions of the solver, 0 where they succeed.
 template <class GetErrors, class GetWeights>
-void too_large_errors(int64_t n, const Context& context, GetErrors get_errors, GetWeights get_weights,
-                      Report& report);
-/// Where |error| / weight is largest; -1: nowhere.
-int64_t largest_entry(N_Vector errors, N_Vector weights, int64_t n);
+void find_largest_error(int64_t n, const Context& context, GetErrors get_errors, GetWeights get_weights,
+                        Report& report);
+/// The same of [n] errors and weights.
+void put_largest_error(N_Vector errors, N_Vector weights, int64_t n, Report& report);
 
 template <class GetErrors, class GetWeights>
-void too_large_errors(int64_t n, const Context& context, GetErrors get_errors, GetWeights get_weights,
-                      Report& report) {
+void find_largest_error(int64_t n, const Context& context, GetErrors get_errors, GetWeights get_weights,
+                        Report& report) {
   const Vector errors = make_vector(n, context), weights = make_vector(n, context);
-  report.status = IvpStatus::StepTooSmall;
   if (get_errors(errors.get()) == 0 && get_weights(weights.get()) == 0)
-    report.entry = largest_entry(errors.get(), weights.get(), n);
+    put_largest_error(errors.get(), weights.get(), n, report);
 }
 
 }  // namespace hesse::solvers::sundials

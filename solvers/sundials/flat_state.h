@@ -8,7 +8,6 @@ class FlatState final {
  public:
   explicit FlatState(const Arrays& y);
   int64_t size() const { return size_; }
-  const Dims& sizes() const { return sizes_; }
   static Array flat(const Arrays& y);
   /// From [N] or, with `rows`, from [n, N].
   Arrays arrays(const Array& flat, bool rows) const;

@@ -241,6 +241,7 @@ Report integrate_adjoint(const DaeProblem& problem, std::span<const double> time
     }
     return true;
   });
+  session.examine(report);
   if (report.status != IvpStatus::Success) return report;
 
   const double scale = largest(c);

@@ -101,13 +101,15 @@ class IdaBase : public Op, public SolutionRules {
   IdaBase(Ref<const Graph> residual, IdaOptions options, std::vector<bool> wanted = {})
       : field_(std::move(residual), std::move(wanted)), options_(std::move(options)) {}
   Params params() const override {
-    return {{"residual", field_.graph()},
-            {"linear_solver", options_.linear_solver},
-            {"max_steps", options_.max_steps},
-            {"raise", options_.raise},
-            {"sizes", options_.sizes}};
+    Params out = options_.names.params();
+    for (const auto& more : Params{{"residual", field_.graph()},
+                                   {"linear_solver", options_.linear_solver},
+                                   {"max_steps", options_.max_steps},
+                                   {"raise", options_.raise}})
+      out.push_back(more);
+    return out;
   }
-  bool has_effect() const override { return has_effects(*field_.graph()); }
+  bool has_effect() const override { return options_.reporter || has_effects(*field_.graph()); }
 
   const FlatResidual& field() const { return field_; }
   const IdaOptions& options() const { return options_; }
@@ -152,7 +154,7 @@ class IdaBase : public Op, public SolutionRules {
       joined(operand::differential, x[operand::differential]);
       in.insert(in.end(), directions.begin(), directions.end());
       // The linear equations of the tangent system, twice as large, are solved as those of the system.
-      IdaOptions how = options();
+      IdaOptions how = options().silent();
       if (how.linear_solver == "auto") how.linear_solver = n > kLargestDense ? "krylov" : "dense";
       both = hesse::apply(ida_op(tangent_residual(field().graph(), marked), how), in);
       dy = slice(both[0], {0, n}, {rows, 2 * n}, {1, 1});
@@ -165,7 +167,7 @@ class IdaBase : public Op, public SolutionRules {
       Arrays at(solution.begin(), solution.end());
       if (moves && at.empty())
         for (const size_t k : {0, 1}) at.push_back(slice(both[k], {0, 0}, {rows, n}, {1, 1}));
-      if (at.empty()) at = hesse::apply(ida_op(without_effects(field().graph()), options()), in);
+      if (at.empty()) at = hesse::apply(ida_op(without_effects(field().graph()), options().silent()), in);
       const Array moved = slope_at_times(x, at) * expand_dims(*dx[operand::times], {1});
       dy = dy ? *dy + moved : moved;
     }
@@ -230,6 +232,7 @@ struct IdaNumbers final : Numbers {
         options.linear_solver == "krylov" || (options.linear_solver == "auto" && f.size() > kLargestDense);
     settings.linear = krylov ? LinearKind::Krylov : LinearKind::Dense;
     settings.max_steps = options.max_steps;
+    settings.reporter = options.reporter.get();
   }
   DaeProblem problem() const { return {field, settings, t0, y0, yp0, differential, p}; }
   const FlatResidual& field;
@@ -237,16 +240,14 @@ struct IdaNumbers final : Numbers {
   std::span<const Array> p;
 };
 
-Reporting reporting(const IdaOptions& options) { return {"solve_dae", options.sizes, options.raise}; }
-
 IdaOptions read_options(const ReadParams& p) {
-  return {p["linear_solver"], p["max_steps"], p["raise"], p["sizes"]};
+  return {p["linear_solver"], p["max_steps"], p["raise"], StateNames::read(p["paths"], p["shapes"])};
 }
 
 Arrays IdaBase::gradients(std::span<const Array> x) const {
   const IdaNumbers in(field_, options_, x.first(num_operands()));
   const std::vector<double> c = x.back().to_vector<double>();
-  return gradients_of(in, reporting(options_), field_.parameters(),
+  return gradients_of(in, options_.reporting(), field_.parameters(),
                       [&](std::span<double> mu, std::span<double> gradient) {
                         return integrate_adjoint(in.problem(), in.times, c, mu, gradient);
                       });
@@ -274,7 +275,7 @@ class IdaOp final : public SolutionOf<IdaBase> {
         slope_row = std::copy_n(slope, n, slope_row);
       });
     });
-    report_solve("solve_dae", "", r, options().sizes, options().raise);
+    report_solve("solve_dae", "", r, options().names, true, options().raise);
     const Shape shape{static_cast<int64_t>(in.times.size()), field().size()};
     Arrays out = counts_of(r);
     out.insert(out.begin(), {Array::from<double>(y, shape), Array::from<double>(yp, shape)});
@@ -304,7 +305,7 @@ Solution ida_steps(const Ref<const Graph>& residual, const IdaOptions& options, 
                    const Array& t1) {
   const FlatResidual flat(residual);
   const IdaNumbers in(flat, options, operands);
-  return steps_solution(in, reporting(options), [&](const Emit& emit) {
+  return steps_solution(in, options.reporting(), [&](const Emit& emit) {
     return integrate_steps(in.problem(), t1.item<double>(),
                            [&](double t, const double* y, const double*) { emit(t, y); });
   });

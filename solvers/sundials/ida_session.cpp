@@ -137,11 +137,19 @@ bool DaeSession::is_too_short(int flag, double end, const Report& report) const 
          std::abs(end - t0) <= 1e-14 * (std::abs(end) + std::abs(t0));
 }
 
+void DaeSession::examine(Report& report) const {
+  if (report.status == IvpStatus::TooManySteps || report.status == IvpStatus::StepTooSmall)
+    find_largest_error(
+        calls_.size(), context_, [&](N_Vector e) { return IDAGetEstLocalErrors(memory(), e); },
+        [&](N_Vector w) { return IDAGetErrWeights(memory(), w); }, report);
+}
+
 void DaeSession::failed(int flag, Report& report) const {
   calls_.rethrow();
   switch (flag) {
     case IDA_TOO_MUCH_WORK:
       report.status = IvpStatus::TooManySteps;
+      report.cause = IvpCause::Steps;
       return;
     case IDA_RES_FAIL:
     case IDA_REP_RES_ERR:
@@ -152,16 +160,16 @@ void DaeSession::failed(int flag, Report& report) const {
       not_finite(calls_, report);
       return;
     case IDA_ERR_FAIL:
-      too_large_errors(
-          calls_.size(), context_, [&](N_Vector e) { return IDAGetEstLocalErrors(memory(), e); },
-          [&](N_Vector w) { return IDAGetErrWeights(memory(), w); }, report);
+      too_large_errors(report);
       return;
     case IDA_CONV_FAIL:
     case IDA_LSETUP_FAIL:
     case IDA_LSOLVE_FAIL:
     case IDA_NLS_FAIL:
-      not_solved(calls_, "the equations of a step were not solved: is the index of the system 1 there?",
-                 report);
+      not_solved(
+          calls_,
+          flag == IDA_LSETUP_FAIL || flag == IDA_LSOLVE_FAIL ? IvpCause::Singular : IvpCause::Equations,
+          "the equations of a step were not solved: is the index of the system 1 there?", report);
       return;
     case IDA_TOO_MUCH_ACC:
       too_accurate(report);
@@ -192,6 +200,7 @@ Report integrate(const DaeProblem& problem, std::span<const double> times, const
   if (next == times.size()) return report;
   DaeCalls calls(problem);
   const DaeSession session(calls);
+  const Telling telling(problem.settings.reporter, problem.t0, times.back(), report);
   const double direction = times.back() >= problem.t0 ? 1.0 : -1.0;
   const Vector y = make_vector(calls.size(), session.context()),
                yp = make_vector(calls.size(), session.context());
@@ -207,6 +216,7 @@ Report integrate(const DaeProblem& problem, std::span<const double> times, const
     }
     return true;
   });
+  session.examine(report);
   return report;
 }
 
@@ -224,11 +234,13 @@ Report integrate_steps(const DaeProblem& problem, double t1, const EmitDae& emit
   if (t1 == problem.t0) return report;
   DaeCalls calls(problem);
   const DaeSession session(calls);
+  const Telling telling(problem.settings.reporter, problem.t0, t1, report);
   march(session, t1, report, forward_step(session, t1), [&](double t) {
     const bool moved = report.accepted > 0;
     emit(t, moved ? entries(session.y()) : y0, moved ? entries(session.yp()) : yp0);
     return true;
   });
+  session.examine(report);
   return report;
 }
 

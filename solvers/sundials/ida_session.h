@@ -44,6 +44,8 @@ class DaeSession final {
   void check(int flag, const char* function) const;
   /// The status for a negative flag of IDASolve, after rethrowing what F threw.
   void failed(int flag, Report& report) const;
+  /// After a failure: the entry with the largest error, and that over its tolerance.
+  void examine(Report& report) const;
   void count(Report& report) const;
   /// Before the first step towards `end`.
   void begin(double end) const;

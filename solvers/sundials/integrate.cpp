@@ -1,5 +1,10 @@
 #include "solvers/sundials/integrate.h"
 
+#include <algorithm>
+#include <array>
+#include <cmath>
+
+#include "core/ops.h"
 #include "core/status.h"
 #include "solvers/sundials/ark_session.h"
 #include "solvers/sundials/march.h"
@@ -8,29 +13,66 @@
 namespace hesse::solvers::sundials {
 
 namespace {
-// "t = 0.5, step 1e-09; entry 2 of array 1 of the state limits it"
-std::string where(const Report& r, const Dims& sizes) {
-  std::string out = concat("t = ", r.t, ", step ", r.h);
-  int64_t entry = r.entry, total = 0;
-  for (const int64_t n : sizes) total += n;
-  if (entry >= 0 && total > 0) {
-    out += "; ";
-    if (entry >= total) out += "the tangent of ";
-    entry %= total;
-    size_t leaf = 0;
-    while (entry >= sizes[leaf]) entry -= sizes[leaf++];
-    out += concat("entry ", entry, " of ", leaf > 0 ? concat("array ", leaf, " of ") : std::string(),
-                  "the state limits it");
+// Which array of the state an entry is of, and which entry in that; the tangent comes behind the state.
+struct Place {
+  int64_t array = -1, entry = -1;
+  bool tangent = false;
+};
+Place place_of(int64_t entry, const StateNames& names) {
+  int64_t total = 0;
+  for (const Shape& shape : names.shapes) total += num_elements(shape);
+  if (entry < 0 || total == 0) return {};
+  Place out{0, entry % total, entry >= total};
+  for (const Shape& shape : names.shapes) {
+    const int64_t n = num_elements(shape);
+    if (out.entry < n) return out;
+    out.entry -= n;
+    ++out.array;
   }
-  return r.note.empty() ? out : concat(out, "; ", r.note);
+  return {};
 }
+Array scalar(double x) { return Array::from<double>(std::span<const double>(&x, 1), {}); }
+Array scalar(int64_t x) { return Array::from<int64_t>(std::span<const int64_t>(&x, 1), {}); }
 }  // namespace
 
-void report_solve(std::string_view function, std::string_view part, const Report& report, const Dims& sizes,
-                  bool raise) {
-  if (report.status != IvpStatus::Success && raise)
-    report_failure(Failure::Numerical, function,
-                   concat(part, describe(report.status), " (", where(report, sizes), ")"));
+Array as_numbers(const Report& r) {
+  if (r.status == IvpStatus::Success) return Array::from<double>(std::array{0.0, 0.0, 0.0, 0.0}, {4});
+  return Array::from<double>(
+      std::array{static_cast<double>(r.cause), static_cast<double>(r.entry), r.excess, r.radius}, {4});
+}
+
+Arrays found(const Array& numbers, const StateNames& names) {
+  const auto at = [&](int64_t i) { return getitem(numbers, {Index(i)}); };
+  Array entry = astype(at(1), kInt64), array = where(entry < int64_t{0}, entry, int64_t{0});
+  Array rest = entry;
+  int64_t begin = 0, number = 0;
+  for (const Shape& shape : names.shapes) {
+    const Array within = entry >= begin;
+    array = where(within, number++, array);
+    rest = where(within, entry - begin, rest);
+    begin += num_elements(shape);
+  }
+  return {astype(at(0), kInt64), array, rest, at(2), at(3)};
+}
+
+void report_solve(std::string_view function, std::string_view part, const Report& r, const StateNames& names,
+                  bool implicit, bool raise) {
+  if (r.status == IvpStatus::Success || !raise) return;
+  const Place place = place_of(r.entry, names);
+  const Diagnosis d{scalar(static_cast<int64_t>(r.cause)),
+                    scalar(r.t),
+                    scalar(r.h),
+                    scalar(place.array),
+                    scalar(place.entry),
+                    scalar(r.excess),
+                    scalar(r.radius),
+                    implicit,
+                    names};
+  std::string why = describe(r.status);
+  if (place.tangent) why += ", in the tangent";
+  why = is_diagnosed(r.status) ? explained(why, d) : concat(why, " (t = ", r.t, ", step ", r.h, ")");
+  if (!r.note.empty()) why = concat(why, "; ", r.note);
+  report_failure(Failure::Numerical, function, concat(part, why));
 }
 
 namespace {
@@ -41,6 +83,7 @@ Report integrate_by(const Problem& problem, std::span<const double> times, size_
   Calls calls(problem);
   AnySession session(calls);
   const double end = times.back(), direction = end >= problem.t0 ? 1.0 : -1.0;
+  const Telling telling(problem.settings.reporter, problem.t0, end, report);
   const Vector y = make_vector(problem.field.size(), session.context());
   const auto step = [&](double* t) { return session.step(end, t); };
   march(session, end, report, step, [&](double t) {
@@ -54,6 +97,7 @@ Report integrate_by(const Problem& problem, std::span<const double> times, size_
     }
     return true;
   });
+  session.examine(report);
   return report;
 }
 
@@ -62,11 +106,13 @@ Report integrate_steps_by(const Problem& problem, double t1, const Emit& emit) {
   Report report;
   Calls calls(problem);
   AnySession session(calls);
+  const Telling telling(problem.settings.reporter, problem.t0, t1, report);
   const auto step = [&](double* t) { return session.step(t1, t); };
   march(session, t1, report, step, [&](double t) {
     emit(t, report.accepted > 0 ? entries(session.y()) : problem.y0.data());
     return true;
   });
+  session.examine(report);
   return report;
 }
 

@@ -1,9 +1,11 @@
 #pragma once
+#include <cmath>
 #include <functional>
 #include <span>
 #include <string>
 
 #include "solvers/ode.h"
+#include "solvers/reporter.h"
 #include "solvers/sundials/flat_field.h"
 #include "solvers/sundials/linear_solvers.h"
 
@@ -20,6 +22,7 @@ struct Settings {
   double rtol = 1e-3;
   std::span<const double> atol;             ///< [N]
   double first_step = 0.0, max_step = 0.0;  ///< 0: not given
+  Reporter* reporter = nullptr;             ///< told of each step; null: nobody
 };
 
 /// An initial value problem: dy/dt = field(t, y, p...), y(t0) = y0, or with a part that is treated explicitly
@@ -39,12 +42,19 @@ struct Report {
   double t = 0.0, h = 0.0;  ///< how far it came, and the step it would have taken next
   int64_t entry = -1;       ///< of the state: where it failed, if it is known
   std::string note = {};    ///< more about a failure; may be empty
+  IvpCause cause = IvpCause::None;
+  double excess = NAN, radius = NAN;  ///< as in Diagnosis
 };
+/// As an output of the ops: cause, entry of the flat state, excess, radius, [4]; and its fields, for a state
+/// of these arrays.
+Array as_numbers(const Report& report);
+inline const Aval kFound{{4}, kFloat64};
+Arrays found(const Array& numbers, const StateNames& names);
 
 /// Reports it, unless it is a success or `raise` is false: who failed, in which part ("the adjoint: "), why
-/// and where. `sizes`: of the arrays of the state.
-void report_solve(std::string_view function, std::string_view part, const Report& report, const Dims& sizes,
-                  bool raise);
+/// and where.
+void report_solve(std::string_view function, std::string_view part, const Report& report,
+                  const StateNames& names, bool implicit, bool raise);
 
 /// Solves to each of the times (ascending in one direction, from t0) and hands over the state there.
 using Emit = std::function<void(double t, const double* y)>;

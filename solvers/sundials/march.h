@@ -5,13 +5,33 @@
 
 namespace hesse::solvers::sundials {
 
+/// The beginning and the end of what a reporter, if there is one, is told.
+class Telling {
+ public:
+  Telling(Reporter* reporter, double t0, double t1, const Report& report)
+      : reporter_(reporter), report_(report) {
+    if (reporter_) reporter_->begin(t0, t1);
+  }
+  ~Telling() noexcept(false) {
+    if (reporter_ && std::uncaught_exceptions() == unwinding_)
+      reporter_->end(report_.t, report_.h, report_.accepted, report_.rejected);
+  }
+  Telling(const Telling&) = delete;
+  Telling& operator=(const Telling&) = delete;
+
+ private:
+  Reporter* reporter_;
+  const Report& report_;
+  int unwinding_ = std::uncaught_exceptions();
+};
+
 /// Steps of a Session or a DaeSession from its t0 to `end`, one at a time: `step(&t)` takes one and gives its
 /// flag; `after(t)` is called after each and says whether to go on. (Ctrl-C is seen by the evaluations:
 /// Guard::count.)
 template <class AnySession, class Step, class After>
 void march(const AnySession& session, double end, Report& report, Step step, After after) {
   const double t0 = session.calls().problem().t0, direction = end >= t0 ? 1.0 : -1.0;
-  const int64_t max_steps = session.calls().problem().settings.max_steps;
+  const Settings& settings = session.calls().problem().settings;
   constexpr int64_t kMostAttempts = 41;  // at one step: 20 errors too large, 20 equations not solved
   report.t = t0;
   session.begin(end);
@@ -21,9 +41,10 @@ void march(const AnySession& session, double end, Report& report, Step step, Aft
     const double before = t;
     if (allowed-- == 0) {
       session.count(report);
-      const int64_t left = max_steps - report.accepted - report.rejected;
+      const int64_t left = settings.max_steps - report.accepted - report.rejected;
       if (left <= 0) {
         report.status = IvpStatus::TooManySteps;
+        report.cause = IvpCause::Steps;
         return;
       }
       allowed = left / kMostAttempts;
@@ -42,6 +63,10 @@ void march(const AnySession& session, double end, Report& report, Step step, Aft
     }
     ++report.accepted;
     if (!after(t)) break;
+    if (settings.reporter) {
+      session.count(report);
+      settings.reporter->step(t, report.h, report.accepted, report.rejected);
+    }
     if (t == before) {
       stuck(session.calls(), report);
       break;

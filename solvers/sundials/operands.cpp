@@ -31,12 +31,13 @@ Arrays counts_of(const Report& r) {
           whole_of(r.evaluations),
           whole_of(r.factorisations),
           scalar_of(r.t),
-          scalar_of(r.h)};
+          scalar_of(r.h),
+          as_numbers(r)};
 }
 
 Avals counts_avals() {
   const Aval count{{}, kInt64}, time{{}, kFloat64};
-  return {count, count, count, count, count, time, time};
+  return {count, count, count, count, count, time, time, kFound};
 }
 
 void put_counts(Solution& out, std::span<const Array> counts) {
@@ -47,6 +48,10 @@ void put_counts(Solution& out, std::span<const Array> counts) {
   out.factorisations = counts[4];
   out.t_last = counts[5];
   out.h_last = counts[6];
+}
+
+void put_diagnosis(Solution& out, std::span<const Array> counts, const Reporting& how) {
+  if (!how.raise) out.diagnosis = diagnosis_of(out, found(counts[7], how.names), how.implicit, how.names);
 }
 
 Solution steps_solution(const Numbers& in, const Reporting& how,
@@ -61,13 +66,15 @@ Solution steps_solution(const Numbers& in, const Reporting& how,
   });
   {
     const FailureScope failures;
-    report_solve(how.function, "", r, how.sizes, how.raise);
+    report_solve(how.function, "", r, how.names, how.implicit, how.raise);
     failures.raise_if_failed();
   }
   Solution out;
   out.t = vector_of(t);
   out.y = {Array::from<double>(y, {static_cast<int64_t>(t.size()), static_cast<int64_t>(size)})};
-  put_counts(out, counts_of(r));
+  const Arrays counts = counts_of(r);
+  put_counts(out, counts);
+  put_diagnosis(out, counts, how);
   return out;
 }
 
@@ -78,7 +85,7 @@ Arrays gradients_of(const Numbers& in, const Reporting& how, const FlatParameter
   if (r.status != IvpStatus::Success) {
     std::fill(state.begin(), state.end(), NAN);
     std::fill(gradient.begin(), gradient.end(), NAN);
-    report_solve(how.function, "the adjoint: ", r, how.sizes, how.raise);
+    report_solve(how.function, "the adjoint: ", r, how.names, how.implicit, how.raise);
   }
   Arrays out{vector_of(state)};
   if (!p.avals().empty())

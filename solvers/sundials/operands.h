@@ -19,22 +19,26 @@ struct Numbers {
   Numbers& operator=(const Numbers&) = delete;
   double t0;
   std::vector<double> times, y0, atol;
-  Settings settings;  ///< of which `implicit`, `by_arkode`, `linear` and `max_steps` are to be set
+  Settings settings;  ///< with what operands say; the rest is to be set
   IvpStatus status;
 };
 
 /// What is reported, and to whom.
 struct Reporting {
   std::string_view function;
-  const Dims& sizes;  ///< of the arrays of the state
-  bool raise;         ///< whether giving up is
+  const StateNames& names;  ///< of the entries of the state
+  bool implicit;            ///< whether the method is
+  bool raise;               ///< whether giving up is
 };
 
-/// Status, accepted, rejected, evaluations, factorisations (int64), t_last, h_last: outputs and their types.
+/// Status, accepted, rejected, evaluations, factorisations (int64), t_last, h_last, and why it failed
+/// (as_numbers): outputs and their types.
+inline constexpr size_t kNumCounts = 8;
 Arrays counts_of(const Report& r);
 Avals counts_avals();
-/// The same into a solution.
+/// The same into a solution, whose diagnosis has its t_last and h_last then; none where failures are raised.
 void put_counts(Solution& out, std::span<const Array> counts);
+void put_diagnosis(Solution& out, std::span<const Array> counts, const Reporting& how);
 
 /// The report of a solve that finds states, unless the operands say that it cannot be.
 template <class Solve>

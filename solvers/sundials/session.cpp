@@ -3,6 +3,9 @@
 #include <algorithm>
 #include <cmath>
 
+#include "core/ops.h"
+#include "core/ops/control_graph.h"
+#include "solvers/diagnosis.h"
 #include "solvers/sundials/failures.h"
 
 namespace hesse::solvers::sundials {
@@ -94,6 +97,33 @@ int Calls::jacobian(double t, N_Vector y, double* out) noexcept {
   });
 }
 
+namespace {
+// f, or the sum of its parts.
+Ref<const Graph> whole_field(const Problem& problem) {
+  const Ref<const Graph>& f = problem.field.graph();
+  if (!problem.explicit_part) return f;
+  return trace_closed(
+      [&](std::span<const Array> x) {
+        return Arrays{problem.explicit_part->graph()->call(x)[0] + f->call(x)[0]};
+      },
+      f->input_avals());
+}
+}  // namespace
+
+void examine_field(Calls& calls, N_Vector y, Report& report) {
+  const Problem& problem = calls.problem();
+  const int64_t n = calls.field().size();
+  Arrays in{scalar_of(report.t), vector_of(y, n)};
+  in.insert(in.end(), problem.p.begin(), problem.p.end());
+  report.radius = spectral_radius_at(whole_field(problem), in);
+  if (report.cause != IvpCause::NotFiniteBeyond) return;
+  std::vector<double> slope(static_cast<size_t>(n));
+  const bool bad = calls.rhs(report.t, y, slope.data()) > 0 ||
+                   (problem.explicit_part && calls.explicit_rhs(report.t, y, slope.data()) > 0);
+  calls.rethrow();
+  if (bad) report.cause = IvpCause::NotFinite;
+}
+
 Session::Session(Calls& calls)
     : calls_(calls), context_(make_context()), y_(make_vector(calls.field().size(), context_)) {
   const Problem& problem = calls.problem();
@@ -177,11 +207,21 @@ void Session::begin(double end) const {
 
 bool Session::is_too_short(int flag, double, const Report&) const { return flag == CV_TOO_CLOSE; }
 
+void Session::examine(Report& report) const {
+  if (!is_diagnosed(report.status)) return;
+  examine_field(calls_, y(), report);
+  if (report.cause != IvpCause::NotFinite && report.cause != IvpCause::NotFiniteBeyond)
+    find_largest_error(
+        calls_.field().size(), context_, [&](N_Vector e) { return CVodeGetEstLocalErrors(memory(), e); },
+        [&](N_Vector w) { return CVodeGetErrWeights(memory(), w); }, report);
+}
+
 void Session::failed(int flag, Report& report) const {
   calls_.rethrow();
   switch (flag) {
     case CV_TOO_MUCH_WORK:
       report.status = IvpStatus::TooManySteps;
+      report.cause = IvpCause::Steps;
       return;
     case CV_RHSFUNC_FAIL:
     case CV_FIRST_RHSFUNC_ERR:
@@ -194,14 +234,13 @@ void Session::failed(int flag, Report& report) const {
       not_finite(calls_, report);
       return;
     case CV_ERR_FAILURE:
-      too_large_errors(
-          calls_.field().size(), context_, [&](N_Vector e) { return CVodeGetEstLocalErrors(memory(), e); },
-          [&](N_Vector w) { return CVodeGetErrWeights(memory(), w); }, report);
+      too_large_errors(report);
       return;
     case CV_CONV_FAILURE:
     case CV_LSETUP_FAIL:
     case CV_LSOLVE_FAIL:
-      not_solved(calls_, "the equations of a step were not solved", report);
+      not_solved(calls_, flag == CV_CONV_FAILURE ? IvpCause::Equations : IvpCause::Singular,
+                 "the equations of a step were not solved", report);
       return;
     case CV_TOO_MUCH_ACC:
       too_accurate(report);

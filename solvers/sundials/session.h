@@ -43,6 +43,10 @@ int product(N_Vector v, N_Vector jv, double t, N_Vector y, N_Vector, void* data,
 void keep_message(int, const char*, const char*, char* text, void* data);
 }  // namespace callback
 
+/// After a failure where y is: the spectral radius of df/dy there, and whether f is finite at t itself, into
+/// the report.
+void examine_field(Calls& calls, N_Vector y, Report& report);
+
 /// Memory of CVODES for a problem, ready for its first step.
 class Session final {
  public:
@@ -55,6 +59,9 @@ class Session final {
   void check(int flag, const char* function) const;
   /// The status for a negative flag of CVode, after rethrowing what f threw.
   void failed(int flag, Report& report) const;
+  /// After a failure where y() is: the component with the largest error and that over its tolerance, the
+  /// spectral radius of df/dy, and whether f is finite there.
+  void examine(Report& report) const;
   void count(Report& report) const;
   /// One step towards `end`; the state at a time within the last one.
   int step(double end, double* t) const { return CVode(memory(), end, y(), t, CV_ONE_STEP); }

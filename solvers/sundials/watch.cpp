@@ -194,6 +194,7 @@ void watch_by(const Problem& problem, double end, bool every_step, Watcher& watc
     if (every_step) watcher.emit(t, problem.y0.data());
     return true;
   });
+  session.examine(out.report);
 }
 
 }  // namespace
@@ -208,6 +209,7 @@ Watched integrate_watched(const Problem& problem, std::span<const double> times,
   if (every_step) watcher.emit(problem.t0, problem.y0.data());
   watcher.emit_until(problem.t0, true, at_start);
   if (end == problem.t0) return out;
+  const Telling telling(problem.settings.reporter, problem.t0, end, out.report);
   if (problem.settings.by_arkode)
     watch_by<ArkSession>(problem, end, every_step, watcher, out);
   else

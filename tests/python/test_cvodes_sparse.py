@@ -115,7 +115,7 @@ def test_bad_values_name_the_entry(linear_solver):
     def f(t, y):
         return laplacian(y) + hs.where(hs.arange(60) == 41, hs.sqrt(0.5 - t), 0.0)
 
-    with pytest.raises(FloatingPointError, match="entry 41"):
+    with pytest.raises(FloatingPointError, match=r"y\[41\]"):
         solve_ivp(f, (0.0, 1.0), hs.ones(60), method="BDF", t_eval=[1.0], linear_solver=linear_solver)
 
 

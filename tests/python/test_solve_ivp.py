@@ -302,7 +302,7 @@ def test_a_solution_that_blows_up():
     def f(t, y):
         return hs.stack([-y[0], y[1] ** 2])
 
-    with pytest.raises(FloatingPointError, match=r"solve_ivp.*step became.*t = 0\.99.*entry 1 of the state"):
+    with pytest.raises(FloatingPointError, match=r"solve_ivp.*step became.*t = 0\.99.*y\[1\]"):
         solve_ivp(f, (0.0, 2.0), hs.array([1.0, 1.0]), t_eval=[0.5, 1.5])
     with pytest.raises(FloatingPointError, match="solve_ivp"):
         hs.compile(lambda y0: solve_ivp(f, (0.0, 2.0), y0, t_eval=[0.5, 1.5]).y)(hs.array([1.0, 1.0]))
@@ -313,7 +313,7 @@ def test_a_solution_that_blows_up():
 
 
 def test_nan_from_f_and_too_many_steps():
-    with pytest.raises(FloatingPointError, match=r"NaN or infinity.*entry 2 of the state"):
+    with pytest.raises(FloatingPointError, match=r"NaN or infinity.*y\[2\]"):
         solve_ivp(
             lambda t, y: hs.where(hs.arange(3) == 2, hs.log(0.5 - t), -y),
             (0.0, 1.0),

@@ -9,8 +9,19 @@ from .. import _hesse
 from .._flat import check_callable, name_of
 from .._hesse import Array, _flatten_arrays, asarray
 from .._hesse import solvers as _s
-from ._equations import arrays_of, count_of, text_of
+from ._diagnosis import diagnosis_of
+from ._equations import (
+    arrays_of,
+    check_args,
+    count_of,
+    like_state,
+    numbers_like,
+    optional_array,
+    span_of,
+    text_of,
+)
 from ._ode import Solution
+from ._progress import SolveProgress, reports
 
 __all__ = ["solve_dae"]
 
@@ -32,6 +43,8 @@ def solve_dae(
     max_steps: int = 100_000,
     raise_on_failure: bool = True,
     linear_solver: str = "auto",
+    progress: bool | Callable[[SolveProgress], Any] = False,
+    progress_interval: float = 0.5,
 ) -> Solution:
     """Solves f(t, y, y') = 0 from consistent initial values, with SUNDIALS' IDAS.
 
@@ -72,6 +85,8 @@ def solve_dae(
     linear_solver : {"auto", "dense", "krylov"}
         How the linear equations of steps are solved: with the Jacobian, or by GMRES with products of it; by default with
         the Jacobian up to 500 entries of the state.
+    progress, progress_interval
+        As for `solve_ivp`.
 
     Returns
     -------
@@ -114,13 +129,8 @@ def solve_dae(
     [0.60653, 0.30327]
     """
     check_callable(f, "solve_dae")
-    span = t_span if isinstance(t_span, (tuple, list)) else asarray(t_span)
-    if (isinstance(span, Array) and span.ndim == 0) or len(span) != 2:
-        raise _hesse.ArgumentError(f"solve_dae: t_span is {t_span!r}, expected two times (t0, t1)")
-    if not isinstance(args, (tuple, list)):
-        raise _hesse.ArgumentTypeError(
-            f"solve_dae: args is {args!r}, expected a tuple of further arguments of f"
-        )
+    t0, t1 = span_of("solve_dae", t_span)
+    check_args("solve_dae", args)
     state, treedef = arrays_of(y0, "solve_dae: y0")
     n = len(state)
     if yp0 is None:
@@ -132,14 +142,6 @@ def solve_dae(
                 f"solve_dae: yp0 has the structure {structure}, expected that of y0: {treedef}"
             )
 
-    def like_state(tree: Any, name: str) -> list[Array]:
-        arrays, structure = arrays_of(tree, f"solve_dae: {name}")
-        if structure != treedef and not (len(arrays) == 1 and not isinstance(tree, (tuple, list, dict))):
-            raise _hesse.ArgumentError(
-                f"solve_dae: {name} has the structure {structure}, expected one array, or a tree like y0: {treedef}"
-            )
-        return arrays
-
     def residual(t: Array, *values: Array) -> list[Array]:
         y, yp = list(values[:n]), list(values[n:])
         result = f(t, treedef.unflatten(y), treedef.unflatten(yp), *args)
@@ -148,33 +150,26 @@ def solve_dae(
             raise _hesse.ArgumentError(
                 f"solve_dae: {name_of(f)} returns the structure {got}, expected that of y0: {treedef}"
             )
-        # Numbers take the dtype of the state.
-        return [
-            r
-            if isinstance(r, Array)
-            else asarray(r, dtype=v.dtype if isinstance(r, (float, int, complex)) else None)
-            for r, v in zip(out, y, strict=True)
-        ]
+        return numbers_like(out, [v.dtype for v in y])
 
-    def optional(x: Any) -> Array | None:
-        return None if x is None else asarray(x)
-
-    t, y, status, accepted, rejected, evaluations, factorisations, t_last, h_last = _s.solve_dae(
+    t, y, status, accepted, rejected, evaluations, factorisations, t_last, h_last, why = _s.solve_dae(
         residual,
-        asarray(span[0]),
-        asarray(span[1]),
+        t0,
+        t1,
         state,
         slopes,
-        optional(t_eval),
+        optional_array(t_eval),
         asarray(rtol),
-        like_state(atol, "atol"),
-        None if algebraic is None else like_state(algebraic, "algebraic"),
+        like_state("solve_dae", "atol", atol, treedef),
+        None if algebraic is None else like_state("solve_dae", "algebraic", algebraic, treedef),
         bool(find_start),
-        optional(first_step),
-        optional(max_step),
+        optional_array(first_step),
+        optional_array(max_step),
         count_of("solve_dae", "max_steps", max_steps),
         bool(raise_on_failure),
         text_of("solve_dae", "linear_solver", linear_solver),
+        *reports("solve_dae", progress, progress_interval),
+        treedef.paths(),
     )
     stats = {
         "accepted": accepted,
@@ -184,4 +179,4 @@ def solve_dae(
         "t_last": t_last,
         "h_last": h_last,
     }
-    return Solution(t, treedef.unflatten(y), status, stats)
+    return Solution(t, treedef.unflatten(y), status, stats, diagnosis=diagnosis_of(why, state, treedef))

@@ -61,6 +61,43 @@ def arrays_of(tree: Any, what: str) -> tuple[list[Array], Any]:
     return [asarray(v) for v in values], treedef
 
 
+def span_of(function: str, t_span: Any) -> tuple[Array, Array]:
+    """Both times of a span."""
+    span = t_span if isinstance(t_span, (tuple, list)) else asarray(t_span)
+    if (isinstance(span, Array) and span.ndim == 0) or len(span) != 2:
+        raise _hesse.ArgumentError(f"{function}: t_span is {t_span!r}, expected two times (t0, t1)")
+    return asarray(span[0]), asarray(span[1])
+
+
+def check_args(function: str, args: Any, of: str = "f") -> None:
+    if not isinstance(args, (tuple, list)):
+        raise _hesse.ArgumentTypeError(
+            f"{function}: args is {args!r}, expected a tuple of further arguments of {of}"
+        )
+
+
+def like_state(function: str, name: str, tree: Any, treedef: Any, like: str = "y0") -> list[Array]:
+    """The arrays of one for all, or of a tree of that structure."""
+    arrays, structure = arrays_of(tree, f"{function}: {name}")
+    if structure != treedef and not (len(arrays) == 1 and not isinstance(tree, (tuple, list, dict))):
+        raise _hesse.ArgumentError(
+            f"{function}: {name} has the structure {structure}, expected one array, or a tree like {like}: {treedef}"
+        )
+    return arrays
+
+
+def numbers_like(values: Sequence[Any], dtypes: Sequence[Any]) -> list[Array]:
+    """As arrays: Python's numbers take these dtypes."""
+    return [
+        v if isinstance(v, Array) else asarray(v, dtype=t if isinstance(v, (float, int, complex)) else None)
+        for v, t in zip(values, dtypes, strict=True)
+    ]
+
+
+def optional_array(x: Any) -> Array | None:
+    return None if x is None else asarray(x)
+
+
 def flat_function(
     function: str,
     f: Callable[..., Any],
@@ -72,10 +109,7 @@ def flat_function(
 ) -> Callable[..., list[Array]]:
     """f(tree, *args) as a function of arrays; `like`: it must return a tree like its argument."""
     check_callable(f, function)
-    if not isinstance(args, (tuple, list)):
-        raise _hesse.ArgumentTypeError(
-            f"{function}: args is {args!r}, expected a tuple of further arguments of {name_of(f)}"
-        )
+    check_args(function, args, name_of(f))
 
     def flat(*values: Array) -> list[Array]:
         out, got = _flatten_arrays(
@@ -87,12 +121,7 @@ def flat_function(
             )
         # Numbers take the dtype of the unknowns.
         dtypes = [v.dtype for v in values] if like else [values[0].dtype] * len(out)
-        return [
-            y
-            if isinstance(y, Array)
-            else asarray(y, dtype=t if isinstance(y, (float, int, complex)) else None)
-            for y, t in zip(out, dtypes, strict=True)
-        ]
+        return numbers_like(out, dtypes)
 
     return flat
 
@@ -127,9 +156,4 @@ def tolerances(function: str, rtol: Any, atol: Any, treedef: Any) -> tuple[Array
     relative = None if rtol is None else asarray(rtol)
     if atol is None:
         return relative, []
-    absolute, structure = arrays_of(atol, f"{function}: atol")
-    if structure != treedef and not (len(absolute) == 1 and not isinstance(atol, (tuple, list, dict))):
-        raise _hesse.ArgumentError(
-            f"{function}: atol has the structure {structure}, expected one array, or a tree like the unknowns: {treedef}"
-        )
-    return relative, absolute
+    return relative, like_state(function, "atol", atol, treedef, "the unknowns")

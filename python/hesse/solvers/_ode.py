@@ -13,9 +13,11 @@ from .._hesse import solvers as _s
 from ..sparse import CSR
 from ._adjoint import Backsolve, Discrete, Forward, Interpolating, name_and_checkpoints, options_of_backsolve
 from ._dense import DenseOutput
-from ._equations import arrays_of, count_of
+from ._diagnosis import Diagnosis, diagnosis_of
+from ._equations import arrays_of, check_args, count_of, like_state, optional_array, span_of
 from ._events import Event, Watched
 from ._plot import plot
+from ._progress import SolveProgress, reports
 from ._split import flat_fields
 
 __all__ = ["Solution", "solve_ivp"]
@@ -51,6 +53,8 @@ class Solution:
         differentiable wherever the end lies.
     sol : DenseOutput, optional
         With ``dense_output=True``: a function of the time.
+    diagnosis : Diagnosis, optional
+        Where the solver gave up and does not raise: why, at which component, how stiff it is there, what to try.
 
     Examples
     --------
@@ -71,6 +75,7 @@ class Solution:
     t_end: Array | None = None
     y_end: Any = None
     sol: DenseOutput | None = None
+    diagnosis: Diagnosis | None = None
 
     @property
     def success(self) -> bool:
@@ -150,6 +155,8 @@ def solve_ivp(
     save: Callable[..., Any] | None = None,
     breakpoints: Any = None,
     mass: Any = None,
+    progress: bool | Callable[[SolveProgress], Any] = False,
+    progress_interval: float = 0.5,
 ) -> Solution:
     """Solves dy/dt = f(t, y), y(t0) = y0.
 
@@ -206,7 +213,7 @@ def solve_ivp(
     max_steps : int
         Attempts, accepted or not, before the solver gives up.
     raise_on_failure : bool
-        Whether giving up raises. If not, `Solution.status` says why, and the rest of ``y`` is NaN.
+        Whether giving up raises. If not, `Solution.status` and `Solution.diagnosis` say why, and the rest of ``y`` is NaN.
     linear_solver : {"auto", "dense", "banded", "klu", "krylov"}
         How ``"BDF"``, ``"ARKODE_DIRK"`` and ``"ARKODE_IMEX"`` solve their linear equations: with the Jacobian of f (of the
         second of two) as a dense, banded or sparse matrix (the last by KLU), or by GMRES with products of it. Where the
@@ -242,6 +249,14 @@ def solve_ivp(
         ``"KenCarp4"`` and ``"Kvaerno3"`` take any M, singular ones too (see Notes), and make a sparse one dense. Explicit
         methods and those of SUNDIALS need an invertible one and solve dy/dt = M^-1 f. ``"auto"`` is Rodas5P then. Not with
         methods that take a pair of functions.
+    progress : bool or callable
+        True shows a bar on the standard error stream, by tqdm where that is installed, else a line now and then: the time
+        in the solution, the size of steps, and an estimate of the wall time that is left. A function is called with a
+        `SolveProgress`; what it raises ends the solve. Compiled functions report at every call; derivatives do not, and not
+        under `hesse.vmap`. In reverse mode fewer states of steps are kept, and more are computed again.
+    progress_interval : float
+        Seconds of wall time that are at least between two reports, but for the last one of a solve; 0: as many as there are
+        occasions, at least one in 64 attempts.
 
     Returns
     -------
@@ -257,11 +272,12 @@ def solve_ivp(
         For a state of integers, or of complex numbers with a multistep method or a mass matrix, and arguments of the wrong
         kind.
     FloatingPointError
-        Where the solver gives up: with the time and the entry of the state that limits the step. Where `y0` does not satisfy
-        the algebraic equations of a singular mass matrix: with how far off it is.
+        Where the solver gives up: with the time, the entry of the state that limits the step, how stiff the problem is
+        there, and what to try. `Diagnosis` has the same as data. Where `y0` does not satisfy the algebraic equations of a
+        singular mass matrix: with how far off it is.
     hesse.TraceError
         Without `t_eval`, with `dense_output`, or with events that are not terminal without `max_events`, under
-        `hesse.compile`, `hesse.vmap` and in loops.
+        `hesse.compile`, `hesse.vmap` and in loops. With `progress` under `hesse.vmap`.
 
     Notes
     -----
@@ -303,9 +319,7 @@ def solve_ivp(
     >>> hs.round(1e6 * hs.grad(last)(2.0))
     Array(-135335., dtype=float64)
     """
-    span = t_span if isinstance(t_span, (tuple, list)) else asarray(t_span)
-    if (isinstance(span, Array) and span.ndim == 0) or len(span) != 2:
-        raise _hesse.ArgumentError(f"solve_ivp: t_span is {t_span!r}, expected two times (t0, t1)")
+    t0, t1 = span_of("solve_ivp", t_span)
     if not isinstance(method, str):
         raise _hesse.ArgumentTypeError(
             f"solve_ivp: method is {method!r}, expected one of {', '.join(_s.method_names())}, auto, BDF, Adams, "
@@ -315,21 +329,11 @@ def solve_ivp(
         raise _hesse.ArgumentTypeError(
             f"solve_ivp: linear_solver is {linear_solver!r}, expected 'auto', 'dense', 'banded', 'klu' or 'krylov'"
         )
-    if not isinstance(args, (tuple, list)):
-        raise _hesse.ArgumentTypeError(
-            f"solve_ivp: args is {args!r}, expected a tuple of further arguments of f"
-        )
+    check_args("solve_ivp", args)
     state, treedef = arrays_of(y0, "solve_ivp: y0")
-    tolerances, structure = arrays_of(atol, "solve_ivp: atol")
-    if structure != treedef and not (len(tolerances) == 1 and not isinstance(atol, (tuple, list, dict))):
-        raise _hesse.ArgumentError(
-            f"solve_ivp: atol has the structure {structure}, expected one array, or a tree like y0: {treedef}"
-        )
+    tolerances = like_state("solve_ivp", "atol", atol, treedef)
 
     field, second = flat_fields(f, y0, treedef, method, args)
-
-    def optional(x: Any) -> Array | None:
-        return None if x is None else asarray(x)
 
     watched = Watched(events, treedef, args)
     kept = [treedef]  # the structure of what is saved
@@ -357,17 +361,18 @@ def solve_ivp(
         implicit,
         found,
         dense,
+        why,
     ) = _s.solve_ivp(
         field,
-        asarray(span[0]),
-        asarray(span[1]),
+        t0,
+        t1,
         state,
         method,
-        optional(t_eval),
+        optional_array(t_eval),
         asarray(rtol),
         tolerances,
-        optional(first_step),
-        optional(max_step),
+        optional_array(first_step),
+        optional_array(max_step),
         count_of("solve_ivp", "max_steps", max_steps),
         bool(raise_on_failure),
         linear_solver,
@@ -377,9 +382,11 @@ def solve_ivp(
         max_events,
         bool(dense_output),
         None if save is None else saved,
-        optional(breakpoints),
+        optional_array(breakpoints),
         mass_parts(mass),
         options_of_backsolve(adjoint),
+        treedef.paths(),
+        *reports("solve_ivp", progress, progress_interval),
     )
     stats: dict[str, Any] = {
         "accepted": accepted,
@@ -393,7 +400,7 @@ def solve_ivp(
         stats["steps_Tsit5"], stats["steps_Rodas5P"] = accepted - implicit, implicit
     elif chosen:
         stats["steps_" + chosen] = accepted
-    sol = Solution(t, kept[0].unflatten(y), status, stats)
+    sol = Solution(t, kept[0].unflatten(y), status, stats, diagnosis=diagnosis_of(why, state, treedef))
     if dense is not None:
         values = DenseOutput(*dense, treedef)  # type: ignore[call-arg]
         sol = dataclasses.replace(sol, sol=values)

@@ -11,7 +11,7 @@ from .._flat import check_callable
 from .._hesse import Array, asarray
 from .._hesse import solvers as _s
 from ..nn import Module
-from ._equations import arrays_of
+from ._equations import arrays_of, check_args, optional_array, span_of
 from ._ode import Solution
 from ._split import flat_field
 
@@ -195,9 +195,7 @@ def solve_sde(
     """
     check_callable(drift, "solve_sde")
     check_callable(diffusion, "solve_sde")
-    span = t_span if isinstance(t_span, (tuple, list)) else asarray(t_span)
-    if (isinstance(span, Array) and span.ndim == 0) or len(span) != 2:
-        raise _hesse.ArgumentError(f"solve_sde: t_span is {t_span!r}, expected two times (t0, t1)")
+    t0, t1 = span_of("solve_sde", t_span)
     if not isinstance(method, str):
         raise _hesse.ArgumentTypeError(
             f"solve_sde: method is {method!r}, expected one of {', '.join(_s.sde_method_names())}"
@@ -208,8 +206,7 @@ def solve_sde(
         or not 0 < operator.index(num_steps) < 2**31
     ):
         raise _hesse.ArgumentError(f"solve_sde: num_steps is {num_steps!r}, expected an integer, 1 or more")
-    if not isinstance(args, (tuple, list)):
-        raise _hesse.ArgumentTypeError(f"solve_sde: args is {args!r}, expected a tuple of further arguments")
+    check_args("solve_sde", args, "both functions")
     state, treedef = arrays_of(y0, "solve_sde: y0")
     path = None
     if isinstance(key, BrownianPath):
@@ -219,14 +216,14 @@ def solve_sde(
     t, y, status = _s.solve_sde(
         flat_field(drift, treedef, args, "y0", "solve_sde"),
         flat_field(diffusion, treedef, args, "y0", "solve_sde"),
-        asarray(span[0]),
-        asarray(span[1]),
+        t0,
+        t1,
         state,
         asarray(key),
         path,
         operator.index(num_steps),
         method,
-        None if t_eval is None else asarray(t_eval),
+        optional_array(t_eval),
         shape,
         float(tolerance),
         bool(raise_on_failure),

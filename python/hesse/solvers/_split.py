@@ -8,8 +8,9 @@ from typing import Any
 from .. import _hesse
 from .._derivatives import grad
 from .._flat import check_callable, name_of
-from .._hesse import Array, TreeDef, _flatten_arrays, asarray, tree_map
+from .._hesse import Array, TreeDef, _flatten_arrays, tree_map
 from .._hesse import solvers as _s
+from ._equations import numbers_like
 
 __all__ = ["hamiltonian"]
 
@@ -29,13 +30,7 @@ def flat_field(
             raise _hesse.ArgumentError(
                 f"{solver}: {name_of(f)} returns the structure {got}, expected that of {like}: {treedef}"
             )
-        # Numbers take the dtype of the state.
-        return [
-            d
-            if isinstance(d, Array)
-            else asarray(d, dtype=y.dtype if isinstance(d, (float, int, complex)) else None)
-            for d, y in zip(derivative, values, strict=True)
-        ]
+        return numbers_like(derivative, [y.dtype for y in values])
 
     return field
 
