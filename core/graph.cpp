@@ -1,6 +1,7 @@
 #include "core/graph.h"
 
 #include <algorithm>
+#include <memory_resource>
 #include <optional>
 #include <ostream>
 #include <unordered_map>
@@ -39,7 +40,8 @@ struct GraphBuilder {
   const Ref<Trace>& trace;
   Ref<Graph> g = make_ref<Graph>();
   Arrays captures;
-  std::unordered_map<Key2, int, Key2Hash> ids;
+  std::pmr::monotonic_buffer_resource memory;
+  std::pmr::unordered_map<Key2, int, Key2Hash> ids{&memory};
   Arrays constants;
 
   bool inside(const Array& a) const { return a.is_symbol() && a.node()->trace() == trace; }
@@ -137,17 +139,19 @@ void Graph::finish() {
     for (int v : equations_[e].out) last[static_cast<size_t>(v)] = static_cast<int>(e);
   }
   for (int v : outputs_) last[static_cast<size_t>(v)] = -1;
-  last_use_.resize(equations_.size());
+  last_use_ends_.reserve(equations_.size());
   for (size_t e = 0; e < equations_.size(); ++e) {
     const Equation& eq = equations_[e];
     const auto release = [&](int v, size_t place) {
       if (last[static_cast<size_t>(v)] != static_cast<int>(e)) return;
       last[static_cast<size_t>(v)] = -1;
-      last_use_[e].push_back(static_cast<int>(place));
+      last_use_.push_back(static_cast<int>(place));
     };
+    const auto begin = static_cast<std::ptrdiff_t>(last_use_.size());
     for (size_t i = eq.in.size(); i-- > 0;) release(eq.in[i], i);  // the last place where it is read
-    std::reverse(last_use_[e].begin(), last_use_[e].end());
+    std::reverse(last_use_.begin() + begin, last_use_.end());
     for (size_t k = 0; k < eq.out.size(); ++k) release(eq.out[k], eq.in.size() + k);
+    last_use_ends_.push_back(static_cast<int>(last_use_.size()));
   }
   size_t h = mix(static_cast<size_t>(num_inputs_), values_.size());
   for (const auto& e : equations_) {
@@ -247,7 +251,7 @@ Arrays Graph::call(std::span<const Array> inputs) const {
     const SourceScope line(eq.source);
     Arrays out = hesse::apply(eq.op, std::move(in));
     for (size_t k = 0; k < out.size(); ++k) env[static_cast<size_t>(eq.out[k])] = std::move(out[k]);
-    for (int place : last_use_[e]) {
+    for (int place : last_use(e)) {
       const auto i = static_cast<size_t>(place);
       env[static_cast<size_t>(i < eq.in.size() ? eq.in[i] : eq.out[i - eq.in.size()])] = Array();
     }
@@ -266,8 +270,9 @@ Arrays Graph::run_owned(Arrays inputs) const {
   const bool debugging = debug_nans();
   for (size_t e = 0; e < equations_.size(); ++e) {
     const Equation& eq = equations_[e];
-    auto last = last_use_[e].begin();
-    const auto end = last_use_[e].end();
+    const std::span<const int> done = last_use(e);
+    auto last = done.begin();
+    const auto end = done.end();
     in.clear();
     in.reserve(eq.in.size());
     for (size_t i = 0; i < eq.in.size(); ++i) {

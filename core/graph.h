@@ -72,7 +72,12 @@ class Graph : public RefCounted<Graph> {
   std::vector<std::pair<int, Array>> constants_;
   std::vector<Equation> equations_;
   std::vector<int> outputs_;
-  std::vector<std::vector<int>> last_use_;  // operands, then results, that nobody reads after an equation
+  /// Places among the operands, then the results, of equation e whose values nobody reads after it.
+  std::span<const int> last_use(size_t e) const {
+    const auto begin = static_cast<size_t>(e == 0 ? 0 : last_use_ends_[e - 1]);
+    return std::span(last_use_).subspan(begin, static_cast<size_t>(last_use_ends_[e]) - begin);
+  }
+  std::vector<int> last_use_, last_use_ends_;  // of all equations in turn; where each one's end
   bool dynamic_ = false;
   size_t hash_ = 0;
 };

@@ -3,6 +3,8 @@
 #include <cstdint>
 #include <utility>
 
+#include "core/allocator.h"
+
 namespace hesse {
 
 /// Base of objects that count their own references.
@@ -17,6 +19,10 @@ class RefCounted {
     if (count_.fetch_sub(1, std::memory_order_acq_rel) == 1) delete static_cast<const T*>(this);
   }
   int64_t use_count() const { return count_.load(std::memory_order_acquire); }
+
+  /// From the pool: a recording makes and drops thousands of nodes and arrays.
+  static void* operator new(size_t bytes) { return allocate_bytes(bytes); }
+  static void operator delete(void* p, size_t bytes) { free_bytes(p, bytes); }
 
  private:
   mutable std::atomic<int64_t> count_{0};

@@ -1,5 +1,6 @@
 #pragma once
 #include <atomic>
+#include <memory_resource>
 #include <mutex>
 #include <unordered_map>
 #include <vector>
@@ -108,8 +109,9 @@ class Trace : public RefCounted<Trace> {
   uint64_t level_;
   bool open_ = true;
   std::vector<Ref<Node>> nodes_;
-  std::unordered_multimap<size_t, Ref<Node>> equal_;
-  std::unordered_multimap<size_t, Array> literals_;
+  std::pmr::monotonic_buffer_resource memory_;  // of the two below, which only grow
+  std::pmr::unordered_multimap<size_t, Ref<Node>> equal_{&memory_};
+  std::pmr::unordered_multimap<size_t, Array> literals_{&memory_};
   std::unordered_map<const Node*, Arrays> values_;
 };
 

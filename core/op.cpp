@@ -63,7 +63,7 @@ size_t hash_param(const Param& p) {
 
 bool Op::equals(const Op& other) const {
   if (this == &other) return true;
-  if (name() != other.name()) return false;
+  if (name() != other.name() || hash() != other.hash()) return false;
   const Params a = params(), b = other.params();
   if (a.size() != b.size()) return false;
   for (size_t i = 0; i < a.size(); ++i)
@@ -94,8 +94,11 @@ double Op::flops(std::span<const Aval>, std::span<const Aval> out) const {
 }
 
 size_t Op::hash() const {
-  size_t h = std::hash<std::string_view>{}(name());
+  size_t h = hash_.load(std::memory_order_relaxed);
+  if (h != 0) return h;
+  h = std::hash<std::string_view>{}(name());
   for (const auto& [key, value] : params()) h = mix(h, hash_param(value));
+  hash_.store(h, std::memory_order_relaxed);
   return h;
 }
 

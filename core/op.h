@@ -1,4 +1,5 @@
 #pragma once
+#include <atomic>
 #include <span>
 #include <string>
 #include <string_view>
@@ -137,6 +138,9 @@ class Op : public RefCounted<Op> {
   /// Equal name and params.
   bool equals(const Op& other) const;
   size_t hash() const;
+
+ private:
+  mutable std::atomic<size_t> hash_{0};  // 0: not yet computed
 };
 using OpRef = Ref<const Op>;
 

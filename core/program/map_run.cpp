@@ -122,6 +122,11 @@ int64_t row_of(const Array& index, int64_t i, int64_t rows) {
   return checked(v.as<int64_t>()[i * v.strides[0]], rows, i);
 }
 
+template <class T>
+void add_row(const T* from, T* to, int64_t n) {
+  for (int64_t i = 0; i < n; ++i) to[i] += from[i];
+}
+
 // What the body takes for example i.
 Arrays example(std::span<const Array> operands, const std::vector<Access>& access,
                std::span<const Array> indices, int64_t i) {
@@ -346,9 +351,22 @@ struct MapProgram::Call {
     const View src = operands[i].view();
     const size_t lane_axis = dst.shape.size() - 1;
     if (map.is_each(i)) return cpu::assign(cpu::moved(cpu::range(src, 0, begin, width), 0, lane_axis), dst);
+    const Array& index = indices[index_of(map.access_[i].index)];
+    if (!is_contiguous(src.shape, src.strides)) {
+      for (int64_t l = 0; l < width; ++l)
+        cpu::assign(cpu::at(src, 0, row_of(index, begin + l, src.shape[0])), cpu::at(dst, lane_axis, l));
+      return;
+    }
+    // Rows as they lie, one after the other, and then transposed at once.
+    Shape shape = src.shape;
+    shape[0] = width;
+    const Array rows = Array::uninitialized(shape, src.dtype);
+    const int64_t bytes = num_elements(rows.shape()) / width * itemsize(src.dtype);
+    char* const to = rows.view().as<char>();
     for (int64_t l = 0; l < width; ++l)
-      cpu::assign(cpu::at(src, 0, row_of(indices[index_of(map.access_[i].index)], begin + l, src.shape[0])),
-                  cpu::at(dst, lane_axis, l));
+      std::memcpy(to + l * bytes, src.as<char>() + row_of(index, begin + l, src.shape[0]) * bytes,
+                  static_cast<size_t>(bytes));
+    cpu::assign(cpu::moved(rows.view(), 0, lane_axis), dst);
   }
 
   // Partial sums in the order of their groups.
@@ -374,10 +392,18 @@ struct MapProgram::Call {
     shape[0] = map.results_[k].num_segments;
     const Array out = Array::uninitialized(shape, rows.dtype());
     cpu::set_zero(out.view());
-    const View src = rows.view();
+    const Array& index = indices[index_of(map.results_[k].index)];
+    const int64_t size = num_elements(shape) / std::max<int64_t>(shape[0], 1);
+    const View from = rows.view(), to = out.view();
     for (int64_t i = 0; i < map.n_; ++i) {
-      const int64_t row = row_of(indices[index_of(map.results_[k].index)], i, shape[0]);
-      if (shape[0] > 0) cpu::accumulate(cpu::at(src, 0, i), cpu::at(out.view(), 0, row));
+      const int64_t row = row_of(index, i, shape[0]);
+      if (shape[0] == 0) continue;
+      if (rows.dtype() == kFloat32)
+        add_row(from.as<float>() + i * size, to.as<float>() + row * size, size);
+      else if (rows.dtype() == kFloat64)
+        add_row(from.as<double>() + i * size, to.as<double>() + row * size, size);
+      else
+        cpu::accumulate(cpu::at(from, 0, i), cpu::at(to, 0, row));
     }
     return out;
   }
