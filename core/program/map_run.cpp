@@ -117,9 +117,8 @@ int64_t checked(int64_t row, int64_t rows, int64_t position) {
                  concat("index ", row, " at position ", position, " is out of range for ", rows, " rows"));
   return 0;
 }
-int64_t row_of(const Array& index, int64_t i, int64_t rows) {
-  const View v = index.view();
-  return checked(v.as<int64_t>()[i * v.strides[0]], rows, i);
+int64_t row_of(const View& index, int64_t i, int64_t rows) {
+  return checked(index.as<int64_t>()[i * index.strides[0]], rows, i);
 }
 
 template <class T>
@@ -139,7 +138,7 @@ Arrays example(std::span<const Array> operands, const std::vector<Access>& acces
       in.push_back(x.viewed(cpu::at(x.view(), 0, i)));
     else
       in.push_back(
-          x.viewed(cpu::at(x.view(), 0, row_of(indices[index_of(access[j].index)], i, x.shape()[0]))));
+          x.viewed(cpu::at(x.view(), 0, row_of(indices[index_of(access[j].index)].view(), i, x.shape()[0]))));
   }
   return in;
 }
@@ -351,7 +350,7 @@ struct MapProgram::Call {
     const View src = operands[i].view();
     const size_t lane_axis = dst.shape.size() - 1;
     if (map.is_each(i)) return cpu::assign(cpu::moved(cpu::range(src, 0, begin, width), 0, lane_axis), dst);
-    const Array& index = indices[index_of(map.access_[i].index)];
+    const View index = indices[index_of(map.access_[i].index)].view();
     if (!is_contiguous(src.shape, src.strides)) {
       for (int64_t l = 0; l < width; ++l)
         cpu::assign(cpu::at(src, 0, row_of(index, begin + l, src.shape[0])), cpu::at(dst, lane_axis, l));
@@ -392,7 +391,7 @@ struct MapProgram::Call {
     shape[0] = map.results_[k].num_segments;
     const Array out = Array::uninitialized(shape, rows.dtype());
     cpu::set_zero(out.view());
-    const Array& index = indices[index_of(map.results_[k].index)];
+    const View index = indices[index_of(map.results_[k].index)].view();
     const int64_t size = num_elements(shape) / std::max<int64_t>(shape[0], 1);
     const View from = rows.view(), to = out.view();
     for (int64_t i = 0; i < map.n_; ++i) {
