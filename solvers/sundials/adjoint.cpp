@@ -65,6 +65,7 @@ class Backward final {
     // Absolute errors relative to the largest cotangent: a gradient is linear in them.
     check(CVodeSStolerancesB(mem, which_, s.rtol, kTiny * s.rtol * scale), "CVodeSStolerancesB");
     check(CVodeSetMaxNumStepsB(mem, which_, static_cast<long>(s.max_steps)), "CVodeSetMaxNumStepsB");
+    forward.allow_failures(CVodeGetAdjCVodeBmem(mem, which_));
     if (s.max_step > 0) check(CVodeSetMaxStepB(mem, which_, s.max_step), "CVodeSetMaxStepB");
     solvers_ = forward.make_solvers(lambda_.get(), true);
     if (!s.implicit) {
@@ -84,7 +85,7 @@ class Backward final {
     check(CVodeQuadInitB(mem, which_, quadrature, gradient_.get()), "CVodeQuadInitB");
     const Vector atol = quadrature_tolerances(field.parameters(), problem.p, problem.y0,
                                               kTiny * s.rtol * scale, forward.context());
-    check(CVodeQuadSVtolerancesB(mem, which_, s.rtol, atol.get()), "CVodeQuadSVtolerancesB");
+    check(CVodeQuadSVtolerancesB(mem, which_, kQuadrature * s.rtol, atol.get()), "CVodeQuadSVtolerancesB");
     check(CVodeSetQuadErrConB(mem, which_, SUNTRUE), "CVodeSetQuadErrConB");
   }
 
@@ -106,6 +107,9 @@ class Backward final {
     if (flag < 0) {
       forward_.failed(flag, report);
       report.entry = calls_.bad_entry();
+      CVodeGetCurrentTime(CVodeGetAdjCVodeBmem(mem, which_), &report.t);
+      CVodeGetCurrentStep(CVodeGetAdjCVodeBmem(mem, which_), &report.h);
+      report.h = std::abs(report.h);
       return false;
     }
     double at = t;

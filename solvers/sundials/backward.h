@@ -7,6 +7,9 @@ namespace hesse::solvers::sundials {
 
 /// What may be neglected of an adjoint state, beside the largest cotangent and rtol.
 inline constexpr double kTiny = 1e-2;
+/// Of rtol, for the gradient by parameters, an integral: its parts may cancel (ROBER: five times as
+/// accurate).
+inline constexpr double kQuadrature = 0.1;
 
 /// max |x_i|, 0 for none.
 double largest(std::span<const double> x);

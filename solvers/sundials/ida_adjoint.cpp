@@ -119,7 +119,7 @@ class Backward final {
     check(IDAQuadInitB(mem, which_, quadrature, gradient_.get()), "IDAQuadInitB");
     const Vector errors = quadrature_tolerances(calls.field().parameters(), problem.p, problem.y0,
                                                 kTiny * s.rtol * scale, forward.context());
-    check(IDAQuadSVtolerancesB(mem, which_, s.rtol, errors.get()), "IDAQuadSVtolerancesB");
+    check(IDAQuadSVtolerancesB(mem, which_, kQuadrature * s.rtol, errors.get()), "IDAQuadSVtolerancesB");
     check(IDASetQuadErrConB(mem, which_, SUNTRUE), "IDASetQuadErrConB");
   }
 

@@ -79,6 +79,8 @@ class Session final {
   };
   /// `adjoint`: those of the adjoint state's equations.
   Solvers make_solvers(N_Vector like, bool adjoint = false) const;
+  /// Of a step, before it is given up.
+  void allow_failures(void* memory) const;
   /// Equations solved more closely and with fresher Jacobians than by default: on Robertson's problem a third
   /// fewer steps, and errors half as large.
   void tighten(void* memory) const;

@@ -25,9 +25,9 @@ import numpy as np
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests" / "support"))
 
-from stiff_problems import PROBLEMS, Problem, reference, stored  # noqa: E402
+from stiff_problems import PROBLEMS, Problem, reference  # noqa: E402
 
-NAMES = stored()
+NAMES = list(PROBLEMS)
 RTOLS = [10.0**-k for k in range(3, 11)]
 OURS = ("Rodas5P", "Kvaerno5", "BDF")
 SCIPY = ("Radau", "BDF")

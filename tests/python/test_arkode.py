@@ -66,7 +66,7 @@ def test_the_order_of_convergence(method, order):
     assert order - 0.4 < min(orders) and max(orders) < order + 0.6
 
 
-@pytest.mark.parametrize("name", ["ROBER", "HIRES", "VDPOL", "OREGO", "POLLU", "BRUSS"])
+@pytest.mark.parametrize("name", list(PROBLEMS))
 def test_stiff_problems(name):
     problem = PROBLEMS[name]
     sol = solve(

@@ -123,27 +123,23 @@ const Problem kProblems[] = {
      }},
     {"E5",
      [](const double* y, const double* p, double* d, int) {
-       const double a = p[0] * y[0], b = p[1] * y[0] * y[2], c = p[2] * y[3], mc = p[3] * y[1] * y[2];
+       const double a = p[0] * y[0], b = p[1] * y[0] * y[1], c = p[2] * y[2],
+                    mc = p[3] * (y[1] + y[2]) * y[1];
        d[0] = -a - b;
-       d[1] = a - mc;
-       d[2] = a - b - mc + c;
-       d[3] = b - c;
+       d[1] = (a - mc) - (b - c);
+       d[2] = b - c;
      },
      [](const double* y, const double* p, SUNMatrix matrix, int) {
        const Matrix j{matrix};
-       const double b0 = p[1] * y[2], b2 = p[1] * y[0], m1 = p[3] * y[2], m2 = p[3] * y[1];
+       const double b0 = p[1] * y[1], b1 = p[1] * y[0];
        j(0, 0) = -p[0] - b0;
-       j(0, 2) = -b2;
-       j(1, 0) = p[0];
-       j(1, 1) = -m1;
-       j(1, 2) = -m2;
-       j(2, 0) = p[0] - b0;
-       j(2, 1) = -m1;
-       j(2, 2) = -b2 - m2;
-       j(2, 3) = p[2];
-       j(3, 0) = b0;
-       j(3, 2) = b2;
-       j(3, 3) = -p[2];
+       j(0, 1) = -b1;
+       j(1, 0) = p[0] - b0;
+       j(1, 1) = -p[3] * (2 * y[1] + y[2]) - b1;
+       j(1, 2) = -p[3] * y[1] + p[2];
+       j(2, 0) = b0;
+       j(2, 1) = b1;
+       j(2, 2) = -p[2];
      }},
     {"POLLU",
      [](const double* y, const double* k, double* d, int) {
