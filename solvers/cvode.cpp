@@ -11,6 +11,7 @@
 #ifdef HESSE_HAVE_SUNDIALS
 #include "solvers/reporter.h"
 #include "solvers/sparse_solve.h"
+#include "solvers/sundials/cvode_dense_op.h"
 #include "solvers/sundials/cvode_events_op.h"
 #include "solvers/sundials/cvode_op.h"
 #include "solvers/sundials/flat_state.h"
@@ -101,6 +102,16 @@ void check_known(const Arrays& x, const Array& t1) {
                       "solution, under vmap, compile and in loops");
 }
 
+// The solution of every step at any time, and at the times asked for instead.
+void add_dense(Solution& out, const Ref<const Graph>& field, const sundials::CvodeOptions& how,
+               const FlatState& state, const Arrays& x, sundials::Polynomials& steps,
+               const std::optional<Array>& times) {
+  if (steps.empty()) steps.add(x[operand::t0].item<double>(), 0, x[operand::y0].to_vector<double>());
+  out.dense =
+      sundials::cvode_dense(field, how, state, x, getitem(out.t, {Index(-1)}), steps.arrays(state.size()));
+  if (times) std::tie(out.t, out.y) = rows_at(*times, *out.dense, out.status.item<int64_t>() > 0);
+}
+
 namespace output = sundials::event_output;
 
 /// A solve with events: `x` are the operands of one without.
@@ -135,11 +146,12 @@ class WithEvents final {
     const int64_t n = arrived ? std::min(found.t.size(), times.size()) : times.size();
     return solution(again(found), getitem(times, {rows(n)}), rows(n), found.most);
   }
-  /// Every step.
-  Solution every_step() {
+  /// Every step, whose polynomials are kept, where they are asked for.
+  Solution every_step(sundials::Polynomials* polynomials) {
     check_known(x_, problem_.t1);
     x_[operand::times] = end_;
-    const sundials::FoundEvents found = sundials::find_events(field_, how_, conditions_, x_, true);
+    const sundials::FoundEvents found =
+        sundials::find_events(field_, how_, conditions_, x_, true, polynomials);
     const int64_t n = found.t.size();
     const bool ended = found.outputs[output::ended].item<int64_t>() >= 0;
     if (!is_tracked()) return solution(found.outputs, found.t, rows(n), found.most);
@@ -233,10 +245,11 @@ Solution solve_cvode(const RecordedIvp& problem, const IvpOptions& options, cons
                              std::move(names)};
   for (const Ref<const Graph>& part : problem.parts) how.parts.push_back(flat_field(part, problem, state));
 
-  Array times = problem.t0, times_ok(true);
+  std::optional<Array> times;
+  Array times_ok(true);
   if (options.t_eval) {
     times = real_times("solve_ivp", *options.t_eval);
-    times_ok = in_order("solve_ivp", times, problem.t0, problem.t1);
+    times_ok = in_order("solve_ivp", *times, problem.t0, problem.t1);
   }
   Arrays atol;
   for (size_t i = 0; i < problem.y0.size(); ++i)
@@ -244,43 +257,55 @@ Solution solve_cvode(const RecordedIvp& problem, const IvpOptions& options, cons
   const auto number = [](const std::optional<Array>& x) {
     return x ? stop_gradient(astype(*x, kFloat64)) : Array::from<double>(std::array{0.0}, {});
   };
-  Arrays x(operand::more);
+  Arrays x(sundials::cvode_operand::parameters);
   x[operand::t0] = problem.t0;
-  x[operand::times] = times;
+  x[operand::times] = times.value_or(problem.t0);
   x[operand::y0] = FlatState::flat(problem.y0);
   x[operand::rtol] = stop_gradient(astype(problem.rtol, kFloat64));
   x[operand::atol] = stop_gradient(FlatState::flat(atol));
   x[operand::first_step] = number(options.first_step);
   x[operand::max_step] = number(options.max_step);
   x[operand::status] = stop_gradient(status_of_options(problem, options, times_ok));
+  x[sundials::cvode_operand::breaks] =
+      problem.breaks ? stack({problem.breaks->before, problem.breaks->after}) : zeros({2, 0}, kFloat64);
   x.insert(x.end(), problem.captures.begin(), problem.captures.end());
   Arrays inputs = x;  // all that may differ between the examples of a map
   inputs.push_back(problem.t1);
   if (events) append(inputs, events->operands);
   how.reporter = make_reporter("solve_ivp", options.progress, options.progress_interval, inputs);
 
+  sundials::Polynomials steps;
+  sundials::Polynomials* const kept = options.dense_output ? &steps : nullptr;
+  const auto known = [](const Array& a) { return !a.is_symbol(); };
+  require<TraceError>(!kept || std::all_of(inputs.begin(), inputs.end(), known),
+                      "solve_ivp: dense_output keeps every step, whose number depends on values; give "
+                      "t_eval, the times of the solution, under vmap, compile and in loops");
+  Solution out;
   if (events) {
     require(state.size() > 0, "solve_ivp: ", options.method, " finds no events of a state without entries");
-    WithEvents solve(problem, state, field, how, *events, std::move(x));
-    return !options.t_eval ? solve.every_step()
-           : events->fixed ? solve.fixed(times, Dims(events->most))
-                           : solve.to(times);
+    WithEvents solve(problem, state, field, how, *events, x);
+    out = !times || kept  ? solve.every_step(kept)
+          : events->fixed ? solve.fixed(*times, Dims(events->most))
+                          : solve.to(*times);
+    if (kept) add_dense(out, field, how, state, x, steps, times);
+    return out;
   }
-  Solution out;
-  if (!options.t_eval) {
+  if (!times || kept) {
     check_known(x, problem.t1);
-    out = sundials::cvode_steps(field, how, x, problem.t1);
-    const bool tracked = std::any_of(x.begin(), x.end(), is_tracked) || is_tracked(problem.t1);
-    if (tracked && out.t.size() > 0) {  // the same steps again, differentiably, with their times given
+    x[operand::times] = reshape(problem.t1, {1});
+    out = sundials::cvode_steps(field, how, x, problem.t1, kept);
+    const bool tracked = std::any_of(x.begin(), x.end(), is_tracked);
+    if (tracked && !times && out.t.size() > 0) {  // the same steps again, differentiably, at given times
       const bool arrived = out.status.item<int64_t>() == 0;
       x[operand::times] = out.t = step_times(out.t, problem.t0, problem.t1, arrived);
       out.y = {hesse::apply(sundials::cvode_op(field, how.silent()), x)[0]};
     }
     out.y = state.arrays(out.y[0], true);
+    if (kept) add_dense(out, field, how, state, x, steps, times);
     return out;
   }
   const Arrays y = hesse::apply(sundials::cvode_op(field, how), x);
-  out.t = times;
+  out.t = *times;
   out.y = state.arrays(y[0], true);
   const auto counts = std::span<const Array>(y).subspan(1);
   sundials::put_counts(out, counts);

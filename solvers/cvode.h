@@ -2,6 +2,7 @@
 #include <string_view>
 
 #include "core/graph.h"
+#include "solvers/breaks.h"
 #include "solvers/events.h"
 
 /// Methods of SUNDIALS for solve_ivp. Multistep methods of CVODES (Hindmarsh and others, ACM TOMS 31, 2005;
@@ -32,6 +33,7 @@ struct RecordedIvp {
   Array rtol;
   Arrays atol;                          ///< one for each array of y0
   std::vector<Ref<const Graph>> parts;  ///< of a field in two: what is treated explicitly, and implicitly
+  std::optional<Breaks> breaks;
 };
 /// Its events, recorded: at least one.
 struct RecordedEvents {

@@ -5,7 +5,8 @@ namespace hesse::solvers {
 
 /// A solution between the ends of its steps: the polynomial of the method or, for methods without one (Dop853
 /// and those with fixed steps), the step taken again as far as the time. Differentiable in the time and in
-/// what the solution depends on.
+/// what the solution depends on; derivatives of methods of SUNDIALS are solves of their own, one for all
+/// times that are asked for together.
 class DenseOutput {
  public:
   /// What is looked up: rows of `tables`, one for each step, and where steps end (`ends`, [steps]).
@@ -18,6 +19,10 @@ class DenseOutput {
   };
   /// `at`: (t, one row of each table..., operands...) -> the state.
   DenseOutput(Ref<const Graph> at, const Steps& steps);
+  /// `at`: (times [k], operands...) -> the states at them, [k, ...], recorded for k = 1 and right for any.
+  /// From `from` to `to`, in that direction.
+  DenseOutput(Ref<const Graph> at, const Array& from, const Array& to, const Array& direction,
+              const Arrays& operands);
   /// As `graph()`, `num_tables()` and `arrays()` say.
   DenseOutput(Ref<const Graph> at, size_t num_tables, Arrays arrays)
       : at_(std::move(at)), num_tables_(num_tables), arrays_(std::move(arrays)) {}
@@ -31,8 +36,13 @@ class DenseOutput {
 
  private:
   Ref<const Graph> at_;
-  size_t num_tables_;
-  Arrays arrays_;  // from, to, direction, ends, tables..., operands...
+  Arrays one_by_one(const Array& t, const Array& inside) const;
+  Arrays all_at_once(const Array& t, const Array& inside) const;
+  size_t num_tables_;  // 0: `at_` takes all times at once
+  Arrays arrays_;      // from, to, direction; ends, tables...; operands...
 };
+
+/// A solution at output times: those within it, or all and NaN at others where the solver gave up.
+std::pair<Array, Arrays> rows_at(const Array& times, const DenseOutput& dense, bool failed);
 
 }  // namespace hesse::solvers

@@ -110,7 +110,8 @@ std::vector<int64_t> rows_of_events(const IvpOptions& options, bool fixed, bool 
 // The events of a solve by CVODES. A guess of the first step says what is rounding at t0.
 RecordedEvents recorded_events(const RecordedIvp& problem, const IvpOptions& options, const Field& field,
                                Arrays operands) {
-  const auto& [graph, captures, t0, t1, y0, rtol, atol, parts] = problem;
+  const Array &t0 = problem.t0, &t1 = problem.t1;
+  const Arrays& y0 = problem.y0;
   const Arrays f0 = field(t0, y0, operands);
   const Stepper stepper(make_method("Tsit5", field), {});
   const Array h = options.first_step ? astype(*options.first_step, kFloat64)
@@ -124,6 +125,7 @@ RecordedEvents recorded_events(const RecordedIvp& problem, const IvpOptions& opt
   append(all, y0);
   append(all, Arrays{t0, t1});
   if (options.t_eval) all.push_back(*options.t_eval);
+  if (problem.breaks) all.push_back(problem.breaks->before);
   const bool traced = std::any_of(all.begin(), all.end(), [](const Array& a) { return a.is_symbol(); });
   const bool fixed = options.t_eval && (traced || options.max_events);
   require<TraceError>(options.t_eval || !traced,
@@ -159,14 +161,10 @@ Keep recorded_save(const Rhs& save, const Field& field, const Arrays& y0, Arrays
   };
 }
 
-// The numbers beside each breakpoint, as f can tell them apart.
-Breaks around(const Array& times, const Array& t0, const Array& t1, const Array& direction, DType dtype) {
-  const Array inside = logical_and((times - t0) * direction > 0.0, (t1 - times) * direction > 0.0);
-  const Array at = astype(times, dtype), far = astype(direction * INFINITY, dtype);
-  const auto beside = [&](const Array& towards) {
-    return stop_gradient(where(inside, astype(nextafter(at, towards), kFloat64), std::nan("")));
-  };
-  return {beside(-far), beside(far)};
+std::optional<Breaks> breaks_of(const IvpOptions& options, const Array& t0, const Array& t1, DType time) {
+  if (!options.breakpoints) return std::nullopt;
+  const Breaks out = breaks_at(*options.breakpoints, t0, t1, direction_of(t0, t1), time);
+  return out.before.size() > 0 ? std::optional(out) : std::nullopt;
 }
 
 DenseOutput dense_output(const Stops& stops, const Run& run, const Stops::Problem& p) {
@@ -189,23 +187,6 @@ DenseOutput dense_output(const Stops& stops, const Run& run, const Stops::Proble
       avals);
   const auto end = [&](int64_t i) { return getitem(run.t, {Index(i)}); };
   return {at, {end(0), end(-1), p.direction, tables[1], tables, p.operands}};
-}
-
-// The solution of every step at the times asked for instead: up to where it ended, NaN where it failed.
-void at_times(const Array& times, const DenseOutput& dense, Run& run) {
-  const Array &from = dense.arrays()[0], &to = dense.arrays()[1], &direction = dense.arrays()[2];
-  const int64_t reached =
-      count_nonzero((times - from) * direction <= (to - from) * direction).item<int64_t>();
-  const bool failed = run.last.steps.status.item<int64_t>() != kSuccess;
-  const Array inside = reached == times.size() ? times : slice(times, {0}, {reached}, {1});
-  run.y = dense(inside);
-  run.t = failed ? times : inside;
-  if (!failed || reached == times.size()) return;
-  for (Array& y : run.y) {
-    Shape rest = y.shape();
-    rest[0] = times.size() - reached;
-    y = concatenate({y, full(rest, nan_of(y.dtype()))});
-  }
 }
 
 }  // namespace
@@ -287,8 +268,7 @@ Solution solve_ivp(const Rhs& f, const Array& t0, const Array& t1, const Arrays&
                    const IvpOptions& options) {
   if (options.method != "auto") return solve_ivp(SplitRhs{f, {}}, t0, t1, y0, options);
   IvpOptions by = options;
-  const bool multistep = has_cvode() && !options.dense_output && !options.save && !options.breakpoints &&
-                         !std::holds_alternative<Discrete>(options.adjoint) &&
+  const bool multistep = has_cvode() && !std::holds_alternative<Discrete>(options.adjoint) &&
                          !std::holds_alternative<Backsolve>(options.adjoint);
   by.method = options.mass ? "Rodas5P" : chosen_method(f, t0, t1, y0, multistep);
   Solution out = solve_ivp(SplitRhs{f, {}}, t0, t1, y0, by);
@@ -350,14 +330,6 @@ Solution solve_ivp(const SplitRhs& f, const Array& t0_in, const Array& t1_in, co
   }
   for (size_t i = field.num_captures; i < operands.size(); ++i) operands[i] = stop_gradient(operands[i]);
   require(
-      !by_cvode || !options.dense_output, "solve_ivp: ", options.method,
-      " has no dense_output; give t_eval, or use Kvaerno5 or Rodas5P for stiff problems, Tsit5 or Dop853 for "
-      "others");
-  require(!by_cvode || !options.save, "solve_ivp: ", options.method,
-          " takes no save; apply it to the solution, or use another method");
-  require(!by_cvode || !options.breakpoints, "solve_ivp: ", options.method,
-          " takes no breakpoints; solve from one to the next, or use another method");
-  require(
       !options.save || !options.dense_output,
       "solve_ivp: save and dense_output exclude one another; apply save to the values of the dense output");
   require(!options.max_events || *options.max_events >= 0, "solve_ivp: max_events is ",
@@ -369,11 +341,21 @@ Solution solve_ivp(const SplitRhs& f, const Array& t0_in, const Array& t1_in, co
           "t_eval as well");
   if (by_cvode) {
     const auto captured = operands.begin() + static_cast<int64_t>(field.num_captures);
-    const RecordedIvp problem{field.graph,  {operands.begin(), captured},   t0,         t1, y0,
-                              options.rtol, {captured + 1, operands.end()}, field.parts};
-    if (options.events.empty()) return solve_cvode(problem, options);
-    const RecordedEvents events = recorded_events(problem, options, field, operands);
-    return solve_cvode(problem, options, &events);
+    const RecordedIvp problem{field.graph,
+                              {operands.begin(), captured},
+                              t0,
+                              t1,
+                              y0,
+                              options.rtol,
+                              {captured + 1, operands.end()},
+                              field.parts,
+                              breaks_of(options, t0, t1, field.time)};
+    const Keep save = recorded_save(options.save, field, y0, operands);
+    std::optional<RecordedEvents> events;
+    if (!options.events.empty()) events.emplace(recorded_events(problem, options, field, operands));
+    Solution out = solve_cvode(problem, options, events ? &*events : nullptr);
+    if (save) out.y = kept_of_rows(save, out.t, out.y, y0, operands);
+    return out;
   }
   std::optional<Array> max_step;
   if (options.max_step) max_step = stop_gradient(astype(*options.max_step, kFloat64));
@@ -403,15 +385,7 @@ Solution solve_ivp(const SplitRhs& f, const Array& t0_in, const Array& t1_in, co
 
   const Events events(options.events, field, y0, operands);
   const Keep save = recorded_save(options.save, field, y0, operands);
-  std::optional<Breaks> breaks;
-  if (options.breakpoints) {
-    const Array& given = *options.breakpoints;
-    require(given.ndim() == 1, "solve_ivp: breakpoints have shape ", given.shape(), ", expected one axis");
-    require<TypeError>(!is_complex(given.dtype()) && given.dtype() != kBool && given.dtype() != DType::Key,
-                       "solve_ivp: breakpoints have dtype ", given.dtype(), ", expected real numbers");
-    if (given.size() > 0)
-      breaks = around(stop_gradient(astype(given, kFloat64)), t0, t1, direction, field.time);
-  }
+  const std::optional<Breaks> breaks = breaks_of(options, t0, t1, field.time);
   const auto is_traced = [](std::initializer_list<const Arrays*> parts) {
     return std::any_of(parts.begin(), parts.end(), [](const Arrays* part) {
       return std::any_of(part->begin(), part->end(), [](const Array& a) { return a.is_symbol(); });
@@ -452,7 +426,10 @@ Solution solve_ivp(const SplitRhs& f, const Array& t0_in, const Array& t1_in, co
   Solution out;
   if (dense) {
     out.dense = dense_output(stops, run, problem);
-    if (times) at_times(*times, *out.dense, run);
+    if (times) {
+      const bool failed = run.last.steps.status.item<int64_t>() != kSuccess;
+      std::tie(run.t, run.y) = rows_at(*times, *out.dense, failed);
+    }
   }
   out.t = run.t;
   out.y = run.y;

@@ -77,15 +77,14 @@ struct IvpOptions {
   std::optional<int64_t> max_events = {};
   /// How it is differentiated in reverse; by default Discrete, Interpolating for methods of SUNDIALS.
   Adjoint adjoint = {};
-  /// Whether Solution::dense is made: the solution at any time. All steps are kept; not with
-  /// methods of SUNDIALS, and not under vmap, compile and in loops.
+  /// Whether Solution::dense is made: the solution at any time. All steps are kept; not under vmap, compile
+  /// and in loops.
   bool dense_output = false;
-  /// (t, y) -> arrays, which Solution::y holds instead of the state: what is kept of a large one. Empty: the
-  /// state.
+  /// (t, y) -> arrays, which Solution::y holds instead of the state: what is kept of a large one (methods of
+  /// SUNDIALS keep the state at all times while they solve). Empty: the state.
   Rhs save = {};
   /// Times [b] where f jumps: steps end just before them and the next begin afresh just behind them.
-  /// Constants: the solution has no derivative in them. Those outside the span do nothing. Not with
-  /// methods of SUNDIALS.
+  /// Constants: the solution has no derivative in them. Those outside the span do nothing.
   std::optional<Array> breakpoints = {};
   /// M dy/dt = f(t, y), for a real state. Rosenbrock methods and ESDIRK take a singular M, too: the problem
   /// is a differential-algebraic one then, whose index must be 1 and whose algebraic equations y0 must

@@ -51,6 +51,20 @@ Array row(const Array& x, const Array& i) { return take(x, i, 0); }
 
 }  // namespace
 
+// Rows without a state are given another, so that derivatives have no part of theirs.
+Arrays kept_of_rows(const Keep& keep, const Array& t, const Arrays& y, const Arrays& y0,
+                    const Arrays& operands) {
+  Arrays rows{t};
+  append(rows, y);
+  return vmap(
+      [&](std::span<const Array> x) {
+        Array there(true);
+        for (const Array& a : x.subspan(1)) there = logical_and(there, logical_not(any(isnan(a))));
+        return or_nan(there, keep(x[0], select(there, x.subspan(1), y0), operands));
+      },
+      rows, MapAxes(rows.size(), 0), {0});
+}
+
 Run run_to(const Array& times, const Stops& stops, const Stops::State& start, const Stops::Problem& p,
            const Keep& keep, const std::vector<int64_t>& most) {
   Run out;

@@ -6,6 +6,10 @@ namespace hesse::solvers {
 /// What is kept of a state at an output time: (t, y, operands) -> arrays. Empty: the state itself.
 using Keep = std::function<Arrays(const Array& t, std::span<const Array> y, std::span<const Array> operands)>;
 
+/// The same of rows: states y [n, ...] at times t [n]; NaN where a row holds NaN. `y0`: one state.
+Arrays kept_of_rows(const Keep& keep, const Array& t, const Arrays& y, const Arrays& y0,
+                    const Arrays& operands);
+
 /// What became of the stops of a solve.
 struct Run {
   Stops::State last;

@@ -1,6 +1,7 @@
 #pragma once
 #include <functional>
 
+#include "solvers/breaks.h"
 #include "solvers/events.h"
 #include "solvers/reporter.h"
 #include "solvers/stepper.h"
@@ -8,12 +9,6 @@
 namespace hesse::solvers {
 
 inline constexpr int64_t kSuccess = static_cast<int64_t>(IvpStatus::Success);
-
-/// Times where steps end and begin afresh: the numbers just before and just after each in the direction of
-/// the solve, [b]; NaN for times outside the span.
-struct Breaks {
-  Array before, after;
-};
 
 /// The loop of steps from one stop to the next: an output time that is reached, a step's end, or an event.
 /// It knows how a step is taken and where events lie in it, and nothing of what is made of the stops.

@@ -128,6 +128,95 @@ class Backward final {
   int which_ = 0;
 };
 
+/// Where f does not jump: from t0 or just behind a breakpoint, with the state there, to just before the next.
+struct Piece {
+  double from, to;
+  std::vector<double> y;
+};
+
+// Those up to `end`; their states are found by one solve forwards.
+std::vector<Piece> pieces_to(const Problem& problem, double end, Report& report) {
+  std::vector<Piece> out{{problem.t0, end, {problem.y0.begin(), problem.y0.end()}}};
+  const double direction = end >= problem.t0 ? 1.0 : -1.0;
+  const auto count = std::count_if(problem.breaks.begin(), problem.breaks.end(),
+                                   [&](const Break& b) { return (end - b.before) * direction > 0; });
+  if (count == 0) return out;
+  Calls calls(problem);
+  Session session(calls);
+  march_through(session, end, report, [&](double t, double until) {
+    if (t == until) return true;
+    out.back().to = t;
+    if ((end - until) * direction <= 0) return false;
+    const double* y = entries(session.y());
+    out.push_back({until, end, {y, y + problem.y0.size()}});
+    return static_cast<int64_t>(out.size()) <= count;
+  });
+  session.examine(report);
+  return out;
+}
+
+/// The adjoint state on its way back, and what has been gathered.
+class AdjointState final {
+ public:
+  AdjointState(std::span<const double> times, std::span<const double> c, std::span<double> lambda,
+               std::span<double> gradient, double direction)
+      : times_(times),
+        c_(c),
+        lambda_(lambda),
+        gradient_(gradient),
+        direction_(direction),
+        next_(times.size()),
+        scale_(largest(c)) {}
+
+  /// Back over a piece, at whose end it is.
+  void solve(const Problem& problem, const Piece& piece, Report& report) {
+    const Problem here{problem.field, problem.settings, piece.from, piece.y, problem.p};
+    Calls calls(here);
+    const Session session(calls);
+    session.check(CVodeAdjInit(session.memory(),
+                               points_between_checkpoints(static_cast<int64_t>(lambda_.size())), CV_HERMITE),
+                  "CVodeAdjInit");
+    const auto forward_step = [&](double* t) {
+      int checkpoints = 0;
+      return CVodeF(session.memory(), piece.to, session.y(), t, CV_ONE_STEP, &checkpoints);
+    };
+    march(session, piece.from, piece.to, report, forward_step, [](double) { return true; });
+    session.examine(report);
+    if (report.status != IvpStatus::Success) return;
+    std::optional<Backward> backward;
+    double t = piece.to;
+    take_up_until(t);
+    while ((t - piece.from) * direction_ > 0 && report.accepted > 0) {  // 0: the span is a rounding error
+      const bool reaches = next_ > 0 && (times_[next_ - 1] - piece.from) * direction_ > 0;
+      const double to = reaches ? times_[next_ - 1] : piece.from;
+      if (largest(lambda_) != 0) {
+        if (backward)
+          backward->restart(t, lambda_);
+        else
+          backward.emplace(session, calls, t, lambda_, scale_);
+        if (!backward->solve_to(to, lambda_, report)) return;
+      }
+      take_up_until(t = to);
+    }
+    take_up_until(piece.from);
+    if (!backward || !backward->gradient()) return;
+    const double* more = entries(backward->gradient().get());
+    for (double& g : gradient_) g += *more++;
+  }
+  /// The cotangents of the times from t on.
+  void take_up_until(double t) {
+    for (; next_ > 0 && (times_[next_ - 1] - t) * direction_ >= 0; --next_)
+      for (size_t i = 0; i < lambda_.size(); ++i) lambda_[i] += c_[(next_ - 1) * lambda_.size() + i];
+  }
+
+ private:
+  std::span<const double> times_, c_;
+  std::span<double> lambda_, gradient_;
+  double direction_;
+  size_t next_;  // times that are not taken up yet
+  double scale_;
+};
+
 }  // namespace
 
 Report integrate_adjoint(const Problem& problem, std::span<const double> times, std::span<const double> c,
@@ -138,55 +227,25 @@ Report integrate_adjoint(const Problem& problem, std::span<const double> times, 
   report.t = problem.t0;
   const size_t n = lambda.size();
   const auto row = [&](size_t k) { return c.subspan(k * n, n); };
-  const auto take_up = [&](size_t k) {
-    for (size_t i = 0; i < n; ++i) lambda[i] += row(k)[i];
-  };
   // Later times than the last with a cotangent do not matter.
-  size_t last = times.size();
-  while (last > 0 && largest(row(last - 1)) == 0 && all_finite(row(last - 1))) --last;
-  if (last == 0 || n == 0 || without_steps(problem.t0, problem.y0, report)) return report;
+  size_t count = times.size();
+  while (count > 0 && largest(row(count - 1)) == 0 && all_finite(row(count - 1))) --count;
+  if (count == 0 || n == 0 || without_steps(problem.t0, problem.y0, report)) return report;
   if (!all_finite(c)) {  // a gradient of NaN, not a failure
     std::fill(lambda.begin(), lambda.end(), NAN);
     std::fill(gradient.begin(), gradient.end(), NAN);
     return report;
   }
-  --last;
-  if (times[last] == problem.t0) {
-    for (size_t k = 0; k <= last; ++k) take_up(k);
-    return report;
+  const double end = times[count - 1], direction = end >= problem.t0 ? 1.0 : -1.0;
+  AdjointState state(times.first(count), c.first(count * n), lambda, gradient, direction);
+  if (end != problem.t0) {
+    const std::vector<Piece> pieces = pieces_to(problem, end, report);
+    for (auto piece = pieces.rbegin(); piece != pieces.rend(); ++piece) {
+      if (report.status != IvpStatus::Success) return report;
+      state.solve(problem, *piece, report = {});
+    }
   }
-
-  Calls calls(problem);
-  const Session session(calls);
-  session.check(
-      CVodeAdjInit(session.memory(), points_between_checkpoints(static_cast<int64_t>(n)), CV_HERMITE),
-      "CVodeAdjInit");
-  const auto forward_step = [&](double* t) {
-    int checkpoints = 0;
-    return CVodeF(session.memory(), times[last], session.y(), t, CV_ONE_STEP, &checkpoints);
-  };
-  march(session, times[last], report, forward_step, [](double) { return true; });
-  session.examine(report);
-  if (report.status != IvpStatus::Success) return report;
-  if (report.accepted == 0) {  // the span is a rounding error
-    for (size_t k = 0; k <= last; ++k) take_up(k);
-    return report;
-  }
-
-  const double scale = largest(c);
-  std::optional<Backward> backward;
-  for (size_t k = last + 1; k-- > 0;) {
-    take_up(k);
-    const double next = k > 0 ? times[k - 1] : problem.t0;
-    if (next == times[k] || largest(lambda) == 0) continue;
-    if (backward)
-      backward->restart(times[k], lambda);
-    else
-      backward.emplace(session, calls, times[k], lambda, scale);
-    if (!backward->solve_to(next, lambda, report)) return report;
-  }
-  if (backward && backward->gradient())
-    std::copy_n(entries(backward->gradient().get()), gradient.size(), gradient.begin());
+  state.take_up_until(problem.t0);
   return report;
 }
 

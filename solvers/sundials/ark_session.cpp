@@ -66,7 +66,7 @@ ArkSession::ArkSession(Calls& calls)
 void ArkSession::begin(double end) const {
   const Problem& problem = calls_.problem();
   check(ARKStepSetStopTime(memory_.get(), end), "ARKStepSetStopTime");
-  if (problem.settings.first_step > 0) {
+  if (problem.settings.first_step > 0 && !is_restarted_) {
     const double h = std::min(problem.settings.first_step, std::abs(end - problem.t0));
     check(ARKStepSetInitStep(memory_.get(), end >= problem.t0 ? h : -h), "ARKStepSetInitStep");
   }
@@ -90,12 +90,34 @@ int ArkSession::step(double end, double* t) {
   }
   if (flag < 0) return flag;
   t_last_ = *t;
+  is_fresh_ = false;
   N_VScale(1.0, y(), y_last_.get());
   return flag;
 }
 
 void ArkSession::state_at(double t, N_Vector out) const {
-  check(ARKStepGetDky(memory_.get(), t, 0, out), "ARKStepGetDky");
+  if (is_fresh_)
+    N_VScale(1.0, y(), out);
+  else
+    check(ARKStepGetDky(memory_.get(), t, 0, out), "ARKStepGetDky");
+}
+
+void ArkSession::keep(Polynomials& all) const {
+  double h = 0;
+  check(ARKStepGetLastStep(memory_.get(), &h), "ARKStepGetLastStep");
+  const int64_t n = calls_.field().size();
+  const Vector out = make_vector(n, context_);
+  const int degree = calls_.problem().settings.implicit ? 3 : 4;  // one less than the order
+  all.add(t_last_, h, taylor_coefficients(degree, h, n, out.get(), [&](int j, N_Vector y) {
+            check(ARKStepGetDky(memory_.get(), t_last_, j, y), "ARKStepGetDky");
+          }));
+}
+
+void ArkSession::restart(double t) {
+  check(ARKStepReset(memory_.get(), t, y()), "ARKStepReset");
+  check(ARKStepSetInitStep(memory_.get(), 0.0), "ARKStepSetInitStep");  // guessed
+  t_last_ = t;
+  is_fresh_ = is_restarted_ = true;
 }
 
 void ArkSession::check(int flag, const char* function) const {

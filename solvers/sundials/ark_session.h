@@ -19,6 +19,8 @@ class ArkSession final {
   bool is_too_short(int flag, double end, const Report& report) const;
   int step(double end, double* t);
   void state_at(double t, N_Vector out) const;
+  void keep(Polynomials& all) const;
+  void restart(double t);
 
  private:
   void check(int flag, const char* function) const;
@@ -26,6 +28,7 @@ class ArkSession final {
   Context context_;
   Vector y_, y_last_;  // as it is handed over, and where the last step ended
   double t_last_;
+  bool is_fresh_ = true, is_restarted_ = false;
   int64_t retries_ = 0;
   Matrix matrix_;
   LinearSolver linear_;

@@ -78,8 +78,10 @@ class CvodeEventsOp final : public General {
     return out;
   }
 
-  Watched watched(std::span<const Array> x, bool every_step, const Dims& most) const {
-    const CvodeNumbers in(fields_, options_, x);
+  Watched watched(std::span<const Array> x, bool every_step, const Dims& most,
+                  Polynomials* polynomials = nullptr) const {
+    CvodeNumbers in(fields_, options_, x);
+    in.settings.polynomials = polynomials;
     const std::vector<double> start = x[num_base()].to_vector<double>();
     Watched out;
     out.events.resize(conditions_.size());
@@ -107,7 +109,9 @@ class CvodeEventsOp final : public General {
 
  private:
   const FlatField& field() const { return fields_.all; }
-  size_t num_base() const { return operand::more + static_cast<size_t>(field().graph()->num_inputs()) - 2; }
+  size_t num_base() const {
+    return cvode_operand::parameters + static_cast<size_t>(field().graph()->num_inputs()) - 2;
+  }
 
   /// The rows of a solution, [R]: those of the times, then those of the events.
   struct Rows {
@@ -310,11 +314,12 @@ OpRef cvode_events_op(const Ref<const Graph>& field, const CvodeOptions& options
 }
 
 FoundEvents find_events(const Ref<const Graph>& field, const CvodeOptions& options,
-                        const Conditions& conditions, const Arrays& x, bool every_step) {
+                        const Conditions& conditions, const Arrays& x, bool every_step,
+                        Polynomials* polynomials) {
   const Dims without_limit(conditions.size(), -1);
   const Ref<const CvodeEventsOp> op(new CvodeEventsOp(field, options, conditions, without_limit));
   const FailureScope failures;
-  const Watched w = op->watched(x, every_step, without_limit);
+  const Watched w = op->watched(x, every_step, without_limit, polynomials);
   failures.raise_if_failed();
   FoundEvents out;
   for (const Watched::Occurrences& event : w.events) out.most.push_back(event.count);

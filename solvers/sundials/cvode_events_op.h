@@ -21,12 +21,14 @@ OpRef cvode_events_op(const Ref<const Graph>& field, const CvodeOptions& options
 
 /// The outputs of that op with as many rows of each event as it happened, and the times that were reached.
 /// `every_step`: there is a row of y for t0, every step and the end. `x`: its operands, with data.
+/// `polynomials` takes those of the steps; null: nobody.
 struct FoundEvents {
   Arrays outputs;
   Array t;
   Dims most;  ///< how often each event happened
 };
 FoundEvents find_events(const Ref<const Graph>& field, const CvodeOptions& options,
-                        const Conditions& conditions, const Arrays& x, bool every_step);
+                        const Conditions& conditions, const Arrays& x, bool every_step,
+                        Polynomials* polynomials = nullptr);
 
 }  // namespace hesse::solvers::sundials

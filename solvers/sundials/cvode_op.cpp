@@ -39,12 +39,35 @@ CvodeFields::CvodeFields(Ref<const Graph> graph, const CvodeOptions& options, st
   implicit_part.emplace(options.parts[1]);
 }
 
+namespace {
+// In order and apart from one another.
+std::vector<Break> breaks_behind(double t0, std::span<const double> times, const Array& given) {
+  const std::vector<double> x = given.to_vector<double>();
+  const size_t n = x.size() / 2;
+  if (times.empty() || n == 0) return {};
+  const double direction = times.back() >= t0 ? 1.0 : -1.0;
+  std::vector<Break> all, out;
+  for (size_t i = 0; i < n; ++i)
+    if ((x[i] - t0) * direction > 0) all.push_back({x[i], x[n + i]});
+  std::sort(all.begin(), all.end(),
+            [&](const Break& a, const Break& b) { return (b.before - a.before) * direction > 0; });
+  for (const Break& b : all) {
+    if (out.empty() || (b.before - out.back().after) * direction > 0)
+      out.push_back(b);
+    else
+      out.back().after = b.after;
+  }
+  return out;
+}
+}  // namespace
+
 CvodeNumbers::CvodeNumbers(const CvodeFields& f, const CvodeOptions& options, std::span<const Array> x,
                            bool adjoint)
     : Numbers(x),
       field(f.implicit_part && !adjoint ? *f.implicit_part : f.all),
       explicit_part(f.explicit_part && !adjoint ? &*f.explicit_part : nullptr),
-      p(x.subspan(operand::more, static_cast<size_t>(f.all.graph()->num_inputs()) - 2)) {
+      p(x.subspan(cvode_operand::parameters, static_cast<size_t>(f.all.graph()->num_inputs()) - 2)),
+      breaks(breaks_behind(t0, times, x[cvode_operand::breaks])) {
   settings.implicit = options.is_implicit();
   settings.by_arkode = !adjoint && options.method.starts_with("ARKODE");
   if (settings.implicit) settings.linear = linear_kind(options.linear_solver, field);
@@ -59,7 +82,7 @@ class CvodeBase : public Op, public SolutionRules {
  public:
   using Options = CvodeOptions;
   static constexpr std::string_view kAdjoint = "cvode_adjoint";
-  static constexpr size_t kFirstParameter = operand::more, kStateInputs = 1;
+  static constexpr size_t kFirstParameter = cvode_operand::parameters, kStateInputs = 1;
 
   CvodeBase(Ref<const Graph> field, CvodeOptions options, std::vector<bool> wanted = {})
       : fields_(std::move(field), options, std::move(wanted)), options_(std::move(options)) {}
@@ -86,7 +109,7 @@ class CvodeBase : public Op, public SolutionRules {
  protected:
   void check_operands(std::span<const Aval> x, size_t more) const {
     require(x.size() == num_operands() + more && x[operand::y0].shape == Shape{field().size()} &&
-                x[operand::times].shape.size() == 1,
+                x[operand::times].shape.size() == 1 && x[cvode_operand::breaks].shape.size() == 2,
             name(), ": the operands do not fit the field");
   }
   Arrays gradients(std::span<const Array> x) const;
@@ -230,9 +253,10 @@ OpRef cvode_op(Ref<const Graph> field, const CvodeOptions& options) {
 }
 
 Solution cvode_steps(const Ref<const Graph>& field, const CvodeOptions& options, const Arrays& operands,
-                     const Array& t1) {
+                     const Array& t1, Polynomials* polynomials) {
   const CvodeFields fields(field, options);
-  const CvodeNumbers in(fields, options, operands);
+  CvodeNumbers in(fields, options, operands);
+  in.settings.polynomials = polynomials;
   return steps_solution(in, options.reporting(), [&](const Emit& emit) {
     return integrate_steps(in.problem(), t1.item<double>(), emit);
   });

@@ -7,11 +7,15 @@
 #include "solvers/sundials/operands.h"
 
 /// The ops that solve with CVODES and ARKODE. Their operands are those of solvers/sundials/operands.h, then
-/// p... `cvode` gives y [n, N], NaN after a failure; status, accepted, rejected, evaluations, factorisations
-/// (int64); t_last, h_last; why it failed, [4]. `cvode_adjoint` takes c [n, N] besides and gives the gradient
-/// of <c, y> with respect to y0 and to the p that are wanted. Both are closed under differentiation
-/// (solvers/solution_op.h).
+/// breakpoints [2, b] (the numbers just before and just behind each, NaN for none) and p... `cvode` gives y
+/// [n, N], NaN after a failure; status, accepted, rejected, evaluations, factorisations (int64); t_last,
+/// h_last; why it failed, [4]. `cvode_adjoint` takes c [n, N] besides and gives the gradient of <c, y> with
+/// respect to y0 and to the p that are wanted. Both are closed under differentiation (solvers/solution_op.h).
 namespace hesse::solvers::sundials {
+
+namespace cvode_operand {
+enum : size_t { breaks = operand::more, parameters };
+}
 
 struct CvodeOptions {
   std::string method = "BDF", linear_solver = "auto";
@@ -43,17 +47,19 @@ struct CvodeFields {
 struct CvodeNumbers final : Numbers {
   CvodeNumbers(const CvodeFields& fields, const CvodeOptions& options, std::span<const Array> x,
                bool adjoint = false);
-  Problem problem() const { return {field, settings, t0, y0, p, explicit_part}; }
+  Problem problem() const { return {field, settings, t0, y0, p, explicit_part, breaks}; }
   const FlatField& field;
   const FlatField* explicit_part;
   std::span<const Array> p;
+  std::vector<Break> breaks;
 };
 
 /// `field`: (t, y [N], p...) -> dy [N].
 OpRef cvode_op(Ref<const Graph> field, const CvodeOptions& options);
 
-/// The state at t0 and after every step to t1: operands as above, those with data.
+/// The state at t0 and after every step to t1: operands as above, those with data. `polynomials` takes those
+/// of the steps; null: nobody.
 Solution cvode_steps(const Ref<const Graph>& field, const CvodeOptions& options, const Arrays& operands,
-                     const Array& t1);
+                     const Array& t1, Polynomials* polynomials = nullptr);
 
 }  // namespace hesse::solvers::sundials

@@ -5,18 +5,37 @@
 
 namespace hesse::solvers::sundials {
 
-FlatState::FlatState(const Arrays& y) {
-  for (const Array& a : y) {
-    parts_.push_back(aval(a));
-    sizes_.push_back(a.size());
-    size_ += a.size();
+FlatState::FlatState(Avals parts) : parts_(std::move(parts)) {
+  for (const Aval& a : parts_) {
+    sizes_.push_back(num_elements(a.shape));
+    size_ += sizes_.back();
   }
 }
+
+namespace {
+Avals avals_of(const Arrays& y) {
+  Avals out;
+  for (const Array& a : y) out.push_back(aval(a));
+  return out;
+}
+}  // namespace
+
+FlatState::FlatState(const Arrays& y) : FlatState(avals_of(y)) {}
 
 Array FlatState::flat(const Arrays& y) {
   Arrays out;
   for (const Array& a : y) out.push_back(reshape(astype(a, kFloat64), {-1}));
   return out.size() == 1 ? out[0] : concatenate(out);
+}
+
+Array FlatState::flat_rows(const Arrays& y) {
+  Arrays out;
+  for (const Array& a : y) {
+    int64_t size = 1;
+    for (size_t d = 1; d < a.shape().size(); ++d) size *= a.shape()[d];
+    out.push_back(reshape(astype(a, kFloat64), {a.shape()[0], size}));
+  }
+  return out.size() == 1 ? out[0] : concatenate(out, 1);
 }
 
 Arrays FlatState::arrays(const Array& flat, bool rows) const {

@@ -7,8 +7,11 @@ namespace hesse::solvers::sundials {
 class FlatState final {
  public:
   explicit FlatState(const Arrays& y);
+  explicit FlatState(Avals parts);
   int64_t size() const { return size_; }
+  const Avals& parts() const { return parts_; }
   static Array flat(const Arrays& y);
+  static Array flat_rows(const Arrays& y);  ///< [n, N] of arrays [n, ...]
   /// From [N] or, with `rows`, from [n, N].
   Arrays arrays(const Array& flat, bool rows) const;
 

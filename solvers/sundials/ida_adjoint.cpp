@@ -230,7 +230,7 @@ Report integrate_adjoint(const DaeProblem& problem, std::span<const double> time
     int checkpoints = 0;
     return IDASolveF(session.memory(), end, t, session.y(), session.yp(), IDA_ONE_STEP, &checkpoints);
   };
-  march(session, end, report, forward_step, [&](double t) {
+  march(session, problem.t0, end, report, forward_step, [&](double t) {
     for (; next < count && (times[next] - t) * direction <= 0; ++next) {
       points[next] = first;
       if (report.accepted == 0) continue;

@@ -204,7 +204,7 @@ Report integrate(const DaeProblem& problem, std::span<const double> times, const
   const double direction = times.back() >= problem.t0 ? 1.0 : -1.0;
   const Vector y = make_vector(calls.size(), session.context()),
                yp = make_vector(calls.size(), session.context());
-  march(session, times.back(), report, forward_step(session, times.back()), [&](double t) {
+  march(session, problem.t0, times.back(), report, forward_step(session, times.back()), [&](double t) {
     for (; next < times.size() && (times[next] - t) * direction <= 0; ++next) {
       if (report.accepted == 0) {  // the span is a rounding error
         emit(times[next], y0, yp0);
@@ -235,7 +235,7 @@ Report integrate_steps(const DaeProblem& problem, double t1, const EmitDae& emit
   DaeCalls calls(problem);
   const DaeSession session(calls);
   const Telling telling(problem.settings.reporter, problem.t0, t1, report);
-  march(session, t1, report, forward_step(session, t1), [&](double t) {
+  march(session, problem.t0, t1, report, forward_step(session, t1), [&](double t) {
     const bool moved = report.accepted > 0;
     emit(t, moved ? entries(session.y()) : y0, moved ? entries(session.yp()) : yp0);
     return true;

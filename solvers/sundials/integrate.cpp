@@ -85,14 +85,9 @@ Report integrate_by(const Problem& problem, std::span<const double> times, size_
   const double end = times.back(), direction = end >= problem.t0 ? 1.0 : -1.0;
   const Telling telling(problem.settings.reporter, problem.t0, end, report);
   const Vector y = make_vector(problem.field.size(), session.context());
-  const auto step = [&](double* t) { return session.step(end, t); };
-  march(session, end, report, step, [&](double t) {
-    for (; next < times.size() && (times[next] - t) * direction <= 0; ++next) {
-      if (report.accepted == 0) {  // the span is a rounding error
-        emit(times[next], problem.y0.data());
-        continue;
-      }
-      session.state_at(times[next], y.get());
+  march_through(session, end, report, [&](double t, double until) {
+    for (; next < times.size() && (times[next] - until) * direction <= 0; ++next) {
+      session.state_at((times[next] - t) * direction < 0 ? times[next] : t, y.get());
       emit(times[next], entries(y.get()));
     }
     return true;
@@ -107,9 +102,8 @@ Report integrate_steps_by(const Problem& problem, double t1, const Emit& emit) {
   Calls calls(problem);
   AnySession session(calls);
   const Telling telling(problem.settings.reporter, problem.t0, t1, report);
-  const auto step = [&](double* t) { return session.step(t1, t); };
-  march(session, t1, report, step, [&](double t) {
-    emit(t, report.accepted > 0 ? entries(session.y()) : problem.y0.data());
+  march_through(session, t1, report, [&](double t, double) {
+    emit(t, entries(session.y()));
     return true;
   });
   session.examine(report);

@@ -8,6 +8,7 @@
 #include "solvers/reporter.h"
 #include "solvers/sundials/flat_field.h"
 #include "solvers/sundials/linear_solvers.h"
+#include "solvers/sundials/polynomials.h"
 
 /// CVODES and ARKODE on numbers: one solve, forwards or with its adjoint. Thread-safe: a solve shares
 /// nothing.
@@ -23,6 +24,12 @@ struct Settings {
   std::span<const double> atol;             ///< [N]
   double first_step = 0.0, max_step = 0.0;  ///< 0: not given
   Reporter* reporter = nullptr;             ///< told of each step; null: nobody
+  Polynomials* polynomials = nullptr;       ///< takes that of each step; null: nobody
+};
+
+/// Where f jumps: the numbers just before and just behind, in the direction of the solve.
+struct Break {
+  double before, after;
 };
 
 /// An initial value problem: dy/dt = field(t, y, p...), y(t0) = y0, or with a part that is treated explicitly
@@ -34,6 +41,7 @@ struct Problem {
   std::span<const double> y0;  ///< [N]
   std::span<const Array> p;
   const FlatField* explicit_part = nullptr;
+  std::span<const Break> breaks = {};  ///< behind t0, in the direction of the solve, apart from one another
 };
 
 struct Report {

@@ -187,6 +187,39 @@ void Session::check(int flag, const char* function) const {
   throw Error(concat("solve_ivp: ", function, " of CVODES failed with flag ", flag, ": ", calls_.message()));
 }
 
+int Session::step(double end, double* t) {
+  const int flag = CVode(memory(), end, y(), t, CV_ONE_STEP);
+  if (flag >= 0) is_fresh_ = false;
+  return flag;
+}
+
+void Session::state_at(double t, N_Vector out) const {
+  if (is_fresh_)
+    N_VScale(1.0, y(), out);
+  else
+    check(CVodeGetDky(memory(), t, 0, out), "CVodeGetDky");
+}
+
+void Session::keep(Polynomials& all) const {
+  double h = 0, t = 0;
+  int order = 0;
+  check(CVodeGetLastStep(memory(), &h), "CVodeGetLastStep");
+  check(CVodeGetLastOrder(memory(), &order), "CVodeGetLastOrder");
+  check(CVodeGetCurrentTime(memory(), &t), "CVodeGetCurrentTime");
+  const int64_t n = calls_.field().size();
+  const Vector out = make_vector(n, context_);
+  all.add(t, h, taylor_coefficients(order, h, n, out.get(), [&](int j, N_Vector y) {
+            check(CVodeGetDky(memory(), t, j, y), "CVodeGetDky");
+          }));
+}
+
+void Session::restart(double t) {
+  count(before_restart_);
+  check(CVodeReInit(memory(), t, y()), "CVodeReInit");
+  check(CVodeSetInitStep(memory(), 0.0), "CVodeSetInitStep");  // guessed
+  is_fresh_ = true;
+}
+
 void Session::count(Report& report) const {
   long steps = 0, evaluations = 0, setups = 0, error_failures = 0, solver_failures = 0, of_solver = 0;
   int last_order = 0, order = 0;
@@ -195,17 +228,18 @@ void Session::count(Report& report) const {
                           &last, &report.h, &report.t);
   CVodeGetNumStepSolveFails(memory(), &solver_failures);
   if (solvers_.linear) CVodeGetNumLinRhsEvals(memory(), &of_solver);
-  report.accepted = steps;
-  report.rejected = error_failures + solver_failures;
-  report.evaluations = evaluations + of_solver;
-  report.factorisations = setups;
+  const Report& earlier = before_restart_;
+  report.accepted = earlier.accepted + steps;
+  report.rejected = earlier.rejected + error_failures + solver_failures;
+  report.evaluations = earlier.evaluations + evaluations + of_solver;
+  report.factorisations = earlier.factorisations + setups;
   report.h = std::abs(report.h);
 }
 
 void Session::begin(double end) const {
   const Problem& problem = calls_.problem();
   check(CVodeSetStopTime(memory(), end), "CVodeSetStopTime");
-  if (problem.settings.first_step > 0) {
+  if (problem.settings.first_step > 0 && before_restart_.accepted == 0) {
     const double h = std::min(problem.settings.first_step, std::abs(end - problem.t0));
     check(CVodeSetInitStep(memory(), end >= problem.t0 ? h : -h), "CVodeSetInitStep");
   }

@@ -64,8 +64,12 @@ class Session final {
   void examine(Report& report) const;
   void count(Report& report) const;
   /// One step towards `end`; the state at a time within the last one.
-  int step(double end, double* t) const { return CVode(memory(), end, y(), t, CV_ONE_STEP); }
-  void state_at(double t, N_Vector out) const { check(CVodeGetDky(memory(), t, 0, out), "CVodeGetDky"); }
+  int step(double end, double* t);
+  void state_at(double t, N_Vector out) const;
+  /// The polynomial of the last step.
+  void keep(Polynomials& all) const;
+  /// Afresh at t, where the state is y().
+  void restart(double t);
   /// Before the first step towards `end`.
   void begin(double end) const;
   /// Whether a flag of CVode says that t0 and `end` cannot be told apart.
@@ -89,6 +93,8 @@ class Session final {
   Calls& calls_;
   Context context_;
   Vector y_;
+  Report before_restart_;
+  bool is_fresh_ = true;  // no step was taken yet, or since the restart
   Solvers solvers_;
   Integrator memory_;  // last: it goes first
 };

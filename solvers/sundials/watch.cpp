@@ -107,11 +107,11 @@ class Watcher final {
       emit(times_[next_], state_at(times_[next_]));
     }
   }
-  /// The step to t was taken: whether to go on.
+  /// The step to t was taken, where the state holds until `until`: whether to go on.
   template <class AnySession>
-  bool after(const AnySession& session, const Vector& y, double t) {
+  bool after(const AnySession& session, const Vector& y, double t, double until) {
     const auto state_at = [&](double at) {
-      session.state_at(at, y.get());
+      session.state_at((at - t) * direction_ < 0 ? at : t, y.get());
       return static_cast<const double*>(entries(y.get()));
     };
     value_(t, entries(session.y()), next_g_);
@@ -120,10 +120,10 @@ class Watcher final {
       emit_until(p.t, false, state_at);
       if (happens(p, state_at(p.t))) return false;
     }
-    emit_until(t, true, state_at);
+    emit_until(until, true, state_at);
     if (every_step_) emit(t, entries(session.y()));
     std::swap(g_, next_g_);
-    before_ = t;
+    before_ = until;
     return true;
   }
 
@@ -183,17 +183,12 @@ class Watcher final {
 };
 
 template <class AnySession>
-void watch_by(const Problem& problem, double end, bool every_step, Watcher& watcher, Watched& out) {
+void watch_by(const Problem& problem, double end, Watcher& watcher, Watched& out) {
   Calls calls(problem);
   AnySession session(calls);
   const Vector y = make_vector(problem.field.size(), session.context());
-  const auto step = [&](double* t) { return session.step(end, t); };
-  march(session, end, out.report, step, [&](double t) {
-    if (out.report.accepted > 0) return watcher.after(session, y, t);
-    watcher.emit_until(t, true, [&](double) { return problem.y0.data(); });  // the span is a rounding error
-    if (every_step) watcher.emit(t, problem.y0.data());
-    return true;
-  });
+  march_through(session, end, out.report,
+                [&](double t, double until) { return watcher.after(session, y, t, until); });
   session.examine(out.report);
 }
 
@@ -211,9 +206,9 @@ Watched integrate_watched(const Problem& problem, std::span<const double> times,
   if (end == problem.t0) return out;
   const Telling telling(problem.settings.reporter, problem.t0, end, out.report);
   if (problem.settings.by_arkode)
-    watch_by<ArkSession>(problem, end, every_step, watcher, out);
+    watch_by<ArkSession>(problem, end, watcher, out);
   else
-    watch_by<Session>(problem, end, every_step, watcher, out);
+    watch_by<Session>(problem, end, watcher, out);
   if (out.ended >= 0) out.report.t = out.events[static_cast<size_t>(out.ended)].t.back();
   return out;
 }

@@ -276,8 +276,6 @@ def test_refusals():
             solve(pair, (0.0, 1.0), 1.0, method)
         with pytest.raises(TypeError, match=f"{method} solves real states"):
             solve(pair[0], (0.0, 1.0), 1j, method)
-        with pytest.raises(ValueError, match=f"{method} has no dense_output"):
-            solve(pair[0], (0.0, 1.0), 1.0, method, dense_output=True)
         with pytest.raises(
             ValueError, match=rf"Discrete\(\) .* {method} has Interpolating\(\) and Forward\(\)"
         ):

@@ -154,10 +154,8 @@ def test_save():
         ({"save": lambda t, y: ()}, ValueError, "save returns no arrays"),
         ({"save": lambda t, y: y > 0}, TypeError, r"save returns bool\[\]"),
         ({"save": lambda t, y: y, "dense_output": True}, ValueError, "exclude one another"),
-        ({"save": lambda t, y: y, "method": "BDF"}, ValueError, "BDF takes no save"),
         ({"breakpoints": 1.0}, ValueError, r"breakpoints have shape \(\)"),
         ({"breakpoints": [1j]}, TypeError, "breakpoints have dtype complex128"),
-        ({"breakpoints": [0.5], "method": "BDF"}, ValueError, "BDF takes no breakpoints"),
     ],
 )
 def test_refusals(options, error, message):

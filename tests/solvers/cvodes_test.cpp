@@ -210,5 +210,39 @@ TEST_F(Cvodes, GivesUpWithAStatus) {
             static_cast<int64_t>(IvpStatus::TooManySteps));
 }
 
+TEST_F(Cvodes, DenseOutputIsTheSolutionAtAnyTime) {
+  for (const char* method : {"BDF", "Adams", "ARKODE_ERK", "ARKODE_DIRK"}) {
+    const auto at = [&](const Array& rate, const Array& t) {
+      return (*solve_ivp(decay(rate), 0.0, 2.0, {1.0},
+                         {.method = method, .rtol = 1e-10, .atol = {1e-12}, .dense_output = true})
+                   .dense)(t)[0];
+    };
+    const Array y = at(0.7, times({1.7, 0.0, 0.3, 2.0}));
+    for (int64_t i = 0; i < 4; ++i)
+      EXPECT_NEAR(entry(y, i), std::exp(-0.7 * std::array{1.7, 0.0, 0.3, 2.0}[static_cast<size_t>(i)]), 1e-8)
+          << method;
+    EXPECT_NEAR(grad<0>(at)(0.7, 0.3).item<double>(), -0.3 * std::exp(-0.21), 1e-7) << method;
+    EXPECT_NEAR(grad<1>(at)(0.7, 0.3).item<double>(), -0.7 * std::exp(-0.21), 1e-7) << method;
+    EXPECT_THROW(at(0.7, 2.5), ValueError);
+  }
+}
+
+TEST_F(Cvodes, SavesWhatIsWantedAndBeginsAfreshAtBreakpoints) {
+  const auto last = [](const Array& jump) {
+    const Rhs jumps = [&](const Array& t, std::span<const Array>) {
+      return Arrays{where(t < 1.0, Array(0.0), jump)};
+    };
+    IvpOptions options = tight("BDF", times({1.0, 2.0}));
+    options.breakpoints = times({1.0, 5.0});
+    options.save = [](const Array& t, std::span<const Array> y) { return Arrays{2.0 * y[0], t}; };
+    const Solution sol = solve_ivp(jumps, 0.0, 2.0, {0.0}, options);
+    EXPECT_EQ(entry(sol.y[1], 0), 1.0);
+    EXPECT_EQ(entry(sol.y[0], 0), 0.0);
+    return getitem(sol.y[0], {Index(1)});
+  };
+  EXPECT_NEAR(last(3.0).item<double>(), 6.0, 1e-9);
+  EXPECT_NEAR(grad<0>(last)(3.0).item<double>(), 2.0, 1e-8);
+}
+
 }  // namespace
 }  // namespace hesse::solvers

@@ -31,7 +31,8 @@ class DenseOutput(Module):
     -----
     Between the ends of a step it is the polynomial of the method (see `solve_ivp`). Methods without one, Dop853, ARK5 and those
     with fixed steps, take the step again as far as the time: as accurate as the method, at the cost of a step for each
-    time.
+    time. Of the methods of SUNDIALS values are those of the polynomials, and derivatives are solves of their own, as those of
+    `solve_ivp`: one for all times that are given together, one for each under `hesse.vmap`.
 
     Examples
     --------

@@ -233,16 +233,16 @@ def solve_ivp(
         more is a failure. Results have that many rows then, those of terminal events as many as end the solution. With
         `t_eval`, and not with `dense_output`.
     dense_output : bool
-        Whether `Solution.sol` is made, the solution as a function of the time. All steps are kept. Not with the
-        methods of SUNDIALS, ``Forward()`` and ``Discrete`` with checkpoints, and not under `hesse.compile`, `hesse.vmap` and
-        in loops.
+        Whether `Solution.sol` is made, the solution as a function of the time. All steps are kept. Not with
+        ``Forward()`` and ``Discrete`` with checkpoints, and not under `hesse.compile`, `hesse.vmap` and in loops.
     save : callable, optional
         ``save(t, y, *args)``, a tree of floating or complex arrays that is kept instead of the state, in ``Solution.y``:
-        what is wanted of a large one. Not with the methods of SUNDIALS and `dense_output`.
+        what is wanted of a large one. (The methods of SUNDIALS keep the state at all times while they solve.) Not with
+        `dense_output`.
     breakpoints : array, optional
         [b], times where f jumps (a switch, a dose, the ends of data that are interpolated): steps end just before them, and
         the next begin afresh just behind them, so that no step is wasted on the jump. Those outside the span do nothing.
-        They are constants: the solution has no derivative in them. Not with the methods of SUNDIALS.
+        They are constants: the solution has no derivative in them.
     mass : array or hesse.sparse.CSR, optional
         M, [n, n], for the n entries of a real state (of a tree: of its arrays in their order, each in row-major order): the
         equation is M dy/dt = f(t, y). It is a constant, and differentiable. ``"Rodas5P"``, ``"Rodas4"``, ``"Kvaerno5"``,
@@ -304,7 +304,10 @@ def solve_ivp(
     of `t_eval` to the one before (Serban and Hindmarsh, 2005): <v, J u> and <J^T v, u> differ by some 100 `rtol`. The others
     are ARKODE (Reynolds and others, the same 49, 2023), with Dormand and Prince's method, the implicit half of
     ARK4(3)6L[2]SA (Kennedy and Carpenter 2003) and both halves; backwards the state and the adjoint are solved by BDF,
-    after ``"ARKODE_ERK"`` by Adams.
+    after ``"ARKODE_ERK"`` by Adams. Between the ends of steps the solution is the polynomial of the step, of the order that
+    BDF and Adams have there; of degree 4 after ``"ARKODE_ERK"``, else 3. At breakpoints they begin anew with order 1 and a
+    guessed step; backwards each piece between two breakpoints is solved again by itself, and all once more to find where
+    the pieces begin.
 
     Examples
     --------
