@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from scipy.interpolate import CubicHermiteSpline
+from scipy.interpolate import CubicHermiteSpline, CubicSpline
 
 import hesse as hs
 
@@ -93,6 +93,49 @@ def test_interpolation():
     assert float(two(0.5)) == 1.5 and two(0.5).dtype == hs.float32
 
 
+@pytest.mark.parametrize("kind", ["natural", "not-a-knot"])
+@pytest.mark.parametrize("n", [2, 3, 4, 5, 40])
+def test_splines_as_scipy_has_them(kind, n):
+    rng = np.random.default_rng(n)
+    times, values = np.cumsum(rng.uniform(0.1, 3.0, n)), rng.normal(size=(n, 2, 3))
+    spline, reference = interpolate(times, values, kind), CubicSpline(times, values, bc_type=kind)
+    t = np.concatenate([np.linspace(times[0], times[-1], 50), times])
+    np.testing.assert_allclose(spline(t), reference(t), atol=1e-12)
+    slopes = hs.vmap(hs.jacfwd(spline))(hs.array(t[1:49]))
+    np.testing.assert_allclose(slopes, reference(t[1:49], 1), atol=1e-11)
+    single = interpolate(times, hs.array(values, dtype=hs.float32), kind)
+    assert single(t).dtype == hs.float32
+    np.testing.assert_allclose(single(t), reference(t), atol=1e-4)
+    turned = interpolate(times, values * 1j, kind)(t)
+    np.testing.assert_allclose(turned, 1j * reference(t), atol=1e-12)
+
+
+@pytest.mark.parametrize("kind", ["natural", "not-a-knot"])
+def test_derivatives_of_splines(kind):
+    rng = np.random.default_rng(7)
+    times, values = hs.array(np.cumsum(rng.uniform(0.5, 1.5, 6))), hs.array(rng.normal(size=6))
+    dt, dv = hs.array(0.1 * rng.normal(size=6)), hs.array(rng.normal(size=6))
+    at = lambda t, v: interpolate(t, v, kind)(3.3) ** 2
+    along = lambda s: at(times + s * dt, values + s * dv)
+    difference = lambda f, h: (float(f(h)) - float(f(-h))) / (2 * h)
+    reference = lambda s: float(
+        CubicSpline(np.asarray(times + s * dt), np.asarray(values + s * dv), bc_type=kind)(3.3) ** 2
+    )
+    slope = difference(reference, 1e-5)
+    assert float(hs.jvp(along, (0.0,), (1.0,))[1]) == pytest.approx(slope, rel=1e-7)
+    g_t, g_v = hs.grad(at, argnums=(0, 1))(times, values)
+    assert float(hs.sum(g_t * dt) + hs.sum(g_v * dv)) == pytest.approx(slope, rel=1e-7)
+    bend = difference(lambda s: hs.grad(along)(s), 1e-4)
+    assert float(hs.grad(hs.grad(along))(0.0)) == pytest.approx(bend, rel=1e-5)
+    many = values + hs.array(rng.normal(size=(3, 1)))
+    mapped = hs.vmap(lambda v: interpolate(times, v, kind)(3.3))(many)
+    one_by_one = [float(interpolate(times, v, kind)(3.3)) for v in many]
+    np.testing.assert_allclose(mapped, one_by_one, rtol=1e-13)
+    compiled = hs.compile(lambda t, v: interpolate(t, v, kind)(3.3))(times, values)
+    assert float(compiled) == pytest.approx(float(interpolate(times, values, kind)(3.3)), rel=1e-13)
+    assert np.isnan(float(interpolate(times, values + hs.array([math.nan] + [0.0] * 5), kind)(3.3)))
+
+
 def test_data_drive_a_solve():
     times = hs.linspace(0.0, 4.0, 9)
 
@@ -170,7 +213,13 @@ def test_refusals(options, error, message):
         ([0.0, 1.0], [1.0], "cubic", ValueError, r"values have shape \(1,\) for 2 times"),
         ([0.0, 1.0, 1.0], [1.0, 2.0, 3.0], "cubic", ValueError, "times do not ascend"),
         ([0.0, 1.0], [1, 2], "cubic", TypeError, "convert them with astype"),
-        ([0.0, 1.0], [1.0, 2.0], "quintic", ValueError, "kind is 'quintic'"),
+        (
+            [0.0, 1.0],
+            [1.0, 2.0],
+            "quintic",
+            ValueError,
+            "kind is 'quintic', expected linear, cubic, natural or not-a-knot",
+        ),
         ([0.0, 1.0], [1.0, 2.0], 3, TypeError, "kind is 3"),
         ([0j, 1.0], [1.0, 2.0], "linear", TypeError, "times have dtype complex128"),
     ],

@@ -55,6 +55,9 @@ TEST(Interpolation, FollowsData) {
   EXPECT_NEAR(Interpolation(t, v)(2.0).item<double>(), 4.0, 1e-14);
   EXPECT_NEAR(Interpolation(t, v, "linear")(2.0).item<double>(), 5.0, 1e-14);
   EXPECT_EQ(Interpolation(t, v)(7.0).item<double>(), 9.0);
+  EXPECT_NEAR(Interpolation(t, v, "not-a-knot")(2.0).item<double>(), 4.0,
+              1e-14);  // of three points the parabola
+  EXPECT_NEAR(Interpolation(t, v, "natural")(2.0).item<double>(), 4.25, 1e-14);
   EXPECT_THROW(Interpolation(v, t, "quintic"), ValueError);
   EXPECT_THROW(Interpolation(Array::from<double>({1.0, 1.0, 3.0}), v), ValueError);
   EXPECT_THROW(Interpolation(t, Array::from<int64_t>({1, 2, 3})), TypeError);
