@@ -8,9 +8,8 @@
 #include "core/ops.h"
 #include "core/ops/control.h"
 #include "core/ops/control_graph.h"
-#include "core/program/prepared.h"
-#include "core/program/unroll.h"
 #include "solvers/cvode.h"
+#include "solvers/graph_op.h"
 #include "solvers/method.h"
 #include "solvers/split.h"
 
@@ -21,23 +20,15 @@ namespace {
 int64_t count(const Aval& a) { return num_elements(a.shape) * (is_complex(a.dtype) ? 2 : 1); }
 
 /// A graph whose reverse mode is by forward mode.
-class ByForwardMode final : public General, public Expands {
+class ByForwardMode final : public GraphOp<General> {
  public:
-  explicit ByForwardMode(Ref<const Graph> graph) : graph_(std::move(graph)), prepared_(graph_) {}
+  using GraphOp::GraphOp;
   std::string_view name() const override { return "by_forward_mode"; }
-  Params params() const override { return {{"graph", graph_}}; }
-  bool has_effect() const override { return has_effects(*graph_); }
-  Avals infer(std::span<const Aval> x) const override {
-    require(static_cast<int>(x.size()) == graph_->num_inputs(), "by_forward_mode: ", x.size(),
-            " operands for a graph of ", graph_->num_inputs());
-    return graph_->output_avals();
-  }
-  Arrays eval(std::span<const Array> x) const override { return prepared_.program().run(x); }
-  Arrays expanded(std::span<const Array> x) const override { return graph_->call(x); }
+  Params params() const override { return {{"graph", graph()}}; }
 
   MaybeArrays jvp(std::span<const Array> x, std::span<const Array> y,
                   std::span<const MaybeArray> dx) const override {
-    MaybeArrays dy = tangents_of(graph_, x, dx);
+    MaybeArrays dy = tangents_of(graph(), x, dx);
     dy.resize(y.size());
     return dy;
   }
@@ -53,7 +44,7 @@ class ByForwardMode final : public General, public Expands {
       marked[i] = wanted[i] && is_inexact(x[i].dtype());
       if (marked[i]) m += count(aval(x[i]));
     }
-    const DerivedGraph d = derivatives().jvp(*without_effects(graph_), marked, {}, false);
+    const DerivedGraph d = derivatives().jvp(*without_effects(graph()), marked, {}, false);
     Arrays operands(x.begin(), x.end());
     std::vector<size_t> tangents;  // of which outputs, among those present
     for (size_t k = 0, i = 0; k < ct.size(); ++k) {
@@ -104,42 +95,30 @@ class ByForwardMode final : public General, public Expands {
     return out;
   }
   bool reads_output(int) const override { return false; }
-
- private:
-  Ref<const Graph> graph_;
-  Prepared prepared_;
 };
 
 /// A graph that is run as a program, and so are its derivatives. What is computed again in reverse mode is
 /// the same to the last bit then; run equation by equation it may differ in rounding, which the control of
 /// steps magnifies: steps would not end where those ended that were kept.
-class AsProgram final : public Op, public Expands {
+class AsProgram final : public GraphOp<Op> {
  public:
-  explicit AsProgram(Ref<const Graph> graph) : graph_(std::move(graph)), prepared_(graph_) {}
+  using GraphOp::GraphOp;
   std::string_view name() const override { return "ivp_program"; }
-  Params params() const override { return {{"graph", graph_}}; }
-  bool has_effect() const override { return has_effects(*graph_); }
-  Avals infer(std::span<const Aval> x) const override {
-    require(static_cast<int>(x.size()) == graph_->num_inputs(), "ivp_program: ", x.size(),
-            " operands for a graph of ", graph_->num_inputs());
-    return graph_->output_avals();
-  }
-  Arrays eval(std::span<const Array> x) const override { return prepared_.program().run(x); }
-  Arrays expanded(std::span<const Array> x) const override { return graph_->call(x); }
+  Params params() const override { return {{"graph", graph()}}; }
   MaybeArrays jvp(std::span<const Array> x, std::span<const Array> y,
                   std::span<const MaybeArray> dx) const override {
     const auto [in, marked] = joined(x, dx);
-    return called(derivatives().jvp(*without_effects(graph_), marked, {}, false), in, y.size());
+    return called(derivatives().jvp(*without_effects(graph()), marked, {}, false), in, y.size());
   }
   std::optional<MaybeArrays> vjp(std::span<const Array> x, std::span<const Array>,
                                  std::span<const MaybeArray> ct,
                                  const std::vector<bool>& wanted) const override {
     const auto [in, marked] = joined(x, ct);
-    return called(derivatives().vjp(*without_effects(graph_), marked, wanted, {}), in, x.size());
+    return called(derivatives().vjp(*without_effects(graph()), marked, wanted, {}), in, x.size());
   }
-  bool is_linear_in(const std::vector<bool>& marked) const override { return is_linear(*graph_, marked); }
+  bool is_linear_in(const std::vector<bool>& marked) const override { return is_linear(*graph(), marked); }
   std::vector<bool> depends_on(const std::vector<bool>& marked) const override {
-    return outputs_that_depend(*graph_, marked);
+    return outputs_that_depend(*graph(), marked);
   }
   bool reads_output(int) const override { return false; }
 
@@ -160,8 +139,6 @@ class AsProgram final : public Op, public Expands {
       if (d.present[k]) out[k] = values[i++];
     return out;
   }
-  Ref<const Graph> graph_;
-  Prepared prepared_;
 };
 
 const bool registered = (register_ops({listed<ByForwardMode>("by_forward_mode", "graph"),

@@ -7,8 +7,8 @@
 #include "core/ops.h"
 #include "core/ops/control.h"
 #include "core/ops/control_graph.h"
-#include "core/program/prepared.h"
-#include "core/program/unroll.h"
+#include "solvers/counts.h"
+#include "solvers/graph_op.h"
 #include "solvers/lists.h"
 #include "solvers/method.h"
 #include "solvers/outcome.h"
@@ -77,15 +77,15 @@ class BackwardCompleted final : public Completed {
   }
 };
 
-/// A solution whose reverse mode solves backwards. Outputs: y [N, ...] for each array of the state, then what
-/// has no derivative.
-class BacksolveOp final : public General, public Expands {
+/// A solution, as a graph of its operands, whose reverse mode solves backwards. Outputs: y [N, ...] for each
+/// array of the state, then what has no derivative.
+class BacksolveOp final : public GraphOp<General> {
  public:
   BacksolveOp(Ref<const Graph> solve, Ref<const Graph> field, BackwardSolve how)
-      : solve_(std::move(solve)), field_(std::move(field)), how_(std::move(how)), prepared_(solve_) {}
+      : GraphOp(std::move(solve)), field_(std::move(field)), how_(std::move(how)) {}
   std::string_view name() const override { return "ivp_backsolve"; }
   Params params() const override {
-    return {{"solve", solve_},
+    return {{"solve", graph()},
             {"field", field_},
             {"method", how_.method},
             {"max_steps", how_.max_steps},
@@ -95,17 +95,9 @@ class BacksolveOp final : public General, public Expands {
             {"has_max_step", how_.has_max_step},
             {"has_breakpoints", how_.has_breakpoints}};
   }
-  bool has_effect() const override { return has_effects(*solve_); }
-  Avals infer(std::span<const Aval> x) const override {
-    require(static_cast<int>(x.size()) == solve_->num_inputs(), "ivp_backsolve: ", x.size(),
-            " operands for a graph of ", solve_->num_inputs());
-    return solve_->output_avals();
-  }
-  Arrays eval(std::span<const Array> x) const override { return prepared_.program().run(x); }
-  Arrays expanded(std::span<const Array> x) const override { return solve_->call(x); }
   MaybeArrays jvp(std::span<const Array> x, std::span<const Array> y,
                   std::span<const MaybeArray> dx) const override {
-    MaybeArrays dy = tangents_of(solve_, x, dx);
+    MaybeArrays dy = tangents_of(graph(), x, dx);
     std::fill(dy.begin() + static_cast<int64_t>(num_arrays()), dy.end(), std::nullopt);
     dy.resize(y.size());
     return dy;
@@ -121,9 +113,8 @@ class BacksolveOp final : public General, public Expands {
   static constexpr size_t kStep = 6;  // behind the arrays of the state: h_last
   size_t num_arrays() const { return static_cast<size_t>(field_->num_outputs()); }
 
-  Ref<const Graph> solve_, field_;  // (operands...) -> outputs; (t, y..., captures...) -> dy/dt...
+  Ref<const Graph> field_;  // (t, y..., captures...) -> dy/dt...
   BackwardSolve how_;
-  Prepared prepared_;
 };
 
 std::optional<MaybeArrays> BacksolveOp::vjp(std::span<const Array> x, std::span<const Array> y,
@@ -290,11 +281,10 @@ Solution solved(const SplitRhs& f, const Array& t0, const Array& t1, const Array
 
   // What is recorded below does not see that its operands are examples of a map.
   (void)make_reporter("solve_ivp", options.progress, options.progress_interval, x);
-  const bool switches = options.method == "auto";
-  std::optional<Diagnosis> why;
+  Solution inside;  // as it is recorded
   Avals avals;
   for (const Array& a : x) avals.push_back(aval(a));
-  const Ref<const Graph> solve = trace_closed(
+  const Traced solve = trace(
       [&](std::span<const Array> in) {
         const Operands here{in, n, captures.size()};
         const Rhs rhs = [&](const Array& t, std::span<const Array> y) {
@@ -309,30 +299,17 @@ Solution solved(const SplitRhs& f, const Array& t0, const Array& t1, const Array
         forward.rtol = here.rtol();
         forward.atol = {here.atol().begin(), here.atol().end()};
         set_rest(forward, how, here.rest());
-        const Solution s =
-            solve_ivp(SplitRhs{rhs, {}}, in[0], in[1], {here.y0().begin(), here.y0().end()}, forward);
-        Arrays out = s.y;
-        append(out,
-               Arrays{s.status, s.accepted, s.rejected, s.evaluations, s.factorisations, s.t_last, s.h_last});
-        if (switches) out.push_back(*s.implicit_steps);
-        if (s.diagnosis) append(out, s.diagnosis->found());
-        why = s.diagnosis;
+        inside = solve_ivp(SplitRhs{rhs, {}}, in[0], in[1], {here.y0().begin(), here.y0().end()}, forward);
+        Arrays out = inside.y;
+        append(out, facts_of(inside));
         return out;
       },
-      avals);
-  const Arrays out = hesse::apply(make_op<BacksolveOp>(solve, field.graph, how), x);
+      avals, true);
+  const Arrays out = hesse::apply(make_op<BacksolveOp>(solve.graph, field.graph, how), x);
   Solution s;
   s.t = astype(x[2], kFloat64);
   s.y.assign(out.begin(), out.begin() + static_cast<int64_t>(n));
-  s.status = out[n];
-  s.accepted = out[n + 1];
-  s.rejected = out[n + 2];
-  s.evaluations = out[n + 3];
-  s.factorisations = out[n + 4];
-  s.t_last = out[n + 5];
-  s.h_last = out[n + 6];
-  if (switches) s.implicit_steps = out[n + 7];
-  if (why) s.diagnosis = diagnosis_of(s, {out.end() - 5, out.end()}, why->implicit, why->names);
+  put_facts(s, std::span<const Array>(out).subspan(n), inside);
   return s;
 }
 

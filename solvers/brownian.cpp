@@ -4,15 +4,13 @@
 
 #include "core/ops.h"
 #include "core/ops/control.h"
+#include "solvers/spans.h"
 
 namespace hesse::solvers {
 namespace {
 
 Array time_of(const Array& t, const char* name) {
-  require(t.ndim() == 0, "BrownianPath: ", name, " has shape ", t.shape(), ", expected a scalar");
-  require<TypeError>(!is_complex(t.dtype()) && t.dtype() != kBool && t.dtype() != DType::Key,
-                     "BrownianPath: ", name, " has dtype ", t.dtype(), ", expected a real number");
-  return stop_gradient(astype(t, kFloat64));
+  return stop_gradient(real_scalar("BrownianPath", t, name));
 }
 
 }  // namespace

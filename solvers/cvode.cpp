@@ -187,7 +187,7 @@ class WithEvents final {
     out.t = t;
     out.y = state_.arrays(getitem(y[output::y], {reached}), true);
     const auto counts = std::span<const Array>(y).subspan(output::counts, sundials::kNumCounts);
-    sundials::put_counts(out, counts);
+    put_counts(out, counts);
     out.terminal_event = y[output::ended];
     Array t_end = problem_.t1, y_end = getitem(y[output::y], {Index(-1)});
     int64_t first = 0;
@@ -308,7 +308,7 @@ Solution solve_cvode(const RecordedIvp& problem, const IvpOptions& options, cons
   out.t = *times;
   out.y = state.arrays(y[0], true);
   const auto counts = std::span<const Array>(y).subspan(1);
-  sundials::put_counts(out, counts);
+  put_counts(out, counts);
   sundials::put_diagnosis(out, counts, how.reporting());
   return out;
 }

@@ -277,7 +277,7 @@ Solution solve_dae(const DaeResidual& f, const Array& t0_in, const Array& t1_in,
   out.t = times;
   out.y = state.arrays(y[0], true);
   const auto counts = std::span<const Array>(y).subspan(2);
-  sundials::put_counts(out, counts);
+  put_counts(out, counts);
   sundials::put_diagnosis(out, counts, how.reporting());
   return out;
 }

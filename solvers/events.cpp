@@ -1,4 +1,5 @@
 #include "solvers/events.h"
+#include "solvers/itp.h"
 
 #include <cmath>
 #include <limits>
@@ -74,8 +75,6 @@ Array Events::locate(const std::function<Array(const Array& x)>& g, const Array&
                      const Array& active, const Array& tolerance) {
   const Array none(int64_t{0}), one(int64_t{1});
   const auto number = [](double x) { return Array::from<double>(std::array{x}, {}); };
-  // Bisection would take log2(1 / (2 tolerance)) steps; r is how far one may stray from the middle.
-  const Array steps = ceil(log2(0.5 / tolerance)) + 1.0;
   const Array arrived = equal(to, 0.0);
   const Arrays start{where(arrived, number(1), number(0)),     number(1), from, to, none,
                      logical_and(active, logical_not(arrived))};
@@ -83,17 +82,11 @@ Array Events::locate(const std::function<Array(const Array& x)>& g, const Array&
       [](std::span<const Array> x) { return Arrays{x[5]}; },
       [&](std::span<const Array> x) {
         const Array &a = x[0], &b = x[1], &ga = x[2], &gb = x[3], &done = x[4];
-        const Array width = b - a, middle = 0.5 * (a + b);
-        const Array secant = (gb * a - ga * b) / (gb - ga);
-        const Array side = sign(middle - secant);
-        const Array truncated = maximum(0.2 * square(width), tolerance);
-        const Array shifted = where(truncated <= abs(middle - secant), secant + side * truncated, middle);
-        const Array stray = tolerance * exp2(steps - astype(done, kFloat64)) - 0.5 * width;
-        const Array at = where(abs(shifted - middle) <= stray, shifted, middle - side * maximum(stray, 0.0));
+        const Array at = itp::next(a, b, ga, gb, tolerance, astype(done, kFloat64));
         const Array value = g(at), zero = equal(value, 0.0);
         const Array before = equal(sign(value), sign(ga));  // at lies before the zero
         const Array a_next = where(logical_or(before, zero), at, a), b_next = where(before, b, at);
-        const Array runs = logical_and(b_next - a_next > 2.0 * tolerance, done < int64_t{200});
+        const Array runs = logical_and(b_next - a_next > 2.0 * tolerance, done < itp::kMostSteps);
         return Arrays{a_next, b_next, where(before, value, ga), where(before, gb, value), done + one, runs};
       },
       start);

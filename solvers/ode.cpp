@@ -10,6 +10,7 @@
 #include "solvers/backsolve.h"
 #include "solvers/cvode.h"
 #include "solvers/flat.h"
+#include "solvers/forward.h"
 #include "solvers/lists.h"
 #include "solvers/mass.h"
 #include "solvers/outcome.h"
@@ -198,8 +199,8 @@ std::string describe(IvpStatus status) {
     case IvpStatus::Success:
       return "the end of the span was reached";
     case IvpStatus::TooManySteps:
-      return "max_steps attempts did not reach the end: raise max_steps or the tolerances; a stiff problem "
-             "needs an implicit method";
+      return describe(IvpCause::Steps) +
+             ": raise max_steps or the tolerances; a stiff problem needs an implicit method";
     case IvpStatus::StepTooSmall:
       return "the step became smaller than the spacing of numbers at t: the solution may be singular there, "
              "or the tolerances too small for the dtype";
@@ -221,48 +222,6 @@ std::string describe(IvpStatus status) {
   }
   return "unknown status";
 }
-
-namespace {
-// The solution as a function of the ends of the span, the times and the state, whose reverse mode is by
-// forward mode.
-Solution solve_forward(const SplitRhs& f, const Array& t0, const Array& t1, const Arrays& y0,
-                       IvpOptions options) {
-  require(options.events.empty(), "solve_ivp: adjoint Forward() takes no events; use Discrete()");
-  require(!options.dense_output, "solve_ivp: adjoint Forward() has no dense_output; use Discrete()");
-  const bool switches = options.method == "auto";
-  Arrays in{t0, t1, *options.t_eval};
-  append(in, strong(y0));
-  options.adjoint = {};
-  std::optional<Diagnosis> why;
-  const Arrays out = by_forward_mode(
-      [&](std::span<const Array> x) {
-        options.t_eval = x[2];
-        const Solution s = solve_ivp(f, x[0], x[1], Arrays(x.begin() + 3, x.end()), options);
-        Arrays all{s.t,           s.status,         s.accepted, s.rejected,
-                   s.evaluations, s.factorisations, s.t_last,   s.h_last};
-        if (switches) all.push_back(*s.implicit_steps);
-        append(all, s.y);
-        if (s.diagnosis) append(all, s.diagnosis->found());
-        if (s.diagnosis) why = s.diagnosis;
-        return all;
-      },
-      in);
-  Solution s;
-  s.t = out[0];
-  const int64_t found = why ? 5 : 0;
-  s.y.assign(out.begin() + (switches ? 9 : 8), out.end() - found);
-  if (switches) s.implicit_steps = out[8];
-  s.status = out[1];
-  s.accepted = out[2];
-  s.rejected = out[3];
-  s.evaluations = out[4];
-  s.factorisations = out[5];
-  s.t_last = out[6];
-  s.h_last = out[7];
-  if (why) s.diagnosis = diagnosis_of(s, {out.end() - found, out.end()}, why->implicit, why->names);
-  return s;
-}
-}  // namespace
 
 Solution solve_ivp(const Rhs& f, const Array& t0, const Array& t1, const Arrays& y0,
                    const IvpOptions& options) {

@@ -40,18 +40,9 @@ Avals counts_avals() {
   return {count, count, count, count, count, time, time, kFound};
 }
 
-void put_counts(Solution& out, std::span<const Array> counts) {
-  out.status = counts[0];
-  out.accepted = counts[1];
-  out.rejected = counts[2];
-  out.evaluations = counts[3];
-  out.factorisations = counts[4];
-  out.t_last = counts[5];
-  out.h_last = counts[6];
-}
-
 void put_diagnosis(Solution& out, std::span<const Array> counts, const Reporting& how) {
-  if (!how.raise) out.diagnosis = diagnosis_of(out, found(counts[7], how.names), how.implicit, how.names);
+  if (!how.raise)
+    out.diagnosis = diagnosis_of(out, found(counts[kNumSolutionCounts], how.names), how.implicit, how.names);
 }
 
 Solution steps_solution(const Numbers& in, const Reporting& how,

@@ -1,4 +1,5 @@
 #pragma once
+#include "solvers/counts.h"
 #include "solvers/sundials/flat_field.h"
 #include "solvers/sundials/integrate.h"
 
@@ -31,13 +32,11 @@ struct Reporting {
   bool raise;               ///< whether giving up is
 };
 
-/// Status, accepted, rejected, evaluations, factorisations (int64), t_last, h_last, and why it failed
-/// (as_numbers): outputs and their types.
-inline constexpr size_t kNumCounts = 8;
+/// The counts of a solution (solvers/counts.h), and why it failed (as_numbers): outputs and their types.
+inline constexpr size_t kNumCounts = kNumSolutionCounts + 1;
 Arrays counts_of(const Report& r);
 Avals counts_avals();
-/// The same into a solution, whose diagnosis has its t_last and h_last then; none where failures are raised.
-void put_counts(Solution& out, std::span<const Array> counts);
+/// The diagnosis of a solution that has its counts; none where failures are raised.
 void put_diagnosis(Solution& out, std::span<const Array> counts, const Reporting& how);
 
 /// The report of a solve that finds states, unless the operands say that it cannot be.

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "solvers/itp.h"
 #include "solvers/sundials/ark_session.h"
 #include "solvers/sundials/march.h"
 #include "solvers/sundials/session.h"
@@ -43,20 +44,13 @@ bool passes(double from, double to, int64_t direction) {
   return direction < 0 ? falls : direction > 0 ? rises : falls || rises;
 }
 
-// Where in [0, 1] g passes zero, from `ga` to `gb`: the ITP method, as Events::locate has it.
+// Where in [0, 1] g passes zero, from `ga` to `gb`, as Events::locate finds it.
 template <class G>
 double located(G g, double ga, double gb, double tolerance) {
   if (gb == 0) return 1;
   double a = 0, b = 1;
-  const double steps = std::ceil(std::log2(0.5 / tolerance)) + 1;
-  for (int done = 0; b - a > 2 * tolerance && done < 200; ++done) {
-    const double width = b - a, middle = 0.5 * (a + b), secant = (gb * a - ga * b) / (gb - ga);
-    const double truncated = std::max(0.2 * width * width, tolerance), off = std::abs(middle - secant);
-    const double side = middle < secant ? -1 : 1;
-    const double shifted = truncated <= off ? secant + side * truncated : middle;
-    const double stray = tolerance * std::exp2(steps - done) - 0.5 * width;
-    const double at = std::abs(shifted - middle) <= stray ? shifted : middle - side * std::max(stray, 0.0);
-    const double value = g(at);
+  for (int64_t done = 0; b - a > 2 * tolerance && done < itp::kMostSteps; ++done) {
+    const double at = itp::next(a, b, ga, gb, tolerance, static_cast<double>(done)), value = g(at);
     if (value == 0) return at;
     if ((value > 0) == (ga > 0)) {
       a = at;

@@ -6,33 +6,11 @@ import sys
 
 import numpy as np
 import pytest
+from ivp_programs import ALL as Z
+from ivp_programs import outcome
 
 import hesse as hs
 from hesse.solvers import Backsolve, Discrete, Forward, solve_ivp
-
-Z = np.array([1.0, 0.3, 1.2, 0.8, 0.1, 0.5, 1.0, 2.0])
-WEIGHTS = np.random.default_rng(0).normal(size=(3, 2))
-
-
-def oscillator(t, y, p):
-    return hs.stack([p[0] * y[1], -p[1] * hs.sin(y[0]) - 0.1 * t * y[1]])
-
-
-def outcome(z, method="Tsit5", adjoint=None, rtol=1e-8, **options):
-    """A loss of everything that a solution depends on: the state, parameters, the start and the times."""
-    y = solve_ivp(
-        oscillator,
-        (z[4], 3.0),
-        z[:2],
-        method,
-        z[5:],
-        args=(z[2:4],),
-        rtol=rtol,
-        atol=rtol,
-        adjoint=adjoint,
-        **options,
-    ).y
-    return hs.sum(WEIGHTS * y * y)
 
 
 @pytest.mark.parametrize(

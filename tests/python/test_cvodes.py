@@ -6,6 +6,7 @@ import threading
 
 import numpy as np
 import pytest
+from ivp_programs import ALL, oscillator, outcome
 
 import hesse as hs
 from hesse import _hesse
@@ -58,21 +59,11 @@ def reference():
     return z[:, :3], z[:, 3:].reshape(-1, 3, 3)
 
 
-def oscillator(t, y, p):
-    return hs.stack([p[0] * y[1], -p[1] * hs.sin(y[0]) - 0.1 * t * y[1]])
+Y0, P, TS = ALL[:2], ALL[2:4], ALL[5:]
 
 
-Y0, P, T0, TS = np.array([1.0, 0.3]), np.array([1.2, 0.8]), np.array([0.1]), np.array([0.5, 1.0, 2.0])
-ALL = np.concatenate([Y0, P, T0, TS])
-WEIGHTS = np.random.default_rng(0).normal(size=(3, 2))
-
-
-def outcome(z, method, rtol=1e-10, **options):
-    """A loss of everything that a solution depends on."""
-    y = solve_ivp(
-        oscillator, (z[4], 3.0), z[:2], method, z[5:], args=(z[2:4],), rtol=rtol, atol=rtol, **options
-    ).y
-    return hs.sum(WEIGHTS * y * y)
+def closely(z, method):
+    return outcome(z, method, rtol=1e-10)
 
 
 # values -------------------------------------------------------------------------------------------------------------
@@ -203,7 +194,7 @@ def test_robertson_gradients(reference, rtol):
 
 @pytest.mark.parametrize("method", METHODS)
 def test_gradients_agree_with_those_of_steps(method):
-    ours, theirs = (np.asarray(hs.grad(outcome)(ALL, m)) for m in (method, "Tsit5"))
+    ours, theirs = (np.asarray(hs.grad(closely)(ALL, m)) for m in (method, "Tsit5"))
     np.testing.assert_allclose(ours, theirs, atol=3e-8)
 
 
@@ -267,9 +258,9 @@ def test_second_derivatives_in_all_modes(method):
 
 
 def test_hessian_agrees_with_differences_of_gradients():
-    hessian = np.asarray(hs.hessian(outcome)(ALL, "BDF"))
+    hessian = np.asarray(hs.hessian(closely)(ALL, "BDF"))
     np.testing.assert_allclose(hessian, hessian.T, atol=1e-7)
-    g, h = hs.grad(outcome), 1e-4
+    g, h = hs.grad(closely), 1e-4
     for i, e in enumerate(np.eye(len(ALL))):
         d = (np.asarray(g(ALL + h * e, "BDF")) - np.asarray(g(ALL - h * e, "BDF"))) / (2 * h)
         np.testing.assert_allclose(hessian[i], d, atol=1e-4)

@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 import pytest
+from ivp_programs import G, fall, found, ground, pendulum
 from scipy.integrate import solve_ivp as scipy_solve
 
 import hesse as hs
@@ -16,24 +17,12 @@ Event = hs.solvers.Event
 solve = hs.solvers.solve_ivp
 TIGHT = {"rtol": 1e-10, "atol": 1e-12}
 METHODS = ["BDF", "Adams"]
-G = 9.81
 
 
 @pytest.fixture(autouse=True)
 def nothing_is_left():
     yield
     assert hs._hesse.solvers.live_sundials_objects() == 0
-
-
-def fall(t, y):
-    return y[1], -G
-
-
-def pendulum(t, y):
-    return y[1], -hs.sin(y[0])
-
-
-ground = Event(lambda t, y: y[0], terminal=True, direction=-1)
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -174,24 +163,10 @@ def test_derivatives_in_everything_that_counts(method):
     np.testing.assert_allclose(hs.jacrev(hs.grad(total(found)))(point), wanted, atol=1e-4)
 
 
-def found(x, method, **options):
-    """All that events give, of an oscillation that is damped by x."""
-    events = [
-        Event(lambda t, y, c: y[0]),
-        Event(lambda t, y, c: y[1], terminal=4, direction=-1),
-        Event(lambda t, y, c: y[0] - 10.0),  # never
-    ]
-    sol = solve(
-        lambda t, y, c: (y[1], -y[0] - c * y[1]), (0.0, 20.0), (1.0, 0.3), method, hs.linspace(0.0, 20.0, 9), args=(x,),
-        events=events, max_events=9, rtol=1e-9, atol=1e-11, **options,
-    )  # fmt: skip
-    return sol.y, sol.t_events, sol.y_events, sol.t_end, sol.y_end, sol.stats["events"], sol.status
-
-
 @pytest.mark.parametrize("method", METHODS)
 def test_vmap_and_compile_agree_with_eager(method):
     def run(x):
-        return found(x, method)
+        return found(x, method, 1e-9)
 
     rates = hs.array([0.0, 0.1, 1.5])
     one_by_one = [hs.tree_flatten(run(x))[0] for x in rates]

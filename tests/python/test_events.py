@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 import pytest
+from ivp_programs import G, fall, found, ground, pendulum
 from scipy.integrate import solve_ivp as scipy_solve
 from scipy.special import ellipk
 
@@ -14,19 +15,7 @@ import hesse as hs
 Event = hs.solvers.Event
 solve = hs.solvers.solve_ivp
 TIGHT = {"rtol": 1e-10, "atol": 1e-12}
-G = 9.81
 METHODS = ["Bosh3", "Dopri5", "Tsit5", "Dop853", "Rodas4", "Rodas5P", "Kvaerno3", "Kvaerno5", "KenCarp4"]
-
-
-def fall(t, y):
-    return y[1], -G
-
-
-ground = Event(lambda t, y: y[0], terminal=True, direction=-1)
-
-
-def pendulum(t, y):
-    return y[1], -hs.sin(y[0])
 
 
 def period(angle):
@@ -214,24 +203,10 @@ def test_thermostat(method):
     np.testing.assert_allclose(hs.grad(lambda x: thermostat(x, 6, method)[-1])(10.0), slopes[-1], rtol=close)
 
 
-def found(x, **options):
-    """All that events give, of an oscillation that is damped by x."""
-    events = [
-        Event(lambda t, y, c: y[0]),
-        Event(lambda t, y, c: y[1], terminal=4, direction=-1),
-        Event(lambda t, y, c: y[0] - 10.0),  # never
-    ]
-    sol = solve(
-        lambda t, y, c: (y[1], -y[0] - c * y[1]), (0.0, 20.0), (1.0, 0.3), t_eval=hs.linspace(0.0, 20.0, 9), args=(x,),
-        events=events, max_events=9, rtol=1e-8, atol=1e-10, **options,
-    )  # fmt: skip
-    return sol.y, sol.t_events, sol.y_events, sol.t_end, sol.y_end, sol.stats["events"], sol.status
-
-
 @pytest.mark.parametrize("method", ["Tsit5", "Dop853", "Rodas5P"])
 def test_vmap_and_compile_agree_with_eager(method):
     def run(x):
-        return found(x, method=method)
+        return found(x, method, 1e-8)
 
     rates = hs.array([0.0, 0.1, 1.5])
     one_by_one = [hs.tree_flatten(run(x))[0] for x in rates]
