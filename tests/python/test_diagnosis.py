@@ -378,10 +378,14 @@ def test_what_progress_raises_ends_the_solve():
 
 
 def test_progress_of_many_solves_is_refused():
-    run = lambda k: solve(lambda t, y: -k * y, (0.0, 1.0), 1.0, t_eval=[1.0], progress=print).y
-    for f in (hs.vmap(run), hs.compile(hs.vmap(run))):
-        with pytest.raises(hs.TraceError, match="progress is that of one solve"):
-            f(hs.arange(3.0))
+    for adjoint in (None, hs.solvers.Forward(), hs.solvers.Backsolve()):
+        run = lambda k, how=adjoint: solve(
+            lambda t, y: -k * y, (0.0, 1.0), 1.0, t_eval=[1.0], adjoint=how, progress=lambda p: None
+        ).y  # fmt: skip
+        for f in (hs.vmap(run), hs.compile(hs.vmap(run)), hs.vmap(lambda k, r=run: hs.jvp(r, (k,), (1.0,)))):
+            with pytest.raises(hs.TraceError, match="progress is that of one solve"):
+                f(hs.arange(3.0))
+        assert float(hs.compile(run)(1.0)[0]) == pytest.approx(np.exp(-1), rel=1e-3)
     with pytest.raises(TypeError, match="solve_ivp: progress"):
         solve(lambda t, y: -y, (0.0, 1.0), 1.0, progress=3)
     with pytest.raises(ValueError, match="progress_interval is -1, expected seconds"):
