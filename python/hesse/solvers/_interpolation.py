@@ -52,9 +52,10 @@ def interpolate(times: Any, values: Any, kind: str = "cubic") -> Interpolation:
         [n, ...], floating or complex.
     kind : {"cubic", "natural", "not-a-knot", "linear"}
         ``"cubic"``: cubics whose slopes at the times are those of the parabolas through three neighbours: continuous with
-        the slope, exact for parabolas. ``"natural"`` and ``"not-a-knot"``: the cubic splines, whose second derivative is continuous, too; it
-        is zero at both ends, or the first two and the last two cubics are one, as with `scipy.interpolate.CubicSpline`. They
-        depend on all values, and overshoot where data jump. ``"linear"``: the slope jumps at the times.
+        the slope, exact for parabolas. ``"natural"`` and ``"not-a-knot"``: the cubic splines, whose second derivative is
+        continuous, too; it is zero at both ends, or the first two and the last two cubics are one, as with
+        `scipy.interpolate.CubicSpline`. They depend on all values, and overshoot where data jump. ``"linear"``: the slope
+        jumps at the times.
 
     Returns
     -------
