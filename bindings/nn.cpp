@@ -4,6 +4,8 @@
 #include "bindings/convert.h"
 #include "bindings/docs_nn.h"
 #include "core/nn/init.h"
+#include "core/nn/losses.h"
+#include "core/nn/normalisation.h"
 
 namespace hesse::python {
 
@@ -33,6 +35,39 @@ void init_nn(py::module_& m) {
       n, "silu", [](const Array& x) { return nn::silu(x); }, "x"_a, py::pos_only(), text(docs::kSilu));
   define(
       n, "mish", [](const Array& x) { return nn::mish(x); }, "x"_a, py::pos_only(), text(docs::kMish));
+
+  using A = const Array&;
+  using Maybe = const std::optional<Array>&;
+  define_heavy(
+      n, "softmax_cross_entropy",
+      [](A logits, A labels, Maybe weights) { return nn::softmax_cross_entropy(logits, labels, weights); },
+      "logits"_a, "labels"_a, "weights"_a = py::none(), "See hesse.nn.softmax_cross_entropy.");
+  define_heavy(
+      n, "binary_cross_entropy_with_logits",
+      [](A logits, A targets, Maybe weights) {
+        return nn::binary_cross_entropy_with_logits(logits, targets, weights);
+      },
+      "logits"_a, "targets"_a, "weights"_a = py::none(), "See hesse.nn.binary_cross_entropy_with_logits.");
+  define_heavy(
+      n, "dropout", [](A x, double rate, Maybe key) { return nn::dropout(x, rate, key); }, "x"_a, "rate"_a,
+      "key"_a = py::none(), "See hesse.nn.dropout.");
+  define_heavy(
+      n, "normalise",
+      [](A x, A mean, A variance, Maybe scale, Maybe shift, double epsilon) {
+        return nn::normalise(x, mean, variance, scale, shift, epsilon);
+      },
+      "x"_a, "mean"_a, "variance"_a, "scale"_a, "shift"_a, "epsilon"_a, "What BatchNorm does in evaluation.");
+  define_heavy(
+      n, "layer_norm",
+      [](A x, Maybe scale, Maybe shift, double epsilon) { return nn::layer_norm(x, scale, shift, epsilon); },
+      "x"_a, "scale"_a, "shift"_a, "epsilon"_a, "What LayerNorm does.");
+  define_heavy(
+      n, "batch_norm",
+      [](A x, Maybe scale, Maybe shift, double epsilon) {
+        nn::BatchNormResult r = nn::batch_norm(x, scale, shift, epsilon);
+        return std::tuple(r.y, r.mean, r.variance);
+      },
+      "x"_a, "scale"_a, "shift"_a, "epsilon"_a, "What BatchNorm does in training: y, mean, variance.");
 
   py::module_ i = n.def_submodule("init");
   const auto initialiser = [&](const char* name, Array (*f)(const Array&, const Shape&, double, OptDType),

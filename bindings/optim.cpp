@@ -105,8 +105,9 @@ void init_optim(py::module_& m) {
   });
   o.def("adam", [](const Arrays& p, const MaybeArrays& g, const Arrays& first, const Arrays& second,
                    const Array& done, const Array& rate, double beta1, double beta2, double epsilon,
-                   double weight_decay) {
-    optim::AdamResult r = optim::adam(p, g, first, second, done, rate, {beta1, beta2, epsilon, weight_decay});
+                   double weight_decay, double l2) {
+    optim::AdamResult r =
+        optim::adam(p, g, first, second, done, rate, {beta1, beta2, epsilon, weight_decay, l2});
     return py::make_tuple(std::move(r.parameters), std::move(r.first), std::move(r.second));
   });
   o.def("clip_by_global_norm", &optim::clip_by_global_norm);

@@ -111,6 +111,7 @@ AdamResult adam(const Arrays& parameters, const MaybeArrays& gradients, const Ar
   check_fraction("adam", "beta1", o.beta1);
   check_fraction("adam", "beta2", o.beta2);
   require(o.epsilon > 0.0, "adam: epsilon must be positive, got ", o.epsilon);
+  require(o.l2 >= 0.0, "adam: l2 must not be negative, got ", o.l2);
   // 1 - b^t, and both corrections and the rate in one factor: two elementwise ops fewer per parameter.
   const Array t = step + 1.0;
   const Array c1 = 1.0 - pow(Array(o.beta1), t), c2 = 1.0 - pow(Array(o.beta2), t);
@@ -118,7 +119,8 @@ AdamResult adam(const Arrays& parameters, const MaybeArrays& gradients, const Ar
   for (size_t i = 0; i < parameters.size(); ++i) {
     if (!gradients[i]) continue;
     const Array& p = parameters[i];
-    const Array g = descent(*gradients[i], p);
+    Array g = descent(*gradients[i], p);
+    if (o.l2 != 0.0) g = g + o.l2 * p;
     const Array m = o.beta1 * first[i] + (1.0 - o.beta1) * g;
     const Array v = o.beta2 * second[i] + (1.0 - o.beta2) * squared(g);
     Array next = p - like(rate / c1, p) * (m / (sqrt(v / like(c2, p)) + o.epsilon));

@@ -37,6 +37,7 @@ SgdResult sgd(const Arrays& parameters, const MaybeArrays& gradients, const Arra
 struct AdamOptions {
   double beta1 = 0.9, beta2 = 0.999, epsilon = 1e-8;
   double weight_decay = 0.0;  ///< decoupled (AdamW): p <- p - rate * weight_decay * p
+  double l2 = 0.0;            ///< added to the gradient: l2 * parameter
 };
 /// Adam (Kingma and Ba 2015): m <- b1 m + (1 - b1) g; v <- b2 v + (1 - b2) g^2;
 /// p <- p - rate * (m / (1 - b1^t)) / (sqrt(v / (1 - b2^t)) + epsilon), t = step + 1.

@@ -259,7 +259,7 @@ from ._tree import trainable
 from ._vmap import checkpoint, vmap
 
 if TYPE_CHECKING:
-    from . import debug, fft, io, linalg, nn, optim, physics, random, solvers, sparse
+    from . import debug, fft, gnn, io, linalg, nn, optim, physics, random, solvers, sparse
     from .debug import nans as debug_nans
     from .random import seed
 
@@ -293,7 +293,7 @@ _install()
 
 # Imported when first used.
 _SUBMODULES = frozenset(
-    {"debug", "demo", "fft", "io", "linalg", "nn", "optim", "physics", "random", "solvers", "sparse"}
+    {"debug", "demo", "fft", "gnn", "io", "linalg", "nn", "optim", "physics", "random", "solvers", "sparse"}
 )
 _FROM_SUBMODULES = {"debug_nans": ("debug", "nans"), "seed": ("random", "seed")}
 

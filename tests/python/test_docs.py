@@ -19,6 +19,7 @@ MODULES = [
     "",
     "debug",
     "fft",
+    "gnn",
     "io",
     "linalg",
     "nn",

@@ -1,15 +1,22 @@
-"""Layers, activations and initialisers."""
+"""Layers, activations, losses, normalisations and initialisers."""
 
 from .._hesse import nn as _nn
 from .._hesse import sigmoid, sin, softmax, softplus, tanh
 from . import init
 from ._layers import MLP, Linear
+from ._losses import binary_cross_entropy_with_logits, softmax_cross_entropy
 from ._module import Module
+from ._normalisation import BatchNorm, Dropout, LayerNorm, dropout
 
 __all__ = [
     "MLP",
+    "BatchNorm",
+    "Dropout",
+    "LayerNorm",
     "Linear",
     "Module",
+    "binary_cross_entropy_with_logits",
+    "dropout",
     "elu",
     "gelu",
     "init",
@@ -22,6 +29,7 @@ __all__ = [
     "silu",
     "sin",
     "softmax",
+    "softmax_cross_entropy",
     "softplus",
     "tanh",
 ]

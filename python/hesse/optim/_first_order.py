@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, SupportsFloat
 
 from .. import _hesse
@@ -62,6 +62,16 @@ class _Parameters:
         """What a tree of gradients or of a state holds at those places."""
         found = self._treedef.flatten_up_to(tree, self._function)
         return [None if found[k] is None else _hesse.asarray(found[k]) for k in self._moved]
+
+    def part(self, where: Callable[[Any], Any], params: Any) -> list[bool]:
+        """For every parameter that is moved, whether where(params) holds it."""
+        chosen = {id(leaf) for leaf in _hesse.tree_leaves(where(params))}
+        if not chosen <= {id(leaf) for leaf in self._leaves}:
+            raise _hesse.ArgumentError(
+                f"{self._function}: decay_where(params) returned something that is not part of the parameters; "
+                "return its own leaves, not copies"
+            )
+        return [id(self._leaves[k]) in chosen for k in self._moved]
 
     def all_of(self, tree: Any) -> list[Array]:
         """The same for a state, which must be complete."""
@@ -225,6 +235,8 @@ class Adam:
     beta1, beta2 : float
     epsilon : float
     weight_decay : float
+    l2 : float
+    decay_where : callable
 
     Examples
     --------
@@ -243,11 +255,20 @@ class Adam:
         beta2: float,
         epsilon: float,
         weight_decay: float,
+        l2: float = 0.0,
+        decay_where: Callable[[Any], Any] | None = None,
     ) -> None:
         _check_options("adam", learning_rate, weight_decay)
-        _o.adam([], [], [], [], 0, 0.0, beta1, beta2, epsilon, weight_decay)  # checks the options
+        if decay_where is not None and not callable(decay_where):
+            raise _hesse.ArgumentTypeError(
+                "adam: decay_where must be a function of the parameters such as lambda model: model.first, got "
+                f"{decay_where!r}"
+            )
+        _o.adam([], [], [], [], 0, 0.0, beta1, beta2, epsilon, weight_decay, l2)  # checks the options
         self.learning_rate = learning_rate
-        self._options = (beta1, beta2, epsilon, weight_decay)
+        self._options = (beta1, beta2, epsilon)
+        self._decay = (weight_decay, l2)
+        self._decay_where = decay_where
 
     def init(self, params: Any) -> AdamState:
         """The state before the first step: zero moments (the second is real for complex parameters)."""
@@ -260,15 +281,28 @@ class Adam:
         """One step: the new parameters and the new state."""
         _check_state(state, AdamState, "adam")
         moved = _Parameters(params, "adam")
-        new, first, second = _o.adam(
-            moved.arrays,
-            moved.of(grads),
-            moved.all_of(state.first),
-            moved.all_of(state.second),
-            state.step,
-            _rate(self.learning_rate, state.step, "adam"),
-            *self._options,
-        )
+        rate = _rate(self.learning_rate, state.step, "adam")
+        found, firsts, seconds = moved.of(grads), moved.all_of(state.first), moved.all_of(state.second)
+        decayed = [True] * len(moved.arrays)
+        if self._decay_where is not None:
+            decayed = moved.part(self._decay_where, params)
+        new, first, second = (list(moved.arrays) for _ in range(3))
+        for group, decay in ((True, self._decay), (False, (0.0, 0.0))):
+            at = [k for k, d in enumerate(decayed) if d is group]
+            if at:
+                done = _o.adam(
+                    [moved.arrays[k] for k in at],
+                    [found[k] for k in at],
+                    [firsts[k] for k in at],
+                    [seconds[k] for k in at],
+                    state.step,
+                    rate,
+                    *self._options,
+                    *decay,
+                )
+                for into, values in zip((new, first, second), done, strict=True):
+                    for k, value in zip(at, values, strict=True):
+                        into[k] = value
         return moved.updated(new), AdamState(state.step + 1, moved.state(first), moved.state(second))
 
 
@@ -278,6 +312,8 @@ def adam(
     beta2: float = 0.999,
     epsilon: float = 1e-8,
     weight_decay: float = 0.0,
+    l2: float = 0.0,
+    decay_where: Callable[[Any], Any] | None = None,
 ) -> Adam:
     """Adam (Kingma and Ba 2015); with weight_decay > 0 it is AdamW (Loshchilov and Hutter 2019).
 
@@ -291,6 +327,11 @@ def adam(
         Added to the root of the second.
     weight_decay : float
         p <- p - rate * weight_decay * p besides.
+    l2 : float
+        Adds l2 * p to the gradient, which is what PyTorch's Adam calls weight_decay.
+    decay_where : callable, optional
+        From the parameters to the part of them that `weight_decay` and `l2` are for, such as
+        ``lambda model: model.first``; by default all.
 
     Returns
     -------
@@ -316,7 +357,7 @@ def adam(
     >>> bool(hs.max(hs.abs(x - 1.0)) < 1e-3)
     True
     """
-    return Adam(learning_rate, beta1, beta2, epsilon, weight_decay)
+    return Adam(learning_rate, beta1, beta2, epsilon, weight_decay, l2, decay_where)
 
 
 def global_norm(tree: Any) -> Array:

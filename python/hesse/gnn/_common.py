@@ -1,0 +1,96 @@
+"""What layers share: checks of their arguments, initial weights, products with dense or sparse features."""
+
+from __future__ import annotations
+
+import operator
+from typing import Any, SupportsIndex
+
+from .. import _hesse
+from .._hesse import Array
+from .._hesse import nn as _nn
+from ..nn._layers import Linear
+from ..random import next_key
+from ..sparse import CSR
+from ._graph import Graph
+
+__all__ = ["check_sizes", "edge_features", "features", "glorot", "keys", "linear", "require_graph"]
+
+
+def check_sizes(layer: str, **sizes: Any) -> None:
+    """Every one a positive integer."""
+    for name, n in sizes.items():
+        if not isinstance(n, SupportsIndex) or isinstance(n, bool):
+            raise _hesse.ArgumentTypeError(f"{layer}: {name} must be an integer, got {n!r}")
+        if operator.index(n) < 1:
+            raise _hesse.ArgumentError(f"{layer}: {name} must be positive, got {n}")
+
+
+def require_graph(layer: str, graph: Any) -> None:
+    if not isinstance(graph, Graph):
+        raise _hesse.ArgumentTypeError(
+            f"{layer}: graph must be a hs.gnn.Graph, got {type(graph).__name__}; layers are called as "
+            "layer(x, graph)"
+        )
+
+
+def features(layer: str, x: Any, graph: Graph, width: int | None = None, sparse: bool = False) -> Any:
+    """Checked features of nodes, [N, width]: an array, or a sparse matrix where the layer takes one."""
+    require_graph(layer, graph)
+    if isinstance(x, CSR):
+        if not sparse:
+            raise _hesse.ArgumentTypeError(f"{layer}: x must be dense; use x.todense()")
+    else:
+        if x is None:
+            raise _hesse.ArgumentTypeError(f"{layer}: x is None; the features of a graph are graph.x")
+        x = _hesse.asarray(x)
+    if len(x.shape) != 2 or x.shape[0] != graph.num_nodes or (width is not None and x.shape[1] != width):
+        columns = "F" if width is None else width
+        raise _hesse.ArgumentError(
+            f"{layer}: x must be [{graph.num_nodes}, {columns}] for this graph, got shape {tuple(x.shape)}"
+        )
+    return x
+
+
+def edge_features(layer: str, value: Any, graph: Graph, width: int | None = None) -> Array:
+    """Checked features of edges in the graph's order, [E, width]; one axis counts as width 1."""
+    if value is None:
+        value = graph.edge_attr
+    if value is None:
+        raise _hesse.ArgumentTypeError(
+            f"{layer}: edge features are needed: give edge_attr, or a graph with it"
+        )
+    value = _hesse.asarray(value)
+    if value.ndim == 1:
+        value = value[:, None]
+    if (
+        value.ndim != 2
+        or value.shape[0] != graph.num_edges
+        or (width is not None and value.shape[1] != width)
+    ):
+        columns = "F" if width is None else width
+        raise _hesse.ArgumentError(
+            f"{layer}: edge_attr must be [{graph.num_edges}, {columns}], got shape {tuple(value.shape)}"
+        )
+    checked: Array = value
+    return checked
+
+
+def keys(key: Array | None, n: int) -> list[Array]:
+    """Keys for n initial weights; without a key from the state that `hs.seed` sets."""
+    return list(_hesse.unstack(_hesse.random.split(next_key() if key is None else key, num=n)))
+
+
+def glorot(key: Array, shape: tuple[int, ...], dtype: Any) -> Array:
+    return _nn.init.glorot_uniform(key, shape, dtype=dtype)
+
+
+def linear(x: Any, weight: Array, bias: Array | None = None) -> Array:
+    """x W^T + b for dense or sparse x."""
+    if isinstance(x, CSR):
+        y: Array = x @ _hesse.matrix_transpose(weight)
+        return y if bias is None else y + bias
+    return _nn.linear(x, weight, bias)
+
+
+def apply_linear(layer: Linear, x: Any) -> Array:
+    return linear(x, layer.weight, layer.bias)

@@ -1,0 +1,463 @@
+"""Graphs: nodes, edges sorted by target, and the arrays that belong to them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import numpy as np
+
+from .. import _hesse
+from .._hesse import Array
+from ..nn._module import Module
+from ..sparse import CSR
+from . import _segments as seg
+
+__all__ = ["Graph"]
+
+
+def _edges(edge_index: Any) -> np.ndarray[Any, Any]:
+    """[2, E] int64, checked."""
+    if isinstance(edge_index, Array):
+        _require_data("Graph", "edge_index", edge_index)
+    edges = np.asarray(edge_index)
+    if edges.size == 0 and edges.shape in ((0,), (2, 0), (0, 2)):
+        return np.zeros((2, 0), np.int64)
+    if edges.ndim != 2 or edges.shape[0] != 2:
+        turned = "; transpose it" if edges.ndim == 2 and edges.shape[1] == 2 else ""
+        raise _hesse.ArgumentError(
+            f"Graph: edge_index must be [2, E], sources above targets, got shape {edges.shape}{turned}"
+        )
+    if edges.dtype.kind not in "iu":
+        raise _hesse.ArgumentTypeError(
+            f"Graph: edge_index must hold integers, got {edges.dtype}; convert it with astype(int)"
+        )
+    return edges.astype(np.int64)
+
+
+def _require_data(function: str, name: str, a: Array) -> None:
+    if _hesse.in_trace():
+        try:
+            np.asarray(a)
+        except Exception as error:
+            raise _hesse.TraceError(
+                f"{function}: {name} must hold data: make the graph outside of compile and vmap and pass it as "
+                "an argument"
+            ) from error
+
+
+def numpy_of(function: str, name: str, a: Any) -> np.ndarray[Any, Any]:
+    """An array's data, or an error that says why there is none."""
+    if isinstance(a, Array):
+        _require_data(function, name, a)
+    return np.asarray(a)
+
+
+def _rows_of(name: str, value: Any, n: int, of_what: str) -> Any:
+    """A value as an array (or sparse matrix) with a row for each node or edge."""
+    if isinstance(value, CSR):
+        length: int = value.shape[0]
+    else:
+        value = _hesse.asarray(value)
+        if value.ndim == 0:
+            raise _hesse.ArgumentError(f"Graph: {name} must have a row per {of_what}, got a scalar")
+        length = value.shape[0]
+    if length != n:
+        raise _hesse.ArgumentError(
+            f"Graph: {name} has {length} rows for {n} {of_what}s (shape {tuple(value.shape)})"
+        )
+    return value
+
+
+def _length(name: str, value: Any) -> int:
+    shape = value.shape if hasattr(value, "shape") else np.shape(value)
+    if len(shape) == 0:
+        raise _hesse.ArgumentError(f"Graph: {name} must have a row per node, got a scalar")
+    return int(shape[0])
+
+
+class Graph(Module):
+    """Nodes and directed edges between them, with arrays that belong to either; or several graphs side by side.
+
+    A graph is a tree: it goes through `hs.compile`, `hs.grad` and files as models do. Sizes are read from
+    shapes, so that a compiled function serves all graphs of the same sizes. Edges are kept sorted by target, in
+    the order given within one target; what belongs to edges is put in that order too (`order` says how).
+    Duplicate edges and self-loops are kept, nodes without edges are allowed, and so are graphs without nodes.
+
+    Parameters
+    ----------
+    edge_index : array of integers, (2, E)
+        Row 0 has the sources, row 1 the targets: edge e carries a message from ``edge_index[0, e]`` to
+        ``edge_index[1, e]``. An undirected graph has every edge in both directions.
+    x : array, (N, F), or `hs.sparse.CSR`, optional
+        Features of nodes.
+    num_nodes : int, optional
+        By default the rows of `x` or `pos`, else the largest index plus one.
+    edge_attr : array, (E, ...), optional
+        Features of edges, in the order of `edge_index`.
+    edge_weight : array, (E,), optional
+        One number per edge, which layers multiply messages by.
+    pos : array, (N, D), optional
+        Positions of nodes.
+    y : array, optional
+        Targets: (N, ...) for nodes, or (1, ...) for the graph.
+    node_data, edge_data, graph_data : dict of arrays, optional
+        Further arrays by name, with a row per node, per edge, and per graph.
+
+    Attributes
+    ----------
+    source, target : Array
+        int64 (E,), sorted by target.
+    order : Array
+        int64 (E,): position in the sorted edges to position in `edge_index` as given.
+    target_starts : Array
+        int64 (N + 1,): the edges into node i are ``target_starts[i]`` up to ``target_starts[i + 1]``.
+    source_starts, by_source, targets_by_source : Array
+        The same by source: the edges out of node j are ``by_source[source_starts[j]:source_starts[j + 1]]``.
+    node_graph, node_starts : Array
+        int64 (N,) and (G + 1,): which graph of a batch a node belongs to, and where the graphs' nodes start.
+
+    Raises
+    ------
+    ValueError
+        For an `edge_index` that is not (2, E), and for arrays whose lengths do not fit.
+    IndexError
+        For an edge with a negative index or one that is not below the number of nodes.
+    TypeError
+        For an `edge_index` that holds no integers.
+
+    Examples
+    --------
+    >>> import hesse as hs
+    >>> graph = hs.gnn.Graph([[0, 1, 2], [1, 0, 1]], x=[[1.0], [10.0], [100.0]])
+    >>> graph
+    Graph(3 nodes, 3 edges, x=float64[3,1])
+    >>> graph.edge_index
+    Array([[1, 0, 2],
+           [0, 1, 1]], dtype=int64)
+    """
+
+    __buffers__: ClassVar[tuple[str, ...]] = (
+        "source", "target", "order", "target_starts", "source_starts", "by_source", "targets_by_source",
+        "node_graph", "node_starts",
+    )  # fmt: skip
+    EDGE_FIELDS: ClassVar[tuple[str, ...]] = ("edge_attr", "edge_weight")
+    NODE_FIELDS: ClassVar[tuple[str, ...]] = ("x", "pos")
+
+    source: Array
+    target: Array
+    order: Array
+    target_starts: Array
+    source_starts: Array
+    by_source: Array
+    targets_by_source: Array
+    node_graph: Array
+    node_starts: Array
+    x: Any
+    edge_attr: Array | None
+    edge_weight: Array | None
+    pos: Array | None
+    y: Array | None
+    node_data: dict[str, Array]
+    edge_data: dict[str, Array]
+    graph_data: dict[str, Array]
+
+    def __init__(
+        self,
+        edge_index: Any,
+        x: Any = None,
+        *,
+        num_nodes: int | None = None,
+        edge_attr: Any = None,
+        edge_weight: Any = None,
+        pos: Any = None,
+        y: Any = None,
+        node_data: Mapping[str, Any] | None = None,
+        edge_data: Mapping[str, Any] | None = None,
+        graph_data: Mapping[str, Any] | None = None,
+    ) -> None:
+        edges = _edges(edge_index)
+        n = self._count(edges, x, pos, num_nodes)
+        bad = np.flatnonzero(((edges < 0) | (edges >= n)).any(axis=0))
+        if bad.size:
+            e = int(bad[0])
+            s, t = (int(i) for i in edges[:, e])
+            raise _hesse.OutOfRangeError(
+                f"Graph: edge {e} goes from node {s} to node {t}, but nodes are 0 to {n - 1} "
+                f"(num_nodes={n}); {len(bad)} edge(s) are out of range"
+            )
+        self._sort(edges, n)
+        count = edges.shape[1]
+
+        def of_nodes(name: str, value: Any) -> Any:
+            return None if value is None else _rows_of(name, value, n, "node")
+
+        def of_edges(name: str, value: Any) -> Any:
+            if value is None:
+                return None
+            value = _rows_of(name, value, count, "edge")
+            return value if self._is_sorted else seg.rows(value, self.order)
+
+        self.x = of_nodes("x", x)
+        self.edge_attr = of_edges("edge_attr", edge_attr)
+        self.edge_weight = of_edges("edge_weight", edge_weight)
+        if self.edge_weight is not None and self.edge_weight.ndim != 1:
+            raise _hesse.ArgumentError(
+                f"Graph: edge_weight must be one number per edge, got shape {self.edge_weight.shape}; "
+                "features of edges are edge_attr"
+            )
+        self.pos = of_nodes("pos", pos)
+        self.y = None if y is None else _hesse.asarray(y)
+        self.node_data = {k: of_nodes(f"node_data[{k!r}]", v) for k, v in (node_data or {}).items()}
+        self.edge_data = {k: of_edges(f"edge_data[{k!r}]", v) for k, v in (edge_data or {}).items()}
+        self.graph_data = {k: _hesse.asarray(v) for k, v in (graph_data or {}).items()}
+        self.node_graph = _hesse.zeros(n, dtype=_hesse.int64)
+        self.node_starts = _hesse.asarray(np.array([0, n], np.int64))
+        object.__delattr__(self, "_is_sorted")
+
+    @staticmethod
+    def _count(edges: np.ndarray[Any, Any], x: Any, pos: Any, num_nodes: int | None) -> int:
+        if num_nodes is not None:
+            if isinstance(num_nodes, bool) or not isinstance(num_nodes, (int, np.integer)):
+                raise _hesse.ArgumentTypeError(f"Graph: num_nodes must be an integer, got {num_nodes!r}")
+            if num_nodes < 0:
+                raise _hesse.ArgumentError(f"Graph: num_nodes must not be negative, got {num_nodes}")
+            return int(num_nodes)
+        for name, rows in (("x", x), ("pos", pos)):
+            if rows is not None:
+                return _length(name, rows)
+        return int(edges.max()) + 1 if edges.size else 0
+
+    def _sort(self, edges: np.ndarray[Any, Any], n: int) -> None:
+        order = np.argsort(edges[1], kind="stable")
+        self._is_sorted = bool((order == np.arange(len(order))).all())
+        source, target = edges[:, order]
+        by_source = np.argsort(source, kind="stable")
+
+        def starts(ids: np.ndarray[Any, Any]) -> Array:
+            return _hesse.asarray(
+                np.concatenate([[0], np.cumsum(np.bincount(ids, minlength=n))]).astype(np.int64)
+            )
+
+        self.source, self.target = _hesse.asarray(source.copy()), _hesse.asarray(target.copy())
+        self.order = _hesse.asarray(order.astype(np.int64))
+        self.target_starts, self.source_starts = starts(target), starts(source)
+        self.by_source = _hesse.asarray(by_source.astype(np.int64))
+        self.targets_by_source = _hesse.asarray(target[by_source])
+
+    # ---- sizes -------------------------------------------------------------------------------------------------
+    @property
+    def num_nodes(self) -> int:
+        """N."""
+        return self.target_starts.shape[0] - 1
+
+    @property
+    def num_edges(self) -> int:
+        """E, directed edges."""
+        return self.source.shape[0]
+
+    @property
+    def num_graphs(self) -> int:
+        """G: 1, or how many `batch` put together."""
+        return self.node_starts.shape[0] - 1
+
+    @property
+    def edge_index(self) -> Array:
+        """[2, E]: sources above targets, sorted by target."""
+        return _hesse.stack([self.source, self.target])
+
+    def __repr__(self) -> str:
+        def part(name: str, value: Any) -> str:
+            kind = "CSR " if isinstance(value, CSR) else ""
+            return f"{name}={kind}{value.dtype}[{','.join(map(str, value.shape))}]"
+
+        graphs = f"{self.num_graphs} graphs, " if self.num_graphs != 1 else ""
+        named = [(k, getattr(self, k)) for k in ("x", "edge_attr", "edge_weight", "pos", "y")]
+        for data in (self.node_data, self.edge_data, self.graph_data):
+            named += list(data.items())
+        parts = [part(k, v) for k, v in named if hasattr(v, "shape")]
+        return f"Graph({', '.join([f'{graphs}{self.num_nodes} nodes', f'{self.num_edges} edges', *parts])})"
+
+    # ---- matrices ----------------------------------------------------------------------------------------------
+    def adjacency(self, values: Any = None) -> CSR:
+        """The matrix A with A[target, source] = value: ``A @ x`` sums over incoming edges.
+
+        Parameters
+        ----------
+        values : array, (E,), optional
+            By default `edge_weight`, or ones in the dtype of `x`. Duplicate edges stay apart and add up.
+        """
+        if values is None:
+            values = self.edge_weight if self.edge_weight is not None else self._ones()
+        empty = _hesse.zeros(0, dtype=_hesse.int64)
+        return CSR(
+            values, self.target_starts, self.source, empty,
+            self.source_starts, self.targets_by_source, self.by_source,
+        )  # fmt: skip
+
+    def _ones(self, dtype: Any = None) -> Array:
+        if dtype is None:
+            dtype = self.x.dtype if self.x is not None else None
+        return _hesse.ones(self.num_edges, dtype=dtype)
+
+    def weights(self, dtype: Any = None) -> Array:
+        """`edge_weight`, or ones of the dtype, (E,)."""
+        return self.edge_weight if self.edge_weight is not None else self._ones(dtype)
+
+    def degree(self, direction: str = "in", weighted: bool = False) -> Array:
+        """How many edges end in ("in") or start from ("out") each node, (N,); weighted: the sum of their weights.
+
+        Returns
+        -------
+        Array
+            int64, or the dtype of `edge_weight`.
+        """
+        if direction not in ("in", "out"):
+            raise _hesse.ArgumentError(f"degree: direction must be 'in' or 'out', got {direction!r}")
+        if weighted and self.edge_weight is not None:
+            ids = self.target if direction == "in" else self.source
+            return seg.total(self.edge_weight, ids, self.num_nodes)
+        starts = self.target_starts if direction == "in" else self.source_starts
+        return starts[1:] - starts[:-1]
+
+    def normalised(self, kind: str = "sym") -> Graph:
+        """The same graph with edge weights divided by degrees (sums of weights); 0 where a degree is 0.
+
+        Parameters
+        ----------
+        kind : str
+            With d the degree by incoming edges: "sym": w_ij / sqrt(d_i d_j) (Kipf and Welling 2017);
+            "rw": w_ij / d_i, so that what a node gets is a mean; "left": w_ij over the degree of the source by
+            outgoing edges, so that what a node sends is shared out.
+        """
+        w = self.weights()
+        if kind == "sym":
+            d = _inverse(seg.total(w, self.target, self.num_nodes), root=True)
+            w = seg.rows(d, self.target) * w * seg.rows(d, self.source)
+        elif kind == "rw":
+            w = seg.rows(_inverse(seg.total(w, self.target, self.num_nodes)), self.target) * w
+        elif kind == "left":
+            w = seg.rows(_inverse(seg.total(w, self.source, self.num_nodes)), self.source) * w
+        else:
+            raise _hesse.ArgumentError(f"normalised: kind must be 'sym', 'rw' or 'left', got {kind!r}")
+        return self.replace(edge_weight=w)
+
+    def laplacian(self, kind: str | None = None) -> CSR:
+        """D - A with A[target, source] = w and D its row sums; self-loops are left out.
+
+        Parameters
+        ----------
+        kind : str, optional
+            None: D - A; "sym": I - D^-1/2 A D^-1/2; "rw": I - D^-1 A. A node without edges has the row of I
+            in the latter two.
+        """
+        if kind not in (None, "sym", "rw"):
+            raise _hesse.ArgumentError(f"laplacian: kind must be None, 'sym' or 'rw', got {kind!r}")
+        from .. import sparse
+
+        w = _hesse.where(self.source == self.target, 0, self.weights())
+        plain = self.replace(edge_weight=w)
+        n = self.num_nodes
+        nodes = _hesse.arange(n)
+        if kind is None:
+            diagonal, w = plain.degree(weighted=True), -w
+        else:
+            diagonal, w = _hesse.ones(n, dtype=w.dtype), -plain.normalised(kind).weights()
+        return sparse.coo(
+            _hesse.concat([diagonal, w]),
+            _hesse.concat([nodes, self.target]),
+            _hesse.concat([nodes, self.source]),
+            (n, n),
+        )
+
+    # ---- other graphs on the same nodes ------------------------------------------------------------------------
+    def with_edges(self, edge_index: Any, take: Any = None, new: float = 0.0) -> Graph:
+        """The same nodes with other edges.
+
+        Parameters
+        ----------
+        edge_index : array of integers, (2, M)
+        take : array of integers, (M,), optional
+            Which edge of this graph each has its arrays from; -1: `new` in all entries. Without it the edges
+            have no arrays.
+        new : float
+        """
+        from ._changes import with_edges
+
+        return with_edges(self, edge_index, take, new)
+
+    def _pairs(self, function: str) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+        return numpy_of(function, "source", self.source), numpy_of(function, "target", self.target)
+
+    def with_self_loops(self, fill_value: float = 1.0) -> Graph:
+        """Adds an edge from every node to itself where there is none; its weight and attributes are `fill_value`."""
+        s, t = self._pairs("with_self_loops")
+        missing = np.setdiff1d(np.arange(self.num_nodes), s[s == t])
+        edges = np.stack([np.concatenate([s, missing]), np.concatenate([t, missing])])
+        take = np.concatenate([np.arange(len(s)), np.full(len(missing), -1)])
+        return self.with_edges(edges, take, fill_value)
+
+    def without_self_loops(self) -> Graph:
+        """Leaves out the edges from a node to itself."""
+        s, t = self._pairs("without_self_loops")
+        keep = np.flatnonzero(s != t)
+        return self.with_edges(np.stack([s[keep], t[keep]]), keep)
+
+    def coalesced(self, reduce: str = "sum") -> Graph:
+        """Duplicate edges become one, whose weight and attributes are their "sum", "mean" or "max"."""
+        from ._changes import merged
+
+        s, t = self._pairs("coalesced")
+        return merged(self, "coalesced", s, t, np.arange(len(s)), reduce)
+
+    def undirected(self, reduce: str = "sum") -> Graph:
+        """Every edge in both directions, each pair once; weights and attributes are reduced ("sum", "mean", "max").
+
+        Under "sum" a weight given in both directions counts twice, as in A + A^T.
+        """
+        from ._changes import merged
+
+        s, t = self._pairs("undirected")
+        take = np.arange(len(s))
+        both = np.concatenate([s, t]), np.concatenate([t, s])
+        return merged(self, "undirected", *both, np.concatenate([take, take]), reduce)
+
+    def is_undirected(self) -> bool:
+        """Whether every edge has its reverse, as often and with the same weight."""
+        s, t = self._pairs("is_undirected")
+        columns = [np.zeros(len(s))]
+        if self.edge_weight is not None:
+            columns = [numpy_of("is_undirected", "edge_weight", self.edge_weight)]
+        there, back = np.lexsort((*columns, s, t)), np.lexsort((*columns, t, s))
+        same = (s[there] == t[back]).all() and (t[there] == s[back]).all()
+        return bool(same and (columns[0][there] == columns[0][back]).all())
+
+    def has_self_loops(self) -> bool:
+        """Whether an edge goes from a node to itself."""
+        s, t = self._pairs("has_self_loops")
+        return bool((s == t).any())
+
+    def subgraph(self, nodes: Any) -> Graph:
+        """The graph of some nodes, in the order given, and the edges between them.
+
+        Parameters
+        ----------
+        nodes : array of integers (M,), or of booleans (N,)
+
+        Raises
+        ------
+        IndexError
+            For a node that there is not.
+        ValueError
+            For a node given twice, or nodes of a batch that do not come graph by graph.
+        """
+        from ._changes import subgraph
+
+        return subgraph(self, nodes)
+
+
+def _inverse(d: Array, root: bool = False) -> Array:
+    """1 / d, or 1 / sqrt(d); 0 where d is 0."""
+    positive = d > 0
+    safe = _hesse.where(positive, d, 1)
+    return _hesse.where(positive, _hesse.rsqrt(safe) if root else 1 / safe, 0)

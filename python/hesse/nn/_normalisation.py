@@ -1,0 +1,205 @@
+"""Dropout and normalisations. The formulas are in core/nn/normalisation.h."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from .. import _hesse
+from .._hesse import Array
+from .._hesse import nn as _nn
+from ._layers import _check_sizes
+from ._module import Module
+
+__all__ = ["BatchNorm", "Dropout", "LayerNorm", "dropout"]
+
+
+def dropout(x: Any, rate: float, key: Any = None) -> Any:
+    """Entries are 0 with probability `rate`, and others are divided by 1 - rate.
+
+    Parameters
+    ----------
+    x : array, or `hs.sparse.CSR`
+        Of a sparse matrix the stored values are dropped, which is the same as for the dense one.
+    rate : float
+        In [0, 1).
+    key : Array, optional
+        The random key; None: x as it is, for evaluation.
+
+    Returns
+    -------
+    Array, or CSR
+
+    Raises
+    ------
+    ValueError
+        For a rate outside of [0, 1).
+
+    References
+    ----------
+    Srivastava, Hinton, Krizhevsky, Sutskever and Salakhutdinov, J. Mach. Learn. Res. 15 (2014) 1929.
+
+    Examples
+    --------
+    >>> import hesse as hs
+    >>> hs.nn.dropout(hs.ones(4), 0.5)
+    Array([1., 1., 1., 1.], dtype=float64)
+    >>> float(hs.mean(hs.nn.dropout(hs.ones(10000), 0.5, hs.random.key(0)))).__round__(1)
+    1.0
+    """
+    from ..sparse import CSR
+
+    if isinstance(x, CSR):
+        return x.replace(data=dropout(x.data, rate, key))
+    return _nn.dropout(_hesse.asarray(x), rate, key)
+
+
+class Dropout(Module):
+    """`dropout` as a layer: ``layer(x, key)`` in training, ``layer(x)`` in evaluation.
+
+    Parameters
+    ----------
+    rate : float
+        In [0, 1).
+
+    Examples
+    --------
+    >>> import hesse as hs
+    >>> hs.nn.Dropout(0.5)(hs.ones(2))
+    Array([1., 1.], dtype=float64)
+    """
+
+    rate: float
+
+    def __init__(self, rate: float) -> None:
+        _nn.dropout(_hesse.zeros(0), rate, None)  # checks the rate
+        self.rate = rate
+
+    def __call__(self, x: Any, key: Any = None) -> Any:
+        return dropout(x, self.rate, key)
+
+
+class LayerNorm(Module):
+    """(x - mean) / sqrt(variance + epsilon) * scale + shift, over the last axis.
+
+    Parameters
+    ----------
+    features : int
+    epsilon : float
+    affine : bool
+        Whether there are a scale and a shift, 1 and 0 at first.
+    dtype : optional
+        float64 unless `hs.set_default_dtype` says otherwise.
+
+    Attributes
+    ----------
+    scale, shift : Array or None
+        [features].
+
+    References
+    ----------
+    Ba, Kiros and Hinton, "Layer normalization", arXiv:1607.06450 (2016).
+
+    Examples
+    --------
+    >>> import hesse as hs
+    >>> hs.round(hs.nn.LayerNorm(2)(hs.array([1.0, 3.0])), 3)
+    Array([-1.,  1.], dtype=float64)
+    """
+
+    scale: Array | None
+    shift: Array | None
+    epsilon: float
+
+    def __init__(
+        self, features: int, *, epsilon: float = 1e-5, affine: bool = True, dtype: Any = None
+    ) -> None:
+        _check_sizes("LayerNorm", "the number of features", (features,))
+        self.scale = _hesse.ones(features, dtype=dtype) if affine else None
+        self.shift = _hesse.zeros(features, dtype=dtype) if affine else None
+        self.epsilon = epsilon
+
+    def __call__(self, x: Any) -> Array:
+        return _nn.layer_norm(_hesse.asarray(x), self.scale, self.shift, self.epsilon)
+
+
+class BatchNorm(Module):
+    """(x - mean) / sqrt(variance + epsilon) * scale + shift, with mean and variance over all axes but the last.
+
+    ``y, norm = norm(x)`` in training: the statistics of the batch are used, and the new module has running
+    averages of them; ``y, norm = norm(x, training=False)`` uses these averages.
+
+    Parameters
+    ----------
+    features : int
+    momentum : float
+        How fast the averages move: average <- (1 - momentum) average + momentum value, as PyTorch has it.
+    epsilon : float
+    affine : bool
+        Whether there are a scale and a shift, 1 and 0 at first.
+    dtype : optional
+        float64 unless `hs.set_default_dtype` says otherwise.
+
+    Attributes
+    ----------
+    scale, shift : Array or None
+        [features].
+    mean, variance : Array
+        [features], the averages, which are not trained; the variance is the unbiased one.
+
+    Raises
+    ------
+    ValueError
+        In training on fewer than two rows.
+
+    References
+    ----------
+    Ioffe and Szegedy, "Batch normalization", arXiv:1502.03167 (2015).
+
+    Examples
+    --------
+    >>> import hesse as hs
+    >>> norm = hs.nn.BatchNorm(1)
+    >>> y, norm = norm(hs.array([[1.0], [3.0]]))
+    >>> hs.round(y, 3), norm.mean, norm.variance
+    (Array([[-1.],
+           [ 1.]], dtype=float64), Array([0.2], dtype=float64), Array([1.1], dtype=float64))
+    """
+
+    __buffers__: ClassVar[tuple[str, ...]] = ("mean", "variance")
+
+    scale: Array | None
+    shift: Array | None
+    mean: Array
+    variance: Array
+    momentum: float
+    epsilon: float
+
+    def __init__(
+        self,
+        features: int,
+        *,
+        momentum: float = 0.1,
+        epsilon: float = 1e-5,
+        affine: bool = True,
+        dtype: Any = None,
+    ) -> None:
+        _check_sizes("BatchNorm", "the number of features", (features,))
+        if not 0.0 <= momentum <= 1.0:
+            raise _hesse.ArgumentError(f"BatchNorm: momentum must be in [0, 1], got {momentum}")
+        self.scale = _hesse.ones(features, dtype=dtype) if affine else None
+        self.shift = _hesse.zeros(features, dtype=dtype) if affine else None
+        self.mean = _hesse.zeros(features, dtype=dtype)
+        self.variance = _hesse.ones(features, dtype=dtype)
+        self.momentum, self.epsilon = momentum, epsilon
+
+    def __call__(self, x: Any, training: bool = True) -> tuple[Array, BatchNorm]:
+        x = _hesse.asarray(x)
+        if not training:
+            y = _nn.normalise(x, self.mean, self.variance, self.scale, self.shift, self.epsilon)
+            return y, self
+        y, mean, variance = _nn.batch_norm(x, self.scale, self.shift, self.epsilon)
+        keep, m = 1.0 - self.momentum, self.momentum
+        return y, self.replace(
+            mean=keep * self.mean + m * _hesse.stop_gradient(mean),
+            variance=keep * self.variance + m * _hesse.stop_gradient(variance),
+        )
