@@ -1,29 +1,70 @@
 """Learning on graphs: graphs, message passing, layers, pooling, metrics."""
 
+from ._aggregation import EdgeConv, GINConv, GINEConv, PNAConv, RGCNConv, SAGEConv
 from ._attention import GATConv, GATv2Conv, TransformerConv
 from ._batch import batch, unbatch
 from ._convert import from_dense, from_networkx, from_pyg, from_scipy
+from ._edge_networks import GatedGraphConv, NNConv
 from ._encodings import laplacian_encoding, random_walk_encoding
 from ._graph import Graph
 from ._message import message_passing
+from ._metrics import accuracy, f1_score, mean_absolute_error, roc_auc, root_mean_square_error
+from ._normalisation import GraphNorm, PairNorm
+from ._pooling import (
+    AttentionPooling,
+    JumpingKnowledge,
+    Set2Set,
+    TopKPooling,
+    VirtualNode,
+    global_max_pool,
+    global_mean_pool,
+    global_sum_pool,
+)
 from ._spectral import APPNP, ChebConv, GCNConv, SGConv
+from ._splits import EarlyStopping, random_split, stratified_split
 
 __all__ = [
     "APPNP",
+    "AttentionPooling",
     "ChebConv",
+    "EarlyStopping",
+    "EdgeConv",
     "GATConv",
     "GATv2Conv",
     "GCNConv",
+    "GINConv",
+    "GINEConv",
+    "GatedGraphConv",
     "Graph",
+    "GraphNorm",
+    "JumpingKnowledge",
+    "NNConv",
+    "PNAConv",
+    "PairNorm",
+    "RGCNConv",
+    "SAGEConv",
     "SGConv",
+    "Set2Set",
+    "TopKPooling",
     "TransformerConv",
+    "VirtualNode",
+    "accuracy",
     "batch",
+    "f1_score",
     "from_dense",
     "from_networkx",
     "from_pyg",
     "from_scipy",
+    "global_max_pool",
+    "global_mean_pool",
+    "global_sum_pool",
     "laplacian_encoding",
+    "mean_absolute_error",
     "message_passing",
+    "random_split",
     "random_walk_encoding",
+    "roc_auc",
+    "root_mean_square_error",
+    "stratified_split",
     "unbatch",
 ]
