@@ -61,7 +61,9 @@ def test_gradients(case):
             expected[index] = (values[0] - values[1]) / 2e-6
         for found in (gradient, compiled):
             actual = hs.tree_leaves(found)[k]
-            np.testing.assert_allclose(np.asarray(actual), expected, rtol=1e-6, atol=1e-7, err_msg=treedef.paths()[k])
+            np.testing.assert_allclose(
+                np.asarray(actual), expected, rtol=1e-6, atol=1e-7, err_msg=treedef.paths()[k]
+            )
 
 
 @each
@@ -71,7 +73,9 @@ def test_forward_mode_and_second_order(case):
     rng = np.random.default_rng(5)
     leaves, treedef = hs.tree_flatten(at)
     u, w = (treedef.unflatten([hs.array(rng.normal(size=a.shape)) for a in leaves]) for _ in range(2))
-    dot = lambda a, b: sum(float(hs.sum(x * y)) for x, y in zip(hs.tree_leaves(a), hs.tree_leaves(b), strict=True))
+    dot = lambda a, b: sum(
+        float(hs.sum(x * y)) for x, y in zip(hs.tree_leaves(a), hs.tree_leaves(b), strict=True)
+    )
     gradient = hs.grad(loss, argnums=(0, 1, 2))
     g = gradient(*at)
     _, forward = hs.jvp(lambda *a: loss(*a), at, u)
@@ -79,7 +83,9 @@ def test_forward_mode_and_second_order(case):
     _, hu = hs.jvp(gradient, at, u)
     _, hw = hs.jvp(gradient, at, w)
     np.testing.assert_allclose(dot(hu, w), dot(hw, u), rtol=1e-8, atol=1e-9)
-    moved = lambda h: gradient(*treedef.unflatten([a + h * b for a, b in zip(leaves, hs.tree_leaves(u), strict=True)]))
+    moved = lambda h: gradient(
+        *treedef.unflatten([a + h * b for a, b in zip(leaves, hs.tree_leaves(u), strict=True)])
+    )
     a, b = moved(1e-6), moved(-1e-6)
     np.testing.assert_allclose(dot(hu, w), (dot(a, w) - dot(b, w)) / 2e-6, rtol=2e-5, atol=1e-5)
 
@@ -90,7 +96,9 @@ def test_vmap(case):
     layer, graph = case.layer(), case.graph()
     xs = hs.array(np.random.default_rng(3).normal(size=(3, N, F)))
     f = lambda x: case.call(layer, x, graph)
-    np.testing.assert_allclose(np.asarray(hs.vmap(f)(xs)), np.stack([np.asarray(f(x)) for x in xs]), rtol=1e-11, atol=1e-12)
+    np.testing.assert_allclose(
+        np.asarray(hs.vmap(f)(xs)), np.stack([np.asarray(f(x)) for x in xs]), rtol=1e-11, atol=1e-12
+    )
 
 
 @each
@@ -131,7 +139,11 @@ def test_no_nodes_and_no_edges(case):
         )  # fmt: skip
         y = case.call(layer, graph.x, graph)
         assert y.shape[0] == n
-        np.testing.assert_allclose(np.asarray(y), case.reference(layer, np.ones((n, F)), graph) if n else np.zeros(y.shape), atol=1e-12)
+        np.testing.assert_allclose(
+            np.asarray(y),
+            case.reference(layer, np.ones((n, F)), graph) if n else np.zeros(y.shape),
+            atol=1e-12,
+        )
         g = hs.grad(lambda l, x: hs.sum(case.call(l, x, graph)), argnums=(0, 1))(layer, graph.x)
         assert all(bool(hs.all(hs.isfinite(a))) for a in hs.tree_leaves(g))
 
@@ -181,7 +193,11 @@ def test_sparse_features():
 
 def test_dropout_of_attention():
     graph = CASES[0].graph()
-    for layer in (gnn.GATConv(F, 2, dropout=0.5), gnn.GATv2Conv(F, 2, dropout=0.5), gnn.TransformerConv(F, 2, dropout=0.5)):
+    for layer in (
+        gnn.GATConv(F, 2, dropout=0.5),
+        gnn.GATv2Conv(F, 2, dropout=0.5),
+        gnn.TransformerConv(F, 2, dropout=0.5),
+    ):
         y = layer(graph.x, graph)
         drawn = [np.asarray(layer(graph.x, graph, key=hs.random.key(k))) for k in range(200)]
         np.testing.assert_array_equal(np.asarray(layer(graph.x, graph, key=hs.random.key(0))), drawn[0])

@@ -70,14 +70,20 @@ def with_linear(module, p, **names):
 def net(sizes, p, name="nn"):
     made = hs.nn.MLP(sizes, key=KEY)
     layers = [
-        layer.replace(weight=p[f"{name}.{2 * k}.weight"], bias=p[f"{name}.{2 * k}.bias"]) for k, layer in enumerate(made.layers)
+        layer.replace(weight=p[f"{name}.{2 * k}.weight"], bias=p[f"{name}.{2 * k}.bias"])
+        for k, layer in enumerate(made.layers)
     ]
     return made.replace(layers=layers)
 
 
 def gat(p, **options):
     layer = gnn.GATConv(F, OUT, heads=2, key=KEY, **options)
-    fields = {"weight": p["lin.weight"], "source_attention": p["att_src"][0], "target_attention": p["att_dst"][0], "bias": p["bias"]}
+    fields = {
+        "weight": p["lin.weight"],
+        "source_attention": p["att_src"][0],
+        "target_attention": p["att_dst"][0],
+        "bias": p["bias"],
+    }
     if "att_edge" in p:
         fields |= {"edge_weight": p["lin_edge.weight"], "edge_attention": p["att_edge"][0]}
     return with_(layer, **fields)
@@ -86,13 +92,19 @@ def gat(p, **options):
 def gatv2(p, **options):
     layer = with_linear(gnn.GATv2Conv(F, OUT, heads=2, key=KEY, **options), p, source="lin_l", target="lin_r")
     fields = {"attention": p["att"][0], "bias": p["bias"]}
-    return with_(layer, **(fields | ({"edge_weight": p["lin_edge.weight"]} if "lin_edge.weight" in p else {})))
+    return with_(
+        layer, **(fields | ({"edge_weight": p["lin_edge.weight"]} if "lin_edge.weight" in p else {}))
+    )
 
 
 def transformer(p, **options):
     layer = gnn.TransformerConv(F, OUT, heads=2, key=KEY, **options)
     layer = with_linear(layer, p, query="lin_query", key="lin_key", value="lin_value", skip="lin_skip")
-    return with_(layer, edge=p["lin_edge.weight"], gate=p["lin_beta.weight"][0]) if "lin_beta.weight" in p else layer
+    return (
+        with_(layer, edge=p["lin_edge.weight"], gate=p["lin_beta.weight"][0])
+        if "lin_beta.weight" in p
+        else layer
+    )
 
 
 def sage(p, **options):
@@ -112,12 +124,24 @@ def rgcn(p, **options):
 
 
 def gated(p):
-    cell = {"cell.inputs.weight": "weight_ih", "cell.inputs.bias": "bias_ih", "cell.state.weight": "weight_hh", "cell.state.bias": "bias_hh"}
-    return with_(gnn.GatedGraphConv(OUT, 2, key=KEY), weight=p["weight"], **{k: p[f"rnn.{v}"] for k, v in cell.items()})
+    cell = {
+        "cell.inputs.weight": "weight_ih",
+        "cell.inputs.bias": "bias_ih",
+        "cell.state.weight": "weight_hh",
+        "cell.state.bias": "bias_hh",
+    }
+    return with_(
+        gnn.GatedGraphConv(OUT, 2, key=KEY), weight=p["weight"], **{k: p[f"rnn.{v}"] for k, v in cell.items()}
+    )
 
 
 def set2set(p):
-    cell = {"cell.inputs.weight": "weight_ih", "cell.inputs.bias": "bias_ih", "cell.state.weight": "weight_hh", "cell.state.bias": "bias_hh"}
+    cell = {
+        "cell.inputs.weight": "weight_ih",
+        "cell.inputs.bias": "bias_ih",
+        "cell.state.weight": "weight_hh",
+        "cell.state.bias": "bias_hh",
+    }
     return with_(gnn.Set2Set(F, 3, key=KEY), **{k: p[f"lstm.{v}_l0"] for k, v in cell.items()})
 
 

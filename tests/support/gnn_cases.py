@@ -185,7 +185,9 @@ def gin(m, x, g):
 
 def gine(m, x, g):
     edge = lambda e: g.attr[e] if m.edge is None else m.edge.weight @ g.attr[e] + m.edge.bias
-    sums = [sum((np.maximum(x[g.source[e]] + edge(e), 0) for e in g.into(i)), np.zeros(F)) for i in range(g.n)]
+    sums = [
+        sum((np.maximum(x[g.source[e]] + edge(e), 0) for e in g.into(i)), np.zeros(F)) for i in range(g.n)
+    ]
     return np.array([mlp(m.net, (1 + m.epsilon) * x[i] + sums[i]) for i in range(g.n)])
 
 
@@ -194,7 +196,9 @@ def edge_conv(m, x, g):
     y = np.zeros((g.n, OUT))
     for i in range(g.n):
         if g.into(i):
-            y[i] = reduce([mlp(m.net, np.concatenate([x[i], x[g.source[e]] - x[i]])) for e in g.into(i)], axis=0)
+            y[i] = reduce(
+                [mlp(m.net, np.concatenate([x[i], x[g.source[e]] - x[i]])) for e in g.into(i)], axis=0
+            )
     return y
 
 
@@ -226,7 +230,10 @@ def pna(m, x, g):
         if into:
             edge = lambda e: [] if m.edge is None else [m.edge.weight @ g.attr[e] + m.edge.bias]
             rows = np.array(
-                [m.before.weight @ np.concatenate([x[i], x[g.source[e]], *edge(e)]) + m.before.bias for e in into]
+                [
+                    m.before.weight @ np.concatenate([x[i], x[g.source[e]], *edge(e)]) + m.before.bias
+                    for e in into
+                ]
             )
             variance = (rows**2).mean(axis=0) - rows.mean(axis=0) ** 2
             std = np.where(variance > 1e-5, np.sqrt(np.maximum(variance, 1e-5)), 0)
@@ -309,10 +316,10 @@ class Case:
         return self.formula(hs.tree_map(lambda a: np.asarray(a), layer), x, plain, *more)
 
 
-
 def _with_net(sizes, build):
-    return lambda key, dtype: build(hs.nn.MLP(sizes, key=hs.random.fold_in(key, 9), dtype=dtype), key=key, dtype=dtype)
-
+    return lambda key, dtype: build(
+        hs.nn.MLP(sizes, key=hs.random.fold_in(key, 9), dtype=dtype), key=key, dtype=dtype
+    )
 
 
 ALL = ["mean", "min", "max", "std", "sum", "var"]
@@ -320,33 +327,78 @@ SCALERS = ["identity", "amplification", "attenuation", "linear", "inverse"]
 DEGREES = [1, 1, 1, 3, 1]
 CASES = [
     Case("gcn", lambda **k: gnn.GCNConv(F, OUT, **k), gcn),
-    *(Case(f"sage {r}", lambda r=r, **k: gnn.SAGEConv(F, OUT, reduce=r, **k), sage) for r in ("mean", "sum", "max")),
+    *(
+        Case(f"sage {r}", lambda r=r, **k: gnn.SAGEConv(F, OUT, reduce=r, **k), sage)
+        for r in ("mean", "sum", "max")
+    ),
     Case("sg", lambda **k: gnn.SGConv(F, OUT, steps=3, **k), sg),
     Case("appnp", lambda key, dtype: gnn.APPNP(3, 0.2), appnp),
     *(
-        Case(f"cheb {kind}", lambda kind=kind, lam=lam, **k: gnn.ChebConv(F, OUT, 4, kind=kind, lambda_max=lam, **k), cheb)
+        Case(
+            f"cheb {kind}",
+            lambda kind=kind, lam=lam, **k: gnn.ChebConv(F, OUT, 4, kind=kind, lambda_max=lam, **k),
+            cheb,
+        )
         for kind, lam in (("sym", 2.0), ("rw", 1.7), (None, 9.0))
     ),
     Case("gat", lambda **k: gnn.GATConv(F, OUT, heads=2, **k), gat),
-    Case("gat edges", lambda **k: gnn.GATConv(F, OUT, heads=2, edge_features=EDGE, concat=False, **k), gat, "edge"),
+    Case(
+        "gat edges",
+        lambda **k: gnn.GATConv(F, OUT, heads=2, edge_features=EDGE, concat=False, **k),
+        gat,
+        "edge",
+    ),
     Case("gatv2", lambda **k: gnn.GATv2Conv(F, OUT, heads=2, share_weights=True, concat=False, **k), gatv2),
     Case("gatv2 edges", lambda **k: gnn.GATv2Conv(F, OUT, heads=2, edge_features=EDGE, **k), gatv2, "edge"),
     Case("transformer", lambda **k: gnn.TransformerConv(F, OUT, heads=2, concat=False, **k), transformer),
-    Case("transformer edges", lambda **k: gnn.TransformerConv(F, OUT, heads=2, edge_features=EDGE, gate=True, **k), transformer, "edge"),
-    Case("gin", _with_net([F, 5, OUT], lambda net, key, dtype: gnn.GINConv(net, epsilon=0.3, train_epsilon=True, dtype=dtype)), gin),
-    Case("gine", _with_net([F, 5, OUT], lambda net, key, dtype: gnn.GINEConv(net, epsilon=0.3)), gine, "wide"),
-    Case("gine edges", _with_net([F, 5, OUT], lambda net, **k: gnn.GINEConv(net, in_features=F, edge_features=EDGE, **k)), gine, "edge"),
+    Case(
+        "transformer edges",
+        lambda **k: gnn.TransformerConv(F, OUT, heads=2, edge_features=EDGE, gate=True, **k),
+        transformer,
+        "edge",
+    ),
+    Case(
+        "gin",
+        _with_net(
+            [F, 5, OUT],
+            lambda net, key, dtype: gnn.GINConv(net, epsilon=0.3, train_epsilon=True, dtype=dtype),
+        ),
+        gin,
+    ),
+    Case(
+        "gine", _with_net([F, 5, OUT], lambda net, key, dtype: gnn.GINEConv(net, epsilon=0.3)), gine, "wide"
+    ),
+    Case(
+        "gine edges",
+        _with_net([F, 5, OUT], lambda net, **k: gnn.GINEConv(net, in_features=F, edge_features=EDGE, **k)),
+        gine,
+        "edge",
+    ),
     *(
-        Case(f"edge {r}", _with_net([2 * F, 5, OUT], lambda net, key, dtype, r=r: gnn.EdgeConv(net, reduce=r)), edge_conv)
+        Case(
+            f"edge {r}",
+            _with_net([2 * F, 5, OUT], lambda net, key, dtype, r=r: gnn.EdgeConv(net, reduce=r)),
+            edge_conv,
+        )
         for r in ("max", "sum", "mean")
     ),
     *(
-        Case(f"nn {r}", _with_net([EDGE, 5, F * OUT], lambda net, r=r, **k: gnn.NNConv(F, OUT, net, reduce=r, **k)), nnconv, "edge")
+        Case(
+            f"nn {r}",
+            _with_net([EDGE, 5, F * OUT], lambda net, r=r, **k: gnn.NNConv(F, OUT, net, reduce=r, **k)),
+            nnconv,
+            "edge",
+        )
         for r in ("sum", "mean")
     ),
     Case("gated", lambda **k: gnn.GatedGraphConv(OUT, 2, **k), gated),
     Case("pna", lambda **k: gnn.PNAConv(F, OUT, ALL, SCALERS, degrees=DEGREES, **k), pna),
-    Case("pna edges", lambda **k: gnn.PNAConv(F, OUT, ALL[:4], SCALERS[:3], degrees=DEGREES, edge_features=EDGE, **k), pna, "edge"),
+    Case(
+        "pna edges",
+        lambda **k: gnn.PNAConv(F, OUT, ALL[:4], SCALERS[:3], degrees=DEGREES, edge_features=EDGE, **k),
+        pna,
+        "edge",
+    ),
     Case("rgcn", lambda **k: gnn.RGCNConv(F, OUT, 3, **k), rgcn, "relation"),
     Case("rgcn bases", lambda **k: gnn.RGCNConv(F, OUT, 3, bases=2, **k), rgcn, "relation"),
 ]

@@ -1,6 +1,6 @@
 """Layers of PyTorch Geometric on a graph from a file; writes parameters, values and gradients. Needs no Hesse.
 
-    python pyg_worker.py graph.npz results.npz
+python pyg_worker.py graph.npz results.npz
 """
 
 import sys
