@@ -328,7 +328,7 @@ def test_from_pyg():
             edge_type=Tensor([4, 5]),
             extra=Tensor([[1.0]]),
             text="no tensor",
-        )  # fmt: skip
+        )
     )
     assert (made.num_nodes, made.x.dtype, made.y.shape) == (3, hs.float32, (3,))
     assert set(made.node_data) == {"train_mask"} and set(made.graph_data) == {"extra"}

@@ -224,6 +224,11 @@ def _module(values):
     return hs.nn.MLP(sizes, key=hs.random.key(0))
 
 
+def _graph(values):
+    edges = values.rng.integers(4, size=(2, int(values.rng.integers(6))))
+    return hs.gnn.Graph(edges, values.rng.normal(size=(4, 2)))
+
+
 def _field(values):
     shapes = ((), (2,), (3, 2), (2, 3, 2))
     return {values.pick(["a", "b", "c/d", ""]): values.array(shape=values.pick(shapes)), "n": values.value(2)}
@@ -256,6 +261,7 @@ def modules():
     add("hs.nn", hs.nn, skip=("Module",))
     add("hs.nn.init", hs.nn.init, first=key)
     add("hs.optim", hs.optim)
+    add("hs.gnn", hs.gnn)
     add("hs.physics", physics, skip=("Domain", "Training"))
     for n in ("sample", "sobol", "latin_hypercube", "uniform"):
         out.append((f"hs.physics.{n}", getattr(physics, n), key))
@@ -272,6 +278,28 @@ def modules():
     )
     out.append(("hs.debug.nans", hs.debug.nans, None))
 
+    layers = lambda values: values.pick(
+        [
+            hs.gnn.GCNConv(2, 2),
+            hs.gnn.GATConv(2, 2),
+            hs.gnn.GINConv(_module(values)),
+            hs.gnn.EdgeConv(_module(values)),
+        ]
+    )
+    out.append(
+        ("layer(x, graph)", lambda layer, *a, **kw: layer(*a, **kw), (layers, lambda v: v.array(), _graph))
+    )
+    for n in (
+        "degree",
+        "normalised",
+        "laplacian",
+        "subgraph",
+        "with_self_loops",
+        "undirected",
+        "coalesced",
+        "with_edges",
+    ):
+        out.append((f"Graph.{n}", lambda g, *a, n=n, **kw: getattr(g, n)(*a, **kw), _graph))
     out.append(("MLP()(x)", lambda net, *a, **kw: net(*a, **kw), _module))
     for name, make in (("sgd", hs.optim.sgd), ("adam", hs.optim.adam)):
         out.append((f"optim.{name}.init", lambda p, *a, f=make, **kw: f(0.1).init(p, *a, **kw), _field))

@@ -20,7 +20,16 @@ def with_edges(graph: Graph, edge_index: Any, take: Any, new: float) -> Graph:
     fields: dict[str, Any] = dict.fromkeys(graph.EDGE_FIELDS)
     data: dict[str, Any] = {}
     if take is not None:
-        where = numpy_of("with_edges", "take", take).astype(np.int64)
+        where = numpy_of("with_edges", "take", take)
+        if where.ndim != 1 or (where.size and where.dtype.kind not in "iu"):
+            raise _hesse.ArgumentTypeError(
+                f"with_edges: take must be a vector of integers, got {where.dtype} {where.shape}"
+            )
+        if where.size and where.max() >= graph.num_edges:
+            raise _hesse.OutOfRangeError(
+                f"with_edges: take names the edge {int(where.max())}, edges are 0 to {graph.num_edges - 1}"
+            )
+        where = where.astype(np.int64)
         known = _hesse.asarray(np.maximum(where, 0))
         missing = _hesse.asarray(where < 0)
 

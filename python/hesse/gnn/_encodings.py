@@ -124,6 +124,10 @@ def laplacian_encoding(graph: Graph, k: int, *, key: Any = None) -> Array:
            [-0.707]], dtype=float64)
     """
     k = _steps("laplacian_encoding", k)
+    if not isinstance(graph, Graph):
+        raise _hesse.ArgumentTypeError(
+            f"laplacian_encoding: graph must be a Graph, got a {type(graph).__name__}"
+        )
     if not graph.is_undirected():
         raise _hesse.ArgumentError(
             "laplacian_encoding: the graph has directed edges; use graph.undirected() first"

@@ -152,6 +152,8 @@ def roc_auc(scores: Any, labels: Any, mask: Any = None) -> float:
         raise _hesse.ArgumentError(
             f"roc_auc: scores and labels must be vectors of one length, got {s.shape} and {y.shape}"
         )
+    if s.dtype.kind not in "biuf":
+        raise _hesse.ArgumentTypeError(f"roc_auc: scores must be real numbers, got {s.dtype}")
     keep = _mask("roc_auc", mask, len(y))
     s, y = s[keep].astype(float), y[keep]
     if not np.isin(y, (0, 1)).all():
@@ -176,6 +178,8 @@ def _errors(function: str, predicted: Any, targets: Any, mask: Any) -> Data:
         raise _hesse.ArgumentError(
             f"{function}: predicted and targets must have the same shape, got {p.shape} and {y.shape}"
         )
+    if p.dtype.kind not in "biuf" or y.dtype.kind not in "biuf":
+        raise _hesse.ArgumentTypeError(f"{function}: needs real numbers, got {p.dtype} and {y.dtype}")
     error = p.astype(float) - y
     if mask is not None:
         error = error[_mask(function, mask, error.shape[0] if error.ndim else 0)]
