@@ -12,6 +12,7 @@
 #include "core/nn/tree_optim.h"
 #include "core/ops.h"
 #include "core/program/program_file.h"
+#include "core/segment.h"
 #include "core/sparse.h"
 #include "gnn/layers.h"
 #include "physics/burgers.h"

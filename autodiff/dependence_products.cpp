@@ -2,25 +2,35 @@
 #include "autodiff/dependence.h"
 #include "core/ops.h"
 #include "core/ops/matmul.h"
+#include "core/sparse.h"
 
 namespace hesse {
 
-// csr_matmul (data, x, pattern...) and csr_sampled (a, b, pattern...), whose patterns are known.
+// csr_matmul and csr_paired_sum (data, x, pattern...) and csr_sampled (a, b, pattern...), whose patterns are
+// known: values [nnz, heads...] meet rows [n, heads..., k...].
 std::optional<Dependences> DependenceWalk::sparse_product(const Met& e) {
-  const bool product = e.op.name() == "csr_matmul", sampled = e.op.name() == "csr_sampled";
+  const bool sampled = e.op.name() == "csr_sampled";
+  const bool product = e.op.name() == "csr_matmul" || e.op.name() == "csr_paired_sum";
   if ((!product && !sampled) || !e.known[2] || !e.known[3] || !e.known[4]) return std::nullopt;
-  const auto starts = e.known[2]->to_vector<int64_t>(), columns = e.known[3]->to_vector<int64_t>(),
-             entries = e.known[4]->to_vector<int64_t>();
-  const int64_t k = e.in[1].shape[1], rows = static_cast<int64_t>(starts.size()) - 1;
+  const auto starts = sparse::index_values(*e.known[2]), columns = sparse::index_values(*e.known[3]),
+             entries = sparse::index_values(*e.known[4]);
+  const auto row_size = [](const Shape& s) {
+    int64_t n = 1;
+    for (size_t i = 1; i < s.size(); ++i) n *= s[i];
+    return n;
+  };
+  const int64_t rows = static_cast<int64_t>(starts.size()) - 1, width = row_size(e.in[1].shape);
+  const int64_t heads = row_size(product ? e.in[0].shape : e.out[0].shape), k = heads ? width / heads : 0;
   std::vector<std::vector<int>> from(static_cast<size_t>(num_elements(e.out[0].shape)));
   for (int64_t r = 0; r < rows; ++r)
     for (int64_t p = starts[static_cast<size_t>(r)]; p < starts[static_cast<size_t>(r) + 1]; ++p) {
       const int64_t c = columns[static_cast<size_t>(p)],
                     d = entries.empty() ? p : entries[static_cast<size_t>(p)];
-      for (int64_t j = 0; j < k; ++j) {
-        auto& to = from[static_cast<size_t>(product ? r * k + j : d)];
-        to.push_back(e.on[0][product ? d : r * k + j]);
-        to.push_back(e.on[1][c * k + j]);
+      for (int64_t j = 0; j < width; ++j) {
+        const int64_t value = d * heads + j / k, here = r * width + j;
+        auto& to = from[static_cast<size_t>(product ? here : value)];
+        to.push_back(e.on[0][product ? value : here]);
+        to.push_back(e.on[1][c * width + j]);
       }
     }
   std::vector<int> y;

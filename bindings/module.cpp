@@ -2,6 +2,7 @@
 #include "bindings/errors.h"
 
 namespace hesse::python {
+void init_segment(py::module_& m);
 void init_sparse_jacobian(py::module_& m);  // adds to what init_sparse makes
 }
 
@@ -22,6 +23,7 @@ PYBIND11_MODULE(_hesse, m) {
   init_conv(m);
   init_linalg(m);
   init_solvers(m);
+  init_segment(m);
   init_sparse(m);
   init_sparse_jacobian(m);
   init_fft(m);

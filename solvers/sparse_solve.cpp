@@ -90,11 +90,15 @@ class SparseSolveOp final : public Op {
     in[1] = b;
     return hesse::apply(make_op<SparseSolveOp>(transpose, throws_), in)[0];
   }
+  static std::vector<int64_t> indices(const Array& a) {
+    const StagedRegion none(nullptr);
+    return sparse::index_values(a);
+  }
   template <class T>
   Arrays solved(std::span<const Array> x, DType wide) const {
     const int64_t n = x[1].shape()[0], k = x[1].shape()[1];
-    klu::Places places{n, x[2].to_vector<int64_t>(), x[3].to_vector<int64_t>()};
-    const std::vector<int64_t> entries = x[4].to_vector<int64_t>();
+    klu::Places places{n, indices(x[2]), indices(x[3])};
+    const std::vector<int64_t> entries = indices(x[4]);
     std::vector<T> values = wider<T>(x[0], wide);
     if (!entries.empty()) {
       std::vector<T> ordered;

@@ -1,40 +1,48 @@
 // Rows reduced by segment: message passing, pooling over graphs.
 #include <limits>
 
-#include "core/ops.h"
 #include "core/ops/elementwise.h"
 #include "core/ops/index_gather.h"
+#include "core/ops/segment_groups.h"
+#include "core/segment.h"
 
 namespace hesse {
 namespace {
 
-/// y[s] = the largest of the rows x[i] with ids[i] == s, entry by entry; -inf, the least integer or false
-/// where there are none. NaN wins. Inputs x, ids.
-class SegmentMax final : public General {
+/// y[s] = the largest (or smallest) of the rows x[i] with ids[i] == s, entry by entry; -inf, the least integer
+/// or false (or their opposites) where there are none. NaN wins. Inputs x, ids.
+class SegmentExtreme final : public General {
  public:
-  SegmentMax(int64_t length, IndexRule rule) : length_(length), rule_(std::move(rule)) {}
-  std::string_view name() const override { return "segment_max"; }
+  SegmentExtreme(int64_t length, bool largest)
+      : length_(length), largest_(largest), rule_{largest ? "segment_max" : "segment_min", 0, false, false} {}
+  std::string_view name() const override { return largest_ ? "segment_max" : "segment_min"; }
   double flops(std::span<const Aval> x, std::span<const Aval>) const override { return num_entries(x[0]); }
   Params params() const override { return {{"length", length_}}; }
   Avals infer(std::span<const Aval> x) const override {
-    require<TypeError>(!is_complex(x[0].dtype) && x[0].dtype != DType::Key, "segment_max: ", x[0].dtype,
+    require<TypeError>(!is_complex(x[0].dtype) && x[0].dtype != DType::Key, name(), ": ", x[0].dtype,
                        " values have no order");
     Shape shape = x[0].shape;
     shape[0] = length_;
     return {{shape, x[0].dtype}};
   }
   void kernel(std::span<const View> x, std::span<const View> out, int lane_axes) const override {
+    if (lane_axes == 0 && extreme_segments(x[0], x[1], out[0], largest_)) return;
     visit_dtype(x[0].dtype, [&](auto tag) {
       using T = typename decltype(tag)::type;
       if constexpr (std::is_arithmetic_v<T>) {
-        constexpr T least = std::is_floating_point_v<T> ? -std::numeric_limits<T>::infinity()
-                                                        : std::numeric_limits<T>::lowest();
+        using Limits = std::numeric_limits<T>;
+        const T none = std::is_floating_point_v<T> ? static_cast<T>(largest_ ? -Limits::infinity() : Limits::infinity())
+                                                   : (largest_ ? Limits::lowest() : Limits::max());
         for_each_run<1>(out[0].shape, {out[0].strides},
                         [&](const Offsets<1>& at, int64_t n, const Offsets<1>& step) {
-                          for (int64_t k = 0; k < n; ++k) out[0].as<T>()[at[0] + k * step[0]] = least;
+                          for (int64_t k = 0; k < n; ++k) out[0].as<T>()[at[0] + k * step[0]] = none;
                         });
-        combine_rows<T>(out[0], x[1], x[0], rule_, lane_axes,
-                        [](T& t, T r) { t = t >= r || t != t ? t : r; });
+        if (largest_)
+          combine_rows<T>(out[0], x[1], x[0], rule_, lane_axes,
+                          [](T& t, T r) { t = t >= r || t != t ? t : r; });
+        else
+          combine_rows<T>(out[0], x[1], x[0], rule_, lane_axes,
+                          [](T& t, T r) { t = t <= r || t != t ? t : r; });
       }
     });
   }
@@ -51,6 +59,7 @@ class SegmentMax final : public General {
 
  private:
   int64_t length_;
+  bool largest_;
   IndexRule rule_;
 };
 
@@ -71,13 +80,83 @@ Array segment_sum(const Array& x, const Array& segment_ids, int64_t num_segments
 
 Array segment_max(const Array& x, const Array& segment_ids, int64_t num_segments) {
   const Array ids = checked_ids("segment_max", x, segment_ids, num_segments);
-  return apply1(make_op<SegmentMax>(num_segments, IndexRule{"segment_max", 0, false, false}), {x, ids});
+  return apply1(make_op<SegmentExtreme>(num_segments, true), {x, ids});
+}
+
+Array segment_min(const Array& x, const Array& segment_ids, int64_t num_segments) {
+  const Array ids = checked_ids("segment_min", x, segment_ids, num_segments);
+  return apply1(make_op<SegmentExtreme>(num_segments, false), {x, ids});
+}
+
+namespace {
+
+/// Rows of x and their ids, and the sums and gathers by which reductions are written.
+struct Segmented {
+  Segmented(const std::string& function, const Array& values, const Array& segment_ids, int64_t num_segments,
+            bool real = true)
+      : rule{function, 0, false, false}, n(num_segments) {
+    ids = checked_ids(function, values, segment_ids, num_segments);
+    require<TypeError>(!real || !is_complex(values.dtype()), function, ": x must be real, got ", describe(values));
+    x = inexact(function, values);
+  }
+  Array sum(const Array& rows) const { return scatter_add_rows(rows, ids, n, rule); }
+  Array spread(const Array& of_segments) const { return gather_rows(of_segments, ids, rule); }
+  /// sum / max(number of rows, 1)
+  Array mean(const Array& rows) const {
+    const Array number = sum(literal(complex128(1.0), ids.shape(), x.dtype()));
+    Shape shape(x.ndim(), 1);
+    shape[0] = n;
+    return divide(sum(rows), reshape(maximum_of_one(number), shape));
+  }
+  /// The largest value of each segment as a constant shift, where it is finite.
+  Array finite_shift() const {
+    const Array m = apply1(make_op<SegmentExtreme>(n, true), {stop_gradient(x), ids});
+    return where(isfinite(m), m, literal(0.0, m));
+  }
+  IndexRule rule;
+  int64_t n;
+  Array x, ids;
+
+ private:
+  static Array maximum_of_one(const Array& number) {
+    const Array one = literal(1.0, number);
+    return where(equal(number, literal(0.0, number)), one, number);
+  }
+};
+
+}  // namespace
+
+Array segment_mean(const Array& x, const Array& segment_ids, int64_t num_segments) {
+  const Segmented s("segment_mean", x, segment_ids, num_segments, false);
+  return s.mean(s.x);
+}
+
+// log sum exp(x - m) + m; the sum is zero where a segment has no entries, or -inf alone.
+Array segment_logsumexp(const Array& x, const Array& segment_ids, int64_t num_segments) {
+  const Segmented s("segment_logsumexp", x, segment_ids, num_segments);
+  const Array shift = s.finite_shift(), total = s.sum(exp(subtract(s.x, s.spread(shift))));
+  const Array none = equal(total, literal(0.0, total));
+  const Array value = add(log(where(none, literal(1.0, total), total)), shift);
+  return where(none, literal(-std::numeric_limits<double>::infinity(), value), value);
+}
+
+Array segment_softmax(const Array& x, const Array& segment_ids, int64_t num_segments) {
+  const Segmented s("segment_softmax", x, segment_ids, num_segments);
+  const Array e = exp(subtract(s.x, s.spread(s.finite_shift())));
+  return divide(e, s.spread(s.sum(e)));
+}
+
+// sqrt mean (x - mean x)^2
+Array segment_std(const Array& x, const Array& segment_ids, int64_t num_segments) {
+  const Segmented s("segment_std", x, segment_ids, num_segments);
+  const Array variance = s.mean(square(subtract(s.x, s.spread(s.mean(s.x)))));
+  const Array none = equal(variance, literal(0.0, variance));
+  return where(none, literal(0.0, variance), sqrt(where(none, literal(1.0, variance), variance)));
 }
 
 OpFamily families::segments() {
-  return {{"segment_max", [](const ReadParams& p) {
-             return make_op<SegmentMax>(p["length"], IndexRule{"segment_max", 0, false, false});
-           }}};
+  return {{"segment_max", [](const ReadParams& p) { return make_op<SegmentExtreme>(p["length"], true); }},
+          {"segment_min", [](const ReadParams& p) { return make_op<SegmentExtreme>(p["length"], false); }}};
 }
 
 }  // namespace hesse

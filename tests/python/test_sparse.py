@@ -226,7 +226,7 @@ REFUSALS = [
     (lambda: hs.sparse.csr([1.0], [-1], [0, 1], (1, 2)), IndexError, ["csr", "-1"]),
     (lambda: hs.sparse.csr([1.0, 2.0], [1, 1], [0, 2], (1, 2)), ValueError, ["csr", "row 0", "column 1", "coo"]),
     (lambda: hs.sparse.csr([1.0], [0.0], [0, 1], (1, 2)), TypeError, ["csr"]),
-    (lambda: hs.sparse.csr([[1.0]], [0], [0, 1], (1, 2)), ValueError, ["csr", "data", "(1, 1)"]),
+    (lambda: hs.sparse.csr([[[1.0]]], [0], [0, 1], (1, 2)), ValueError, ["csr", "data", "(1, 1, 1)"]),
     (lambda: hs.sparse.csr([1.0], [0], [0, 1], (1, -2)), ValueError, ["csr", "-2"]),
     (lambda: hs.sparse.csr([1.0], [0], [0, 1], (1,)), ValueError, ["csr", "shape"]),
     (lambda: hs.sparse.coo([1.0], [0], [5], (1, 2)), IndexError, ["coo", "(0, 5)", "position 0"]),

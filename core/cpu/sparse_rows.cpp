@@ -1,0 +1,380 @@
+#include "core/cpu/sparse_rows.h"
+
+#include <hwy/cache_control.h>
+
+#include <algorithm>
+#include <type_traits>
+
+#include "core/cpu/simd_targets.h"
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "core/cpu/sparse_rows.cpp"
+#include <hwy/foreach_target.h>
+#include <hwy/highway.h>
+
+HWY_BEFORE_NAMESPACE();
+namespace hesse::cpu::HWY_NAMESPACE {
+namespace hn = hwy::HWY_NAMESPACE;
+
+// Positions between a gathered row's prefetch and its use.
+constexpr int64_t kAhead = 12;
+// Where a row takes several passes over its positions (many heads, wide rows), they go over this many at a
+// time, so that the gathered rows stay in L1.
+constexpr int64_t kPass = 32;
+
+/// Which columns and entries the positions of a range have.
+template <class I>
+class Walk {
+ public:
+  explicit HWY_INLINE Walk(const RowPattern<I>& p) : p_(p) {}
+  HWY_INLINE bool locate(int64_t at, int64_t& column, int64_t& entry) const {
+    column = p_.columns ? static_cast<int64_t>(p_.columns[at]) : at;
+    entry = p_.entries ? static_cast<int64_t>(p_.entries[at]) : at;
+    return static_cast<uint64_t>(column) < static_cast<uint64_t>(p_.cols) &&
+           static_cast<uint64_t>(entry) < static_cast<uint64_t>(p_.num_entries);
+  }
+  bool range(int64_t row, int64_t& begin, int64_t& end) const {
+    begin = p_.starts[row];
+    end = p_.starts[row + 1];
+    return begin >= 0 && begin <= end && end <= p_.positions;
+  }
+  /// Asks for the row that is needed kAhead positions later: `bytes` from `first` on in it.
+  template <class T>
+  HWY_INLINE void prefetch(int64_t at, const T* x, int64_t step, int64_t bytes) const {
+    if (p_.columns == nullptr || at + kAhead >= p_.positions) return;
+    const uintptr_t row = reinterpret_cast<uintptr_t>(x) + static_cast<uintptr_t>(p_.columns[at + kAhead]) *
+                                                               static_cast<uintptr_t>(step) * sizeof(T);
+    for (int64_t b = 0; b < bytes; b += 64)
+      hwy::Prefetch(reinterpret_cast<const char*>(row + static_cast<uintptr_t>(b)));
+  }
+  /// And for the value.
+  template <class T>
+  HWY_INLINE void prefetch_value(int64_t at, const T* values, int64_t step) const {
+    if (p_.entries == nullptr || at + kAhead >= p_.positions) return;
+    hwy::Prefetch(reinterpret_cast<const char*>(
+        reinterpret_cast<uintptr_t>(values) +
+        static_cast<uintptr_t>(p_.entries[at + kAhead]) * static_cast<uintptr_t>(step) * sizeof(T)));
+  }
+
+ private:
+  const RowPattern<I> p_;
+};
+
+/// One vector of a row, of which `some` numbers count where it is the last and not whole: what lies behind
+/// them is neither read nor written.
+template <bool Partial, class D, class T>
+HWY_INLINE hn::Vec<D> load(D d, const T* p, int64_t some) {
+  if constexpr (Partial) {
+#if HWY_TARGET == HWY_AVX2 || HWY_TARGET == HWY_AVX3
+    return hn::MaskedLoad(hn::FirstN(d, static_cast<size_t>(some)), d, p);
+#else
+    HWY_ALIGN T buffer[hn::MaxLanes(d)] = {};
+    for (int64_t i = 0; i < some; ++i) buffer[i] = p[i];
+    return hn::Load(d, buffer);
+#endif
+  }
+  return hn::LoadU(d, p);
+}
+template <bool Partial, class D, class T>
+HWY_INLINE void store(hn::Vec<D> v, D d, T* p, int64_t some) {
+  if constexpr (Partial) {
+    HWY_ALIGN T buffer[hn::MaxLanes(d)];
+    hn::Store(v, d, buffer);
+    for (int64_t i = 0; i < some; ++i) p[i] = buffer[i];
+  } else {
+    hn::StoreU(v, d, p);
+  }
+}
+
+/// f(number of vectors, whether the last is partial, first entry, entries in the last) for every register
+/// block of a row.
+template <class T, class F>
+HWY_INLINE void for_blocks(int64_t width, F&& f) {
+  const hn::ScalableTag<T> d;
+  const auto lanes = static_cast<int64_t>(hn::Lanes(d));
+  int64_t at = 0;
+  while (at < width) {
+    const int64_t left = width - at, vectors = (left + lanes - 1) / lanes;
+    const int64_t n = vectors >= 8 ? 8 : std::min<int64_t>(vectors, 4);
+    const int64_t last = std::min(lanes, left - (n - 1) * lanes);
+    f(static_cast<int>(n), last < lanes, at, last);
+    at += n * lanes;
+  }
+}
+template <class F>
+HWY_INLINE void with_constants(int vectors, bool partial, F&& f) {
+  switch (vectors * 2 + (partial ? 1 : 0)) {
+#define HESSE_CASE(n)                                                                \
+  case 2 * (n):                                                                      \
+    return f(std::integral_constant<int, n>{}, std::integral_constant<bool, false>{}); \
+  case 2 * (n) + 1:                                                                  \
+    return f(std::integral_constant<int, n>{}, std::integral_constant<bool, true>{});
+    HESSE_CASE(1)
+    HESSE_CASE(2)
+    HESSE_CASE(3)
+    HESSE_CASE(4)
+    HESSE_CASE(8)
+#undef HESSE_CASE
+    default:
+      return;
+  }
+}
+
+/// y[w] (+)= sum of v * x[c, w] over positions, one register block of a row; `each`: the values are as wide
+/// as the rows and multiply them number by number.
+template <int N, bool Partial, bool Each, class T, class I>
+bool add_block(const RowPattern<I>& p, const T* values, int64_t value_step, const T* x, int64_t x_step, T* y,
+               int64_t some, int64_t begin, int64_t end, bool fresh) {
+  const hn::ScalableTag<T> d;
+  const auto lanes = static_cast<int64_t>(hn::Lanes(d));
+  const Walk<I> walk(p);
+  using V = hn::Vec<decltype(d)>;
+  V acc[N];
+  for (int k = 0; k < N; ++k) {
+    if (fresh)
+      acc[k] = hn::Zero(d);
+    else if (Partial && k == N - 1)
+      acc[k] = load<true>(d, y + k * lanes, some);
+    else
+      acc[k] = hn::LoadU(d, y + k * lanes);
+  }
+  bool ok = true;
+  const int64_t bytes = (Partial ? (N - 1) * lanes + some : N * lanes) * static_cast<int64_t>(sizeof(T));
+  for (int64_t at = begin; at < end; ++at) {
+    int64_t c, e;
+    walk.prefetch(at, x, x_step, bytes);
+    walk.prefetch_value(at, values, value_step);
+    if (HWY_UNLIKELY(!walk.locate(at, c, e))) {
+      ok = false;
+      continue;
+    }
+    const T* const row = x + c * x_step;
+    const T* const v = values + e * value_step;
+    [[maybe_unused]] V splat;
+    if constexpr (!Each) splat = hn::Set(d, *v);
+    for (int k = 0; k < N - 1; ++k) {
+      if constexpr (Each)
+        acc[k] = hn::MulAdd(hn::LoadU(d, v + k * lanes), hn::LoadU(d, row + k * lanes), acc[k]);
+      else
+        acc[k] = hn::MulAdd(splat, hn::LoadU(d, row + k * lanes), acc[k]);
+    }
+    const auto last = load<Partial>(d, row + (N - 1) * lanes, some);
+    if constexpr (Each)
+      acc[N - 1] = hn::MulAdd(load<Partial>(d, v + (N - 1) * lanes, some), last, acc[N - 1]);
+    else
+      acc[N - 1] = hn::MulAdd(splat, last, acc[N - 1]);
+  }
+  for (int k = 0; k < N - 1; ++k) hn::StoreU(acc[k], d, y + k * lanes);
+  store<Partial>(acc[N - 1], d, y + (N - 1) * lanes, some);
+  return ok;
+}
+
+/// One number a row: four sums, so that additions do not wait for each other.
+template <class T, class I>
+bool add_numbers(const RowPattern<I>& p, const T* values, int64_t value_step, const T* x, int64_t x_step,
+                 T* y, int64_t begin, int64_t end) {
+  const Walk<I> walk(p);
+  T sums[4] = {};
+  bool ok = true;
+  int64_t c, e, at = begin;
+  for (; at + 4 <= end; at += 4)
+    for (int k = 0; k < 4; ++k) {
+      if (HWY_UNLIKELY(!walk.locate(at + k, c, e)))
+        ok = false;
+      else
+        sums[k] += values[e * value_step] * x[c * x_step];
+    }
+  for (; at < end; ++at) {
+    if (HWY_UNLIKELY(!walk.locate(at, c, e)))
+      ok = false;
+    else
+      sums[0] += values[e * value_step] * x[c * x_step];
+  }
+  *y = (sums[0] + sums[1]) + (sums[2] + sums[3]);
+  return ok;
+}
+
+template <class T, class I>
+bool ProductOf(const RowPattern<I>& p, DenseRows<const T> values, DenseRows<const T> x, T* y, int64_t heads,
+               int64_t width, int64_t begin, int64_t end) {
+  if (heads * width == 1) return add_numbers(p, values.at, values.step, x.at, x.step, y, begin, end);
+  // One number for each head: heads are neighbours in the values and in the rows alike.
+  const bool each = width == 1;
+  const int64_t passes = each ? 1 : heads, row = each ? heads : width;
+  const auto lanes = static_cast<int64_t>(hn::Lanes(hn::ScalableTag<T>()));
+  const bool single = passes == 1 && row <= 8 * lanes && (row > 7 * lanes || row <= 4 * lanes);
+  bool ok = true;
+  for (int64_t b = begin; b == begin || b < end; b += kPass) {
+    const int64_t e = single ? end : std::min(end, b + kPass);
+    for (int64_t h = 0; h < passes; ++h)
+      for_blocks<T>(row, [&](int vectors, bool partial, int64_t at, int64_t some) HWY_ATTR {
+        const int64_t first = h * row + at;
+        with_constants(vectors, partial, [&](auto n, auto part) HWY_ATTR {
+          ok &= each ? add_block<n(), part(), true>(p, values.at + at, values.step, x.at + first, x.step,
+                                                    y + first, some, b, e, b == begin)
+                     : add_block<n(), part(), false>(p, values.at + h, values.step, x.at + first, x.step,
+                                                     y + first, some, b, e, b == begin);
+        });
+      });
+    if (single) break;
+  }
+  return ok;
+}
+
+/// f(row, begin, end) for rows of at most `longest` positions.
+template <class I, class F>
+HWY_INLINE bool for_rows(const RowPattern<I>& p, int64_t first, int64_t last, int64_t longest,
+                         bool* any_longer, F&& f) {
+  const Walk<I> walk(p);
+  bool ok = true;
+  for (int64_t r = first; r < last; ++r) {
+    int64_t begin = 0, end = 0;
+    if (!walk.range(r, begin, end)) {
+      ok = false;
+      begin = end = 0;
+    }
+    if (end - begin > longest)
+      *any_longer = true;
+    else
+      ok &= f(r, begin, end);
+  }
+  return ok;
+}
+
+template <class T, class I>
+bool ProductRows(const RowPattern<I>& p, DenseRows<const T> values, DenseRows<const T> x, DenseRows<T> y,
+                 int64_t heads, int64_t width, int64_t first, int64_t last, int64_t longest,
+                 bool* any_longer) {
+  return for_rows(p, first, last, longest, any_longer, [&](int64_t r, int64_t begin, int64_t end) HWY_ATTR {
+    return ProductOf<T, I>(p, values, x, y.at + r * y.step, heads, width, begin, end);
+  });
+}
+
+/// value (+)= sum of a[w] * b[c, w] over a register block of the row.
+template <int N, bool Partial, class T, class I>
+bool dot_block(const RowPattern<I>& p, const T* a, const T* b, int64_t b_step, T* values, int64_t value_step,
+               int64_t some, int64_t begin, int64_t end, bool fresh) {
+  const hn::ScalableTag<T> d;
+  const auto lanes = static_cast<int64_t>(hn::Lanes(d));
+  const Walk<I> walk(p);
+  hn::Vec<decltype(d)> left[N];
+  for (int k = 0; k < N - 1; ++k) left[k] = hn::LoadU(d, a + k * lanes);
+  left[N - 1] = load<Partial>(d, a + (N - 1) * lanes, some);
+  bool ok = true;
+  const int64_t bytes = (Partial ? (N - 1) * lanes + some : N * lanes) * static_cast<int64_t>(sizeof(T));
+  for (int64_t at = begin; at < end; ++at) {
+    int64_t c, e;
+    walk.prefetch(at, b, b_step, bytes);
+    if (HWY_UNLIKELY(!walk.locate(at, c, e))) {
+      ok = false;
+      continue;
+    }
+    const T* const row = b + c * b_step;
+    auto sum = hn::Mul(left[N - 1], load<Partial>(d, row + (N - 1) * lanes, some));
+    if constexpr (N > 1) {
+      auto other = hn::Mul(left[0], hn::LoadU(d, row));
+      for (int k = 1; k + 1 < N - 1; k += 2) {
+        sum = hn::MulAdd(left[k], hn::LoadU(d, row + k * lanes), sum);
+        other = hn::MulAdd(left[k + 1], hn::LoadU(d, row + (k + 1) * lanes), other);
+      }
+      if constexpr (N % 2 == 1) sum = hn::MulAdd(left[N - 2], hn::LoadU(d, row + (N - 2) * lanes), sum);
+      sum = hn::Add(sum, other);
+    }
+    T* const to = values + e * value_step;
+    const T dot = hn::GetLane(hn::SumOfLanes(d, sum));
+    *to = fresh ? dot : *to + dot;
+  }
+  return ok;
+}
+
+template <class T, class I>
+bool SampledOf(const RowPattern<I>& p, const T* a, DenseRows<const T> b, DenseRows<T> values, int64_t heads,
+               int64_t width, int64_t begin, int64_t end) {
+  bool ok = true;
+  if (width == 1) {
+    const Walk<I> walk(p);
+    for (int64_t at = begin; at < end; ++at) {
+      int64_t c, e;
+      if (HWY_UNLIKELY(!walk.locate(at, c, e))) {
+        ok = false;
+        continue;
+      }
+      const T* const row = b.at + c * b.step;
+      T* const to = values.at + e * values.step;
+      for (int64_t h = 0; h < heads; ++h) to[h] = a[h] * row[h];
+    }
+    return ok;
+  }
+  const auto lanes = static_cast<int64_t>(hn::Lanes(hn::ScalableTag<T>()));
+  const bool single = heads == 1 && width <= 8 * lanes && (width > 7 * lanes || width <= 4 * lanes);
+  for (int64_t from = begin; from < end; from += kPass) {
+    const int64_t to = single ? end : std::min(end, from + kPass);
+    for (int64_t h = 0; h < heads; ++h)
+      for_blocks<T>(width, [&](int vectors, bool partial, int64_t at, int64_t some) HWY_ATTR {
+        const int64_t first = h * width + at;
+        with_constants(vectors, partial, [&](auto n, auto part) HWY_ATTR {
+          ok &= dot_block<n(), part()>(p, a + first, b.at + first, b.step, values.at + h, values.step, some,
+                                       from, to, at == 0);
+        });
+      });
+    if (single) break;
+  }
+  return ok;
+}
+
+template <class T, class I>
+bool SampledRows(const RowPattern<I>& p, DenseRows<const T> a, DenseRows<const T> b, DenseRows<T> values,
+                 int64_t heads, int64_t width, int64_t first, int64_t last, int64_t longest,
+                 bool* any_longer) {
+  return for_rows(p, first, last, longest, any_longer, [&](int64_t r, int64_t begin, int64_t end) HWY_ATTR {
+    return SampledOf<T, I>(p, a.at + r * a.step, b, values, heads, width, begin, end);
+  });
+}
+
+template <class T, class I>
+const SparseRows<T, I>& Rows() {
+  static constexpr SparseRows<T, I> kernels{ProductRows<T, I>, ProductOf<T, I>, SampledRows<T, I>,
+                                            SampledOf<T, I>};
+  return kernels;
+}
+const SparseRows<float, int32_t>& Rows32Of32() { return Rows<float, int32_t>(); }
+const SparseRows<float, int64_t>& Rows32Of64() { return Rows<float, int64_t>(); }
+const SparseRows<double, int32_t>& Rows64Of32() { return Rows<double, int32_t>(); }
+const SparseRows<double, int64_t>& Rows64Of64() { return Rows<double, int64_t>(); }
+
+}  // namespace hesse::cpu::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace hesse::cpu {
+
+#if HWY_TARGETS & HWY_AVX3
+#define HESSE_AVX3(Name) \
+  if (isa == Isa::Avx512) return N_AVX3::Name();
+#else
+#define HESSE_AVX3(Name)
+#endif
+#if HWY_TARGETS & HWY_AVX2
+#define HESSE_AVX2(Name) \
+  if (isa != Isa::Baseline) return N_AVX2::Name();
+#else
+#define HESSE_AVX2(Name)
+#endif
+#define HESSE_ROWS(T, I, Name)                          \
+  template <>                                           \
+  const SparseRows<T, I>& sparse_rows<T, I>(Isa isa) {  \
+    HESSE_AVX3(Name)                                    \
+    HESSE_AVX2(Name)                                    \
+    (void)isa;                                          \
+    return HWY_STATIC_DISPATCH(Name)();                 \
+  }
+HESSE_ROWS(float, int32_t, Rows32Of32)
+HESSE_ROWS(float, int64_t, Rows32Of64)
+HESSE_ROWS(double, int32_t, Rows64Of32)
+HESSE_ROWS(double, int64_t, Rows64Of64)
+#undef HESSE_ROWS
+#undef HESSE_AVX2
+#undef HESSE_AVX3
+
+}  // namespace hesse::cpu
+#endif

@@ -1,0 +1,116 @@
+"""Sparse matrices in files of the MatrixMarket format, by SciPy."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from . import _hesse
+from ._extras import require
+from .sparse import CSR, from_scipy
+
+__all__ = ["mmread", "mmwrite"]
+
+_COMPRESSED = (".gz", ".bz2")
+
+
+def mmread(path: str | os.PathLike[str]) -> CSR:
+    """A sparse matrix from a MatrixMarket file in coordinate format, also compressed (.gz, .bz2).
+
+    Symmetric, skew-symmetric and Hermitian files give the whole matrix; a pattern without values gives ones.
+    Values at the same place are added.
+
+    Parameters
+    ----------
+    path : str or path
+        The file.
+
+    Returns
+    -------
+    CSR
+
+    Raises
+    ------
+    FileNotFoundError
+        Where there is no such file.
+    ValueError
+        For a file that is malformed (the message names it and the line), that is shorter than what it says to
+        hold, or that holds a dense array.
+    ImportError
+        Without SciPy.
+
+    Examples
+    --------
+    >>> import hesse as hs, tempfile, pathlib
+    >>> file = pathlib.Path(tempfile.mkdtemp()) / "a.mtx"
+    >>> _ = file.write_text("%%MatrixMarket matrix coordinate real general\\n2 2 2\\n1 1 3.0\\n2 1 4.0\\n")
+    >>> hs.sparse.mmread(file).todense()
+    Array([[3., 0.],
+           [4., 0.]], dtype=float64)
+    """
+    io = require("scipy.io", "io", "mmread")
+    file = Path(path)
+    size = file.stat().st_size
+    try:
+        rows, cols, entries, form, _, _ = io.mminfo(str(file))
+        if form != "coordinate":
+            raise ValueError(f"holds a dense array of shape ({rows}, {cols}); use scipy.io.mmread and hs.asarray")
+        # A line has four characters at least, such as "1 1" and its end, which the last one may lack.
+        if file.suffix not in _COMPRESSED and 4 * entries > size + 1:
+            raise ValueError(f"says that it holds {entries} entries, more than its {size} bytes can")
+        matrix = io.mmread(str(file))
+    except (ValueError, OverflowError) as error:
+        raise _hesse.ArgumentError(f"mmread: {file}: {error}") from None
+    return from_scipy(matrix)
+
+
+def mmwrite(path: str | os.PathLike[str], a: CSR, *, comment: str = "") -> None:
+    """Writes a sparse matrix as a MatrixMarket file in coordinate format, with all digits of its values.
+
+    The file is written beside its place and then renamed: it is there as a whole or not at all.
+
+    Parameters
+    ----------
+    path : str or path
+        The file; what was there is replaced.
+    a : CSR
+        With values of shape (nnz,).
+    comment : str, optional
+        Lines at the beginning of the file.
+
+    Raises
+    ------
+    TypeError
+        For what is no `CSR`.
+    ValueError
+        For several heads.
+    ImportError
+        Without SciPy.
+
+    Examples
+    --------
+    >>> import hesse as hs, tempfile, pathlib
+    >>> file = pathlib.Path(tempfile.mkdtemp()) / "a.mtx"
+    >>> hs.sparse.mmwrite(file, hs.sparse.identity(2))
+    >>> hs.sparse.mmread(file).nnz
+    2
+    """
+    io = require("scipy.io", "io", "mmwrite")
+    if not isinstance(a, CSR):
+        raise _hesse.ArgumentTypeError(
+            f"mmwrite: a must be a sparse matrix, got {type(a).__name__}; from_dense makes one"
+        )
+    matrix: Any = a.to_scipy("coo")
+    file = Path(path)
+    handle, name = tempfile.mkstemp(suffix=".mtx", prefix=f".{file.name}.", dir=file.parent)
+    os.close(handle)
+    try:
+        io.mmwrite(name, matrix, comment=comment, symmetry="general")
+        with open(name, "rb") as written:
+            os.fsync(written.fileno())
+        os.replace(name, file)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
