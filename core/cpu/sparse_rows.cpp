@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <type_traits>
+#include <utility>
 
 #include "core/cpu/simd_targets.h"
 
@@ -21,6 +22,20 @@ constexpr int64_t kAhead = 12;
 // Where a row takes several passes over its positions (many heads, wide rows), they go over this many at a
 // time, so that the gathered rows stay in L1.
 constexpr int64_t kPass = 32;
+
+// On lambdas: one that is called and not inlined has its captured accumulators stored at every step.
+#undef HESSE_INLINED
+#define HESSE_INLINED HWY_ATTR __attribute__((always_inline))
+
+/// f(0), ..., f(N - 1) with constant indices: the compiler then keeps arrays of vectors in registers.
+template <class F, size_t... K>
+HWY_INLINE void repeat_indices(F&& f, std::index_sequence<K...>) {
+  (f(std::integral_constant<int, static_cast<int>(K)>()), ...);
+}
+template <int N, class F>
+HWY_INLINE void repeat(F&& f) {
+  repeat_indices(f, std::make_index_sequence<static_cast<size_t>(N)>());
+}
 
 /// Which columns and entries the positions of a range have.
 template <class I>
@@ -130,14 +145,9 @@ bool add_block(const RowPattern<I>& p, const T* values, int64_t value_step, cons
   const Walk<I> walk(p);
   using V = hn::Vec<decltype(d)>;
   V acc[N];
-  for (int k = 0; k < N; ++k) {
-    if (fresh)
-      acc[k] = hn::Zero(d);
-    else if (Partial && k == N - 1)
-      acc[k] = load<true>(d, y + k * lanes, some);
-    else
-      acc[k] = hn::LoadU(d, y + k * lanes);
-  }
+  repeat<N>([&](auto k) HESSE_INLINED {
+    acc[k] = fresh ? hn::Zero(d) : load < Partial && k == N - 1 > (d, y + k * lanes, some);
+  });
   bool ok = true;
   const int64_t bytes = (Partial ? (N - 1) * lanes + some : N * lanes) * static_cast<int64_t>(sizeof(T));
   for (int64_t at = begin; at < end; ++at) {
@@ -150,22 +160,16 @@ bool add_block(const RowPattern<I>& p, const T* values, int64_t value_step, cons
     }
     const T* const row = x + c * x_step;
     const T* const v = values + e * value_step;
-    [[maybe_unused]] V splat;
-    if constexpr (!Each) splat = hn::Set(d, *v);
-    for (int k = 0; k < N - 1; ++k) {
+    repeat<N>([&](auto k) HESSE_INLINED {
+      constexpr bool kPartial = Partial && k == N - 1;
+      const V number = load<kPartial>(d, row + k * lanes, some);
       if constexpr (Each)
-        acc[k] = hn::MulAdd(hn::LoadU(d, v + k * lanes), hn::LoadU(d, row + k * lanes), acc[k]);
+        acc[k] = hn::MulAdd(load<kPartial>(d, v + k * lanes, some), number, acc[k]);
       else
-        acc[k] = hn::MulAdd(splat, hn::LoadU(d, row + k * lanes), acc[k]);
-    }
-    const auto last = load<Partial>(d, row + (N - 1) * lanes, some);
-    if constexpr (Each)
-      acc[N - 1] = hn::MulAdd(load<Partial>(d, v + (N - 1) * lanes, some), last, acc[N - 1]);
-    else
-      acc[N - 1] = hn::MulAdd(splat, last, acc[N - 1]);
+        acc[k] = hn::MulAdd(hn::Set(d, *v), number, acc[k]);
+    });
   }
-  for (int k = 0; k < N - 1; ++k) hn::StoreU(acc[k], d, y + k * lanes);
-  store<Partial>(acc[N - 1], d, y + (N - 1) * lanes, some);
+  repeat<N>([&](auto k) HESSE_INLINED { store < Partial && k == N - 1 > (acc[k], d, y + k * lanes, some); });
   return ok;
 }
 
@@ -257,9 +261,9 @@ bool dot_block(const RowPattern<I>& p, const T* a, const T* b, int64_t b_step, T
   const hn::ScalableTag<T> d;
   const auto lanes = static_cast<int64_t>(hn::Lanes(d));
   const Walk<I> walk(p);
-  hn::Vec<decltype(d)> left[N];
-  for (int k = 0; k < N - 1; ++k) left[k] = hn::LoadU(d, a + k * lanes);
-  left[N - 1] = load<Partial>(d, a + (N - 1) * lanes, some);
+  using V = hn::Vec<decltype(d)>;
+  V left[N];
+  repeat<N>([&](auto k) HESSE_INLINED { left[k] = load < Partial && k == N - 1 > (d, a + k * lanes, some); });
   bool ok = true;
   const int64_t bytes = (Partial ? (N - 1) * lanes + some : N * lanes) * static_cast<int64_t>(sizeof(T));
   for (int64_t at = begin; at < end; ++at) {
@@ -270,16 +274,12 @@ bool dot_block(const RowPattern<I>& p, const T* a, const T* b, int64_t b_step, T
       continue;
     }
     const T* const row = b + c * b_step;
-    auto sum = hn::Mul(left[N - 1], load<Partial>(d, row + (N - 1) * lanes, some));
-    if constexpr (N > 1) {
-      auto other = hn::Mul(left[0], hn::LoadU(d, row));
-      for (int k = 1; k + 1 < N - 1; k += 2) {
-        sum = hn::MulAdd(left[k], hn::LoadU(d, row + k * lanes), sum);
-        other = hn::MulAdd(left[k + 1], hn::LoadU(d, row + (k + 1) * lanes), other);
-      }
-      if constexpr (N % 2 == 1) sum = hn::MulAdd(left[N - 2], hn::LoadU(d, row + (N - 2) * lanes), sum);
-      sum = hn::Add(sum, other);
-    }
+    V sums[2] = {hn::Zero(d), hn::Zero(d)};
+    repeat<N>([&](auto k) HESSE_INLINED {
+      const V number = load < Partial && k == N - 1 > (d, row + k * lanes, some);
+      sums[k % 2] = k < 2 ? hn::Mul(left[k], number) : hn::MulAdd(left[k], number, sums[k % 2]);
+    });
+    const V sum = N > 1 ? hn::Add(sums[0], sums[1]) : sums[0];
     T* const to = values + e * value_step;
     const T dot = hn::GetLane(hn::SumOfLanes(d, sum));
     *to = fresh ? dot : *to + dot;

@@ -13,11 +13,12 @@ namespace {
 /// or false (or their opposites) where there are none. NaN wins. Inputs x, ids.
 class SegmentExtreme final : public General {
  public:
-  SegmentExtreme(int64_t length, bool largest)
-      : length_(length), largest_(largest), rule_{largest ? "segment_max" : "segment_min", 0, false, false} {}
+  /// `function` is named where an id is out of range.
+  SegmentExtreme(int64_t length, bool largest, const std::string& function)
+      : length_(length), largest_(largest), rule_{function, 0, false, false} {}
   std::string_view name() const override { return largest_ ? "segment_max" : "segment_min"; }
   double flops(std::span<const Aval> x, std::span<const Aval>) const override { return num_entries(x[0]); }
-  Params params() const override { return {{"length", length_}}; }
+  Params params() const override { return {{"length", length_}, {"function", rule_.function}}; }
   Avals infer(std::span<const Aval> x) const override {
     require<TypeError>(!is_complex(x[0].dtype) && x[0].dtype != DType::Key, name(), ": ", x[0].dtype,
                        " values have no order");
@@ -80,12 +81,12 @@ Array segment_sum(const Array& x, const Array& segment_ids, int64_t num_segments
 
 Array segment_max(const Array& x, const Array& segment_ids, int64_t num_segments) {
   const Array ids = checked_ids("segment_max", x, segment_ids, num_segments);
-  return apply1(make_op<SegmentExtreme>(num_segments, true), {x, ids});
+  return apply1(make_op<SegmentExtreme>(num_segments, true, "segment_max"), {x, ids});
 }
 
 Array segment_min(const Array& x, const Array& segment_ids, int64_t num_segments) {
   const Array ids = checked_ids("segment_min", x, segment_ids, num_segments);
-  return apply1(make_op<SegmentExtreme>(num_segments, false), {x, ids});
+  return apply1(make_op<SegmentExtreme>(num_segments, false, "segment_min"), {x, ids});
 }
 
 namespace {
@@ -110,7 +111,7 @@ struct Segmented {
   }
   /// The largest value of each segment as a constant shift, where it is finite.
   Array finite_shift() const {
-    const Array m = apply1(make_op<SegmentExtreme>(n, true), {stop_gradient(x), ids});
+    const Array m = apply1(make_op<SegmentExtreme>(n, true, rule.function), {stop_gradient(x), ids});
     return where(isfinite(m), m, literal(0.0, m));
   }
   IndexRule rule;
@@ -155,8 +156,14 @@ Array segment_std(const Array& x, const Array& segment_ids, int64_t num_segments
 }
 
 OpFamily families::segments() {
-  return {{"segment_max", [](const ReadParams& p) { return make_op<SegmentExtreme>(p["length"], true); }},
-          {"segment_min", [](const ReadParams& p) { return make_op<SegmentExtreme>(p["length"], false); }}};
+  const auto entry = [](const char* name, bool largest) {
+    return OpEntry{name, [name, largest](const ReadParams& p) {
+                     std::string function = name;
+                     if (p.has("function")) function = static_cast<std::string>(p["function"]);
+                     return make_op<SegmentExtreme>(p["length"], largest, function);
+                   }};
+  };
+  return {entry("segment_max", true), entry("segment_min", false)};
 }
 
 }  // namespace hesse

@@ -167,6 +167,43 @@ def robertson_error(gradient: np.ndarray) -> float:
     return float(np.linalg.norm(gradient - ROBERTSON_GRADIENT) / np.linalg.norm(ROBERTSON_GRADIENT))
 
 
+# A random graph whose nodes have degrees by a power law: y[i] = sum of w[e] x[source[e]] over the edges e to i.
+GRAPH_EDGES, GRAPH_DEGREE, GRAPH_WIDTH = 4_000_000, 20, 64
+
+
+class Neighbours(NamedTuple):
+    """Edges sorted by destination: those to node i are indptr[i] up to indptr[i + 1]; some are there twice."""
+
+    indptr: np.ndarray  # int32 [nodes + 1]
+    source: np.ndarray  # int32 [edges]
+    weights: np.ndarray  # [edges]
+    x: np.ndarray  # [nodes, width]
+    cotangent: np.ndarray  # [nodes, width]
+
+    def destination(self) -> np.ndarray:
+        return np.repeat(np.arange(len(self.x), dtype=np.int32), np.diff(self.indptr))
+
+
+def neighbours(dtype: str, edges: int = GRAPH_EDGES) -> Neighbours:
+    rng, nodes = np.random.default_rng(0), edges // GRAPH_DEGREE
+    p = (np.arange(nodes) + 10.0) ** -0.7
+    cdf = np.cumsum(p / p.sum())
+    permutations = rng.permutation(nodes), rng.permutation(nodes)
+    source, destination = (
+        to[np.minimum(np.searchsorted(cdf, rng.random(edges)), nodes - 1)] for to in permutations
+    )
+    order = np.lexsort((source, destination))
+    indptr = np.concatenate([[0], np.cumsum(np.bincount(destination, minlength=nodes))])
+    numbers = rng.random(edges), *rng.standard_normal((2, nodes, GRAPH_WIDTH))
+    w, x, cotangent = (a.astype(dtype) for a in numbers)
+    return Neighbours(indptr.astype(np.int32), source[order].astype(np.int32), w, x, cotangent)
+
+
+def squares(*results: np.ndarray) -> float:
+    """The sum of squares of a few entries of each: what is compared of results that are no loss."""
+    return float(sum((np.asarray(a[:64], np.float64) ** 2).sum() for a in results))
+
+
 class Demo(NamedTuple):
     """The training of ./run demo: weights, points [n, 2] of (t, x), the exact solution on a grid, and iterations."""
 

@@ -29,6 +29,8 @@ def build(workload: str, form: str, dtype: str, threads: int, points: int | None
         return spiral(workload, form)
     if workload.startswith("w4"):
         return robertson(workload, form)
+    if workload.startswith("w6_"):
+        return neighbours(workload, dtype, points or data.GRAPH_EDGES)
     if workload in ("w12", "w12_eager"):
         return chain(dtype, compiled=workload == "w12")
     return {"w9": lenet, "call20": call20, "eager_op": eager_op}[workload](dtype)
@@ -108,6 +110,28 @@ def pinn(workload: str, form: str, dtype: str, n: int) -> Case:
         return hs.mean(residual(params, interior) ** 2) + hs.mean(misfit**2)
 
     return training_of(loss_of, opt, params, inputs)
+
+
+# ---- sums over the neighbours of nodes -----------------------------------------------------------------------------
+def neighbours(workload: str, dtype: str, edges: int) -> Case:
+    graph = data.neighbours(dtype, edges)
+    nodes = len(graph.x)
+    a = hs.sparse.csr(graph.weights, graph.source, graph.indptr, (nodes, nodes), duplicates="keep")
+    x, cotangent = hs.asarray(graph.x), hs.asarray(graph.cotangent)
+
+    @hs.compile
+    def forward(a: Any, x: Any) -> Any:
+        return (a @ x,)
+
+    @hs.compile
+    def both(a: Any, x: Any, cotangent: Any) -> Any:
+        y, vjp = hs.vjp(lambda w, x: a.replace(data=w) @ x, a.data, x)
+        return (y, *vjp(cotangent))
+
+    def step() -> float:
+        return data.squares(*(forward(a, x) if workload == "w6_forward" else both(a, x, cotangent)))
+
+    return Case(step)
 
 
 # ---- MAML ----------------------------------------------------------------------------------------------------------

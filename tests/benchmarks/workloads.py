@@ -63,6 +63,8 @@ FORMULAS = {
     "the weights' gradient; 30 elementwise operations on each of H hidden neurons",
     "w8": "25 tasks * 10 shots * P (18 I + 6): a gradient is three products with P weights, 6 P; its derivative twice "
     "that; I inner steps",
+    "w6": "2 * edges * width for each of the sum, its transpose and the dot products of edges; memory is the limit: "
+    "forward 4,000,000 * (256 + 8) + 200,000 * 256 bytes where no gathered row is in cache",
     "w9": "64 * (6 M - 2 M_1): three products of M multiply-adds each, without the gradient of the images",
     "w12": "33 * 8 * (2 + 15 + 5): forward, and the product with 1 - tanh^2 and the scale back",
 }
@@ -86,6 +88,10 @@ def lenet_flops() -> float:
     first = 24 * 24 * 20 * 25
     total = first + 8 * 8 * 50 * 500 + 800 * 500 + 500 * 10
     return data.LENET_BATCH * (6.0 * total - 2.0 * first)
+
+
+def graph_flops(products: int) -> float:
+    return products * 2.0 * data.GRAPH_EDGES * data.GRAPH_WIDTH
 
 
 def chain_flops() -> float:
@@ -194,6 +200,22 @@ WORKLOADS = {
             agreement=1e-5,
         ),
         Workload(
+            "w6_forward",
+            "weighted neighbour sum: 200,000 nodes, 4,000,000 edges, width 64",
+            {"hesse": ("csr",), "jax": ("segment_sum",), "torch": ("csr",)},
+            ratios(2.5, ("float32",)),
+            lambda: graph_flops(1),
+            dtypes=("float32",),
+        ),
+        Workload(
+            "w6_both",
+            "the same with the gradients of features and edge weights",
+            {"hesse": ("csr",), "jax": ("segment_sum",), "torch": ("by hand",)},
+            {("float32", 1): Goal(ratio=5.0), ("float32", 2): Goal(ratio=3.5)},
+            lambda: graph_flops(3),
+            dtypes=("float32",),
+        ),
+        Workload(
             "w12",
             "99 operations on 8 numbers, forward and backward, compiled",
             {"hesse": ("compiled",), "jax": ("jit",), "torch": ("compile",)},
@@ -225,6 +247,7 @@ WORKLOADS = {
 # What --workloads accepts beside their names.
 GROUPS = {
     "w3": ("w3_short", "w3_long"),
+    "w6": ("w6_forward", "w6_both"),
     "w8": ("w8_1", "w8_5"),
     "w12": ("w12", "w12_eager"),
     "solvers": ("w3_short", "w3_long", "w4", "w4_batched"),

@@ -17,7 +17,7 @@ OPS_H = Path(__file__).resolve().parents[2] / "core" / "ops.h"
 # Public names that are no operations on arrays, by what they are.
 NOT_OPS = {
     "making, moving and describing arrays": "array asarray from_dlpack astype_like can_cast finfo iinfo isdtype result_type dtype __array_namespace_info__ "
-    "promote_types sparse.from_dense sparse.from_scipy real_dtype complex_dtype broadcast_shapes isscalar ndim shape size",
+    "promote_types sparse.from_dense sparse.from_scipy sparse.identity sparse.mmread sparse.mmwrite real_dtype complex_dtype broadcast_shapes isscalar ndim shape size",
     "transforms": "grad value_and_grad jvp vjp linearise linearize linear_transpose jacobian jacfwd jacrev sparse_jacobian sparse_hessian hessian hvp partials laplacian "
     "make_graph save_program load_program taylor vmap checkpoint custom_jvp custom_vjp compile explain profile trainable debug_nans",
     "control flow": "map scan while_loop fori_loop cond switch callback",

@@ -27,6 +27,8 @@ def build(workload: str, form: str, dtype: str, threads: int, points: int | None
         return spiral(workload)
     if workload.startswith("w4"):
         return robertson(workload)
+    if workload.startswith("w6_"):
+        return neighbours(workload, dtype)
     if workload in ("w12", "w12_eager"):
         return chain(dtype, compiled=workload == "w12")
     return {"w9": lenet, "call20": call20, "eager_op": eager_op}[workload](dtype)
@@ -86,6 +88,27 @@ def pinn(workload: str, form: str, dtype: str, n: int) -> Case:
 
     params = data.dense_layers(data.PINN_SIZES[workload], dtype)
     return training(loss_of, optax.adam(data.LEARNING_RATE), params, tuple(data.burgers(n, dtype)))
+
+
+def neighbours(workload: str, dtype: str) -> Case:
+    graph = data.neighbours(dtype)
+    source, destination, w, x, cotangent = map(
+        jnp.asarray, (graph.source, graph.destination(), graph.weights, graph.x, graph.cotangent)
+    )
+
+    def forward(w: Any, x: Any, source: Any, destination: Any) -> Any:
+        return jax.ops.segment_sum(
+            x[source] * w[:, None], destination, num_segments=len(x), indices_are_sorted=True
+        )
+
+    @jax.jit
+    def both(w: Any, x: Any, source: Any, destination: Any, cotangent: Any) -> Any:
+        y, vjp = jax.vjp(lambda w, x: forward(w, x, source, destination), w, x)
+        return (y, *vjp(cotangent))
+
+    call = jax.jit(lambda *args: (forward(*args),)) if workload == "w6_forward" else both
+    args = (w, x, source, destination) + (() if workload == "w6_forward" else (cotangent,))
+    return Case(lambda: data.squares(*map(np.asarray, jax.block_until_ready(call(*args)))))
 
 
 def maml(inner: int, dtype: str) -> Case:

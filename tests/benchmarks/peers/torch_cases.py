@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import torch
 from torch.func import grad, jvp, vmap
 
@@ -23,6 +24,8 @@ def build(workload: str, form: str, dtype: str, threads: int, points: int | None
         return pinn(workload, form, dtype, points or data.PINN_POINTS[workload])
     if workload.startswith("w8_"):
         return maml(int(workload[3:]), form, dtype)
+    if workload.startswith("w6_"):
+        return neighbours(workload, dtype)
     if workload in ("w12", "w12_eager"):
         return chain(dtype, compiled=workload == "w12")
     return {"w9": lenet, "call20": call20, "eager_op": eager_op}[workload](dtype)
@@ -48,6 +51,55 @@ def dense(layers: Any, z: torch.Tensor, activation: Callable[[torch.Tensor], tor
         z = activation(torch.addmm(b, z, w) if z.ndim == 2 else z @ w + b)
     w, b = layers[-1]
     return torch.addmm(b, z, w) if z.ndim == 2 else z @ w + b
+
+
+def neighbours(workload: str, dtype: str) -> Case:
+    """Products with matrices in compressed rows; their own gradient is dense, so that users write it by hand: the
+    product with the transpose, and dot products of edges in chunks that fit into the cache."""
+    graph = data.neighbours(dtype)
+    nodes, edges = len(graph.x), len(graph.source)
+    numbers = (graph.indptr, graph.source, graph.weights, graph.x, graph.cotangent)
+    indptr, source, w, x, cotangent = map(torch.from_numpy, numbers)
+    csr = lambda indptr, indices, w: torch.sparse_csr_tensor(indptr, indices, w, (nodes, nodes))
+    if workload == "w6_forward":
+        a = csr(indptr, source, w)
+
+        def step() -> float:
+            with torch.no_grad():
+                return data.squares((a @ x).numpy())
+
+        return Case(step)
+
+    target = graph.destination()
+    order = np.lexsort((target, graph.source))
+    starts = np.concatenate([[0], np.cumsum(np.bincount(graph.source, minlength=nodes))]).astype(np.int32)
+    by_source, sources, destination = map(torch.from_numpy, (order, starts, target))
+    targets = torch.from_numpy(target[order])
+
+    class NeighbourSum(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx: Any, w: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+            ctx.save_for_backward(w, x)
+            return csr(indptr, source, w) @ x
+
+        @staticmethod
+        def backward(ctx: Any, g: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+            w, x = ctx.saved_tensors
+            of_weights = torch.empty_like(w)
+            for k in range(0, edges, 8192):
+                chunk = slice(k, k + 8192)
+                of_weights[chunk] = (x[source[chunk]] * g[destination[chunk]]).sum(1)
+            return of_weights, csr(sources, targets, w[by_source]) @ g
+
+    w.requires_grad_()
+    x.requires_grad_()
+
+    def step_both() -> float:
+        y = NeighbourSum.apply(w, x)
+        of_weights, of_x = torch.autograd.grad(y, (w, x), cotangent)
+        return data.squares(y.detach().numpy(), of_weights.numpy(), of_x.numpy())
+
+    return Case(step_both)
 
 
 def derivative(y: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
