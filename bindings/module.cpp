@@ -4,7 +4,7 @@
 namespace hesse::python {
 void init_segment(py::module_& m);
 void init_sparse_jacobian(py::module_& m);  // adds to what init_sparse makes
-}
+}  // namespace hesse::python
 
 PYBIND11_MODULE(_hesse, m) {
   using namespace hesse::python;

@@ -49,7 +49,9 @@ template <class F>
 void define_of_matrix(py::module_& m, const char* name, const char* other, F f, const char* meaning) {
   define_heavy(
       m, name,
-      [name, f](A data, A b, A c, A d, A e, A g, A h, A x) { return f(matrix(name, data, b, c, d, e, g, h), x); },
+      [name, f](A data, A b, A c, A d, A e, A g, A h, A x) {
+        return f(matrix(name, data, b, c, d, e, g, h), x);
+      },
       "data"_a, "indptr"_a, "indices"_a, "entries"_a, "by_col_indptr"_a, "by_col_indices"_a,
       "by_col_entries"_a, py::arg(other), py::pos_only(), meaning);
 }
@@ -88,7 +90,9 @@ void init_sparse(py::module_& m) {
       "See hesse.sparse.from_dense.");
   define_heavy(
       s, "identity",
-      [](int64_t n, DType dtype, DType index_dtype) { return parts(sparse::identity(n, dtype, index_dtype)); },
+      [](int64_t n, DType dtype, DType index_dtype) {
+        return parts(sparse::identity(n, dtype, index_dtype));
+      },
       "n"_a, "dtype"_a, "index_dtype"_a, py::pos_only(), "See hesse.sparse.identity.");
   define_of_matrix(
       s, "matmul", "x", [](const sparse::CSR& a, A x) { return sparse::matmul(a, x); },
@@ -122,7 +126,8 @@ void init_sparse(py::module_& m) {
         return sparse::sum(matrix("sum", data, b, c, d, e, f, g), axis);
       },
       "data"_a, "indptr"_a, "indices"_a, "entries"_a, "by_col_indptr"_a, "by_col_indices"_a,
-      "by_col_entries"_a, "axis"_a, py::pos_only(), "Sums of a sparse matrix, given by its parts, over an axis.");
+      "by_col_entries"_a, "axis"_a, py::pos_only(),
+      "Sums of a sparse matrix, given by its parts, over an axis.");
   define_heavy(
       s, "sampled_outer",
       [](A data, A b, A c, A d, A e, A f, A g, A x, A y) {
@@ -139,8 +144,9 @@ void init_sparse(py::module_& m) {
       "See hesse.sparse.AddStructure.");
   define_heavy(
       s, "add_values",
-      [](A a, A b, A left, A right, int64_t nnz) { return sparse::spread_sum(a, b, left, right, nnz); }, "a"_a,
-      "b"_a, "left"_a, "right"_a, "nnz"_a, py::pos_only(), "Values added as hesse.sparse.AddStructure has them.");
+      [](A a, A b, A left, A right, int64_t nnz) { return sparse::spread_sum(a, b, left, right, nnz); },
+      "a"_a, "b"_a, "left"_a, "right"_a, "nnz"_a, py::pos_only(),
+      "Values added as hesse.sparse.AddStructure has them.");
   define_of_two(
       s, "matmul_structure",
       [](const sparse::CSR& a, const sparse::CSR& b) {

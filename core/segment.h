@@ -2,11 +2,11 @@
 #include "core/ops.h"
 
 /// Rows reduced by segment, beside segment_sum and segment_max of core/ops.h: what nodes make of the messages
-/// of their edges, and graphs of their nodes. x is [m, ...] with an id in [0, num_segments) for each row, in any
-/// order; ids that ascend (edges sorted by destination) are noticed and save a sort. Results have the same bits
-/// for any number of threads. All are differentiable to any order. They throw ValueError for shapes that do
-/// not fit, TypeError for ids that are no integers and for values without the order or mean asked for,
-/// IndexError for an id out of range.
+/// of their edges, and graphs of their nodes. x is [m, ...] with an id in [0, num_segments) for each row, in
+/// any order; ids that ascend (edges sorted by destination) are noticed and save a sort. Results have the
+/// same bits for any number of threads. All are differentiable to any order. They throw ValueError for shapes
+/// that do not fit, TypeError for ids that are no integers and for values without the order or mean asked
+/// for, IndexError for an id out of range.
 namespace hesse {
 
 /// Means; 0 for an empty segment. Integers give the default floating dtype.

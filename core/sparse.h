@@ -89,7 +89,7 @@ CSR multiply(const CSR& a, const Array& dense);
 /// Where the sum of two matrices has entries, found once for their patterns; values are then added with
 /// derivatives of any order.
 struct AddStructure {
-  CSR pattern;       ///< of the sum; its values are zero
+  CSR pattern;        ///< of the sum; its values are zero
   Array left, right;  ///< for each value of a and of b, which value of the sum it is part of; int64
   CSR operator()(const CSR& a, const CSR& b) const;
   auto fields() { return hesse::fields("pattern", pattern, "left", left, "right", right); }

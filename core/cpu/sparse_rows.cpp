@@ -66,9 +66,9 @@ class Walk {
   template <class T>
   HWY_INLINE void prefetch_value(int64_t at, const T* values, int64_t step) const {
     if (p_.entries == nullptr || at + kAhead >= p_.positions) return;
-    hwy::Prefetch(reinterpret_cast<const char*>(
-        reinterpret_cast<uintptr_t>(values) +
-        static_cast<uintptr_t>(p_.entries[at + kAhead]) * static_cast<uintptr_t>(step) * sizeof(T)));
+    hwy::Prefetch(reinterpret_cast<const char*>(reinterpret_cast<uintptr_t>(values) +
+                                                static_cast<uintptr_t>(p_.entries[at + kAhead]) *
+                                                    static_cast<uintptr_t>(step) * sizeof(T)));
   }
 
  private:
@@ -119,10 +119,10 @@ HWY_INLINE void for_blocks(int64_t width, F&& f) {
 template <class F>
 HWY_INLINE void with_constants(int vectors, bool partial, F&& f) {
   switch (vectors * 2 + (partial ? 1 : 0)) {
-#define HESSE_CASE(n)                                                                \
-  case 2 * (n):                                                                      \
+#define HESSE_CASE(n)                                                                  \
+  case 2 * (n):                                                                        \
     return f(std::integral_constant<int, n>{}, std::integral_constant<bool, false>{}); \
-  case 2 * (n) + 1:                                                                  \
+  case 2 * (n) + 1:                                                                    \
     return f(std::integral_constant<int, n>{}, std::integral_constant<bool, true>{});
     HESSE_CASE(1)
     HESSE_CASE(2)
@@ -169,7 +169,7 @@ bool add_block(const RowPattern<I>& p, const T* values, int64_t value_step, cons
         acc[k] = hn::MulAdd(hn::Set(d, *v), number, acc[k]);
     });
   }
-  repeat<N>([&](auto k) HESSE_INLINED { store < Partial && k == N - 1 > (acc[k], d, y + k * lanes, some); });
+  repeat<N>([&](auto k) HESSE_INLINED { store<Partial && k == N - 1>(acc[k], d, y + k * lanes, some); });
   return ok;
 }
 
@@ -360,13 +360,13 @@ namespace hesse::cpu {
 #else
 #define HESSE_AVX2(Name)
 #endif
-#define HESSE_ROWS(T, I, Name)                          \
-  template <>                                           \
-  const SparseRows<T, I>& sparse_rows<T, I>(Isa isa) {  \
-    HESSE_AVX3(Name)                                    \
-    HESSE_AVX2(Name)                                    \
-    (void)isa;                                          \
-    return HWY_STATIC_DISPATCH(Name)();                 \
+#define HESSE_ROWS(T, I, Name)                         \
+  template <>                                          \
+  const SparseRows<T, I>& sparse_rows<T, I>(Isa isa) { \
+    HESSE_AVX3(Name)                                   \
+    HESSE_AVX2(Name)                                   \
+    (void)isa;                                         \
+    return HWY_STATIC_DISPATCH(Name)();                \
   }
 HESSE_ROWS(float, int32_t, Rows32Of32)
 HESSE_ROWS(float, int64_t, Rows32Of64)

@@ -9,9 +9,9 @@
 namespace hesse::cpu {
 
 /// Row r of a pattern has the positions [starts[r], starts[r + 1]); position p lies in column columns[p] and
-/// holds entry entries[p], or in column p and entry p where these are null. Every entry has `heads` values, `step` apart
-/// from the next entry's; row c of a dense operand begins at c * step and has `width` neighbouring numbers for
-/// each head, one head after another.
+/// holds entry entries[p], or in column p and entry p where these are null. Every entry has `heads` values,
+/// `step` apart from the next entry's; row c of a dense operand begins at c * step and has `width`
+/// neighbouring numbers for each head, one head after another.
 template <class I>
 struct RowPattern {
   const I *starts, *columns, *entries;

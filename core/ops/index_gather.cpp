@@ -100,7 +100,8 @@ class ScatterAdd final : public Linear {
     return {{table, x[0].dtype}};
   }
   void kernel(std::span<const View> x, std::span<const View> out, int lane_axes) const override {
-    if (lane_axes == 0 && rule_.axis == 0 && !rule_.along && sum_segments(x[0], x[1], out[0], rule_.wraps)) return;
+    if (lane_axes == 0 && rule_.axis == 0 && !rule_.along && sum_segments(x[0], x[1], out[0], rule_.wraps))
+      return;
     fill_zero(out[0]);
     visit_dtype(x[0].dtype, [&](auto tag) {
       using T = typename decltype(tag)::type;

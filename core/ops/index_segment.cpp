@@ -9,8 +9,8 @@
 namespace hesse {
 namespace {
 
-/// y[s] = the largest (or smallest) of the rows x[i] with ids[i] == s, entry by entry; -inf, the least integer
-/// or false (or their opposites) where there are none. NaN wins. Inputs x, ids.
+/// y[s] = the largest (or smallest) of the rows x[i] with ids[i] == s, entry by entry; -inf, the least
+/// integer or false (or their opposites) where there are none. NaN wins. Inputs x, ids.
 class SegmentExtreme final : public General {
  public:
   /// `function` is named where an id is out of range.
@@ -32,8 +32,9 @@ class SegmentExtreme final : public General {
       using T = typename decltype(tag)::type;
       if constexpr (std::is_arithmetic_v<T>) {
         using Limits = std::numeric_limits<T>;
-        const T none = std::is_floating_point_v<T> ? static_cast<T>(largest_ ? -Limits::infinity() : Limits::infinity())
-                                                   : (largest_ ? Limits::lowest() : Limits::max());
+        const T none = std::is_floating_point_v<T>
+                           ? static_cast<T>(largest_ ? -Limits::infinity() : Limits::infinity())
+                           : (largest_ ? Limits::lowest() : Limits::max());
         for_each_run<1>(out[0].shape, {out[0].strides},
                         [&](const Offsets<1>& at, int64_t n, const Offsets<1>& step) {
                           for (int64_t k = 0; k < n; ++k) out[0].as<T>()[at[0] + k * step[0]] = none;
@@ -97,7 +98,8 @@ struct Segmented {
             bool real = true)
       : rule{function, 0, false, false}, n(num_segments) {
     ids = checked_ids(function, values, segment_ids, num_segments);
-    require<TypeError>(!real || !is_complex(values.dtype()), function, ": x must be real, got ", describe(values));
+    require<TypeError>(!real || !is_complex(values.dtype()), function, ": x must be real, got ",
+                       describe(values));
     x = inexact(function, values);
   }
   Array sum(const Array& rows) const { return scatter_add_rows(rows, ids, n, rule); }

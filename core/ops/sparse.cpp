@@ -22,7 +22,8 @@ Array numbers(int64_t n) { return arange(0.0, static_cast<double>(n), 1.0, kInt6
 // The entries of r 1^T and 1 c^T at the places of the pattern, for r = 0, 1, ...
 std::pair<Array, Array> coordinates(const CSR& a) {
   const auto one = [](int64_t n) { return literal(1.0, Shape{n}, kInt64); };
-  return {sampled_outer(a, numbers(a.rows()), one(a.cols())), sampled_outer(a, one(a.rows()), numbers(a.cols()))};
+  return {sampled_outer(a, numbers(a.rows()), one(a.cols())),
+          sampled_outer(a, one(a.rows()), numbers(a.cols()))};
 }
 
 Array todense(const CSR& a) {
@@ -57,13 +58,15 @@ CSR multiply(const CSR& a, const Array& dense) {
   if (dense.ndim() == 0) return a.with_data(hesse::multiply(a.data, dense));
   const int64_t down = dense.ndim() == 2 ? dense.shape()[0] : 1, across = dense.shape()[dense.ndim() - 1];
   require(dense.ndim() <= 2 && (down == 1 || down == rows) && (across == 1 || across == cols),
-          "multiply: an array of shape ", dense.shape(), " does not broadcast to the shape (", rows, ", ", cols,
-          ") of a sparse matrix");
+          "multiply: an array of shape ", dense.shape(), " does not broadcast to the shape (", rows, ", ",
+          cols, ") of a sparse matrix");
   const Array flat = reshape(dense, {down * across});
   const auto one = [&](int64_t n) { return literal(1.0, Shape{n}, dense.dtype()); };
   const auto along = [&](int64_t n) { return n == flat.size() ? flat : broadcast_to(flat, {n}); };
-  if (down == 1) return a.with_data(hesse::multiply(a.data, of_heads(sampled_outer(a, one(rows), along(cols)))));
-  if (across == 1) return a.with_data(hesse::multiply(a.data, of_heads(sampled_outer(a, along(rows), one(cols)))));
+  if (down == 1)
+    return a.with_data(hesse::multiply(a.data, of_heads(sampled_outer(a, one(rows), along(cols)))));
+  if (across == 1)
+    return a.with_data(hesse::multiply(a.data, of_heads(sampled_outer(a, along(rows), one(cols)))));
   const auto [row, col] = coordinates(a);
   const Array at = hesse::add(hesse::multiply(row, Array(cols)), col);
   return a.with_data(hesse::multiply(a.data, of_heads(gather_rows(flat, at, {"multiply"}))));

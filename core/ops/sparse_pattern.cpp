@@ -92,8 +92,8 @@ Numbers rows_of(const Numbers& starts) {
   return rows;
 }
 
-CSR from_triplets(const char* function, const Array& data, const Numbers& row, const Numbers& col, int64_t rows,
-                  int64_t cols, DType dtype, Duplicates duplicates) {
+CSR from_triplets(const char* function, const Array& data, const Numbers& row, const Numbers& col,
+                  int64_t rows, int64_t cols, DType dtype, Duplicates duplicates) {
   if (duplicates == Duplicates::Keep) return matrix_of(data, row, col, rows, cols, dtype);
   const Numbers by_col = sorted_by(col, cols).order;
   const Numbers order = sorted_by(row, rows, &by_col).order;
@@ -134,8 +134,8 @@ CSR csr(const Array& data, const Array& indices, const Array& indptr, int64_t ro
   check_values("csr", data);
   check_vector("csr", "indices", indices);
   check_vector("csr", "indptr", indptr);
-  require(data.shape()[0] == indices.shape()[0],
-          "csr: data and indices must have one length, got shapes ", data.shape(), " and ", indices.shape());
+  require(data.shape()[0] == indices.shape()[0], "csr: data and indices must have one length, got shapes ",
+          data.shape(), " and ", indices.shape());
   require(indptr.shape()[0] == rows + 1, "csr: indptr must have rows + 1 = ", rows + 1,
           " entries, got shape ", indptr.shape());
   const Numbers columns = index_values(indices), starts = index_values(indptr);
@@ -221,16 +221,17 @@ Places places_of(const char* function, const Rows& side) {
     std::iota(p.entries.begin(), p.entries.end(), 0);
   }
   const auto nnz = static_cast<int64_t>(p.columns.size());
-  bool ok = p.starts.front() == 0 && p.starts.back() == nnz && std::is_sorted(p.starts.begin(), p.starts.end()) &&
-            p.entries.size() == p.columns.size();
+  bool ok = p.starts.front() == 0 && p.starts.back() == nnz &&
+            std::is_sorted(p.starts.begin(), p.starts.end()) && p.entries.size() == p.columns.size();
   for (const int64_t e : p.entries) ok = ok && e >= 0 && e < nnz;
-  require<IndexError>(ok, function, ": the pattern has a start, a column or an entry out of range; make it with csr or coo");
+  require<IndexError>(
+      ok, function, ": the pattern has a start, a column or an entry out of range; make it with csr or coo");
   return p;
 }
 void check_columns(const char* function, const Places& p, int64_t cols) {
   for (const int64_t c : p.columns)
-    require<IndexError>(c >= 0 && c < cols, function, ": the pattern has column ", c, ", out of range for ", cols,
-                        " columns; make it with csr or coo");
+    require<IndexError>(c >= 0 && c < cols, function, ": the pattern has column ", c, ", out of range for ",
+                        cols, " columns; make it with csr or coo");
 }
 DType wider_index(const CSR& a, const CSR& b) {
   return a.index_dtype() == DType::Int32 && b.index_dtype() == DType::Int32 ? DType::Int32 : DType::Int64;
@@ -266,16 +267,16 @@ AddStructure add_structure(const CSR& a, const CSR& b) {
       right[at(q.entries[at(i) - left.size()])] = t;
   }
   const DType dtype = common_dtype("add", Arrays{a.data, b.data});
-  return {matrix_of(zeros({static_cast<int64_t>(kept_row.size())}, dtype), kept_row, kept_col, a.rows(), a.cols(),
-                    wider_index(a, b)),
+  return {matrix_of(zeros({static_cast<int64_t>(kept_row.size())}, dtype), kept_row, kept_col, a.rows(),
+                    a.cols(), wider_index(a, b)),
           index_array(left, DType::Int64), index_array(right, DType::Int64)};
 }
 
 Array spread_sum(const Array& a, const Array& b, const Array& left, const Array& right, int64_t nnz) {
   require(a.ndim() >= 1 && b.ndim() == a.ndim() && a.shape()[0] == left.shape()[0] &&
               b.shape()[0] == right.shape()[0],
-          "add: a structure for ", left.shape()[0], " and ", right.shape()[0], " values was given values of shapes ",
-          a.shape(), " and ", b.shape());
+          "add: a structure for ", left.shape()[0], " and ", right.shape()[0],
+          " values was given values of shapes ", a.shape(), " and ", b.shape());
   const DType dtype = common_dtype("add", Arrays{a, b});
   const auto spread = [&](const Array& values, const Array& places) {
     return scatter_add_rows(converted(values, dtype), places, nnz, {"add", 0, false, false});
@@ -291,7 +292,8 @@ CSR add(const CSR& a, const CSR& b) { return add_structure(a, b)(a, b); }
 
 MatmulStructure matmul_structure(const CSR& a, const CSR& b) {
   require(a.cols() == b.rows(), "matmul: sparse matrices of shapes (", a.rows(), ", ", a.cols(), ") and (",
-          b.rows(), ", ", b.cols(), ") cannot be multiplied; the columns of one must be the rows of the other");
+          b.rows(), ", ", b.cols(),
+          ") cannot be multiplied; the columns of one must be the rows of the other");
   const Places p = places_of("matmul", a.by_row), q = places_of("matmul", b.by_row);
   check_columns("matmul", p, a.cols());
   check_columns("matmul", q, b.cols());

@@ -26,7 +26,8 @@ void check_pattern(std::string_view op, std::span<const Aval> x, size_t first) {
 std::vector<int64_t> balanced_rows(const Indices& starts, int64_t rows, int64_t positions, int64_t blocks) {
   std::vector<int64_t> bounds(static_cast<size_t>(blocks) + 1, 0);
   for (int64_t b = 1; b < blocks; ++b) {
-    const double target = static_cast<double>(b) * static_cast<double>(rows + positions) / static_cast<double>(blocks);
+    const double target =
+        static_cast<double>(b) * static_cast<double>(rows + positions) / static_cast<double>(blocks);
     int64_t low = bounds[static_cast<size_t>(b) - 1], high = rows;
     while (low < high) {
       const int64_t r = low + (high - low) / 2;
@@ -50,7 +51,8 @@ constexpr int64_t kLongRow = 8192;   // positions; longer rows are cut into piec
 constexpr int64_t kRowPiece = 4096;  // whose sums are added in order
 
 int64_t count_blocks(int64_t rows, int64_t positions, int64_t numbers) {
-  const double work = static_cast<double>(rows + positions) * static_cast<double>(std::max<int64_t>(numbers, 1));
+  const double work =
+      static_cast<double>(rows + positions) * static_cast<double>(std::max<int64_t>(numbers, 1));
   return std::clamp<int64_t>(static_cast<int64_t>(work / static_cast<double>(kOnePiece)), 1,
                              std::min(kMostBlocks, std::max<int64_t>(rows, 1)));
 }
@@ -61,9 +63,8 @@ void for_blocks_of_rows(const Indices& starts, int64_t rows, int64_t positions, 
   const int64_t blocks = count_blocks(rows, positions, numbers);
   if (blocks == 1) return f(int64_t{0}, rows);
   const std::vector<int64_t> bounds = balanced_rows(starts, rows, positions, blocks);
-  parallel_for(blocks, [&](int64_t b) {
-    f(bounds[static_cast<size_t>(b)], bounds[static_cast<size_t>(b) + 1]);
-  });
+  parallel_for(blocks,
+               [&](int64_t b) { f(bounds[static_cast<size_t>(b)], bounds[static_cast<size_t>(b) + 1]); });
 }
 
 /// A piece of a long row: its number among the pieces of that row is (begin - the row's begin) / kRowPiece.
@@ -192,7 +193,8 @@ bool product_fast(const cpu::RowPattern<I>& p, const View& data, const View& x, 
     std::vector<T> sums(pieces.size() * static_cast<size_t>(numbers));
     parallel_for(static_cast<int64_t>(pieces.size()), [&](int64_t i) {
       const Piece& piece = pieces[static_cast<size_t>(i)];
-      if (!kernels.product_of(p, values, from, sums.data() + i * numbers, heads, width, piece.begin, piece.end))
+      if (!kernels.product_of(p, values, from, sums.data() + i * numbers, heads, width, piece.begin,
+                              piece.end))
         ok = false;
     });
     for (size_t i = 0; i < pieces.size(); ++i) {
@@ -252,17 +254,17 @@ bool product_plain(std::span<const View> x, std::span<const View> side, const Vi
     using T = typename decltype(tag)::type;
     if constexpr (!std::is_same_v<T, bool> && !std::is_same_v<T, Key>) {
       for_blocks_of_rows(
-          Indices(side[0]), y.shape[0], side[1].shape[0], num_elements(shape), [&](int64_t first, int64_t last) {
+          Indices(side[0]), y.shape[0], side[1].shape[0], num_elements(shape),
+          [&](int64_t first, int64_t last) {
             for (int64_t r = first; r < last; ++r) {
               T* const to = y.as<T>() + r * y.strides[0];
               if (!walk.row(r, [&](int64_t e, int64_t c) {
                     const T* const v = data.as<const T>() + e * data.strides[0];
                     const T* const from = dense.as<const T>() + c * dense.strides[0];
-                    for_each_run<3>(shape, strides,
-                                    [&](const Offsets<3>& at, int64_t n, const Offsets<3>& step) {
-                                      add_multiple(v + at[0], step[0], from + at[1], step[1], to + at[2],
-                                                   step[2], n);
-                                    });
+                    for_each_run<3>(
+                        shape, strides, [&](const Offsets<3>& at, int64_t n, const Offsets<3>& step) {
+                          add_multiple(v + at[0], step[0], from + at[1], step[1], to + at[2], step[2], n);
+                        });
                   }))
                 ok = false;
             }
@@ -299,7 +301,8 @@ bool sampled_fast(const cpu::RowPattern<I>& p, const View& a, const View& b, con
     const std::vector<Piece> pieces = pieces_of_long_rows(p, rows);
     parallel_for(static_cast<int64_t>(pieces.size()), [&](int64_t i) {
       const Piece& piece = pieces[static_cast<size_t>(i)];
-      if (!kernels.sampled_of(p, left.at + piece.row * left.step, right, to, heads, width, piece.begin, piece.end))
+      if (!kernels.sampled_of(p, left.at + piece.row * left.step, right, to, heads, width, piece.begin,
+                              piece.end))
         ok = false;
     });
   }
@@ -358,11 +361,10 @@ bool sampled_plain(std::span<const View> x, std::span<const View> side, const Vi
               if (!walk.row(r, [&](int64_t e, int64_t c) {
                     const T* const right = b.as<const T>() + c * b.strides[0];
                     T* const to = y.as<T>() + e * y.strides[0];
-                    for_each_run<3>(shape, strides,
-                                    [&](const Offsets<3>& at, int64_t n, const Offsets<3>& step) {
-                                      add_multiple(left + at[0], step[0], right + at[1], step[1], to + at[2],
-                                                   step[2], n);
-                                    });
+                    for_each_run<3>(
+                        shape, strides, [&](const Offsets<3>& at, int64_t n, const Offsets<3>& step) {
+                          add_multiple(left + at[0], step[0], right + at[1], step[1], to + at[2], step[2], n);
+                        });
                   }))
                 ok = false;
             }
@@ -512,7 +514,8 @@ Array matmul(const CSR& a, const Array& x) {
               (heads == 0 || x.shape()[1] == a.data.shape()[1]),
           "matmul: a sparse matrix of shape (", a.rows(), ", ", a.cols(), ")",
           heads ? concat(" with ", a.data.shape()[1], " heads") : "", " times x needs x of shape (", a.cols(),
-          heads ? ", heads) or (" : ") or (", a.cols(), heads ? ", heads, k), got " : ", k), got ", x.shape());
+          heads ? ", heads) or (" : ") or (", a.cols(), heads ? ", heads, k), got " : ", k), got ",
+          x.shape());
   const DType dtype = common_dtype("matmul", Arrays{a.data, x});
   return apply1(the<Product>(), operands(converted(a.data, dtype), converted(x, dtype), a.by_row, a.by_col));
 }
@@ -542,15 +545,16 @@ void sum_groups(const int64_t* starts, const int64_t* order, int64_t groups, int
   product_fast<T, int64_t>(p, view(&one, positions, 0), view(x, positions, width), view(y, groups, width), 1,
                            width);
 }
-template void sum_groups<float>(const int64_t*, const int64_t*, int64_t, int64_t, const float*, float*, int64_t);
+template void sum_groups<float>(const int64_t*, const int64_t*, int64_t, int64_t, const float*, float*,
+                                int64_t);
 template void sum_groups<double>(const int64_t*, const int64_t*, int64_t, int64_t, const double*, double*,
                                  int64_t);
 
 Array paired_sum(const Array& left, const Array& right, const MatmulStructure& structure) {
   const int64_t m = structure.by_left.starts.shape()[0] - 1, n = structure.by_right.starts.shape()[0] - 1;
   require(left.ndim() >= 1 && left.ndim() == right.ndim() && left.shape()[0] == m && right.shape()[0] == n,
-          "matmul: a structure for ", m, " and ", n, " values was given values of shapes ", left.shape(), " and ",
-          right.shape());
+          "matmul: a structure for ", m, " and ", n, " values was given values of shapes ", left.shape(),
+          " and ", right.shape());
   const DType dtype = common_dtype("matmul", Arrays{left, right});
   Arrays in{converted(left, dtype), converted(right, dtype)};
   append(in, structure.by_product);

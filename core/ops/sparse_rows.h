@@ -84,8 +84,8 @@ void check_pattern(std::string_view op, std::span<const Aval> x, size_t first);
 /// of block b. They ascend and cover all rows whatever `starts` holds.
 std::vector<int64_t> balanced_rows(const Indices& starts, int64_t rows, int64_t positions, int64_t blocks);
 
-/// y[left[i]] += a[i], y[right[j]] += b[j], for y of `nnz` values: what an AddStructure does. Throws ValueError
-/// where values do not fit it.
+/// y[left[i]] += a[i], y[right[j]] += b[j], for y of `nnz` values: what an AddStructure does. Throws
+/// ValueError where values do not fit it.
 Array spread_sum(const Array& a, const Array& b, const Array& left, const Array& right, int64_t nnz);
 /// y[t] = sum of left[l] right[r] over the pairs (l, r) that a structure has for t. Throws ValueError
 /// where values do not fit it.

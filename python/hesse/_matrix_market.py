@@ -56,7 +56,9 @@ def mmread(path: str | os.PathLike[str]) -> CSR:
     try:
         rows, cols, entries, form, _, _ = io.mminfo(str(file))
         if form != "coordinate":
-            raise ValueError(f"holds a dense array of shape ({rows}, {cols}); use scipy.io.mmread and hs.asarray")
+            raise ValueError(
+                f"holds a dense array of shape ({rows}, {cols}); use scipy.io.mmread and hs.asarray"
+            )
         # A line has four characters at least, such as "1 1" and its end, which the last one may lack.
         if file.suffix not in _COMPRESSED and 4 * entries > size + 1:
             raise ValueError(f"says that it holds {entries} entries, more than its {size} bytes can")

@@ -271,7 +271,11 @@ def csr(
     Array([[1., 0., 2.],
            [0., 3., 0.]], dtype=float64)
     """
-    return CSR(*_s.csr(asarray(data), asarray(indices), asarray(indptr), *_shape("csr", shape), _word("csr", duplicates)))
+    return CSR(
+        *_s.csr(
+            asarray(data), asarray(indices), asarray(indptr), *_shape("csr", shape), _word("csr", duplicates)
+        )
+    )
 
 
 def csc(
@@ -350,7 +354,9 @@ def coo(data: Any, row: Any, col: Any, shape: Sequence[int], *, duplicates: Dupl
     Array([[0., 2.],
            [4., 0.]], dtype=float64)
     """
-    return CSR(*_s.coo(asarray(data), asarray(row), asarray(col), *_shape("coo", shape), _word("coo", duplicates)))
+    return CSR(
+        *_s.coo(asarray(data), asarray(row), asarray(col), *_shape("coo", shape), _word("coo", duplicates))
+    )
 
 
 def identity(n: int, *, dtype: Any = None, index_dtype: Any = None) -> CSR:

@@ -12,8 +12,10 @@ import hesse as hs
 from hesse import physics
 from hesse.demo import burgers as demo
 
-from . import data
+from . import data, graph_data
 from .case import Case
+from .hesse_graph_cases import gcn, schnet
+from .hesse_training import training, training_of
 
 VERSIONS = {"hesse": hs.__version__}
 
@@ -29,8 +31,12 @@ def build(workload: str, form: str, dtype: str, threads: int, points: int | None
         return spiral(workload, form)
     if workload.startswith("w4"):
         return robertson(workload, form)
+    if workload.startswith("w5"):
+        return gcn(form, dtype)
     if workload.startswith("w6_"):
         return neighbours(workload, dtype, points or data.GRAPH_EDGES)
+    if workload == "w7":
+        return schnet(dtype, points or graph_data.MOLECULES)
     if workload in ("w12", "w12_eager"):
         return chain(dtype, compiled=workload == "w12")
     return {"w9": lenet, "call20": call20, "eager_op": eager_op}[workload](dtype)
@@ -41,37 +47,6 @@ def arrays(tree: Any) -> Any:
     if isinstance(tree, (list, tuple)):
         return [arrays(x) for x in tree] if isinstance(tree, list) else tuple(arrays(x) for x in tree)
     return hs.asarray(tree)
-
-
-def training(make_update: Callable[[], Any], params: Any, state: Any, inputs: tuple[Any, ...]) -> Case:
-    """A case of ``params, state, loss = update(params, state, *inputs)``."""
-    update = make_update()
-
-    def step() -> float:
-        nonlocal params, state
-        params, state, loss = update(params, state, *inputs)
-        return float(loss)
-
-    def forget() -> None:
-        nonlocal update
-        update = make_update()
-
-    return Case(step, forget=forget)
-
-
-def training_of(loss_of: Callable[..., Any], opt: Any, params: Any, inputs: tuple[Any, ...]) -> Case:
-    """The same of a loss and an optimiser, as one compiled function."""
-
-    def make_update() -> Any:
-        @hs.compile
-        def update(params: Any, state: Any, *inputs: Any) -> Any:
-            loss, grads = hs.value_and_grad(loss_of)(params, *inputs)
-            params, state = opt.update(grads, state, params)
-            return params, state, loss
-
-        return update
-
-    return training(make_update, params, opt.init(params), inputs)
 
 
 def dense(layers: Any, z: Any, activation: Callable[[Any], Any]) -> Any:

@@ -200,6 +200,24 @@ WORKLOADS = {
             agreement=1e-5,
         ),
         Workload(
+            "w5",
+            "GCN 1433-16-7 on 2,708 nodes and 10,556 edges, Adam epoch",
+            dict.fromkeys(("hesse", "jax", "torch"), ("dense features",)),
+            ratios(1.5, ("float32",)),
+            None,
+            True,
+            dtypes=("float32",),
+        ),
+        Workload(
+            "w5_sparse",
+            "the same, features in compressed rows (1.3 % of them are not zero)",
+            dict.fromkeys(("hesse", "jax", "torch"), ("sparse features",)),
+            ratios(4.0, ("float32",)),
+            None,
+            True,
+            dtypes=("float32",),
+        ),
+        Workload(
             "w6_forward",
             "weighted neighbour sum: 200,000 nodes, 4,000,000 edges, width 64",
             {"hesse": ("csr",), "jax": ("segment_sum",), "torch": ("csr",)},
@@ -213,6 +231,15 @@ WORKLOADS = {
             {"hesse": ("csr",), "jax": ("segment_sum",), "torch": ("by hand",)},
             {("float32", 1): Goal(ratio=5.0), ("float32", 2): Goal(ratio=3.5)},
             lambda: graph_flops(3),
+            dtypes=("float32",),
+        ),
+        Workload(
+            "w7",
+            "SchNet on 64 molecules of 20 atoms, loss on energies and forces, Adam step",
+            {"hesse": ("message passing",), "jax": ("segment_sum",), "torch": ("index_add",)},
+            ratios(2.0, ("float32",)),
+            None,
+            True,
             dtypes=("float32",),
         ),
         Workload(
@@ -248,6 +275,7 @@ WORKLOADS = {
 GROUPS = {
     "w3": ("w3_short", "w3_long"),
     "w6": ("w6_forward", "w6_both"),
+    "gnn": ("w5", "w5_sparse", "w6_forward", "w6_both", "w7"),
     "w8": ("w8_1", "w8_5"),
     "w12": ("w12", "w12_eager"),
     "solvers": ("w3_short", "w3_long", "w4", "w4_batched"),

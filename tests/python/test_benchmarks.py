@@ -11,7 +11,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from benchmarks import data, driver, hesse_cases, report, workloads
+from benchmarks import data, driver, graph_data, hesse_cases, report, workloads
 from benchmarks.driver import Disagreement, Process, Settings, Timing
 
 # The sum of all losses, by SciPy's LSODA (rtol 1e-10, atol 1e-13).
@@ -92,7 +92,49 @@ def spiral_loss(name: str) -> float:
     return np.mean(np.abs(found - problem.target))
 
 
-SOME_EDGES = 20_000
+SOME_EDGES, SOME_MOLECULES = 20_000, 2
+
+
+def gcn_loss() -> float:
+    """By dense matrices."""
+    g = graph_data.citations("float64")
+    a = np.zeros((graph_data.NODES, graph_data.NODES))
+    a[g.target(), g.source] = g.weights
+    (w1, b1), (w2, b2) = g.layers
+    scores = (a @ (np.maximum(a @ (g.x @ w1) + b1, 0.0) @ w2) + b2)[g.labelled]
+    return np.mean(np.log(np.exp(scores).sum(1)) - scores[np.arange(len(scores)), g.labels[g.labelled]])
+
+
+def schnet_energies(g: graph_data.Molecules, pos: np.ndarray, z: np.ndarray) -> np.ndarray:
+    """SchNet's, of one molecule in many places [places, atoms, 3], for real or complex positions."""
+    w, between = g.weights, pos[:, :, None] - pos[:, None]
+    ssp = lambda x: np.log(0.5 + 0.5 * np.exp(x))
+    linear = lambda x, name: x @ w[name] + w[f"{name}.bias"]
+    r = np.sqrt((between**2).sum(-1) + np.eye(len(z)))
+    centres = np.linspace(0.0, graph_data.CUTOFF, graph_data.GAUSSIANS)
+    gauss = np.exp(-0.5 * ((r[..., None] - centres) / centres[1]) ** 2)
+    window = 0.5 * (np.cos(r * np.pi / graph_data.CUTOFF) + 1.0)
+    window = window * (r.real < graph_data.CUTOFF) * (1.0 - np.eye(len(z)))
+    h = np.broadcast_to(w["embedding"][z], (len(pos), len(z), graph_data.WIDTH))
+    for k in range(graph_data.INTERACTIONS):
+        filters = linear(ssp(linear(gauss, f"{k}.first")), f"{k}.second") * window[..., None]
+        m = np.einsum("pijf,pjf->pif", filters, h @ w[f"{k}.before"])
+        h = h + linear(ssp(linear(m, f"{k}.after")), f"{k}.last")
+    return linear(ssp(linear(h, "hidden")), "last")[..., 0].sum(1)
+
+
+def schnet_loss() -> float:
+    """Forces by complex steps of every coordinate."""
+    g = graph_data.molecules("float64", SOME_MOLECULES)
+    errors, of_forces = [], []
+    for m in range(SOME_MOLECULES):
+        atoms = g.molecule == m
+        pos, n = g.pos[atoms], graph_data.ATOMS
+        steps = 1e-30j * np.eye(3 * n).reshape(3 * n, n, 3)
+        found = [schnet_energies(g, pos + steps[i : i + 1], g.z[atoms])[0] for i in range(3 * n)]
+        errors.append((found[0].real - g.energies[m]) ** 2)
+        of_forces.append(-np.imag(found).reshape(n, 3) / 1e-30 - g.forces[atoms])
+    return np.mean(errors) + np.mean(np.square(of_forces))
 
 
 def neighbour_sums(with_gradients: bool) -> float:
@@ -107,8 +149,11 @@ def neighbour_sums(with_gradients: bool) -> float:
 
 
 EXPECTED = {
+    "w5": gcn_loss,
+    "w5_sparse": gcn_loss,
     "w6_forward": lambda: neighbour_sums(False),
     "w6_both": lambda: neighbour_sums(True),
+    "w7": schnet_loss,
     "w3_short": lambda: spiral_loss("w3_short"),
     "w3_long": lambda: spiral_loss("w3_long"),
     "w4": lambda: data.ROBERTSON_LOSS,
@@ -134,7 +179,8 @@ def test_every_workload_has_a_reference():
     [(w.name, form, t) for w in workloads.WORKLOADS.values() for form in w.forms["hesse"] for t in w.dtypes],
 )
 def test_the_loss_at_step_0(name, form, dtype):
-    points = 500 if name in data.PINN_SIZES else SOME_EDGES if name.startswith("w6") else None
+    some = dict.fromkeys(data.PINN_SIZES, 500) | dict.fromkeys(workloads.GROUPS["w6"], SOME_EDGES)
+    points = (some | {"w7": SOME_MOLECULES}).get(name)
     case = hesse_cases.build(name, form, dtype, threads=1, points=points)
     first = case.step()
     assert first == pytest.approx(EXPECTED[name](), rel=workloads.WORKLOADS[name].tolerance(dtype))

@@ -53,7 +53,9 @@ def by_segment(reduce, empty=0.0):
     """reduce(rows of a segment) for every segment."""
 
     def reference(x, i, n):
-        return np.stack([reduce(x[i == s]) if np.any(i == s) else np.full(x.shape[1:], empty) for s in range(n)])
+        return np.stack(
+            [reduce(x[i == s]) if np.any(i == s) else np.full(x.shape[1:], empty) for s in range(n)]
+        )
 
     return reference
 
@@ -66,7 +68,12 @@ def softmax_of_segments(x, i, n):
     return y
 
 
-SEGMENTS = (S(F(6), I(6, hi=4), 4), S(F(7, 2), I(7, hi=3), 5), S(F(0, 2), I(0), 3), S(F(200), I(200, hi=7), 7))
+SEGMENTS = (
+    S(F(6), I(6, hi=4), 4),
+    S(F(7, 2), I(7, hi=3), 5),
+    S(F(0, 2), I(0), 3),
+    S(F(200), I(200, hi=7), 7),
+)
 DISTINCT = (S(F(6, domain=distinct(0)), I(6, hi=3), 3), S(F(6, 2, domain=distinct(0)), I(6, hi=3), 3))
 
 

@@ -20,12 +20,14 @@ from ._pooling import (
     global_mean_pool,
     global_sum_pool,
 )
+from ._schnet import CFConv, SchNet, energy_and_forces, shifted_softplus
 from ._spectral import APPNP, ChebConv, GCNConv, SGConv
 from ._splits import EarlyStopping, random_split, stratified_split
 
 __all__ = [
     "APPNP",
     "AttentionPooling",
+    "CFConv",
     "ChebConv",
     "EarlyStopping",
     "EdgeConv",
@@ -44,12 +46,14 @@ __all__ = [
     "RGCNConv",
     "SAGEConv",
     "SGConv",
+    "SchNet",
     "Set2Set",
     "TopKPooling",
     "TransformerConv",
     "VirtualNode",
     "accuracy",
     "batch",
+    "energy_and_forces",
     "f1_score",
     "from_dense",
     "from_networkx",
@@ -65,6 +69,7 @@ __all__ = [
     "random_walk_encoding",
     "roc_auc",
     "root_mean_square_error",
+    "shifted_softplus",
     "stratified_split",
     "unbatch",
 ]

@@ -13,6 +13,8 @@ from jax.experimental import jet
 
 from .. import data
 from ..case import Case
+from .jax_graph_cases import gcn, schnet
+from .jax_training import training
 
 VERSIONS = {"jax": jax.__version__, "optax": optax.__version__}
 
@@ -27,39 +29,15 @@ def build(workload: str, form: str, dtype: str, threads: int, points: int | None
         return spiral(workload)
     if workload.startswith("w4"):
         return robertson(workload)
+    if workload.startswith("w5"):
+        return gcn(form, dtype)
+    if workload == "w7":
+        return schnet(dtype)
     if workload.startswith("w6_"):
         return neighbours(workload, dtype)
     if workload in ("w12", "w12_eager"):
         return chain(dtype, compiled=workload == "w12")
     return {"w9": lenet, "call20": call20, "eager_op": eager_op}[workload](dtype)
-
-
-def training(loss_of: Callable[..., Any], opt: Any, params: Any, inputs: tuple[Any, ...]) -> Case:
-    params, inputs = jax.tree.map(jnp.asarray, (params, inputs))
-    state = opt.init(params)
-
-    def make_update() -> Any:
-        @jax.jit
-        def update(params: Any, state: Any, *inputs: Any) -> Any:
-            loss, grads = jax.value_and_grad(loss_of)(params, *inputs)
-            updates, state = opt.update(grads, state, params)
-            return optax.apply_updates(params, updates), state, loss
-
-        return update
-
-    update = make_update()
-
-    def step() -> float:
-        nonlocal params, state
-        params, state, loss = update(params, state, *inputs)
-        return float(loss)
-
-    def forget() -> None:
-        nonlocal update
-        jax.clear_caches()
-        update = make_update()
-
-    return Case(step, forget=forget)
 
 
 def dense(layers: Any, z: Any, activation: Callable[[Any], Any]) -> Any:

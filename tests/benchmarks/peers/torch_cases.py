@@ -13,6 +13,8 @@ from torch.func import grad, jvp, vmap
 
 from .. import data
 from ..case import Case
+from .torch_graph_cases import gcn, schnet
+from .torch_training import training
 
 VERSIONS = {"torch": torch.__version__}
 
@@ -24,6 +26,10 @@ def build(workload: str, form: str, dtype: str, threads: int, points: int | None
         return pinn(workload, form, dtype, points or data.PINN_POINTS[workload])
     if workload.startswith("w8_"):
         return maml(int(workload[3:]), form, dtype)
+    if workload.startswith("w5"):
+        return gcn(form, dtype)
+    if workload == "w7":
+        return schnet(dtype)
     if workload.startswith("w6_"):
         return neighbours(workload, dtype)
     if workload in ("w12", "w12_eager"):
@@ -33,17 +39,6 @@ def build(workload: str, form: str, dtype: str, threads: int, points: int | None
 
 def parameters(layers: data.Layers) -> list[tuple[torch.Tensor, torch.Tensor]]:
     return [tuple(torch.from_numpy(a.copy()).requires_grad_() for a in layer) for layer in layers]
-
-
-def training(opt: torch.optim.Optimizer, loss_of: Callable[[], torch.Tensor]) -> Case:
-    def step() -> float:
-        opt.zero_grad()
-        loss = loss_of()
-        loss.backward()
-        opt.step()
-        return loss.item()
-
-    return Case(step)
 
 
 def dense(layers: Any, z: torch.Tensor, activation: Callable[[torch.Tensor], torch.Tensor]) -> torch.Tensor:
