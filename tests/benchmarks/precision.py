@@ -1,6 +1,6 @@
-"""Work-precision diagrams: time against error on the stiff problems, ``./run bench precision``.
+"""Work-precision diagrams: time against error on the stiff problems, ``./run bench precision [--quick]``.
 
-Hesse's Rodas5P, Kvaerno5 and BDF beside SciPy's Radau and BDF, diffrax's Kvaerno5 and CVODES called from C++ with Jacobians
+Hesse's methods for stiff problems beside SciPy's Radau and BDF, diffrax's Kvaerno5 and CVODES called from C++ with Jacobians
 written by hand. The error is that of the worst entry at the worst of the problem's times, against the stored solutions of
 tests/golden, in units of ``scale + |y|``. All on one core; a time is the median of many solutions of a warm, compiled solver.
 """
@@ -29,7 +29,8 @@ from stiff_problems import PROBLEMS, Problem, reference  # noqa: E402
 
 NAMES = list(PROBLEMS)
 RTOLS = [10.0**-k for k in range(3, 11)]
-OURS = ("Rodas5P", "Kvaerno5", "BDF")
+OF_SUNDIALS = ("BDF", "ARKODE_DIRK")
+OURS = ("Rodas5P", "Rodas4", "Kvaerno3", "Kvaerno5", "KenCarp4", *OF_SUNDIALS)
 SCIPY = ("Radau", "BDF")
 BY_HAND = "CVODES, by hand"
 
@@ -51,7 +52,7 @@ def error_of(problem: Problem, y: Any) -> float:
     return float((np.abs(np.asarray(y) - expected) / (problem.scale + np.abs(expected))).max())
 
 
-def by_hesse(problem: Problem, method: str, seconds: float) -> Iterator[Point]:
+def by_hesse(problem: Problem, method: str, rtols: list[float], seconds: float) -> Iterator[Point]:
     import hesse as hs
 
     @hs.compile
@@ -62,7 +63,7 @@ def by_hesse(problem: Problem, method: str, seconds: float) -> Iterator[Point]:
         )  # fmt: skip
 
     p = hs.array(problem.p)
-    for rtol in RTOLS:
+    for rtol in rtols:
         tolerance = hs.array(rtol)
         try:
             sol = solve(p, tolerance)
@@ -77,7 +78,7 @@ def by_hesse(problem: Problem, method: str, seconds: float) -> Iterator[Point]:
         }
 
 
-def by_scipy(problem: Problem, method: str, seconds: float) -> Iterator[Point]:
+def by_scipy(problem: Problem, method: str, rtols: list[float], seconds: float) -> Iterator[Point]:
     from scipy.integrate import solve_ivp
 
     def solve(rtol: float) -> Any:
@@ -86,7 +87,7 @@ def by_scipy(problem: Problem, method: str, seconds: float) -> Iterator[Point]:
             problem.times, rtol=rtol, atol=rtol * problem.scale,
         )  # fmt: skip
 
-    for rtol in RTOLS:
+    for rtol in rtols:
         with warnings.catch_warnings(), np.errstate(all="ignore"):
             warnings.simplefilter("ignore")
             sol = solve(rtol)
@@ -115,8 +116,8 @@ def compile_by_hand(folder: Path) -> Path | None:
     return None
 
 
-def by_hand(program: Path, problem: Problem, seconds: float) -> Iterator[Point]:
-    for rtol in RTOLS:
+def by_hand(program: Path, problem: Problem, rtols: list[float], seconds: float) -> Iterator[Point]:
+    for rtol in rtols:
         rows = (problem.y0, problem.p, problem.times, rtol * problem.scale)
         done = subprocess.run(
             [str(program), problem.name, repr(rtol), str(seconds)],
@@ -144,11 +145,11 @@ class Diffrax:
             [python, str(script)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=env
         )
 
-    def points(self, problem: Problem, seconds: float) -> Iterator[Point]:
+    def points(self, problem: Problem, rtols: list[float], seconds: float) -> Iterator[Point]:
         assert self._process.stdin and self._process.stdout
-        request = {"problem": problem.name, "rtols": RTOLS, "seconds": seconds}
+        request = {"problem": problem.name, "rtols": rtols, "seconds": seconds}
         print(json.dumps(request), file=self._process.stdin, flush=True)
-        for rtol in RTOLS:
+        for rtol in rtols:
             line = self._process.stdout.readline()
             if not line:
                 raise SystemExit("the process with diffrax ended")
@@ -174,7 +175,7 @@ def seconds_at(points: list[Point], error: float) -> float | None:
     return float(np.exp(np.interp(np.log(error), x, np.log([p["seconds"] for p in front[::-1]]))))
 
 
-def table(found: dict[str, dict[str, list[Point]]]) -> str:
+def table(found: dict[str, dict[str, list[Point]]], rtols: list[float]) -> str:
     """Milliseconds for errors of 1e-4 and 1e-7; BDF beside CVODES by hand at equal tolerances."""
     solvers = list(dict.fromkeys(s for lines in found.values() for s in lines))
     lines = ["| problem | error | " + " | ".join(solvers) + " |", "|---" * (len(solvers) + 2) + "|"]
@@ -188,14 +189,14 @@ def table(found: dict[str, dict[str, list[Point]]]) -> str:
             "",
             "Hesse's BDF, with the derived Jacobian, beside CVODES with one written by hand, at equal tolerances: times as long",
             "",
-            "| problem | " + " | ".join(f"{r:.0e}" for r in RTOLS) + " | median |",
-            "|---" * (len(RTOLS) + 2) + "|",
+            "| problem | " + " | ".join(f"{r:.0e}" for r in rtols) + " | median |",
+            "|---" * (len(rtols) + 2) + "|",
         ]
         for name, by_solver in found.items():
             ours = {p["rtol"]: p["seconds"] for p in by_solver.get("Hesse BDF", [])}
             theirs = {p["rtol"]: p["seconds"] for p in by_solver.get(BY_HAND, [])}
-            ratios = {r: ours[r] / theirs[r] for r in RTOLS if r in ours and r in theirs}
-            cells = [f"{ratios[r]:.2f}" if r in ratios else "-" for r in RTOLS]
+            ratios = {r: ours[r] / theirs[r] for r in rtols if r in ours and r in theirs}
+            cells = [f"{ratios[r]:.2f}" if r in ratios else "-" for r in rtols]
             middle = f"{statistics.median(ratios.values()):.2f}" if ratios else "-"
             lines.append(f"| {name} | " + " | ".join(cells) + f" | {middle} |")
     return "\n".join(lines)
@@ -213,14 +214,18 @@ def draw(found: dict[str, dict[str, list[Point]]], path: Path) -> None:
         rows, columns, figsize=(3.6 * columns, 3.3 * rows), layout="constrained", squeeze=False
     )
     solvers = list(dict.fromkeys(s for lines in found.values() for s in lines))
+    ours = [s for s in solvers if s.startswith("Hesse")]
+    peers = [s for s in solvers if s not in ours]
+    colours = dict(zip(ours, [f"C{k}" for k in range(len(OURS))], strict=False))
+    colours |= dict(zip(peers, ["black", "0.5", "C8", "C9"], strict=False))
     for axis, (name, by_solver) in zip(axes.flat, found.items(), strict=False):
-        for k, solver in enumerate(solvers):
+        for solver in solvers:
             points = [p for p in by_solver.get(solver, []) if p["error"] < 1]  # else it went astray
             axis.loglog(
                 [p["error"] for p in points],
                 [1e3 * p["seconds"] for p in points],
-                "o-" if solver.startswith("Hesse") else "x--",
-                color=f"C{k}",
+                "o-" if solver in ours else "x--",
+                color=colours[solver],
                 markersize=4,
                 label=solver,
             )
@@ -236,9 +241,16 @@ def draw(found: dict[str, dict[str, list[Point]]], path: Path) -> None:
 def main() -> int:
     parser = argparse.ArgumentParser(prog="./run bench precision", description=__doc__)
     parser.add_argument("--problems", nargs="+", default=NAMES, choices=NAMES)
+    parser.add_argument("--methods", nargs="+", default=OURS, choices=OURS, help="of Hesse")
     parser.add_argument("--seconds", type=float, default=0.2, help="of measuring for each point")
+    parser.add_argument(
+        "--quick",
+        action="store_true",
+        help="tolerances of 1e-3, 1e-5 and 1e-7, each measured for a tenth of the time",
+    )
     parser.add_argument("--out", type=Path, default=ROOT / "build" / "bench", help="by default build/bench")
     options = parser.parse_args()
+    rtols, seconds = (RTOLS[:5:2], options.seconds / 10) if options.quick else (RTOLS, options.seconds)
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})  # inherited by what is started
     import hesse as hs
@@ -258,21 +270,21 @@ def main() -> int:
             problem = PROBLEMS[name]
             print(name, file=sys.stderr)
             lines: dict[str, Iterator[Point]] = {
-                f"Hesse {m}": by_hesse(problem, m, options.seconds)
-                for m in OURS
-                if m != "BDF" or hs._hesse.solvers.has_cvode()
+                f"Hesse {m}": by_hesse(problem, m, rtols, seconds)
+                for m in options.methods
+                if m not in OF_SUNDIALS or hs._hesse.solvers.has_cvode()
             }
             if program:
-                lines[BY_HAND] = by_hand(program, problem, options.seconds)
-            lines |= {f"SciPy {m}": by_scipy(problem, m, options.seconds) for m in SCIPY}
+                lines[BY_HAND] = by_hand(program, problem, rtols, seconds)
+            lines |= {f"SciPy {m}": by_scipy(problem, m, rtols, seconds) for m in SCIPY}
             if diffrax:
-                lines["diffrax Kvaerno5"] = diffrax.points(problem, options.seconds)
+                lines["diffrax Kvaerno5"] = diffrax.points(problem, rtols, seconds)
             found[name] = {solver: list(points) for solver, points in lines.items()}
             (options.out / "precision.json").write_text(json.dumps(found, indent=1) + "\n")
     finally:
         if diffrax:
             diffrax.close()
-    text = table(found)
+    text = table(found, rtols)
     (options.out / "precision.md").write_text(text + "\n")
     draw(found, options.out / "precision.png")
     print(text)
