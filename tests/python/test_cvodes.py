@@ -481,6 +481,20 @@ def test_what_was_computed_is_kept(method):
 
 
 @pytest.mark.parametrize("method", METHODS)
+def test_adjoints_say_where_they_gave_up(method):
+    """At rest forwards, which takes few steps; the adjoint state oscillates, and its solution comes as far as t = 77 to 83."""
+
+    def last(y0):
+        f = lambda t, y: hs.stack([y[1], -y[0]])
+        return solve_ivp(f, (0, 100), y0, method, [100.0], rtol=1e-6, atol=1e-8, max_steps=200).y[0, 0]
+
+    with pytest.raises(
+        FloatingPointError, match=r"the adjoint: max_steps attempts.*\(t = [6-9]\d\.\d+, step 0"
+    ):
+        hs.grad(last)(np.zeros(2))
+
+
+@pytest.mark.parametrize("method", METHODS)
 def test_statuses(method):
     def field(t, y):
         return (hs.ones(2) * y[0], hs.where(t > 1.0, np.nan, 1.0) * hs.ones(3))
