@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 #include "core/node.h"
 #include "core/op_table.h"
@@ -150,6 +151,13 @@ class SparseSolveOp final : public Op {
     require<IndexError>(ok,
                         "linear_solve: the pattern of the sparse matrix has a start or a column out of "
                         "range; make it with csr or coo");
+    std::vector<int64_t> seen(static_cast<size_t>(p.n), -1);
+    for (int64_t r = 0; r < p.n; ++r)
+      for (int64_t k = p.starts[static_cast<size_t>(r)]; k < p.starts[static_cast<size_t>(r) + 1]; ++k) {
+        const int64_t c = p.columns[static_cast<size_t>(k)];
+        require(std::exchange(seen[static_cast<size_t>(c)], r) != r, "linear_solve: row ", r, " has column ",
+                c, " twice; make the matrix with duplicates='sum' (C++: Duplicates::Sum)");
+      }
   }
   bool transpose_, throws_;
 };

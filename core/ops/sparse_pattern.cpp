@@ -215,7 +215,15 @@ struct Places {
   Numbers starts, columns, entries;
 };
 Places places_of(const char* function, const Rows& side) {
-  Places p{index_values(side.starts), index_values(side.columns), index_values(side.entries)};
+  Places p;
+  try {
+    p = {index_values(side.starts), index_values(side.columns), index_values(side.entries)};
+  } catch (const TraceError&) {
+    throw TraceError(concat(function,
+                            ": the pattern of a sparse matrix is not known while a function is recorded; "
+                            "find that of the result before, with AddStructure or MatmulStructure "
+                            "(C++: add_structure, matmul_structure)"));
+  }
   if (p.entries.empty()) {
     p.entries.resize(p.columns.size());
     std::iota(p.entries.begin(), p.entries.end(), 0);

@@ -154,3 +154,16 @@ def test_refusals(call, error, says):
     with pytest.raises(error) as info:
         call()
     assert says in str(info.value)
+
+
+def test_a_place_that_is_there_twice_is_refused():
+    a = hs.sparse.coo([1.0, 2.0, 3.0, 1.0], [0, 1, 0, 1], [0, 1, 0, 0], (2, 2), duplicates="keep")
+    with pytest.raises(ValueError, match="row 0 has column 0 twice"):
+        hs.solvers.linear_solve(a, hs.ones(2), method="klu")
+
+
+def test_int32_indices():
+    i, j = np.array([0, 1, 1], np.int32), np.array([0, 1, 0], np.int32)
+    a = hs.sparse.coo([1.0, 2.0, 1.0], i, j, (2, 2))
+    x = hs.solvers.linear_solve(a, hs.asarray([1.0, 2.0])).x
+    np.testing.assert_allclose(np.asarray(x), [1.0, 0.5])
