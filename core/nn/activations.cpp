@@ -7,7 +7,8 @@
 
 namespace hesse::nn {
 
-Array relu(const Array& x) { return where(x > 0.0, x, 0.0); }
+// NaN stays NaN.
+Array relu(const Array& x) { return where(x <= 0.0, 0.0, x); }
 Array leaky_relu(const Array& x, double slope) { return where(x > 0.0, x, slope * x); }
 
 // The exponential is taken of min(x, 0), so that the branch not selected cannot overflow.

@@ -121,11 +121,6 @@ int64_t row_of(const View& index, int64_t i, int64_t rows) {
   return checked(index.as<int64_t>()[i * index.strides[0]], rows, i);
 }
 
-template <class T>
-void add_row(const T* from, T* to, int64_t n) {
-  for (int64_t i = 0; i < n; ++i) to[i] += from[i];
-}
-
 // What the body takes for example i.
 Arrays example(std::span<const Array> operands, const std::vector<Access>& access,
                std::span<const Array> indices, int64_t i) {
@@ -351,21 +346,24 @@ struct MapProgram::Call {
     const size_t lane_axis = dst.shape.size() - 1;
     if (map.is_each(i)) return cpu::assign(cpu::moved(cpu::range(src, 0, begin, width), 0, lane_axis), dst);
     const View index = indices[index_of(map.access_[i].index)].view();
-    if (!is_contiguous(src.shape, src.strides)) {
+    const View one = cpu::at(src, 0, 0);  // a row
+    if (src.shape[0] == 0 || !is_contiguous(one.shape, one.strides)) {
       for (int64_t l = 0; l < width; ++l)
         cpu::assign(cpu::at(src, 0, row_of(index, begin + l, src.shape[0])), cpu::at(dst, lane_axis, l));
       return;
     }
-    // Rows as they lie, one after the other, and then transposed at once.
-    Shape shape = src.shape;
-    shape[0] = width;
-    const Array rows = Array::uninitialized(shape, src.dtype);
-    const int64_t bytes = num_elements(rows.shape()) / width * itemsize(src.dtype);
-    char* const to = rows.view().as<char>();
-    for (int64_t l = 0; l < width; ++l)
-      std::memcpy(to + l * bytes, src.as<char>() + row_of(index, begin + l, src.shape[0]) * bytes,
-                  static_cast<size_t>(bytes));
-    cpu::assign(cpu::moved(rows.view(), 0, lane_axis), dst);
+    // Rows are brought together and then turned as a whole: one at a time they would be a column of lanes
+    // each, an entry per line of the cache. width * row bytes are read twice and written twice.
+    const size_t row = static_cast<size_t>(one.size() * itemsize(src.dtype));
+    const Ref<Buffer> together = Buffer::allocate(std::max<size_t>(row * static_cast<size_t>(width), 1));
+    char* to = static_cast<char*>(together->data());
+    const char* from = static_cast<const char*>(src.data);
+    const int64_t stride = src.strides[0] * itemsize(src.dtype);
+    for (int64_t l = 0; l < width; ++l, to += row)
+      std::memcpy(to, from + row_of(index, begin + l, src.shape[0]) * stride, row);
+    const Shape shape = with_front(width, one.shape);
+    const View rows{together->data(), src.dtype, shape, contiguous_strides(shape)};
+    cpu::assign(cpu::moved(rows, 0, lane_axis), dst);
   }
 
   // Partial sums in the order of their groups.
@@ -392,19 +390,46 @@ struct MapProgram::Call {
     const Array out = Array::uninitialized(shape, rows.dtype());
     cpu::set_zero(out.view());
     const View index = indices[index_of(map.results_[k].index)].view();
-    const int64_t size = num_elements(shape) / std::max<int64_t>(shape[0], 1);
-    const View from = rows.view(), to = out.view();
-    for (int64_t i = 0; i < map.n_; ++i) {
-      const int64_t row = row_of(index, i, shape[0]);
-      if (shape[0] == 0) continue;
-      if (rows.dtype() == kFloat32)
-        add_row(from.as<float>() + i * size, to.as<float>() + row * size, size);
-      else if (rows.dtype() == kFloat64)
-        add_row(from.as<double>() + i * size, to.as<double>() + row * size, size);
-      else
-        cpu::accumulate(cpu::at(from, 0, i), cpu::at(to, 0, row));
+    if (shape[0] == 0 || map.n_ == 0) {
+      for (int64_t i = 0; i < map.n_; ++i) row_of(index, i, 0);
+      return out;
     }
+    std::vector<int64_t> to(static_cast<size_t>(map.n_));
+    for (int64_t i = 0; i < map.n_; ++i) to[static_cast<size_t>(i)] = row_of(index, i, shape[0]);
+    const int64_t entries = out.size() / shape[0];
+    visit_dtype(rows.dtype(), [&](auto tag) {
+      using T = typename decltype(tag)::type;
+      if constexpr (std::is_same_v<T, Key>)
+        throw TypeError("map: keys cannot be added");
+      else
+        add_rows(static_cast<const T*>(rows.view().data), static_cast<T*>(out.view().data), to, entries,
+                 shape[0]);
+    });
     return out;
+  }
+
+  // out[to[i]] += rows[i]. Parts have rows of the result to themselves; every one reads all of `to`, 8 bytes
+  // for `entries` entries.
+  template <class T>
+  static void add_rows(const T* rows, T* out, const std::vector<int64_t>& to, int64_t entries,
+                       int64_t num_rows) {
+    constexpr int64_t kPartEntries = int64_t{1} << 15, kMostParts = 8;
+    const auto n = static_cast<int64_t>(to.size());
+    const int64_t parts = entries < 8 ? 1 : std::clamp<int64_t>(n * entries / kPartEntries, 1, kMostParts);
+    parallel_for(parts, [&](int64_t part) {
+      const int64_t first = num_rows * part / parts, last = num_rows * (part + 1) / parts;
+      for (int64_t i = 0; i < n; ++i) {
+        const int64_t row = to[static_cast<size_t>(i)];
+        if (row < first || row >= last) continue;
+        const T* s = rows + i * entries;
+        T* d = out + row * entries;
+        for (int64_t j = 0; j < entries; ++j)
+          if constexpr (std::is_same_v<T, bool>)
+            d[j] = d[j] || s[j];
+          else
+            d[j] = static_cast<T>(d[j] + s[j]);
+      }
+    });
   }
 };
 

@@ -103,6 +103,15 @@ def test_refusals(f, error, words):
         f()
 
 
+def test_relu_keeps_nan():
+    np.testing.assert_array_equal(
+        np.asarray(hs.nn.relu(hs.array([np.nan, -1.0, 0.0, 2.0]))), [np.nan, 0.0, 0.0, 2.0]
+    )
+    np.testing.assert_array_equal(
+        np.asarray(hs.grad(lambda x: hs.sum(hs.nn.relu(x)))(hs.array([-1.0, 0.0, 2.0]))), [0.0, 0.0, 1.0]
+    )
+
+
 def test_dropout():
     x = hs.ones((200, 300))
     y = np.asarray(hs.nn.dropout(x, 0.3, hs.random.key(1)))
