@@ -1,4 +1,11 @@
-"""SchNet: symmetries, forces as derivatives, compiled against eager, refusals."""
+"""SchNet: symmetries, forces as derivatives, compiled against eager, refusals; against PyTorch Geometric.
+
+HESSE_PEERS_PYTHON names an interpreter that has torch and torch_geometric, as for the benchmarks.
+"""
+
+import os
+import subprocess
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -140,3 +147,54 @@ def test_what_is_refused(model):
         gnn.CFConv(4, 1, 2.0)
     with pytest.raises(ValueError, match=r"SchNet: interactions must be positive"):
         gnn.SchNet(4, 4, 0)
+
+
+def of_pyg(p):
+    """The model with PyTorch Geometric's parameters, and where each of them is."""
+    linear = lambda layer, name: layer.replace(weight=p(f"{name}.weight"), bias=p(f"{name}.bias"))
+    model = gnn.SchNet(12, 10, 2, 9, CUTOFF)
+    interactions = []
+    for k, part in enumerate(model.interactions):
+        name = f"interactions.{k}"
+        conv = part.conv.replace(
+            first=linear(part.conv.first, f"{name}.mlp.0"), second=linear(part.conv.second, f"{name}.mlp.2")
+        )
+        interactions.append(
+            part.replace(
+                before=p(f"{name}.conv.lin1.weight"),
+                conv=conv,
+                after=linear(part.after, f"{name}.conv.lin2"),
+                last=linear(part.last, f"{name}.lin"),
+            )  # fmt: skip
+        )
+    return model.replace(
+        embedding=p("embedding.weight"), interactions=interactions,
+        hidden_layer=linear(model.hidden_layer, "lin1"), last=linear(model.last, "lin2"),
+    )  # fmt: skip
+
+
+def test_values_forces_and_gradients_are_those_of_pytorch_geometric(tmp_path):
+    python = os.environ.get("HESSE_PEERS_PYTHON")
+    if not python:
+        pytest.skip("set HESSE_PEERS_PYTHON to an interpreter that has torch_geometric")
+    graph = gnn.batch([molecule(0), molecule(1, 5), molecule(2, 9)])
+    np.savez(
+        tmp_path / "molecules.npz", sizes=[12, 10, 2, 9], cutoff=CUTOFF, pos=np.asarray(graph.pos),
+        z=np.asarray(graph.node_data["z"]), batch=np.asarray(graph.node_graph),
+        edges=np.asarray(graph.edge_index),
+    )  # fmt: skip
+    worker = Path(__file__).parents[1] / "support" / "pyg_schnet_worker.py"
+    done = subprocess.run(
+        [python, str(worker), str(tmp_path / "molecules.npz"), str(tmp_path / "results.npz")],
+        capture_output=True, text=True, timeout=600, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-3000:]
+    found = dict(np.load(tmp_path / "results.npz"))
+    model = of_pyg(lambda name: hs.asarray(found[f"p.{name}"]))
+    energies, forces = gnn.energy_and_forces(model, graph)
+    np.testing.assert_allclose(energies, found["energies"], rtol=1e-12)
+    np.testing.assert_allclose(forces, found["forces"], rtol=1e-10, atol=1e-12)
+    gradient = hs.grad(loss_of)(model, graph)
+    expected = of_pyg(lambda name: hs.asarray(found[f"d.{name}"]))
+    for ours, theirs in zip(hs.tree_leaves(gradient), hs.tree_leaves(expected), strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-9, atol=1e-10 * float(hs.max(hs.abs(theirs))))
