@@ -256,3 +256,20 @@ def test_values_and_gradients(peer, name):
         by_inputs = hs.grad(lambda inputs: loss(layer, inputs))(inputs)
     for k in inputs:
         np.testing.assert_allclose(np.asarray(by_inputs[k]), found[f"d{k}"], rtol=1e-9, atol=1e-11, err_msg=k)
+
+
+def test_matrices_and_encodings(peer):
+    graph, _, arrays = graph_and_arrays()
+    graph = graph.replace(edge_weight=hs.array(arrays["w"]))
+    dense = lambda g: np.asarray(g.adjacency().todense()).T  # PyTorch Geometric has sources as rows
+    both = graph.undirected()
+    ours = {
+        "undirected add": dense(both), "undirected mean": dense(graph.undirected("mean")),
+        "undirected max": dense(graph.undirected("max")), "loops": dense(graph.with_self_loops()),
+        "walks": gnn.random_walk_encoding(graph.replace(edge_weight=None).coalesced(), 4),
+        **{f"laplacian {kind}": both.laplacian(kind).todense() for kind in (None, "sym", "rw")},
+    }  # fmt: skip
+    for name, found in ours.items():
+        np.testing.assert_allclose(
+            np.asarray(found), peer[f"utility {name}"], rtol=1e-10, atol=1e-12, err_msg=name
+        )

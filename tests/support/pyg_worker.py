@@ -78,6 +78,28 @@ def layers():
     return found
 
 
+def utilities(data):
+    """Matrices and encodings of the directed graph, and of the undirected one made of it."""
+    from torch_geometric.data import Data
+    from torch_geometric.transforms import AddRandomWalkPE
+    from torch_geometric.utils import add_remaining_self_loops, get_laplacian, to_dense_adj, to_undirected
+
+    index, w, n = torch.tensor(data["edges"]), torch.tensor(data["w"]), data["x"].shape[0]
+    dense = lambda edges, weights: to_dense_adj(edges, edge_attr=weights, max_num_nodes=n)[0].numpy()
+    found = {
+        f"undirected {reduce}": dense(*to_undirected(index, w, n, reduce=reduce))
+        for reduce in ("add", "mean", "max")
+    }
+    both, total = to_undirected(index, w, n, reduce="add")
+    for kind in (None, "sym", "rw"):
+        found[f"laplacian {kind}"] = dense(*get_laplacian(both, total, kind, num_nodes=n))
+    found["loops"] = dense(*add_remaining_self_loops(index, w, fill_value=1.0, num_nodes=n))
+    found["walks"] = AddRandomWalkPE(4, "pe")(
+        Data(edge_index=torch.unique(index, dim=1), num_nodes=n)
+    ).pe.numpy()
+    return found
+
+
 def main(graph_file, result_file):
     data = np.load(graph_file)
     torch.manual_seed(0)
@@ -96,6 +118,7 @@ def main(graph_file, result_file):
         for key, value in [*inputs.items(), *((f"p.{k}", p) for k, p in layer.named_parameters())]:
             results[f"{name}|{key}"] = value.detach().numpy()
             results[f"{name}|d{key}"] = np.zeros(value.shape) if value.grad is None else value.grad.numpy()
+    results.update({f"utility {k}": v for k, v in utilities(data).items()})
     np.savez(result_file, **results)
 
 
