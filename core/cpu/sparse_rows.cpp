@@ -331,10 +331,84 @@ bool SampledRows(const RowPattern<I>& p, DenseRows<const T> a, DenseRows<const T
   });
 }
 
+/// y[w] (+)= sum of v * g[c, w] and product (+)= sum of x[w] * g[c, w] over a register block of the row.
+template <int N, bool Partial, class T, class I>
+bool adjoint_block(const RowPattern<I>& p, const T* values, int64_t value_step, const T* x, const T* g,
+                   int64_t g_step, T* y, T* products, int64_t product_step, int64_t some, int64_t begin,
+                   int64_t end, bool fresh_row, bool fresh_products) {
+  const hn::ScalableTag<T> d;
+  const auto lanes = static_cast<int64_t>(hn::Lanes(d));
+  const Walk<I> walk(p);
+  using V = hn::Vec<decltype(d)>;
+  V acc[N];
+  repeat<N>([&](auto k) HESSE_INLINED {
+    acc[k] = fresh_row ? hn::Zero(d) : load < Partial && k == N - 1 > (d, y + k * lanes, some);
+  });
+  bool ok = true;
+  const int64_t bytes = (Partial ? (N - 1) * lanes + some : N * lanes) * static_cast<int64_t>(sizeof(T));
+  for (int64_t at = begin; at < end; ++at) {
+    int64_t c, e;
+    walk.prefetch(at, g, g_step, bytes);
+    walk.prefetch_value(at, values, value_step);
+    walk.prefetch_value(at, products, product_step);
+    if (HWY_UNLIKELY(!walk.locate(at, c, e))) {
+      ok = false;
+      continue;
+    }
+    const T* const row = g + c * g_step;
+    const V splat = hn::Set(d, values[e * value_step]);
+    V sums[2] = {hn::Zero(d), hn::Zero(d)};
+    repeat<N>([&](auto k) HESSE_INLINED {
+      constexpr bool kPartial = Partial && k == N - 1;
+      const V number = load<kPartial>(d, row + k * lanes, some);
+      const V own = load<kPartial>(d, x + k * lanes, some);
+      acc[k] = hn::MulAdd(splat, number, acc[k]);
+      sums[k % 2] = k < 2 ? hn::Mul(own, number) : hn::MulAdd(own, number, sums[k % 2]);
+    });
+    const T dot = hn::GetLane(hn::SumOfLanes(d, N > 1 ? hn::Add(sums[0], sums[1]) : sums[0]));
+    T* const to = products + e * product_step;
+    *to = fresh_products ? dot : *to + dot;
+  }
+  repeat<N>([&](auto k) HESSE_INLINED { store<Partial && k == N - 1>(acc[k], d, y + k * lanes, some); });
+  return ok;
+}
+
+template <class T, class I>
+bool AdjointOf(const RowPattern<I>& p, DenseRows<const T> values, const T* x, DenseRows<const T> g, T* y,
+               DenseRows<T> products, int64_t heads, int64_t width, int64_t begin, int64_t end) {
+  const auto lanes = static_cast<int64_t>(hn::Lanes(hn::ScalableTag<T>()));
+  const bool single = heads == 1 && width <= 8 * lanes && (width > 7 * lanes || width <= 4 * lanes);
+  bool ok = true;
+  for (int64_t b = begin; b == begin || b < end; b += kPass) {
+    const int64_t e = single ? end : std::min(end, b + kPass);
+    for (int64_t h = 0; h < heads; ++h)
+      for_blocks<T>(width, [&](int vectors, bool partial, int64_t at, int64_t some) HWY_ATTR {
+        const int64_t first = h * width + at;
+        with_constants(vectors, partial, [&](auto n, auto part) HWY_ATTR {
+          ok &= adjoint_block<n(), part()>(p, values.at + h, values.step, x + first, g.at + first, g.step,
+                                           y + first, products.at + h, products.step, some, b, e, b == begin,
+                                           at == 0);
+        });
+      });
+    if (single) break;
+  }
+  return ok;
+}
+
+template <class T, class I>
+bool AdjointRows(const RowPattern<I>& p, DenseRows<const T> values, DenseRows<const T> x,
+                 DenseRows<const T> g, DenseRows<T> y, DenseRows<T> products, int64_t heads, int64_t width,
+                 int64_t first, int64_t last, int64_t longest, bool* any_longer) {
+  return for_rows(p, first, last, longest, any_longer, [&](int64_t r, int64_t begin, int64_t end) HWY_ATTR {
+    return AdjointOf<T, I>(p, values, x.at + r * x.step, g, y.at + r * y.step, products, heads, width, begin,
+                           end);
+  });
+}
+
 template <class T, class I>
 const SparseRows<T, I>& Rows() {
-  static constexpr SparseRows<T, I> kernels{ProductRows<T, I>, ProductOf<T, I>, SampledRows<T, I>,
-                                            SampledOf<T, I>};
+  static constexpr SparseRows<T, I> kernels{ProductRows<T, I>, ProductOf<T, I>,   SampledRows<T, I>,
+                                            SampledOf<T, I>,   AdjointRows<T, I>, AdjointOf<T, I>};
   return kernels;
 }
 const SparseRows<float, int32_t>& Rows32Of32() { return Rows<float, int32_t>(); }

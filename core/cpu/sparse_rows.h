@@ -42,6 +42,14 @@ struct SparseRows {
   /// The same for the positions [begin, end), with one row a.
   bool (*sampled_of)(const RowPattern<I>& p, const T* a, DenseRows<const T> b, DenseRows<T> values,
                      int64_t heads, int64_t width, int64_t begin, int64_t end);
+  /// Both at once, for widths above 1: y[r, h, w] = sum of values[e, h] * g[c, h, w], and products[e, h] =
+  /// sum over w of x[r, h, w] * g[c, h, w]. Every gathered row is read once for the two.
+  bool (*adjoint)(const RowPattern<I>& p, DenseRows<const T> values, DenseRows<const T> x,
+                  DenseRows<const T> g, DenseRows<T> y, DenseRows<T> products, int64_t heads, int64_t width,
+                  int64_t first, int64_t last, int64_t longest, bool* any_longer);
+  /// The same for the positions [begin, end), with one row x and one row y.
+  bool (*adjoint_of)(const RowPattern<I>& p, DenseRows<const T> values, const T* x, DenseRows<const T> g,
+                     T* y, DenseRows<T> products, int64_t heads, int64_t width, int64_t begin, int64_t end);
 };
 
 /// For float and double with int32_t and int64_t.

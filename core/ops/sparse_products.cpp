@@ -82,6 +82,18 @@ std::vector<Piece> pieces_of_long_rows(const cpu::RowPattern<I>& p, int64_t rows
   return pieces;
 }
 
+/// The sums of the pieces of each long row, in order.
+template <class T>
+void add_pieces(const std::vector<Piece>& pieces, const std::vector<T>& sums, cpu::DenseRows<T> to,
+                int64_t numbers) {
+  for (size_t i = 0; i < pieces.size(); ++i) {
+    T* const row = to.at + pieces[i].row * to.step;
+    const T* const sum = sums.data() + i * static_cast<size_t>(numbers);
+    const bool first = i == 0 || pieces[i - 1].row != pieces[i].row;
+    for (int64_t k = 0; k < numbers; ++k) row[k] = first ? sum[k] : row[k] + sum[k];
+  }
+}
+
 bool varies(const View& v, int lane_axes) {
   for (int d = 0; d < lane_axes; ++d)
     if (const size_t axis = v.shape.size() - 1 - static_cast<size_t>(d);
@@ -197,12 +209,7 @@ bool product_fast(const cpu::RowPattern<I>& p, const View& data, const View& x, 
                               piece.end))
         ok = false;
     });
-    for (size_t i = 0; i < pieces.size(); ++i) {
-      T* const row = to.at + pieces[i].row * to.step;
-      const T* const sum = sums.data() + i * static_cast<size_t>(numbers);
-      const bool first = i == 0 || pieces[i - 1].row != pieces[i].row;
-      for (int64_t k = 0; k < numbers; ++k) row[k] = first ? sum[k] : row[k] + sum[k];
-    }
+    add_pieces(pieces, sums, to, numbers);
   }
   return ok;
 }
@@ -374,6 +381,67 @@ bool sampled_plain(std::span<const View> x, std::span<const View> side, const Vi
   return ok;
 }
 
+void run_sampled(std::string_view op, std::span<const View> x, const View& y, int lane_axes,
+                 size_t head_axes) {
+  const std::array<View, 3> side{shared_part(x[2]), shared_part(x[3]), shared_part(x[4])};
+  const Axes3 axes{head_axes + 1, x[0].shape.size() - static_cast<size_t>(lane_axes), lane_axes};
+  const std::optional<bool> fast = sampled_fast(x, side, y, axes);
+  if (!(fast ? *fast : sampled_plain(x, side, y, axes))) report_bad_pattern(op);
+}
+
+// ---- a product transposed, in both of its factors at once -----------------------------------------------
+template <class T, class I>
+bool adjoint_fast(const cpu::RowPattern<I>& p, const View& data, const View& x, const View& ct,
+                  const View& of_data, const View& of_x, int64_t heads, int64_t width) {
+  const auto& kernels = cpu::sparse_rows<T, I>();
+  const cpu::DenseRows<const T> values{data.as<const T>(), data.strides[0]};
+  const cpu::DenseRows<const T> own{x.as<const T>(), x.strides[0]}, from{ct.as<const T>(), ct.strides[0]};
+  const cpu::DenseRows<T> to{of_x.as<T>(), of_x.strides[0]}, products{of_data.as<T>(), of_data.strides[0]};
+  const int64_t rows = of_x.shape[0], numbers = heads * width;
+  std::atomic<bool> ok = true, any_longer = false;
+  for_blocks_of_rows(Indices(p.starts), rows, p.positions, 2 * numbers, [&](int64_t first, int64_t last) {
+    bool longer = false;
+    if (!kernels.adjoint(p, values, own, from, to, products, heads, width, first, last, kLongRow, &longer))
+      ok = false;
+    if (longer) any_longer = true;
+  });
+  if (any_longer) {
+    const std::vector<Piece> pieces = pieces_of_long_rows(p, rows);
+    std::vector<T> sums(pieces.size() * static_cast<size_t>(numbers));
+    parallel_for(static_cast<int64_t>(pieces.size()), [&](int64_t i) {
+      const Piece& piece = pieces[static_cast<size_t>(i)];
+      if (!kernels.adjoint_of(p, values, own.at + piece.row * own.step, from, sums.data() + i * numbers,
+                              products, heads, width, piece.begin, piece.end))
+        ok = false;
+    });
+    add_pieces(pieces, sums, to, numbers);
+  }
+  return ok;
+}
+
+/// x: data, x, ct and the pattern of the transpose; nullopt where the vector kernels do not apply.
+std::optional<bool> adjoint_fast(std::span<const View> x, std::span<const View> side,
+                                 std::span<const View> out) {
+  const View &data = x[0], &dense = x[1], &ct = x[2];
+  const size_t head_axes = data.shape.size();
+  const int64_t heads = product_of(data.shape, 1, head_axes),
+                width = product_of(dense.shape, head_axes, dense.shape.size());
+  if (width < 2 || heads < 1 || out[1].size() == 0 || ct.size() == 0) return std::nullopt;
+  if (!std::all_of(side.begin(), side.end(), packed_indices)) return std::nullopt;
+  for (const View& v : {data, dense, ct, out[0], out[1]})
+    if (!packed_from(v, 1)) return std::nullopt;
+  bool ok = true;
+  if (!visit_fast(dense.dtype, side[0].dtype, [&](auto t, auto i) {
+        using T = decltype(t);
+        using I = decltype(i);
+        fill_zero(out[0]);  // entries that no position holds
+        ok = adjoint_fast<T, I>(row_pattern<I>(side, data.shape[0], ct.shape[0]), data, dense, ct, out[0],
+                                out[1], heads, width);
+      }))
+    return std::nullopt;
+  return ok;
+}
+
 // ---- ops -----------------------------------------------------------------------------------------------
 Arrays operands(const Array& x, const Array& y, const Rows& by_row, const Rows& by_col) {
   Arrays in{x, y};
@@ -390,10 +458,9 @@ void check_rows(std::string_view op, const Aval& values, const Aval& dense, size
 }
 
 /// y[rows, heads..., k...] = A x: inputs data [nnz, heads...], x [cols, heads..., k...] and the pattern by
-/// rows and by columns.
-class Product final : public Linear {
+/// rows and by columns. Linear in each of the first two; its pull-back to both is one op.
+class Product final : public Op {
  public:
-  Product() : Linear(In::Each) {}
   std::string_view name() const override { return "csr_matmul"; }
   double flops(std::span<const Aval> x, std::span<const Aval>) const override {
     return 2 * num_entries(x[3]) * static_cast<double>(product_of(x[1].shape, 1, x[1].shape.size()));
@@ -411,7 +478,27 @@ class Product final : public Linear {
     run_product(name(), x, out[0], lane_axes);
   }
   bool has_lane_kernel() const override { return true; }
-  MaybeArray transpose(std::span<const Array> x, const Array& ct, int i) const override;
+  Linearity linearity() const override { return Linearity::Each; }
+  bool is_linear_in(const std::vector<bool>& marked) const override {
+    return std::count(marked.begin(), marked.end(), true) <= 1;
+  }
+  bool reads_output(int) const override { return false; }
+  // d(A x) = dA x + A dx
+  MaybeArrays jvp(std::span<const Array> x, std::span<const Array>,
+                  std::span<const MaybeArray> dx) const override {
+    MaybeArray dy;
+    for (const size_t i : {0, 1}) {
+      if (!dx[i]) continue;
+      Arrays in(x.begin(), x.end());
+      in[i] = *dx[i];
+      const Array term = apply1(the<Product>(), in);
+      dy = dy ? hesse::add(*dy, term) : term;
+    }
+    return {dy};
+  }
+  std::optional<MaybeArrays> vjp(std::span<const Array> x, std::span<const Array>,
+                                 std::span<const MaybeArray> ct,
+                                 const std::vector<bool>& wanted) const override;
 };
 
 /// d[nnz, heads...] = the entries of a b^T at the places of a pattern, summed over k: inputs a [rows,
@@ -434,11 +521,7 @@ class Sampled final : public Linear {
   }
   void kernel(std::span<const View> x, std::span<const View> out, int lane_axes) const override {
     if (lane_by_lane(x, out, lane_axes, [this](auto in, auto y, int axes) { kernel(in, y, axes); })) return;
-    const std::array<View, 3> side{shared_part(x[2]), shared_part(x[3]), shared_part(x[4])};
-    const Axes3 axes{static_cast<size_t>(head_axes_) + 1, x[0].shape.size() - static_cast<size_t>(lane_axes),
-                     lane_axes};
-    const std::optional<bool> fast = sampled_fast(x, side, out[0], axes);
-    if (!(fast ? *fast : sampled_plain(x, side, out[0], axes))) report_bad_pattern(name());
+    run_sampled(name(), x, out[0], lane_axes, static_cast<size_t>(head_axes_));
   }
   bool has_lane_kernel() const override { return true; }
   // <ct, sampled(da, b)> = <C b, da>, <ct, sampled(a, db)> = <C^T a, db>: C has the values ct
@@ -452,13 +535,106 @@ class Sampled final : public Linear {
   int64_t head_axes_;
 };
 
-// <ct, D x> = <sampled(ct, x), d>, <ct, A dx> = <A^T ct, dx>
-MaybeArray Product::transpose(std::span<const Array> x, const Array& ct, int i) const {
-  if (i == 0)
+/// What Product pulls back from ct [rows, heads..., k...]: sampled(ct, x) [nnz, heads...] and A^T ct [cols,
+/// heads..., k...]. Inputs data, x, ct and the pattern. A gathered row of ct serves both, which the two ops
+/// one after the other would read twice: 0.85 of their time where memory is the limit
+/// (tests/benchmarks, w6_both).
+class Adjoint final : public Op {
+ public:
+  std::string_view name() const override { return "csr_adjoint"; }
+  double flops(std::span<const Aval> x, std::span<const Aval>) const override {
+    return 4 * num_entries(x[4]) * static_cast<double>(product_of(x[1].shape, 1, x[1].shape.size()));
+  }
+  Avals infer(std::span<const Aval> x) const override {
+    check_numeric(name(), x);
+    check_pattern(name(), x, 3);
+    Shape of_ct = x[1].shape;
+    of_ct[0] = x[3].shape[0] - 1;
+    require(x[2].shape == of_ct && x[2].dtype == x[1].dtype, name(), ": a cotangent of shape ", x[2].shape,
+            " does not fit a product of shape ", of_ct);
+    return {x[0], x[1]};
+  }
+  void kernel(std::span<const View> x, std::span<const View> out, int lane_axes) const override {
+    if (lane_axes == 0) {
+      const std::array<View, 3> side{x[6], x[7], x[8]};
+      if (const std::optional<bool> ok = adjoint_fast(x, side, out)) {
+        if (!*ok) report_bad_pattern("csr_matmul");
+        return;
+      }
+    }
+    const std::array<View, 8> sampled{x[2], x[1], x[3], x[4], x[5], x[6], x[7], x[8]};
+    const std::array<View, 8> product{x[0], x[2], x[6], x[7], x[8], x[3], x[4], x[5]};
+    const auto heads = static_cast<int64_t>(x[0].shape.size()) - 1 - lane_axes;
+    make_op<Sampled>(heads)->kernel(sampled, out.subspan(0, 1), lane_axes);
+    the<Product>()->kernel(product, out.subspan(1, 1), lane_axes);
+  }
+  bool has_lane_kernel() const override { return true; }
+  bool is_linear_in(const std::vector<bool>& marked) const override {
+    return std::count(marked.begin(), marked.end(), true) == static_cast<std::ptrdiff_t>(marked[2]);
+  }
+  std::vector<bool> depends_on(const std::vector<bool>& marked) const override {
+    return {marked[1] || marked[2], marked[0] || marked[2]};
+  }
+  bool reads_output(int) const override { return false; }
+  // d sampled(ct, x) = sampled(dct, x) + sampled(ct, dx),  d(A^T ct) = A^T dct + dA^T ct
+  MaybeArrays jvp(std::span<const Array> x, std::span<const Array>,
+                  std::span<const MaybeArray> dx) const override {
+    MaybeArrays dy(2);
+    if (dx[2]) {
+      Arrays in(x.begin(), x.end());
+      in[2] = *dx[2];
+      const Arrays both = apply(the<Adjoint>(), in);
+      dy = {both[0], both[1]};
+    }
+    const auto add_to = [&](size_t k, const Array& term) { dy[k] = dy[k] ? hesse::add(*dy[k], term) : term; };
+    if (dx[1]) add_to(0, of_data(x, x[2], *dx[1]));
+    if (dx[0]) add_to(1, of_x(x, *dx[0], x[2]));
+    return dy;
+  }
+  // <a, sampled(ct, x)> + <b, A^T ct> = <(a's matrix) x + A b, ct>
+  std::optional<MaybeArrays> vjp(std::span<const Array> x, std::span<const Array>,
+                                 std::span<const MaybeArray> ct,
+                                 const std::vector<bool>& wanted) const override {
+    if (wanted[0] || wanted[1]) return std::nullopt;
+    MaybeArrays out(x.size());
+    const auto product = [&](const Array& data, const Array& dense) {
+      return apply1(the<Product>(), operands(data, dense, side_at(x, 3), side_at(x, 6)));
+    };
+    if (wanted[2] && ct[0]) out[2] = product(*ct[0], x[1]);
+    if (wanted[2] && ct[1]) {
+      const Array term = product(x[0], *ct[1]);
+      out[2] = out[2] ? hesse::add(*out[2], term) : term;
+    }
+    return out;
+  }
+
+  static Array of_data(std::span<const Array> x, const Array& ct, const Array& dense) {
     return apply1(make_op<Sampled>(static_cast<int64_t>(x[0].ndim()) - 1),
-                  operands(ct, x[1], side_at(x, 2), side_at(x, 5)));
-  if (i == 1) return apply1(the<Product>(), operands(x[0], ct, side_at(x, 5), side_at(x, 2)));
-  return std::nullopt;
+                  operands(ct, dense, side_at(x, 3), side_at(x, 6)));
+  }
+  static Array of_x(std::span<const Array> x, const Array& data, const Array& ct) {
+    return apply1(the<Product>(), operands(data, ct, side_at(x, 6), side_at(x, 3)));
+  }
+};
+
+// <ct, D x> = <sampled(ct, x), d>, <ct, A dx> = <A^T ct, dx>
+std::optional<MaybeArrays> Product::vjp(std::span<const Array> x, std::span<const Array>,
+                                        std::span<const MaybeArray> ct,
+                                        const std::vector<bool>& wanted) const {
+  MaybeArrays out(x.size());
+  if (!ct[0] || !(wanted[0] || wanted[1])) return out;
+  Arrays in{x[0], x[1], *ct[0]};
+  in.insert(in.end(), x.begin() + 2, x.end());
+  if (wanted[0] && wanted[1]) {
+    const Arrays both = apply(the<Adjoint>(), in);
+    out[0] = both[0];
+    out[1] = both[1];
+  } else if (wanted[0]) {
+    out[0] = Adjoint::of_data(in, *ct[0], x[1]);
+  } else {
+    out[1] = Adjoint::of_x(in, x[0], *ct[0]);
+  }
+  return out;
 }
 
 /// y[t] = sum over the triples (t, l, r) of left[l] right[r]: inputs left [m, heads...], right [n, heads...]
@@ -572,6 +748,7 @@ OpFamily families::sparse_products() {
            [](const ReadParams& p) {
              return make_op<sparse::Sampled>(p.has("head_axes") ? int64_t{p["head_axes"]} : int64_t{0});
            }},
+          listed<sparse::Adjoint>(),
           listed<sparse::PairedSum>()};
 }
 }  // namespace hesse

@@ -91,7 +91,7 @@ class MatmulStructure(Module):
     >>> a = hs.sparse.from_dense([[1.0, 2.0], [0.0, 3.0]])
     >>> square = hs.sparse.MatmulStructure(a, a)
     >>> hs.grad(lambda a: square(a, a).sum())(a).data
-    Array([ 4., 7.,  8.], dtype=float64)
+    Array([4., 4., 8.], dtype=float64)
     """
 
     __buffers__: ClassVar[tuple[str, ...]] = ("pattern", "triples")

@@ -152,6 +152,15 @@ void check_rows(cpu::Isa isa) {
       EXPECT_FALSE(longer);
       EXPECT_EQ(y, y_expected) << heads << " heads, width " << width;  // small integers: exact
       EXPECT_EQ(d, d_expected) << heads << " heads, width " << width;
+      if (width > 1) {
+        // The same rows in the other roles: `a` is pulled back from, x gathered.
+        std::vector<T> of_rows(y.size(), 99), products(d.size(), 99);
+        EXPECT_TRUE(kernels.adjoint(p, {v.data(), heads}, {a.data(), heads * width},
+                                    {x.data(), heads * width}, {of_rows.data(), heads * width},
+                                    {products.data(), heads}, heads, width, 0, rows, 1000, &longer));
+        EXPECT_EQ(of_rows, y_expected) << heads << " heads, width " << width;
+        EXPECT_EQ(products, d_expected) << heads << " heads, width " << width;
+      }
       columns[20] = static_cast<I>(cols);
       EXPECT_FALSE(
           kernels.product(p, {v.data(), heads}, {x.data(), heads * width}, {y.data(), heads * width}, heads,
