@@ -242,9 +242,9 @@ Solution solve_ivp(const SplitRhs& f, const Array& t0_in, const Array& t1_in, co
   const bool by_cvode = is_cvode_method(options.method);
   if (!by_cvode) check_method(options.method);
   const std::string& linear = options.linear_solver;
-  require(
-      linear == "auto" || linear == "dense" || linear == "banded" || linear == "klu" || linear == "krylov",
-      "solve_ivp: linear_solver is '", linear, "', expected auto, dense, banded, klu or krylov");
+  require(linear == "auto" || linear == "dense" || linear == "banded" || linear == "klu" ||
+              linear == "krylov" || linear == "ilu",
+          "solve_ivp: linear_solver is '", linear, "', expected auto, dense, banded, klu, krylov or ilu");
   check_adjoint(options.adjoint, options.method, by_cvode, options.t_eval.has_value(), options.dense_output);
   if (options.mass && !takes_mass(options.method)) {
     IvpOptions by = options;

@@ -65,8 +65,9 @@ struct IvpOptions {
   int64_t max_steps = 100000;  ///< attempts, accepted or not
   bool throw_on_failure = true;
   /// Of BDF, ARKODE_DIRK and ARKODE_IMEX, their linear equations: with the Jacobian of f as a "dense",
-  /// "banded" or sparse ("klu") matrix, "krylov" (GMRES with its products), or "auto": a narrow band or few
-  /// entries, which are read off f, else dense up to 500 entries of the state.
+  /// "banded" or sparse ("klu") matrix, "krylov" (GMRES with its products), "ilu" (the same, preconditioned
+  /// with incomplete factors of the sparse matrix: where those of "klu" fill), or "auto": a narrow band or
+  /// few entries, which are read off f, else dense up to 500 entries of the state.
   std::string linear_solver = "auto";
   /// With a terminal event, outputs end there: times of t_eval after it are left out or, where shapes do not
   /// depend on values (under vmap, compile, in loops, with max_events), NaN.

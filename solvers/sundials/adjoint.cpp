@@ -44,6 +44,17 @@ int product(N_Vector v, N_Vector jv, double t, N_Vector y, N_Vector, N_Vector, v
   return rhs(t, y, v, jv, data);
 }
 
+int precondition(double t, N_Vector y, N_Vector, N_Vector, booleantype jok, booleantype* updated,
+                 double gamma, void* data) {
+  *updated = jok ? SUNFALSE : SUNTRUE;
+  return calls_of(data).precondition(t, y, jok, gamma, true);
+}
+
+int apply_preconditioner(double, N_Vector, N_Vector, N_Vector, N_Vector r, N_Vector z, double, double, int,
+                         void* data) {
+  return calls_of(data).apply_preconditioner(r, z, true);
+}
+
 /// The adjoint state, solved backwards over one interval after another.
 class Backward final {
  public:
@@ -73,7 +84,10 @@ class Backward final {
     } else {
       check(CVodeSetLinearSolverB(mem, which_, solvers_.linear.get(), solvers_.matrix.get()),
             "CVodeSetLinearSolverB");
-      if (s.linear == LinearKind::Krylov)
+      if (s.linear == LinearKind::Preconditioned)
+        check(CVodeSetPreconditionerB(mem, which_, precondition, apply_preconditioner),
+              "CVodeSetPreconditionerB");
+      if (is_krylov(s.linear))
         check(CVodeSetJacTimesB(mem, which_, nullptr, product), "CVodeSetJacTimesB");
       else if (has_jacobian(s.linear, field))
         check(CVodeSetJacFnB(mem, which_, jacobian), "CVodeSetJacFnB");

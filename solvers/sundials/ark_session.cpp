@@ -56,7 +56,10 @@ ArkSession::ArkSession(Calls& calls)
   matrix_ = make_matrix(s.linear, calls.field(), false, context_);
   linear_ = make_linear_solver(s.linear, y(), matrix_, context_);
   check(ARKStepSetLinearSolver(mem, linear_.get(), matrix_.get()), "ARKStepSetLinearSolver");
-  const bool krylov = s.linear == LinearKind::Krylov;
+  const bool krylov = is_krylov(s.linear);
+  if (s.linear == LinearKind::Preconditioned)
+    check(ARKStepSetPreconditioner(mem, callback::precondition, callback::apply_preconditioner),
+          "ARKStepSetPreconditioner");
   if (krylov && calls.field().product() != nullptr)  // else ARKODE takes differences
     check(ARKStepSetJacTimes(mem, nullptr, callback::product), "ARKStepSetJacTimes");
   else if (!krylov && has_jacobian(s.linear, calls.field()))

@@ -13,6 +13,7 @@
 #include <cmath>
 #include <vector>
 
+#include "solvers/sundials/incomplete_lu.h"
 #include "solvers/sundials/session.h"
 
 namespace hesse::solvers::sundials {
@@ -52,24 +53,26 @@ LinearKind linear_kind(const std::string& asked, const FlatField& field) {
   const int64_t n = field.size();
   if (asked == "dense" || n == 0) return LinearKind::Dense;
   if (asked == "krylov") return LinearKind::Krylov;
-  if (asked == "banded" || asked == "klu") {
+  if (asked == "banded" || asked == "klu" || asked == "ilu") {
     if (n == 1) return LinearKind::Dense;
     require(
         field.sparse_jacobian() != nullptr, "solve_ivp: linear_solver '", asked,
         "' needs a Jacobian of which nine tenths are known to be zero, and that of f is not; use dense or "
         "krylov");
-    return asked == "klu" ? LinearKind::Sparse : LinearKind::Band;
+    return asked == "klu"   ? LinearKind::Sparse
+           : asked == "ilu" ? LinearKind::Preconditioned
+                            : LinearKind::Band;
   }
   return field.linear_kind([&] { return found_kind(field); });
 }
 
 bool has_jacobian(LinearKind kind, const FlatField& field) {
-  return kind == LinearKind::Dense ? field.jacobian() != nullptr : kind != LinearKind::Krylov;
+  return kind == LinearKind::Dense ? field.jacobian() != nullptr : !is_krylov(kind);
 }
 
 Matrix make_matrix(LinearKind kind, const FlatField& field, bool adjoint, const Context& context) {
   const int64_t n = field.size();
-  if (kind == LinearKind::Krylov) return {};
+  if (is_krylov(kind)) return {};
   if (kind == LinearKind::Dense) return Matrix(SUNDenseMatrix(n, n, context.get()));
   const Pattern& p = field.sparsity()->pattern();
   if (kind == LinearKind::Sparse)  // rows of J are columns of J^T
@@ -84,6 +87,8 @@ LinearSolver make_linear_solver(LinearKind kind, N_Vector like, const Matrix& ma
   switch (kind) {
     case LinearKind::Krylov:
       return LinearSolver(SUNLinSol_SPGMR(like, SUN_PREC_NONE, 20, context.get()));
+    case LinearKind::Preconditioned:
+      return LinearSolver(SUNLinSol_SPGMR(like, SUN_PREC_LEFT, 20, context.get()));
     case LinearKind::Band:
       return LinearSolver(SUNLinSol_Band(like, matrix.get(), context.get()));
     case LinearKind::Sparse: {
@@ -117,15 +122,21 @@ int fill_dense(Calls& c, double t, N_Vector y, SUNMatrix matrix, bool adjoint) n
   return flag;
 }
 
+// Of each place.
+std::vector<int64_t> rows_of(const Pattern& p) {
+  std::vector<int64_t> rows(p.columns.size());
+  for (int64_t r = 0; r < p.rows; ++r)
+    std::fill(rows.begin() + p.starts[static_cast<size_t>(r)],
+              rows.begin() + p.starts[static_cast<size_t>(r) + 1], r);
+  return rows;
+}
+
 int fill_structured(Calls& c, double t, N_Vector y, SUNMatrix matrix, bool adjoint) {
   const Pattern& p = c.field().sparsity()->pattern();
   const bool sparse = SUNMatGetID(matrix) == SUNMATRIX_SPARSE;
   std::vector<double> kept(sparse ? 0 : p.columns.size());
   double* values = sparse ? SUNSparseMatrix_Data(matrix) : kept.data();
-  std::vector<int64_t> rows(p.columns.size());
-  for (int64_t r = 0; r < p.rows; ++r)
-    std::fill(rows.begin() + p.starts[static_cast<size_t>(r)],
-              rows.begin() + p.starts[static_cast<size_t>(r) + 1], r);
+  const std::vector<int64_t> rows = rows_of(p);
   const int flag = c.run(*c.field().sparse_jacobian(), t, y, nullptr, values, p.nnz(), rows.data());
   if (flag != 0) return flag;
   if (adjoint) std::transform(values, values + p.nnz(), values, [](double v) { return -v; });
@@ -142,6 +153,15 @@ int fill_structured(Calls& c, double t, N_Vector y, SUNMatrix matrix, bool adjoi
 }
 
 }  // namespace
+
+int fill_jacobian(Calls& calls, double t, N_Vector y, IncompleteLU& out) noexcept {
+  return calls.guarded([&] {
+    const Pattern& p = calls.field().sparsity()->pattern();
+    const std::vector<int64_t> rows = rows_of(p);
+    return calls.run(*calls.field().sparse_jacobian(), t, y, nullptr, out.jacobian().data(), p.nnz(),
+                     rows.data());
+  });
+}
 
 int fill_jacobian(Calls& calls, double t, N_Vector y, SUNMatrix matrix, bool adjoint) noexcept {
   if (SUNMatGetID(matrix) == SUNMATRIX_DENSE) return fill_dense(calls, t, y, matrix, adjoint);

@@ -36,6 +36,17 @@ int product(N_Vector v, N_Vector jv, double t, N_Vector y, N_Vector, void* data,
   return c.run(*c.field().product(), t, y, v, entries(jv), c.field().size());
 }
 
+int precondition(double t, N_Vector y, N_Vector, booleantype jok, booleantype* updated, double gamma,
+                 void* data) {
+  *updated = jok ? SUNFALSE : SUNTRUE;
+  return calls_of(data).precondition(t, y, jok, gamma, false);
+}
+
+int apply_preconditioner(double, N_Vector, N_Vector, N_Vector r, N_Vector z, double, double, int,
+                         void* data) {
+  return calls_of(data).apply_preconditioner(r, z, false);
+}
+
 void keep_message(int, const char*, const char*, char* text, void* data) {
   calls_of(data).keep_message(text);
 }
@@ -97,6 +108,27 @@ int Calls::jacobian(double t, N_Vector y, double* out) noexcept {
   });
 }
 
+int Calls::precondition(double t, N_Vector y, bool jok, double gamma, bool adjoint) noexcept {
+  std::optional<IncompleteLU>& m = adjoint ? adjoint_factors_ : factors_;
+  const int flag = guarded([&] {
+    if (m) return 0;
+    m.emplace(field().sparsity()->pattern());
+    jok = false;
+    return 0;
+  });
+  if (flag != 0) return flag;
+  if (const int failed = jok ? 0 : fill_jacobian(*this, t, y, *m); failed != 0) return failed;
+  return m->factor(adjoint ? gamma : -gamma) ? 0 : 1;  // 1: with a smaller step, perhaps
+}
+
+int Calls::apply_preconditioner(N_Vector r, N_Vector z, bool adjoint) noexcept {
+  if (adjoint)
+    adjoint_factors_->solve_transposed(entries(r), entries(z));
+  else
+    factors_->solve(entries(r), entries(z));
+  return 0;
+}
+
 namespace {
 // f, or the sum of its parts.
 Ref<const Graph> whole_field(const Problem& problem) {
@@ -147,7 +179,10 @@ Session::Session(Calls& calls)
     return;
   }
   check(CVodeSetLinearSolver(mem, solvers_.linear.get(), solvers_.matrix.get()), "CVodeSetLinearSolver");
-  const bool krylov = s.linear == LinearKind::Krylov;
+  const bool krylov = is_krylov(s.linear);
+  if (s.linear == LinearKind::Preconditioned)
+    check(CVodeSetPreconditioner(mem, callback::precondition, callback::apply_preconditioner),
+          "CVodeSetPreconditioner");
   if (krylov && calls.field().product() != nullptr)  // else CVODES takes differences
     check(CVodeSetJacTimes(mem, nullptr, callback::product), "CVodeSetJacTimes");
   else if (!krylov && has_jacobian(s.linear, calls.field()))

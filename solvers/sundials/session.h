@@ -3,6 +3,7 @@
 
 #include "solvers/sundials/guard.h"
 #include "solvers/sundials/handles.h"
+#include "solvers/sundials/incomplete_lu.h"
 #include "solvers/sundials/integrate.h"
 
 namespace hesse::solvers::sundials {
@@ -24,6 +25,10 @@ class Calls final : public Guard {
     return rates(*problem_.explicit_part, explicit_rhs_, t, y, out);
   }
   int jacobian(double t, N_Vector y, double* out) noexcept;
+  /// What preconditions I - gamma J or, for the adjoint, I + gamma J^T: as CVODES sets it up, where `jok`
+  /// says that J of before will do, and applies it.
+  int precondition(double t, N_Vector y, bool jok, double gamma, bool adjoint) noexcept;
+  int apply_preconditioner(N_Vector r, N_Vector z, bool adjoint) noexcept;
 
  private:
   using Code = std::optional<ScalarFunction::Call>;
@@ -32,6 +37,7 @@ class Calls final : public Guard {
   const Problem& problem_;
   const int64_t size_;
   Code rhs_, explicit_rhs_, product_;
+  std::optional<IncompleteLU> factors_, adjoint_factors_;
 };
 
 /// The functions that CVODES and ARKODE call, whose data are Calls: f, the weights of errors, J, its product.
@@ -40,6 +46,9 @@ int rhs(double t, N_Vector y, N_Vector dy, void* data);
 int weights(N_Vector y, N_Vector w, void* data);
 int jacobian(double t, N_Vector y, N_Vector, SUNMatrix j, void* data, N_Vector, N_Vector, N_Vector);
 int product(N_Vector v, N_Vector jv, double t, N_Vector y, N_Vector, void* data, N_Vector);
+int precondition(double t, N_Vector y, N_Vector, booleantype jok, booleantype* updated, double gamma,
+                 void* data);
+int apply_preconditioner(double, N_Vector, N_Vector, N_Vector r, N_Vector z, double, double, int, void* data);
 void keep_message(int, const char*, const char*, char* text, void* data);
 }  // namespace callback
 

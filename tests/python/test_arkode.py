@@ -101,7 +101,7 @@ def transport(method, d, **options):
 
 
 @pytest.mark.parametrize("method", ["ARKODE_DIRK", "ARKODE_IMEX"])
-@pytest.mark.parametrize("linear_solver", ["auto", "dense", "banded", "klu", "krylov"])
+@pytest.mark.parametrize("linear_solver", ["auto", "dense", "banded", "klu", "krylov", "ilu"])
 def test_a_large_system_by_every_linear_solver(method, linear_solver):
     if linear_solver == "klu" and not core.has_klu():
         pytest.skip("this build has no KLU")

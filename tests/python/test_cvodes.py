@@ -558,7 +558,7 @@ def test_refusals():
     with pytest.raises(TypeError, match=r"array 0 of y0 is complex128\[\]; BDF solves real states"):
         solve_ivp(field, (0, 1), 1j, "BDF")
     with pytest.raises(
-        ValueError, match="linear_solver is 'lu', expected auto, dense, banded, klu or krylov"
+        ValueError, match="linear_solver is 'lu', expected auto, dense, banded, klu, krylov or ilu"
     ):
         solve_ivp(field, (0, 1), 1.0, "BDF", linear_solver="lu")
     with pytest.raises(TypeError, match="linear_solver is 3"):

@@ -11,7 +11,7 @@ from hesse.solvers import solve_ivp
 core = hs._hesse.solvers
 pytestmark = pytest.mark.skipif(not core.has_cvode(), reason="this build has no CVODES")
 needs_klu = pytest.mark.skipif(not core.has_klu(), reason="this build has no KLU")
-LINEAR = ["dense", "banded", pytest.param("klu", marks=needs_klu), "auto"]
+LINEAR = ["dense", "banded", pytest.param("klu", marks=needs_klu), "ilu", "auto"]
 
 
 def laplacian(w):
@@ -119,14 +119,49 @@ def test_bad_values_name_the_entry(linear_solver):
         solve_ivp(f, (0.0, 1.0), hs.ones(60), method="BDF", t_eval=[1.0], linear_solver=linear_solver)
 
 
+def plane(n, d):
+    """Diffusion and wind on n x n points, with a reaction: the factors of its Jacobian fill."""
+
+    def f(t, y, d):
+        u = hs.pad(hs.reshape(y, (n, n)), 1)
+        mid = u[1:-1, 1:-1]
+        spread = u[2:, 1:-1] + u[:-2, 1:-1] + u[1:-1, 2:] + u[1:-1, :-2] - 4.0 * mid
+        wind = u[2:, 1:-1] - u[:-2, 1:-1] + 0.5 * (u[1:-1, 2:] - u[1:-1, :-2])
+        return hs.reshape(d[0] * spread + d[1] * wind - mid**3, (-1,))
+
+    x = np.sin(np.pi * (np.arange(n) + 1) / (n + 1))
+    return f, hs.asarray(np.outer(x, x).ravel()), hs.asarray(d)
+
+
+@pytest.mark.parametrize("method", ["BDF", "ARKODE_DIRK"])
+def test_incomplete_factors_precondition_gmres(method):
+    f, y0, d = plane(16, [200.0, 30.0])
+
+    def solved(how, d):
+        return solve_ivp(
+            f, (0.0, 0.1), y0, method, [0.05, 0.1], args=(d,), rtol=1e-7, atol=1e-9, linear_solver=how
+        )  # fmt: skip
+
+    want, got = solved("dense", d), solved("ilu", d)
+    np.testing.assert_allclose(got.y, want.y, rtol=1e-4, atol=1e-7)
+    assert int(got.stats["evaluations"]) < int(solved("krylov", d).stats["evaluations"])
+    assert int(got.stats["factorisations"]) > 0
+    weights = np.random.default_rng(4).normal(size=y0.shape)
+    loss = lambda how: lambda d: hs.sum(solved(how, d).y[0] * weights)
+    g = hs.grad(loss("ilu"))(d)  # the adjoint's is the transposed
+    np.testing.assert_allclose(g, hs.grad(loss("dense"))(d), rtol=1e-4)
+    v = hs.array([1.0, -2.0])
+    assert float(hs.jvp(loss("ilu"), (d,), (v,))[1]) == pytest.approx(float(hs.sum(g * v)), rel=1e-4)
+
+
 def test_no_object_of_sundials_is_left():
     f, y0 = brusselator(20, False)
-    for how in ["banded", "auto"]:
+    for how in ["banded", "ilu", "auto"]:
         hs.grad(lambda d, how=how: hs.sum(final(f, y0, d, how).y))(D)
     assert core.live_sundials_objects() == 0
 
 
 def test_unknown_solvers_are_refused():
     f, y0 = brusselator(3, False)
-    with pytest.raises(ValueError, match="expected auto, dense, banded, klu or krylov"):
+    with pytest.raises(ValueError, match="expected auto, dense, banded, klu, krylov or ilu"):
         final(f, y0, D, "qr")

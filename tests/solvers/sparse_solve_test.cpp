@@ -76,7 +76,7 @@ TEST(CvodesStructure, EveryLinearSolverComesToTheSame) {
   };
   const Array y0 = sin(linspace(0.0, 3.0, kPoints));
   std::vector<double> want;
-  for (const char* linear : {"dense", "banded", "klu", "krylov", "auto"}) {
+  for (const char* linear : {"dense", "banded", "klu", "krylov", "ilu", "auto"}) {
     if (std::string(linear) == "klu" && !has_klu()) continue;
     const Solution sol = solve_ivp(heat, 0.0, 1.0, {y0},
                                    {.method = "BDF",

@@ -214,12 +214,13 @@ def solve_ivp(
         Attempts, accepted or not, before the solver gives up.
     raise_on_failure : bool
         Whether giving up raises. If not, `Solution.status` and `Solution.diagnosis` say why, and the rest of ``y`` is NaN.
-    linear_solver : {"auto", "dense", "banded", "klu", "krylov"}
+    linear_solver : {"auto", "dense", "banded", "klu", "krylov", "ilu"}
         How ``"BDF"``, ``"ARKODE_DIRK"`` and ``"ARKODE_IMEX"`` solve their linear equations: with the Jacobian of f (of the
-        second of two) as a dense, banded or sparse matrix (the last by KLU), or by GMRES with products of it. Where the
-        Jacobian has entries is read off f (`hesse.sparse_jacobian`); ``"auto"`` takes a narrow band, few entries whose factors
-        do not fill, a dense matrix up to 500 entries of the state, or GMRES. Jacobians and products are derived; where f has
-        no derivative (`hesse.callback`), they are differences.
+        second of two) as a dense, banded or sparse matrix (the last by KLU), or by GMRES with products of it. ``"ilu"`` is
+        GMRES, preconditioned with incomplete factors on the places of the sparse Jacobian (ILU(0)): for equations in two and
+        three dimensions, whose complete factors fill. Where the Jacobian has entries is read off f (`hesse.sparse_jacobian`);
+        ``"auto"`` takes a narrow band, few entries whose factors do not fill, a dense matrix up to 500 entries of the state,
+        or GMRES. Jacobians and products are derived; where f has no derivative (`hesse.callback`), they are differences.
     adjoint : Discrete, Interpolating, Forward or Backsolve, optional
         How it is differentiated in reverse, of `hesse.solvers`: by default ``Discrete()``, with the methods of
         SUNDIALS ``Interpolating()``.
@@ -330,7 +331,8 @@ def solve_ivp(
         )
     if not isinstance(linear_solver, str):
         raise _hesse.ArgumentTypeError(
-            f"solve_ivp: linear_solver is {linear_solver!r}, expected 'auto', 'dense', 'banded', 'klu' or 'krylov'"
+            f"solve_ivp: linear_solver is {linear_solver!r}, expected 'auto', 'dense', 'banded', 'klu', "
+            "'krylov' or 'ilu'"
         )
     check_args("solve_ivp", args)
     state, treedef = arrays_of(y0, "solve_ivp: y0")
