@@ -116,7 +116,8 @@ for seed in range(2 if options.quick else options.seeds):
     classified = evaluate(model if stopping.model is None else stopping.model, graph, val_weights)[1]
     accuracies.append(100.0 * gnn.accuracy(classified, graph.y, test))
     print(f"seed {seed}: loss {float(value):.3f}, test accuracy {accuracies[-1]:.1f} %")
-print(f"test accuracy {np.mean(accuracies):.2f} +- {np.std(accuracies):.2f} %", end=", ")
-print(f"{1e3 * np.median(times):.2f} ms per epoch")
+print(
+    f"test accuracy {np.mean(accuracies):.2f} +- {np.std(accuracies):.2f} %, {1e3 * np.median(times):.2f} ms per epoch"
+)
 if not options.file and np.mean(accuracies) < 80.0:
     raise SystemExit("the accuracy on the drawn graph should be above 80 %")
