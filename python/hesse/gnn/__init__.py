@@ -9,6 +9,7 @@ from ._encodings import laplacian_encoding, random_walk_encoding
 from ._graph import Graph
 from ._message import message_passing
 from ._metrics import accuracy, f1_score, mean_absolute_error, roc_auc, root_mean_square_error
+from ._neighbours import neighbours, radius_graph
 from ._normalisation import GraphNorm, PairNorm
 from ._pooling import (
     AttentionPooling,
@@ -65,6 +66,8 @@ __all__ = [
     "laplacian_encoding",
     "mean_absolute_error",
     "message_passing",
+    "neighbours",
+    "radius_graph",
     "random_split",
     "random_walk_encoding",
     "roc_auc",

@@ -15,6 +15,7 @@ from ..nn._module import Module
 from ._common import check_sizes, keys, require_graph
 from ._graph import Graph
 from ._message import message_passing
+from ._neighbours import edge_offsets
 from ._pooling import global_sum_pool
 
 __all__ = ["CFConv", "SchNet", "energy_and_forces", "shifted_softplus"]
@@ -45,8 +46,9 @@ class CFConv(Module):
 
     The filter is W(r) = C(r) f(g(r)) with Gaussians g_k(r) = exp(-(r - k d)^2 / (2 d^2)) on a grid of spacing d
     from 0 to the cutoff c, a network f of two linear layers, and C(r) = (cos(pi r / c) + 1) / 2. Edges should join
-    the pairs within the cutoff: those beyond it are not left out. The filters of edges live in a tile, forwards and
-    backwards; nothing of size edges x filters is stored.
+    the pairs within the cutoff (`radius_graph`): those beyond it are not left out. In a periodic system the vector of
+    an edge is pos[source] - pos[target] + shift @ cell with ``edge_data["shift"]`` and ``graph_data["cell"]``. The
+    filters of edges live in a tile, forwards and backwards; nothing of size edges x filters is stored.
 
     Parameters
     ----------
@@ -61,7 +63,7 @@ class CFConv(Module):
     Raises
     ------
     ValueError
-        When called on features that are not [N, F], or on a graph without positions.
+        When called on features that are not [N, F], or on a graph without positions, or with shifts that have no cell.
 
     References
     ----------
@@ -118,10 +120,11 @@ class CFConv(Module):
 
         def message(target: Any, source: Any, edge: Any) -> Array:
             (_, p), (features, q) = target, source
-            weighted: Array = features * self.filter(_hesse.sqrt(_hesse.sum((p - q) ** 2)))
+            vector = q - p if edge is None else q - p + edge
+            weighted: Array = features * self.filter(_hesse.sqrt(_hesse.sum(vector**2)))
             return weighted
 
-        y: Array = message_passing(message, "sum", (x, graph.pos), graph)
+        y: Array = message_passing(message, "sum", (x, graph.pos), graph, edge_offsets("CFConv", graph))
         return y
 
 
@@ -153,7 +156,7 @@ class SchNet(Module):
         The widths of the features and of the filters.
     interactions, gaussians : int
     cutoff : float
-        In the unit of the positions; edges should join the pairs within it (`hs.gnn.Graph`).
+        In the unit of the positions; edges should join the pairs within it (`hs.gnn.radius_graph`).
     largest : int
         Atomic numbers are below it.
     key, dtype
