@@ -1,4 +1,4 @@
-"""Files: weights in safetensors, fields in HDF5 and MATLAB's format. Nothing is ever unpickled.
+"""Files: weights in safetensors, fields in HDF5 and MATLAB's format, atomic structures. Nothing is ever unpickled.
 
 Files are written whole or not at all, and what is read is checked first.
 """
@@ -6,12 +6,16 @@ Files are written whole or not at all, and what is read is checked first.
 from ._hdf5 import load_hdf5, save_hdf5
 from ._mat import load_mat
 from ._safetensors import leaf_names, load_safetensors, read_metadata, save_safetensors
+from ._structures import Structure, load_extxyz, load_structures
 
 __all__ = [
+    "Structure",
     "leaf_names",
+    "load_extxyz",
     "load_hdf5",
     "load_mat",
     "load_safetensors",
+    "load_structures",
     "read_metadata",
     "save_hdf5",
     "save_safetensors",
