@@ -165,7 +165,7 @@ def of_pyg(p):
                 conv=conv,
                 after=linear(part.after, f"{name}.conv.lin2"),
                 last=linear(part.last, f"{name}.lin"),
-            )  # fmt: skip
+            )
         )
     return model.replace(
         embedding=p("embedding.weight"), interactions=interactions,
