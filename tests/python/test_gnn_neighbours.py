@@ -12,15 +12,17 @@ from hesse import gnn
 
 def brute(pos, cutoff, cell, periodic, reach):
     """Every pair and shift with components up to the reach, by its distance."""
-    n, d = pos.shape
+    d = pos.shape[1]
     ranges = [range(-reach, reach + 1) if p else (0,) for p in periodic]
-    found = []
-    for i, j in itertools.product(range(n), repeat=2):
-        for shift in itertools.product(*ranges):
-            vector = pos[j] - pos[i] + np.array(shift) @ cell
-            if np.linalg.norm(vector) <= cutoff and (i != j or any(shift)):
-                found.append((i, j, *shift))
-    return np.array(sorted(found), np.int64).reshape(-1, 2 + d)
+    shifts = np.array(list(itertools.product(*ranges)))
+    found = [np.zeros((0, 2 + d), np.int64)]
+    for i, j in itertools.product(range(len(pos)), repeat=2):
+        near = np.linalg.norm(pos[j] - pos[i] + shifts @ cell, axis=1) <= cutoff
+        these = shifts[near & ((i != j) | shifts.any(axis=1))]
+        found.append(np.column_stack([np.full((len(these), 2), [i, j]), these]))
+    rows = np.concatenate(found)  # sorted: the product's order is that of shifts
+    assert rows.tolist() == sorted(rows.tolist())
+    return rows
 
 
 def table(edges, shifts, d):
@@ -80,6 +82,14 @@ def test_pairs_at_the_cutoff_count_and_one_atom_has_its_images():
     edges, shifts = gnn.neighbours(np.zeros((0, 3)), 1.0, np.eye(3))
     assert edges.shape == (2, 0) and shifts.shape == (0, 3)
     assert gnn.neighbours(np.zeros((2, 3)), 1.0)[0].shape == (2, 2)  # two atoms at one place are neighbours
+
+
+def test_pairs_in_several_chunks(monkeypatch):
+    pos = np.random.default_rng(0).uniform(0, 4, (300, 3))
+    whole = gnn.neighbours(pos, 1.5, 4 * np.eye(3))
+    monkeypatch.setattr("hesse.gnn._neighbours._CHUNK", 100)
+    for a, b in zip(gnn.neighbours(pos, 1.5, 4 * np.eye(3)), whole, strict=True):
+        np.testing.assert_array_equal(a, b)
 
 
 @pytest.fixture(scope="module")
@@ -165,6 +175,8 @@ def test_dtypes():
         (([[0.0]], 1.0, [[np.inf]]), ValueError, r"cell must be finite"),
         (([[0.0]], 1.0, None, True), ValueError, r"there is no cell; give cell="),
         (([[0.0]], 1.0, [[1.0]], [True, True]), ValueError, r"periodic must be one bool, or 1 for the rows"),
+        (([[1e30]], 1.0, [[1.0]]), ValueError, r"pos lies up to 1e\+30 cells away"),
+        ((np.zeros((15000, 3)), 1.0), ValueError, r"225000000 pairs are within 1"),
         (([[0.0]], 1e9, [[1.0]]), ValueError, r"reaches 2e\+09 images of each of 1 positions"),
     ],
 )

@@ -1,6 +1,7 @@
 """Learning on graphs: graphs, message passing, layers, pooling, metrics."""
 
 from ._aggregation import EdgeConv, GINConv, GINEConv, PNAConv, RGCNConv, SAGEConv
+from ._ase import ase_calculator
 from ._attention import GATConv, GATv2Conv, TransformerConv
 from ._batch import batch, unbatch
 from ._convert import from_dense, from_networkx, from_pyg, from_scipy
@@ -9,7 +10,7 @@ from ._encodings import laplacian_encoding, random_walk_encoding
 from ._graph import Graph
 from ._message import message_passing
 from ._metrics import accuracy, f1_score, mean_absolute_error, roc_auc, root_mean_square_error
-from ._neighbours import neighbours, radius_graph
+from ._neighbours import edge_vectors, neighbours, radius_graph
 from ._normalisation import GraphNorm, PairNorm
 from ._pooling import (
     AttentionPooling,
@@ -53,7 +54,9 @@ __all__ = [
     "TransformerConv",
     "VirtualNode",
     "accuracy",
+    "ase_calculator",
     "batch",
+    "edge_vectors",
     "energy_and_forces",
     "f1_score",
     "from_dense",

@@ -11,13 +11,15 @@ import numpy as np
 from .. import _hesse
 from .._hesse import Array
 from . import _segments as seg
+from ._common import require_graph
 from ._graph import Graph, numpy_of
 
-__all__ = ["edge_offsets", "neighbours", "radius_graph"]
+__all__ = ["edge_offsets", "edge_vectors", "neighbours", "radius_graph"]
 
 _Numbers = np.ndarray[Any, Any]
 # Positions of images that are held at a time, and places of targets times images without a tree.
 _MOST_IMAGES = 20_000_000
+_MOST_PAIRS = 200_000_000
 _CHUNK = 4_000_000
 # What rounding may add to a distance between positions that were moved into the cell; the test itself is exact.
 _SLACK = 1e-6
@@ -105,7 +107,7 @@ def _candidates(p: _Numbers, images: _Numbers, radius: float) -> tuple[_Numbers,
     try:
         from scipy.spatial import cKDTree
     except ImportError:
-        targets, found = [], []
+        targets, hits = [], []
         step = max(1, _CHUNK // max(len(images), 1))
         for a in range(0, len(p), step):
             square = np.zeros((len(p[a : a + step]), len(images)))
@@ -113,12 +115,24 @@ def _candidates(p: _Numbers, images: _Numbers, radius: float) -> tuple[_Numbers,
                 square += (p[a : a + step, k, None] - images[:, k]) ** 2
             t, i = np.nonzero(square <= radius * radius)
             targets.append(t + a)
-            found.append(i)
-        return np.concatenate(targets), np.concatenate(found)
-    lists = cKDTree(images).query_ball_point(p, radius)
-    counts = np.fromiter(map(len, lists), np.int64, len(p))
-    flat = itertools.chain.from_iterable(lists)
-    return np.repeat(np.arange(len(p)), counts), np.fromiter(flat, np.int64, int(counts.sum()))
+            hits.append(i)
+        return np.concatenate(targets), np.concatenate(hits)
+    tree = cKDTree(images)
+    counts = np.asarray(tree.query_ball_point(p, radius, return_length=True), np.int64)
+    if counts.sum() > _MOST_PAIRS:
+        raise _hesse.ArgumentError(
+            f"neighbours: {counts.sum()} pairs are within {radius:.6g}; at most {_MOST_PAIRS} are held: use a smaller "
+            "cutoff"
+        )
+    found: _Numbers = np.empty(counts.sum(), np.int64)
+    cuts = np.searchsorted(np.cumsum(counts), np.arange(_CHUNK, counts.sum() + _CHUNK, _CHUNK)) + 1
+    first, begin = 0, 0
+    for last in np.unique(np.minimum(cuts, len(p))):  # lists take more memory than arrays: some at a time
+        lists = tree.query_ball_point(p[first:last], radius)
+        size = int(counts[first:last].sum())
+        found[begin : begin + size] = np.fromiter(itertools.chain.from_iterable(lists), np.int64, size)
+        first, begin = last, begin + size
+    return np.repeat(np.arange(len(p)), counts), found
 
 
 def neighbours(pos: Any, cutoff: float, cell: Any = None, periodic: Any = None) -> tuple[Array, Array | None]:
@@ -151,7 +165,7 @@ def neighbours(pos: Any, cutoff: float, cell: Any = None, periodic: Any = None) 
     ------
     ValueError
         For shapes that do not fit, positions or a cell with NaN or infinities, dependent lattice vectors, a cutoff
-        that is not positive and finite, or that reaches more than 20 million images.
+        that is not positive and finite, or that reaches more than 20 million images or 200 million pairs.
     TypeError
         For positions that are no real numbers.
 
@@ -175,7 +189,7 @@ def neighbours(pos: Any, cutoff: float, cell: Any = None, periodic: Any = None) 
     p = _positions("neighbours", pos)
     try:
         radius = float(cutoff)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise _hesse.ArgumentTypeError(f"neighbours: cutoff must be a number, got {cutoff!r}") from error
     if not 0 < radius < np.inf:
         raise _hesse.ArgumentError(f"neighbours: cutoff must be positive and finite, got {radius}")
@@ -189,7 +203,13 @@ def neighbours(pos: Any, cutoff: float, cell: Any = None, periodic: Any = None) 
         # Atoms far outside of the cell are moved into it for the search, and their shifts back afterwards.
         home = np.zeros((n, d), np.int64)
         if len(rows):
-            home[:, rows] = np.floor(p @ np.linalg.pinv(lattice[rows])).astype(np.int64)
+            away = np.floor(p @ np.linalg.pinv(lattice[rows]))
+            if not (np.abs(away) < 2**31).all():
+                raise _hesse.ArgumentError(
+                    f"neighbours: pos lies up to {np.abs(away).max():.3g} cells away from the cell "
+                    f"{lattice.tolist()}; move positions into it"
+                )
+            home[:, rows] = away.astype(np.int64)
         inside = p - home @ lattice
         if len(rows):
             which, by, images = _images(inside, lattice[rows], radius)
@@ -204,7 +224,8 @@ def neighbours(pos: Any, cutoff: float, cell: Any = None, periodic: Any = None) 
         shifts += home[target] - home[source]
         vector = p[source] - p[target] + shifts @ lattice
         own = (source == target) & ~shifts.any(axis=1)
-        keep = (np.sqrt(np.sum(vector * vector, axis=1)) <= radius) & ~own
+        with np.errstate(over="ignore"):
+            keep = (np.sqrt(np.sum(vector * vector, axis=1)) <= radius) & ~own
         target, source, shifts = target[keep], source[keep], shifts[keep]
         order = np.lexsort((*shifts.T[::-1], source, target))
         target, source, shifts = target[order], source[order], shifts[order]
@@ -267,6 +288,40 @@ def radius_graph(
         of_edges["shift"] = shifts
         of_graph["cell"] = _hesse.astype(_hesse.asarray(cell), p.dtype)[None]
     return Graph(edges, x, pos=p, y=y, node_data=of_nodes, edge_data=of_edges, graph_data=of_graph)
+
+
+def edge_vectors(graph: Graph) -> Array:
+    """From the target of every edge to its source: pos[source] - pos[target] + shift @ cell.
+
+    Parameters
+    ----------
+    graph : Graph
+        With positions; of `radius_graph`, or with edges of one's own.
+
+    Returns
+    -------
+    Array, (E, D)
+        Differentiable by the positions and by ``graph_data["cell"]``.
+
+    Raises
+    ------
+    ValueError
+        For a graph without positions, and for shifts without a cell or of another shape.
+
+    Examples
+    --------
+    >>> import hesse as hs
+    >>> chain = hs.gnn.radius_graph([[0.5, 0.0]], 1.0, cell=hs.eye(2), periodic=[True, False])
+    >>> hs.gnn.edge_vectors(chain)
+    Array([[-1., 0.],
+           [ 1., 0.]], dtype=float64)
+    """
+    require_graph("edge_vectors", graph)
+    if graph.pos is None:
+        raise _hesse.ArgumentError("edge_vectors: the graph has no positions; make it with pos=")
+    vectors = seg.rows(graph.pos, graph.source) - seg.rows(graph.pos, graph.target)
+    offsets = edge_offsets("edge_vectors", graph)
+    return vectors if offsets is None else vectors + offsets
 
 
 def edge_offsets(layer: str, graph: Graph) -> Array | None:
