@@ -14,7 +14,8 @@ using Message = std::function<Array(const Array& target, const Array& source, co
 
 /// y_i = reduce over j of message(x_i, x_j, e_ij) (Gilmer et al., arXiv:1704.01212, 2017): x [N, ...] and
 /// edge [E, ...] in the graph's order of edges -> [N, ...]. Sums and means are maps over edges, forwards and
-/// backwards: nothing of the size edges times features is stored. Max and min store the messages. Throws
+/// backwards: what leads to a message lives in a tile, and messages are written once and added. Max and min
+/// store all of them. Throws
 /// ValueError where rows do not fit.
 Array message_passing(const Message& message, Reduce reduce, const Array& x, const Graph& g,
                       const std::optional<Array>& edge = {});

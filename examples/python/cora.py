@@ -103,7 +103,7 @@ for seed in range(2 if options.quick else options.seeds):
     key, dropping = hs.unstack(hs.random.split(hs.random.key(seed)))
     model = build(graph.x.shape[1], int(hs.max(graph.y)) + 1, key)
     state = adam.init(model)
-    stopping = gnn.EarlyStopping(patience=100)  # on the validation loss, for GAT as in its paper
+    stopping = gnn.EarlyStopping(patience=100)  # on the validation loss, for GAT
     for epoch in range(epochs):
         begin = time.perf_counter()
         model, state, value = step(model, state, graph, train, hs.random.fold_in(dropping, epoch))

@@ -42,7 +42,8 @@ def message_passing(
         In the order of the graph's edges, which are sorted by target.
     store_edges : bool
         Whether messages are stored, (E, ...), before they are reduced. "max" and "min" store them always. Else
-        "sum", "mean" and "softmax" are maps over edges, forwards and backwards: messages live in a tile.
+        "sum", "mean" and "softmax" are maps over edges, forwards and backwards: what leads to a
+        message lives in a tile; the messages themselves are written once and added.
 
     Returns
     -------

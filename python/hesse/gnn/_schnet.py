@@ -48,7 +48,7 @@ class CFConv(Module):
     from 0 to the cutoff c, a network f of two linear layers, and C(r) = (cos(pi r / c) + 1) / 2. Edges should join
     the pairs within the cutoff (`radius_graph`): those beyond it are not left out. In a periodic system the vector of
     an edge is pos[source] - pos[target] + shift @ cell with ``edge_data["shift"]`` and ``graph_data["cell"]``. The
-    filters of edges live in a tile, forwards and backwards; nothing of size edges x filters is stored.
+    filters of edges live in a tile, forwards and backwards; their products with features are written once and added.
 
     Parameters
     ----------
