@@ -180,3 +180,82 @@ def test_truncated_hdf5_and_datasets_without_values(tmp_path):
         hs.io.load_structures(path)
     with pytest.raises(FileNotFoundError, match=r"load_structures: there is no file"):
         hs.io.load_structures(tmp_path / "none")
+
+
+def test_what_is_written_is_read(tmp_path):
+    rng = np.random.default_rng(0)
+    none = np.zeros(3, bool)
+    info = {
+        "energy": -1 / 3,
+        "step": 3,
+        "on": True,
+        "text": 'a "b" c\\d=e',
+        "list": np.array([1.5, 2]),
+        "word": "Bulk",
+    }
+    arrays = {
+        "forces": rng.normal(size=(5, 3)) * 1e-7,
+        "tag": np.arange(5),
+        "fixed": np.arange(5) > 2,
+        "kind": np.array(list("abcde")),
+    }
+    structures = [
+        hs.io.Structure(
+            np.array([1, 8, 14, 118, 1]),
+            rng.normal(size=(5, 3)),
+            rng.normal(size=(3, 3)),
+            ~none,
+            arrays,
+            info,
+        ),
+        hs.io.Structure(np.zeros(0, int), np.zeros((0, 3)), None, none, {}, {}),
+        hs.io.Structure(np.array([2]), np.ones((1, 3), np.float32) / 3, None, none, {}, {}),
+    ]
+    path = tmp_path / "a.xyz"
+    hs.io.save_extxyz(path, structures)
+    for s, r in zip(structures, hs.io.load_extxyz(path), strict=True):
+        for name in ("numbers", "positions", "periodic"):
+            np.testing.assert_array_equal(getattr(r, name), getattr(s, name))
+        assert (r.cell is None) == (s.cell is None) and (s.cell is None or (r.cell == s.cell).all())
+        assert list(r.arrays) == list(s.arrays) and list(r.info) == list(s.info)
+        for name, value in s.arrays.items():
+            np.testing.assert_array_equal(r.arrays[name], value)
+        for name, value in s.info.items():
+            np.testing.assert_array_equal(r.info[name], value)
+    assert [p.name for p in tmp_path.iterdir()] == ["a.xyz"]
+
+
+@pytest.mark.parametrize(
+    "changes, error, message",
+    [
+        ({"numbers": np.array([0])}, ValueError, r"numbers 1 to 118"),
+        ({"positions": np.zeros((2, 3))}, ValueError, r"got shapes \(1,\) and \(2, 3\)"),
+        ({"positions": np.full((1, 3), np.nan)}, ValueError, r"positions must be finite"),
+        ({"cell": np.eye(2)}, ValueError, r"cell must be \[3, 3\]"),
+        ({"periodic": np.ones(3, bool)}, ValueError, r"it is periodic but has no cell"),
+        ({"arrays": {"a b": np.zeros(1)}}, ValueError, r"arrays has the key 'a b'"),
+        ({"arrays": {"a": np.zeros(2)}}, ValueError, r"arrays\['a'\] must be \[1\] or \[1, K\]"),
+        ({"arrays": {"a": np.array(["x y"])}}, ValueError, r"must have words without spaces"),
+        ({"info": {"pbc": 1}}, ValueError, r"info has the key 'pbc'"),
+        ({"info": {"a": {}}}, TypeError, r"info\['a'\] must be a number"),
+        ({"info": {"a": "x\ny"}}, ValueError, r"has a line break"),
+    ],
+)
+def test_what_cannot_be_written_is_refused(tmp_path, changes, error, message):
+    fields = {
+        "numbers": np.array([1]), "positions": np.zeros((1, 3)), "cell": None, "periodic": np.zeros(3, bool),
+        "arrays": {}, "info": {}, **changes,
+    }  # fmt: skip
+    with pytest.raises(error, match=rf"save_extxyz: structure 0.*{message}"):
+        hs.io.save_extxyz(tmp_path / "a.xyz", [hs.io.Structure(**fields)])
+    assert not list(tmp_path.iterdir())
+
+
+def test_nothing_is_no_file(tmp_path):
+    with pytest.raises(ValueError, match=r"save_extxyz: there are no structures"):
+        hs.io.save_extxyz(tmp_path / "a.xyz", [])
+    with pytest.raises(TypeError, match=r"save_extxyz: structure 0 is a int, not a Structure"):
+        hs.io.save_extxyz(tmp_path / "a.xyz", [3])
+    (s,) = hs.io.load_extxyz(put(tmp_path, GOOD))
+    with pytest.raises(OSError, match=r"save_extxyz: .* cannot be written"):
+        hs.io.save_extxyz(tmp_path / "none" / "a.xyz", [s])

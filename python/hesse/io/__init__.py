@@ -7,6 +7,7 @@ from ._hdf5 import load_hdf5, save_hdf5
 from ._mat import load_mat
 from ._safetensors import leaf_names, load_safetensors, read_metadata, save_safetensors
 from ._structures import Structure, load_extxyz, load_structures
+from ._write_extxyz import save_extxyz
 
 __all__ = [
     "Structure",
@@ -17,6 +18,7 @@ __all__ = [
     "load_safetensors",
     "load_structures",
     "read_metadata",
+    "save_extxyz",
     "save_hdf5",
     "save_safetensors",
 ]

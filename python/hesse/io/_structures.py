@@ -16,13 +16,14 @@ from .._extras import require
 __all__ = ["Structure", "load_extxyz", "load_structures"]
 
 _Numbers = np.ndarray[Any, Any]
-_SYMBOLS = (
+_ELEMENTS = (
     "H He Li Be B C N O F Ne Na Mg Al Si P S Cl Ar K Ca Sc Ti V Cr Mn Fe Co Ni Cu Zn Ga Ge As Se Br "
     "Kr Rb Sr Y Zr Nb Mo Tc Ru Rh Pd Ag Cd In Sn Sb Te I Xe Cs Ba La Ce Pr Nd Pm Sm Eu Gd Tb Dy Ho "
     "Er Tm Yb Lu Hf Ta W Re Os Ir Pt Au Hg Tl Pb Bi Po At Rn Fr Ra Ac Th Pa U Np Pu Am Cm Bk Cf Es "
     "Fm Md No Lr Rf Db Sg Bh Hs Mt Ds Rg Cn Nh Fl Mc Lv Ts Og"
 )
-_NUMBER_OF = {symbol: z for z, symbol in enumerate(_SYMBOLS.split(), 1)}
+SYMBOLS = _ELEMENTS.split()
+_NUMBER_OF = {symbol: z for z, symbol in enumerate(SYMBOLS, 1)}
 _PAIR = re.compile(
     r"""\s*(?P<key>"[^"]*"|[^\s="'{}\[\]]+)\s*
         (?:=\s*(?P<value>"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|\{[^{}]*\}|\[[^\[\]]*\]|[^\s"'{}\[\]]+))?(?=\s|$)""",
@@ -91,7 +92,7 @@ class _Lines:
 def _value(text: str) -> Any:
     """A value of the header: a number, a truth value, an array of either, or the text."""
     if text[:1] in "\"'{[":
-        text = text[1:-1].replace("\\", "")
+        text = re.sub(r"\\(.)", r"\1", text[1:-1])
     words = text.replace(",", " ").split()
     for convert in (_integer, _real, _TRUTH.__getitem__):
         try:
