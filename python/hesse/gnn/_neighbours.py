@@ -313,8 +313,8 @@ def edge_vectors(graph: Graph) -> Array:
     >>> import hesse as hs
     >>> chain = hs.gnn.radius_graph([[0.5, 0.0]], 1.0, cell=hs.eye(2), periodic=[True, False])
     >>> hs.gnn.edge_vectors(chain)
-    Array([[-1., 0.],
-           [ 1., 0.]], dtype=float64)
+    Array([[-1.,  0.],
+           [ 1.,  0.]], dtype=float64)
     """
     require_graph("edge_vectors", graph)
     if graph.pos is None:
