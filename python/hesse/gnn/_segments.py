@@ -36,8 +36,7 @@ def counts(starts: Array, dtype: Any) -> Array:
 
 def mean(x: Array, ids: Array, starts: Array) -> Array:
     """Means, [n, ...]; 0 for an empty segment."""
-    sums = total(x, ids, starts.shape[0] - 1)
-    return sums / over(_hesse.maximum(counts(starts, sums.dtype), 1), sums)
+    return _hesse.segment_mean(x, ids, starts.shape[0] - 1)
 
 
 def maximum(x: Array, ids: Array, starts: Array) -> Array:
@@ -48,7 +47,8 @@ def maximum(x: Array, ids: Array, starts: Array) -> Array:
 
 def minimum(x: Array, ids: Array, starts: Array) -> Array:
     """Least entries, [n, ...]; 0 for an empty segment."""
-    return -maximum(-x, ids, starts)
+    least = _hesse.segment_min(x, ids, starts.shape[0] - 1)
+    return _hesse.where(over(starts[1:] > starts[:-1], least), least, 0)
 
 
 def std(x: Array, ids: Array, starts: Array, least: float = 1e-5) -> Array:
@@ -63,15 +63,13 @@ def softmax(logits: Array, ids: Array, n: int, own: Array | None = None) -> tupl
     `own` [n, ...] has one entry more per segment that is not in `logits` (the node itself): its share is the
     second result.
     """
-    largest = _hesse.segment_max(_hesse.stop_gradient(logits), ids, n)
-    if own is not None:
-        largest = _hesse.maximum(largest, _hesse.stop_gradient(own))
-    shares = _hesse.exp(logits - rows(largest, ids))
-    sums = total(shares, ids, n)
     if own is None:
-        return shares / rows(sums, ids), None
+        return _hesse.segment_softmax(logits, ids, n), None
+    largest = _hesse.segment_max(_hesse.stop_gradient(logits), ids, n)
+    largest = _hesse.maximum(largest, _hesse.stop_gradient(own))
+    shares = _hesse.exp(logits - rows(largest, ids))
     own = _hesse.exp(own - largest)
-    sums = sums + own
+    sums = total(shares, ids, n) + own
     return shares / rows(sums, ids), own / sums
 
 
@@ -81,8 +79,8 @@ def weighted_sum(values: Array, x: Array, graph: Any) -> Array:
     if values.ndim == 1:
         y = graph.adjacency(values) @ _hesse.reshape(x, (x.shape[0], _size(x.shape[1:])))
         return _hesse.reshape(y, (n, *x.shape[1:]))
-    heads = [graph.adjacency(values[:, h]) @ x[:, h, :] for h in range(values.shape[1])]
-    return _hesse.stack(heads, axis=1)
+    heads: Array = graph.adjacency(values) @ x
+    return heads
 
 
 def _size(shape: tuple[int, ...]) -> int:
