@@ -1,0 +1,24 @@
+#pragma once
+#include "core/ops/sparse_rows.h"
+
+/// The kernels of products with sparse matrices. Operands have `lane_axes` further, innermost axes; a
+/// pattern is the same for all lanes.
+namespace hesse::sparse {
+
+/// Whether v differs between lanes.
+bool varies(const View& v, int lane_axes);
+/// The product of the lengths of the axes from `first` up to `last`.
+int64_t product_of(const Shape& s, size_t first, size_t last);
+
+/// y [rows, heads..., k...] = the sums, by the first of several patterns, of values x[0] [n, heads...] times
+/// rows x[1] [cols, heads..., k...].
+void run_product(std::string_view op, std::span<const View> x, const View& y, int lane_axes);
+/// y [nnz, heads...] = the sums over k of x[0] [rows, heads..., k...] times x[1] [cols, heads..., k...], at
+/// the places of a pattern.
+void run_sampled(std::string_view op, std::span<const View> x, const View& y, int lane_axes,
+                 size_t head_axes);
+/// Both pull-backs of a product in one pass (without lanes): x are data, x, ct and a pattern with its
+/// transpose. False where the vector kernels do not apply; nothing is written then.
+bool run_adjoint(std::string_view op, std::span<const View> x, std::span<const View> out);
+
+}  // namespace hesse::sparse
