@@ -5,6 +5,7 @@
 #include <string>
 
 #include "core/ops.h"
+#include "core/segment.h"
 #include "gnn/segments.h"
 
 namespace hesse::gnn {
@@ -121,8 +122,9 @@ Array edge_weights(const Graph& g, DType dtype) {
 sparse::CSR adjacency(const Graph& g, const std::optional<Array>& values) {
   const DType dtype = g.arrays.x ? g.arrays.x->dtype() : default_dtype();
   const Array data = values ? *values : edge_weights(g, dtype);
-  require(data.shape() == Shape{g.num_edges()}, "adjacency: values must be a number for each of ",
-          g.num_edges(), " edges, got ", describe(data));
+  require((data.ndim() == 1 || data.ndim() == 2) && data.shape()[0] == g.num_edges(),
+          "adjacency: values must be a number, or one per head, for each of ", g.num_edges(), " edges, got ",
+          describe(data));
   return {data, g.by_target, g.by_source};
 }
 
@@ -196,7 +198,7 @@ Array global_sum_pool(const Array& x, const Graph& g) {
 }
 Array global_mean_pool(const Array& x, const Graph& g) {
   check_pool("global_mean_pool", x, g);
-  return segments::mean(x, g.node_graph, g.node_starts);
+  return segment_mean(x, g.node_graph, g.node_starts.dim(0) - 1);
 }
 Array global_max_pool(const Array& x, const Graph& g) {
   check_pool("global_max_pool", x, g);

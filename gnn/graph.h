@@ -50,7 +50,8 @@ struct Graph {
 /// are no integers, ValueError for arrays whose lengths do not fit.
 Graph graph(const Array& edge_index, const GraphArrays& arrays = {}, std::optional<int64_t> num_nodes = {});
 
-/// A[target, source] = value: products sum over incoming edges. Values [E], by default edge_weight or ones.
+/// A[target, source] = value: products sum over incoming edges. Values [E] or [E, heads], by
+/// default edge_weight or ones. Throws ValueError for others.
 sparse::CSR adjacency(const Graph& g, const std::optional<Array>& values = {});
 /// edge_weight, or ones of the dtype.
 Array edge_weights(const Graph& g, DType dtype);

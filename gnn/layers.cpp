@@ -94,12 +94,9 @@ Array GATConv::operator()(const Array& x, const Graph& g, const std::optional<Ar
   if (key && dropout > 0.0) {
     const Arrays keys = unstack(random::split(*key, 2));
     shares = nn::dropout(shares, dropout, keys[0]);
-    own = nn::dropout(*own, dropout, keys[1]);
+    own = nn::dropout(own, dropout, keys[1]);
   }
-  const Arrays columns = unstack(shares, 1), rows = unstack(h, 1);
-  Arrays summed;
-  for (size_t k = 0; k < columns.size(); ++k) summed.push_back(weighted_sum(columns[k], rows[k], g));
-  return reshape(stack(summed, 1) + column(*own) * h, {n, heads * out}) + bias;
+  return reshape(weighted_sum(shares, h, g) + column(own) * h, {n, heads * out}) + bias;
 }
 
 GINConv GINConv::create(const Array& key, const std::vector<int64_t>& sizes, OptDType dtype) {

@@ -16,25 +16,15 @@ Array over(const Array& values, const Array& like) {
   return reshape(values, shape);
 }
 
-Array mean(const Array& x, const Array& ids, const Array& starts) {
-  const Array sums = segment_sum(x, ids, starts.dim(0) - 1);
-  return sums / over(hesse::maximum(astype(lengths(starts), sums.dtype()), 1.0), sums);
-}
-
 Array maximum(const Array& x, const Array& ids, const Array& starts) {
   const Array largest = segment_max(x, ids, starts.dim(0) - 1);
   return where(over(lengths(starts) > int64_t{0}, largest), largest, 0.0);
 }
 
-std::pair<Array, std::optional<Array>> softmax(const Array& logits, const Array& ids, int64_t n,
-                                               const std::optional<Array>& own) {
-  Array largest = segment_max(stop_gradient(logits), ids, n);
-  if (own) largest = hesse::maximum(largest, stop_gradient(*own));
-  const Array shares = exp(logits - gather(largest, ids));
-  Array sums = segment_sum(shares, ids, n);
-  if (!own) return {shares / gather(sums, ids), std::nullopt};
-  const Array own_share = exp(*own - largest);
-  sums = sums + own_share;
+std::pair<Array, Array> softmax(const Array& logits, const Array& ids, int64_t n, const Array& own) {
+  const Array largest = hesse::maximum(segment_max(stop_gradient(logits), ids, n), stop_gradient(own));
+  const Array shares = exp(logits - gather(largest, ids)), own_share = exp(own - largest);
+  const Array sums = segment_sum(shares, ids, n) + own_share;
   return {shares / gather(sums, ids), own_share / sums};
 }
 
