@@ -78,45 +78,97 @@ void plain_product(const Matrix<const T>& a, const Matrix<const T>& b, const Mat
     }
 }
 
-/// Small products by the kernel of lanes, for which columns (or rows, of the transposed product) are as good
-/// as lanes: a third to two thirds of the time that Eigen's blocking and packing take. False where they are
-/// not.
 template <class T>
-bool small_product(const Matrix<const T>& a, const Matrix<const T>& b, const Matrix<T>& out) {
-  constexpr int64_t kLeast = 8, kMost = 64 * 64, kPacked = 2048;
-  std::array<T, kPacked> packed;
-  const auto product_by_lanes = [](const Matrix<const T>& x, const Matrix<const T>& y, T* to, int64_t row) {
-    lane_kernels<T>().uniform(x.rows, 1, x.cols, y.cols, {x.data, x.row, x.col}, {y.data, y.row, 0}, {},
-                              {to, row, 0});
-  };
-  // Rows of the result become contiguous.
-  const auto with_contiguous_rows = [&](const Matrix<const T>& m) -> Matrix<const T> {
-    if (m.col == 1) return m;
-    for (int64_t i = 0; i < m.rows; ++i)
-      for (int64_t j = 0; j < m.cols; ++j)
-        packed[static_cast<size_t>(i * m.cols + j)] = m.data[i * m.row + j * m.col];
-    return {packed.data(), m.rows, m.cols, m.cols, 1};
-  };
-  if (b.cols >= kLeast && a.rows * a.cols <= kMost && (b.col == 1 || b.rows * b.cols <= kPacked)) {
-    product_by_lanes(a, with_contiguous_rows(b), out.data, out.row);
-    return true;
+Matrix<const T> transposed(const Matrix<const T>& a) {
+  return {a.data, a.cols, a.rows, a.col, a.row};
+}
+
+/// Memory for a copy; a small one lies on the stack.
+template <class T>
+class Scratch {
+ public:
+  T* of(int64_t n) {
+    if (n <= static_cast<int64_t>(near_.size())) return near_.data();
+    far_.reset(new T[static_cast<size_t>(n)]);
+    return far_.get();
   }
-  if (b.cols >= kLeast || a.rows < kLeast || a.rows * b.cols > kPacked) return false;
-  const Matrix<const T> x{b.data, b.cols, b.rows, b.col, b.row}, y{a.data, a.cols, a.rows, a.col, a.row};
-  if (a.col == 1 && a.cols >= kLeast && b.rows * b.cols <= kPacked) {  // sums along rows of a and of b^T
-    const Matrix<const T> rows = with_contiguous_rows(x);
-    for (int64_t i = 0; i < a.rows; ++i) std::fill_n(out.data + i * out.row, b.cols, T(0));
-    const OuterTerm<T> term{a.data, a.row, rows.data, rows.row};
-    lane_kernels<T>().outer_accumulate(a.rows, b.cols, a.cols, &term, 1, out.data, out.row);
-    return true;
-  }
-  if (a.rows * a.cols > kPacked) return false;
-  // out^T = b^T a^T
-  std::array<T, kPacked> transposed;
-  product_by_lanes(x, with_contiguous_rows(y), transposed.data(), a.rows);
+
+ private:
+  std::array<T, 2048> near_;
+  std::unique_ptr<T[]> far_;
+};
+
+/// The same entries in contiguous rows; copied where they are not.
+template <class T>
+Matrix<const T> with_contiguous_rows(const Matrix<const T>& a, Scratch<T>& scratch) {
+  if (a.col == 1) return a;
+  T* const to = scratch.of(a.rows * a.cols);
   for (int64_t i = 0; i < a.rows; ++i)
-    for (int64_t j = 0; j < b.cols; ++j)
-      out.data[i * out.row + j] = transposed[static_cast<size_t>(j * a.rows + i)];
+    for (int64_t j = 0; j < a.cols; ++j) to[i * a.cols + j] = a.data[i * a.row + j * a.col];
+  return {to, a.rows, a.cols, a.cols, 1};
+}
+
+/// out = a b, the columns being lanes; a is read where it lies, once for few columns. The sum over k goes in
+/// pieces, so that what is read again of b stays in the cache, and what is read of a across its rows too.
+template <class T>
+void product_by_lanes(const Matrix<const T>& a, const Matrix<const T>& b, const Matrix<T>& out) {
+  constexpr int64_t kPartOfB = int64_t{1} << 17, kAcrossRows = 16;
+  Scratch<T> scratch;
+  const Matrix<const T> x = with_contiguous_rows(b, scratch);
+  const int64_t row_bytes = x.cols * static_cast<int64_t>(sizeof(T));
+  const int64_t piece = a.col == 1 ? std::max(kPartOfB / row_bytes, kAcrossRows) : kAcrossRows;
+  for (int64_t k = 0; k < a.cols; k += piece) {
+    const LaneAddend<T> before{k == 0 ? nullptr : out.data, out.row, 0, 1};
+    lane_kernels<T>().uniform(a.rows, 1, std::min(piece, a.cols - k), x.cols,
+                              {a.data + k * a.col, a.row, a.col}, {x.data + k * x.row, x.row, 0}, before,
+                              {out.data, out.row, 0});
+  }
+}
+
+/// The same of the transposed product: the rows of the result are lanes.
+template <class T>
+void product_by_rows(const Matrix<const T>& a, const Matrix<const T>& b, const Matrix<T>& out) {
+  Scratch<T> scratch;
+  T* const result = scratch.of(out.rows * out.cols);
+  product_by_lanes(transposed(b), transposed(a), {result, out.cols, out.rows, out.rows, 1});
+  lane_kernels<T>().transpose(out.cols, out.rows, result, out.rows, out.data, out.row);
+}
+
+/// Products of few rows or columns, which are then as good as lanes: a third to two thirds of the time that
+/// Eigen's blocking and packing take. False for others.
+template <class T>
+bool narrow_product(const Matrix<const T>& a, const Matrix<const T>& b, const Matrix<T>& out) {
+  constexpr int64_t kHalf = 4, kLeast = 8, kMost = 64, kSmall = 64 * 64, kCopied = 2048;
+  const int64_t m = a.rows, k = a.cols, n = b.cols;
+#ifdef HESSE_HAVE_X86_ISA_UNITS
+  const bool fused = active_isa() != Isa::Baseline;  // without, Eigen's kernels are twice as fast
+#else
+  constexpr bool fused = true;
+#endif
+  if (n >= kLeast && ((fused && n <= kMost) || m * k <= kSmall) &&
+      (b.col == 1 || m >= kLeast || k * n <= kCopied)) {
+    product_by_lanes(a, b, out);
+    return true;
+  }
+  if (fused && m >= kLeast && m <= kMost && n > kMost) {
+    product_by_rows(a, b, out);
+    return true;
+  }
+  if (n >= kLeast || m < kLeast) return false;
+  if (a.col == 1 && m * n <= kCopied && k >= kLeast && k * n <= kCopied) {  // sums along rows of a and of b^T
+    Scratch<T> scratch;
+    const Matrix<const T> y = with_contiguous_rows(transposed(b), scratch);
+    for (int64_t i = 0; i < m; ++i) std::fill_n(out.data + i * out.row, n, T(0));
+    const OuterTerm<T> term{a.data, a.row, y.data, y.row};
+    lane_kernels<T>().outer_accumulate(m, n, k, &term, 1, out.data, out.row);
+    return true;
+  }
+  if (m * k <= kCopied && m * n <= kCopied) {
+    product_by_rows(a, b, out);
+    return true;
+  }
+  if (!fused || n < kHalf) return false;
+  product_by_lanes(a, b, out);
   return true;
 }
 
@@ -129,7 +181,7 @@ void product(const Matrix<const T>& a, const Matrix<const T>& b, const Matrix<T>
   } else {
     if (a.cols == 0 || out.col != 1) return plain_product(a, b, out);
     if constexpr (std::is_same_v<T, float> || std::is_same_v<T, double>)
-      if (small_product(a, b, out)) return;
+      if (narrow_product(a, b, out)) return;
     std::unique_ptr<T[]> a_storage, b_storage;
     const Matrix<const T> x = contiguous(a, a_storage), y = contiguous(b, b_storage);
     eigen_gemm<T>()(a.rows, b.cols, a.cols, x.data, x.row, x.col, y.data, y.row, y.col, out.data, out.row);
@@ -143,13 +195,16 @@ template <class T>
 void gemm(const Matrix<const T>& a, const Matrix<const T>& b, const Matrix<T>& out) {
   // Pieces of about 8 million multiply-adds along the longer side, as long as a multiple of what kernels
   // block by.
-  constexpr int64_t kPiece = 1 << 23, kMultiple = 48;
+  constexpr int64_t kPiece = 1 << 23, kMultiple = 48, kNarrow = 64, kLongRun = 512;
   const bool by_rows = out.rows >= out.cols;
   const int64_t length = by_rows ? out.rows : out.cols, across = by_rows ? out.cols : out.rows;
   const double work = static_cast<double>(length) * static_cast<double>(across) * static_cast<double>(a.cols);
   if (work < 2.0 * kPiece || length <= kMultiple) return product(a, b, out);
   const auto wanted = static_cast<int64_t>(static_cast<double>(length) * (kPiece / work));
-  const int64_t piece = std::max(kMultiple, wanted / kMultiple * kMultiple);
+  // Narrow products are bound by reading the long operand: in long runs.
+  const bool across_rows = by_rows ? a.row == 1 && a.cols > 1 : b.col == 1 && b.rows > 1;
+  const int64_t least = across <= kNarrow && across_rows ? kLongRun : kMultiple;
+  const int64_t piece = std::max(least, wanted / kMultiple * kMultiple);
   parallel_for((length + piece - 1) / piece, [&](int64_t i) {
     const int64_t begin = i * piece, n = std::min(piece, length - begin);
     Matrix<const T> x = a, y = b;

@@ -25,6 +25,11 @@ constexpr int kVaryingRows = 3;
 #endif
 constexpr int kRows = 5;
 constexpr int kColumns = 4;
+/// Rows of a block of one column and few vectors: enough sums to keep the adders busy.
+constexpr int rows_of(int vectors) {
+  constexpr int kSums = kVectors == 4 ? 20 : 12;
+  return vectors == kVectors ? kRows : std::min(kSums / vectors, 14);
+}
 
 // On lambdas: one that is called and not inlined has its captured accumulators stored at every step.
 #undef HESSE_INLINED
@@ -197,10 +202,13 @@ void gemm_uniform(int64_t m, int64_t n, int64_t k, int64_t lanes, LaneMatrix<con
   const auto count = static_cast<size_t>(lanes - wide - full * width);
   for (; j < n; ++j)
     repeat<kVectors>([&](auto v) HWY_ATTR {
-      if (full == static_cast<int64_t>(v))
-        panel<T, kRows, 1, static_cast<int>(v) + 1, false, true>(m, k, a, at_lane(at_column(x, j), wide),
-                                                                 moved(z, 0, j, wide),
-                                                                 at_lane(at_column(y, j), wide), count);
+      if (full != static_cast<int64_t>(v)) return;
+      constexpr int kWide = static_cast<int>(v) + 1;
+      (count == static_cast<size_t>(width)
+           ? panel<T, rows_of(kWide), 1, kWide, false, false>
+           : panel<T, rows_of(kWide), 1, kWide, false, true>)(m, k, a, at_lane(at_column(x, j), wide),
+                                                              moved(z, 0, j, wide),
+                                                              at_lane(at_column(y, j), wide), count);
     });
 }
 
