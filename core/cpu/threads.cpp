@@ -12,6 +12,7 @@
 #include <thread>
 #include <vector>
 
+#include "core/cpu/subnormals.h"
 #include "core/error.h"
 
 namespace hesse {
@@ -33,12 +34,14 @@ struct Job {
   int64_t n = 0;
   const std::function<void(int64_t)>* f = nullptr;
   std::atomic<int64_t> next{0}, done{0};
+  const bool flush_subnormals = cpu::FlushSubnormals::active();  // as on the thread that asks
   std::mutex mutex;
   std::condition_variable finished;
   int64_t failed_at = -1;
   std::exception_ptr error;
 
   void work() {
+    const cpu::FlushSubnormals scope(flush_subnormals);
     t_inside = true;
     for (int64_t i; (i = next.fetch_add(1)) < n;) {
       try {

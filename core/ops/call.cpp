@@ -1,6 +1,7 @@
 #include <map>
 #include <mutex>
 
+#include "core/cpu/subnormals.h"
 #include "core/op_table.h"
 #include "core/ops.h"
 #include "core/ops/control.h"
@@ -30,7 +31,11 @@ class CallOp final : public Op {
     Arrays in(x.begin(), x.end());
     return eval_owned(in);
   }
-  Arrays eval_owned(Arrays& x) const override { return prepared_.program().run_owned(std::move(x)); }
+  Arrays eval_owned(Arrays& x) const override {
+    const Graph& program = prepared_.program();
+    const cpu::FlushSubnormals scope;
+    return program.run_owned(std::move(x));
+  }
   MaybeArrays jvp(std::span<const Array> x, std::span<const Array> y,
                   std::span<const MaybeArray> dx) const override {
     std::vector<bool> marked;
@@ -104,6 +109,7 @@ class CallbackOp final : public Op {
   Params params() const override { return {{"name", name_}}; }
   Avals infer(std::span<const Aval>) const override { return outputs_; }
   Arrays eval(std::span<const Array> x) const override {
+    const cpu::FlushSubnormals scope(false);  // foreign code finds numbers as it knows them
     Arrays y = fn_(x);
     require(y.size() == outputs_.size(), name_, ": returned ", y.size(), " arrays, ", outputs_.size(),
             " were stated");

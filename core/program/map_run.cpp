@@ -5,6 +5,7 @@
 #include "core/allocator.h"
 #include "core/cpu/assign.h"
 #include "core/cpu/gemm.h"
+#include "core/cpu/subnormals.h"
 #include "core/cpu/threads.h"
 #include "core/debug.h"
 #include "core/ops/control_graph.h"
@@ -434,6 +435,7 @@ struct MapProgram::Call {
 };
 
 Arrays MapProgram::run(std::span<const Array> operands, std::span<const Array> indices, bool owned) const {
+  const cpu::FlushSubnormals scope;
   return Call(*this, operands, indices).run(owned);
 }
 

@@ -41,7 +41,7 @@ def broadcast_prefix(prefix: Any, treedef: TreeDef, what: str) -> list[Any]:
     def fill(p: Any, tree: Any, path: str) -> None:
         if p is None or isinstance(p, int):
             for leaf in tree_leaves(tree):
-                entries[leaf] = p
+                entries[int(leaf)] = p
             return
         if isinstance(p, dict) and isinstance(tree, dict) and p.keys() == tree.keys():
             pairs = [(p[k], tree[k], f"{path}[{k!r}]") for k in p]
@@ -57,7 +57,8 @@ def broadcast_prefix(prefix: Any, treedef: TreeDef, what: str) -> list[Any]:
         for a, b, at in pairs:
             fill(a, b, at)
 
-    fill(prefix, treedef.unflatten(list(range(n))), "")
+    # Positions as arrays: a module takes plain integers for its sizes and would lose them.
+    fill(prefix, treedef.unflatten([_hesse.asarray(i) for i in range(n)]), "")
     return entries
 
 
