@@ -152,6 +152,7 @@ struct MapProgram::Call {
   Sums sums;
   std::vector<char*> bases;  // what a tile finds where: its arena, to be set, the operands and constants
   Arrays outputs;
+  std::vector<size_t> kept;  // outputs that are not sums
 
   Call(const MapProgram& m, std::span<const Array> x, std::span<const Array> i)
       : map(m), plan(m.plan()), operands(x), indices(i), sums(m.body_, m.sum_results_), bases{nullptr} {
@@ -173,17 +174,25 @@ struct MapProgram::Call {
       Aval a = map.body_.output_aval(static_cast<int>(k));
       a.shape = with_front(map.n_, a.shape);
       const bool each = map.results_[k].kind == Result::Kind::Each;
-      if (map.results_[k].kind == Result::Kind::Sum)
+      if (map.results_[k].kind == Result::Kind::Sum) {
         outputs.emplace_back();
-      else if (const Array* x = owned && each ? to_overwrite(a) : nullptr)
+        continue;
+      }
+      kept.push_back(k);
+      if (const Array* x = owned && each ? to_overwrite(a) : nullptr)
         outputs.push_back(*x);  // held twice from here on: nobody else takes it
       else
         outputs.push_back(Array::uninitialized(a.shape, a.dtype));
     }
   }
 
-  // An operand in whose place a result may be written: a tile has read its rows when it writes its results,
-  // and no other tile reads them. No result may be a view of an operand.
+  bool is_direct(size_t j) const {  // of those that are kept, written by the equation that makes it
+    const std::vector<size_t>& copied = whole->tile.outputs_to_copy();
+    return std::find(copied.begin(), copied.end(), j) == copied.end();
+  }
+
+  // An operand in whose place the last of `kept` may be written: a tile has read its rows when it writes its
+  // results, and no other tile reads them. No result may be a view of an operand.
   const Array* to_overwrite(const Aval& result) const {
     const auto computed = [&](int v) {
       for (const Graph::Equation& eq : map.body_.equations())
@@ -193,6 +202,8 @@ struct MapProgram::Call {
     for (size_t i = 0; i < operands.size(); ++i)
       if (map.is_each(i) && operands[i].is_sole_owner() && operands[i].contiguous() &&
           aval(operands[i]) == result &&
+          (one_by_one || !is_direct(kept.size() - 1) ||
+           whole->tile.may_overwrite(kept.size() - 1, static_cast<int>(i))) &&
           std::all_of(map.body_.outputs().begin(), map.body_.outputs().end(), computed))
         return &operands[i];
     return nullptr;
@@ -226,6 +237,11 @@ struct MapProgram::Call {
     const int64_t groups = (tiles + per_group - 1) / per_group;
     std::vector<Ref<Buffer>> partial(static_cast<size_t>(groups));
     std::vector<std::unique_ptr<Failed>> failures(static_cast<size_t>(groups));
+    std::vector<std::pair<char*, int64_t>> kept_rows;  // where they begin, and the bytes of a row
+    for (const size_t k : kept) {
+      const View v = outputs[k].view();
+      kept_rows.emplace_back(static_cast<char*>(v.data), v.strides[0] * itemsize(v.dtype));
+    }
     const auto run_group = [&](int64_t group) {
       const FailureScope scope;
       const Ref<Buffer> acc = sums.zeros();
@@ -243,9 +259,13 @@ struct MapProgram::Call {
         std::vector<char*> at = bases;
         at[0] = static_cast<char*>(arena->data());
         for (size_t s = 0; s < sums.size(); ++s) at.push_back(static_cast<char*>(sums.view(s, *acc).data));
+        const size_t direct = at.size();
+        at.resize(direct + kept.size());
         for (int64_t t = first; t < last; ++t) {
           const int64_t begin = t * lanes, width = std::min(lanes, map.n_ - begin);
           const Tile& tile = width == lanes ? whole->tile : rest->tile;
+          for (size_t j = 0; j < kept.size(); ++j)
+            at[direct + j] = kept_rows[j].first + begin * kept_rows[j].second;
           run_tile(tile, begin, width, at);
           if (scope.failed() && !failure)  // before results are stored: they may take the place of operands
             failure = std::make_unique<Failed>(scope, first_failing(begin, width));
@@ -335,8 +355,8 @@ struct MapProgram::Call {
   }
 
   void store(const Tile& tile, int64_t begin, int64_t width, const std::vector<char*>& at) const {
-    for (size_t k = 0; k < outputs.size(); ++k) {
-      if (!outputs[k].defined()) continue;
+    for (const size_t j : tile.outputs_to_copy()) {
+      const size_t k = kept[j];
       const View dst = cpu::range(outputs[k].view(), 0, begin, width);
       cpu::assign(tile.view(map.body_.outputs()[k], at.data()), cpu::moved(dst, 0, dst.shape.size() - 1));
     }

@@ -57,7 +57,7 @@ Tile::Tile(const Schedule& s, const Dims& lanes, const std::vector<std::optional
     }
   const std::vector<TileSum> none, &sums = results == Results::Sums ? s.sums : none;
   select(sums);
-  const std::vector<int> owner = place_views(outside, results);
+  const std::vector<int> owner = place_views(outside, results, sums.size());
   add_to_products(kept);
   fuse_products(kept);
   form_chains(owner);
@@ -186,7 +186,8 @@ void Tile::fuse_products(const std::vector<int>& kept) {
 }
 
 // Strides, and what lies outside or is a view; slots come after.
-std::vector<int> Tile::place_views(const std::vector<std::optional<Strides>>& outside, Results results) {
+std::vector<int> Tile::place_views(const std::vector<std::optional<Strides>>& outside, Results results,
+                                   size_t num_sums) {
   const auto& values = graph_.values();
   places_.resize(values.size());
   std::vector<int> owner(values.size());  // the value whose slot it lies in
@@ -208,14 +209,16 @@ std::vector<int> Tile::place_views(const std::vector<std::optional<Strides>>& ou
     places_[at(id)].view.strides = strides;
     places_[at(id)].base = static_cast<int>(outside.size() + c) + 1;
   }
-  if (results == Results::Outside) {  // views follow where their operands lie
+  if (results != Results::Kept) {  // views follow where their operands lie
     std::vector<bool> computed(values.size(), false);
     for (const Work& work : works_)
-      for (int v : work.out) computed[at(v)] = !work.equation->op->is_view();
+      for (int v : work.out)
+        computed[at(v)] = !work.equation->op->is_view() &&
+                          (results == Results::Outside || graph_.values()[at(v)].shape.empty());
     for (size_t k = 0; k < graph_.outputs().size(); ++k) {
       const int v = graph_.outputs()[k];
       if (computed[at(v)] && places_[at(v)].base == 0)
-        places_[at(v)].base = static_cast<int>(1 + outside.size() + graph_.constants().size() + k);
+        places_[at(v)].base = static_cast<int>(1 + outside.size() + graph_.constants().size() + num_sums + k);
       else
         to_copy_.push_back(k);
     }
@@ -234,6 +237,18 @@ std::vector<int> Tile::place_views(const std::vector<std::optional<Strides>>& ou
     owner[at(eq.out[0])] = owner[at(eq.in[0])];
   }
   return owner;
+}
+
+bool Tile::may_overwrite(size_t k, int input) const {
+  if (std::find(to_copy_.begin(), to_copy_.end(), k) != to_copy_.end()) return false;
+  const int result = graph_.outputs()[k];
+  bool made = false;
+  for (const Work& work : works_) {
+    if (!work.equation || work.aliased || work.kernel.kind == EntryKernel::Kind::None) return false;
+    if (made && std::find(work.in.begin(), work.in.end(), input) != work.in.end()) return false;
+    made = made || work.out[0] == result;
+  }
+  return made;
 }
 
 std::vector<const Place*> Tile::places_of(const std::vector<int>& values) const {

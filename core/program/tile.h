@@ -17,7 +17,8 @@ namespace hesse {
 class Tile {
  public:
   /// Where results go. Sums: they are added to their accumulators as soon as their values are known; those
-  /// are bases behind the inputs and constants. Kept: sums are not added, but what they read outlives all
+  /// are bases behind the inputs and constants, and behind those the memory of outputs of one number for each
+  /// example, which are written there at once. Kept: sums are not added, but what they read outlives all
   /// equations. Outside: there are no sums, and outputs are written to memory of their own, row-major, whose
   /// beginnings are the bases behind the inputs and constants.
   enum class Results { Sums, Kept, Outside };
@@ -40,8 +41,11 @@ class Tile {
     return out;
   }
   /// Of the outputs that are wanted outside, those that lie elsewhere: views of others, inputs, repeated
-  /// ones.
+  /// ones; with Results::Sums also those of more than one number for each example.
   const std::vector<size_t>& outputs_to_copy() const { return to_copy_; }
+  /// Whether output k, written at once, may take the memory of an input: everything works entry by entry, and
+  /// nothing reads the input later than where the output is made.
+  bool may_overwrite(size_t k, int input) const;
   /// Runs all equations.
   void run(char* const* bases) const;
 
@@ -86,7 +90,8 @@ class Tile {
   using Step = std::variant<Chain, Product, Accumulate, const Graph::Equation*>;
 
   void select(const std::vector<TileSum>& sums);
-  std::vector<int> place_views(const std::vector<std::optional<Strides>>& outside, Results results);
+  std::vector<int> place_views(const std::vector<std::optional<Strides>>& outside, Results results,
+                               size_t num_sums);
   void add_to_products(const std::vector<int>& kept);
   void fuse_products(const std::vector<int>& kept);
   void erase(const std::vector<bool>& gone);  // of works_
