@@ -245,10 +245,78 @@ HWY_INLINE bool for_rows(const RowPattern<I>& p, int64_t first, int64_t last, in
   return ok;
 }
 
+/// Whether the rows [first, last) follow each other, and their columns and entries are in range.
+template <class I>
+bool in_range(const RowPattern<I>& p, int64_t first, int64_t last) {
+  int64_t begin = p.starts[first];
+  const int64_t end = p.starts[last];
+  if (begin < 0 || end > p.positions) return false;
+  for (int64_t r = first; r < last; ++r)
+    if (p.starts[r] > p.starts[r + 1]) return false;
+  if (!p.columns && end > p.cols) return false;
+  if (!p.entries && end > p.num_entries) return false;
+  bool outside = false;
+  for (; begin < end; ++begin) {
+    if (p.columns) outside |= static_cast<uint64_t>(p.columns[begin]) >= static_cast<uint64_t>(p.cols);
+    if (p.entries) outside |= static_cast<uint64_t>(p.entries[begin]) >= static_cast<uint64_t>(p.num_entries);
+  }
+  return !outside;
+}
+
+/// y[w] = sum of v * x[c, w] over positions that are in range, for a row that is one register block. Rows of
+/// one or two vectors have two sums, so that additions do not wait for each other.
+template <int N, bool Partial, bool Entries, class T, class I>
+HWY_INLINE void product_of_block(const RowPattern<I>& p, DenseRows<const T> values, DenseRows<const T> x,
+                                 T* y, int64_t some, int64_t begin, int64_t end) {
+  const hn::ScalableTag<T> d;
+  const auto lanes = static_cast<int64_t>(hn::Lanes(d));
+  using V = hn::Vec<decltype(d)>;
+  constexpr int kSums = N <= 2 ? 2 : 1;
+  V acc[kSums][N];
+  repeat<kSums>([&](auto s)
+                    HESSE_INLINED { repeat<N>([&](auto k) HESSE_INLINED { acc[s][k] = hn::Zero(d); }); });
+  const auto add = [&](int64_t at, auto s) HESSE_INLINED {
+    const T* const row = x.at + static_cast<int64_t>(p.columns[at]) * x.step;
+    const int64_t e = Entries ? static_cast<int64_t>(p.entries[at]) : at;
+    const V v = hn::Set(d, values.at[e * values.step]);
+    repeat<N>([&](auto k) HESSE_INLINED {
+      acc[s][k] = hn::MulAdd(v, load < Partial && k == N - 1 > (d, row + k * lanes, some), acc[s][k]);
+    });
+  };
+  constexpr auto kFirst = std::integral_constant<int, 0>();
+  constexpr auto kLast = std::integral_constant<int, kSums - 1>();
+  int64_t at = begin;
+  for (; at + 2 <= end; at += 2) {
+    add(at, kFirst);
+    add(at + 1, kLast);
+  }
+  if (at < end) add(at, kFirst);
+  repeat<N>([&](auto k) HESSE_INLINED {
+    const V sum = kSums == 2 ? hn::Add(acc[0][k], acc[kSums - 1][k]) : acc[0][k];
+    store<Partial && k == N - 1>(sum, d, y + k * lanes, some);
+  });
+}
+
 template <class T, class I>
 bool ProductRows(const RowPattern<I>& p, DenseRows<const T> values, DenseRows<const T> x, DenseRows<T> y,
                  int64_t heads, int64_t width, int64_t first, int64_t last, int64_t longest,
                  bool* any_longer) {
+  const auto lanes = static_cast<int64_t>(hn::Lanes(hn::ScalableTag<T>()));
+  constexpr int64_t kNear = int64_t{1} << 18;  // bytes of x that need no prefetching
+  if (heads == 1 && width > 1 && width <= 4 * lanes && p.columns && first < last &&
+      p.cols * x.step * static_cast<int64_t>(sizeof(T)) <= kNear && in_range(p, first, last)) {
+    const int64_t vectors = (width + lanes - 1) / lanes, some = width - (vectors - 1) * lanes;
+    with_constants(static_cast<int>(vectors), some < lanes, [&](auto n, auto partial) HWY_ATTR {
+      const auto rows = [&](auto entries) HWY_ATTR {
+        for_rows(p, first, last, longest, any_longer, [&](int64_t r, int64_t begin, int64_t end) HWY_ATTR {
+          product_of_block<n(), partial(), entries()>(p, values, x, y.at + r * y.step, some, begin, end);
+          return true;
+        });
+      };
+      p.entries ? rows(std::true_type()) : rows(std::false_type());
+    });
+    return true;
+  }
   return for_rows(p, first, last, longest, any_longer, [&](int64_t r, int64_t begin, int64_t end) HWY_ATTR {
     return ProductOf<T, I>(p, values, x, y.at + r * y.step, heads, width, begin, end);
   });
