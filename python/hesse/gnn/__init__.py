@@ -8,6 +8,7 @@ from ._convert import from_dense, from_networkx, from_pyg, from_scipy
 from ._edge_networks import GatedGraphConv, NNConv
 from ._encodings import laplacian_encoding, random_walk_encoding
 from ._graph import Graph
+from ._loader import DataLoader, pad
 from ._message import message_passing
 from ._metrics import accuracy, f1_score, mean_absolute_error, roc_auc, root_mean_square_error
 from ._neighbours import edge_vectors, neighbours, radius_graph
@@ -31,6 +32,7 @@ __all__ = [
     "AttentionPooling",
     "CFConv",
     "ChebConv",
+    "DataLoader",
     "EarlyStopping",
     "EdgeConv",
     "GATConv",
@@ -70,6 +72,7 @@ __all__ = [
     "mean_absolute_error",
     "message_passing",
     "neighbours",
+    "pad",
     "radius_graph",
     "random_split",
     "random_walk_encoding",

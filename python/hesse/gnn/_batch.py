@@ -10,7 +10,7 @@ import numpy as np
 from .. import _hesse
 from .._hesse import Array
 from ..sparse import CSR
-from ._graph import Graph, numpy_of
+from ._graph import Graph, assembled, numpy_of
 
 __all__ = ["batch", "unbatch"]
 
@@ -93,7 +93,6 @@ def batch(graphs: Sequence[Graph]) -> Graph:
         return _hesse.concat(parts)
 
     nodes, edges = [g.num_nodes for g in graphs], [g.num_edges for g in graphs]
-    made = object.__new__(Graph)
     fields: dict[str, Any] = {
         "source": shifted("source", nodes),
         "target": shifted("target", nodes),
@@ -104,13 +103,12 @@ def batch(graphs: Sequence[Graph]) -> Graph:
         "targets_by_source": shifted("targets_by_source", nodes),
         "node_graph": shifted("node_graph", [g.num_graphs for g in graphs]),
         "node_starts": shifted("node_starts", nodes, starts=True),
+        "graph_mask": _hesse.concat([g.graph_mask for g in graphs]),
         **{k: joined(k, [getattr(g, k) for g in graphs]) for k in ("x", "edge_attr", "edge_weight", "pos")},
         "y": joined("y", [g.y for g in graphs], grow=True),
         **{field: dicts(field) for field in ("node_data", "edge_data", "graph_data")},
     }
-    for name, value in fields.items():
-        object.__setattr__(made, name, value)
-    return made
+    return assembled(fields)
 
 
 def unbatch(graph: Graph) -> list[Graph]:
@@ -123,8 +121,8 @@ def unbatch(graph: Graph) -> list[Graph]:
     Returns
     -------
     list of Graph
-        Each with edges sorted by target. An array `y` or in `graph_data` with a row per graph gives one row to
-        each; a `y` with a row per node is cut like `x`.
+        Without those of padding. Each has its edges sorted by target. An array `y` or in `graph_data` with a row per
+        graph gives one row to each; a `y` with a row per node is cut like `x`.
 
     Raises
     ------
@@ -147,6 +145,7 @@ def unbatch(graph: Graph) -> list[Graph]:
     edges = numpy_of("unbatch", "source", graph.source), numpy_of("unbatch", "target", graph.target)
     order = numpy_of("unbatch", "order", graph.order)
     n, count = graph.num_nodes, graph.num_graphs
+    real = numpy_of("unbatch", "graph_mask", graph.graph_mask)
 
     def cut(value: Any, a: int, b: int) -> Any:
         return None if value is None else value[a:b]
@@ -167,7 +166,7 @@ def unbatch(graph: Graph) -> list[Graph]:
         return row
 
     result = []
-    for g in range(count):
+    for g in map(int, np.flatnonzero(real)):
         a, b = int(starts[g]), int(starts[g + 1])
         e, f = int(edge_starts[g]), int(edge_starts[g + 1])
         inside = np.stack([edges[0][e:f] - a, edges[1][e:f] - a])

@@ -44,7 +44,7 @@ def with_edges(graph: Graph, edge_index: Any, take: Any, new: float) -> Graph:
     made = Graph(edge_index, num_nodes=graph.num_nodes, edge_data=data, **fields)
     kept = {
         k: getattr(graph, k)
-        for k in ("x", "pos", "y", "node_data", "graph_data", "node_graph", "node_starts")
+        for k in ("x", "pos", "y", "node_data", "graph_data", "node_graph", "node_starts", "graph_mask")
     }
     return made.replace(**kept)
 
@@ -135,4 +135,5 @@ def subgraph(graph: Graph, nodes: Any) -> Graph:
         graph_data=graph.graph_data,
         node_graph=_hesse.asarray(graph_of.astype(np.int64)),
         node_starts=_hesse.asarray(starts),
+        graph_mask=graph.graph_mask,
     )

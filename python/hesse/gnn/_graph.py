@@ -13,7 +13,7 @@ from ..nn._module import Module
 from ..sparse import CSR
 from . import _segments as seg
 
-__all__ = ["Graph"]
+__all__ = ["Graph", "assembled"]
 
 
 def _edges(edge_index: Any) -> np.ndarray[Any, Any]:
@@ -116,6 +116,8 @@ class Graph(Module):
         The same by source: the edges out of node j are ``by_source[source_starts[j]:source_starts[j + 1]]``.
     node_graph, node_starts : Array
         int64 (N,) and (G + 1,): which graph of a batch a node belongs to, and where the graphs' nodes start.
+    graph_mask : Array
+        bool (G,): False for the graphs that only `pad` put there; losses and metrics leave these out.
 
     Raises
     ------
@@ -139,7 +141,7 @@ class Graph(Module):
 
     __buffers__: ClassVar[tuple[str, ...]] = (
         "source", "target", "order", "target_starts", "source_starts", "by_source", "targets_by_source",
-        "node_graph", "node_starts",
+        "node_graph", "node_starts", "graph_mask",
     )  # fmt: skip
     EDGE_FIELDS: ClassVar[tuple[str, ...]] = ("edge_attr", "edge_weight")
     NODE_FIELDS: ClassVar[tuple[str, ...]] = ("x", "pos")
@@ -153,6 +155,7 @@ class Graph(Module):
     targets_by_source: Array
     node_graph: Array
     node_starts: Array
+    graph_mask: Array
     x: Any
     edge_attr: Array | None
     edge_weight: Array | None
@@ -211,8 +214,6 @@ class Graph(Module):
         self.node_data = {k: of_nodes(f"node_data[{k!r}]", v) for k, v in (node_data or {}).items()}
         self.edge_data = {k: of_edges(f"edge_data[{k!r}]", v) for k, v in (edge_data or {}).items()}
         self.graph_data = {k: _hesse.asarray(v) for k, v in (graph_data or {}).items()}
-        self.node_graph = _hesse.zeros(n, dtype=_hesse.int64)
-        self.node_starts = _hesse.asarray(np.array([0, n], np.int64))
         object.__delattr__(self, "_is_sorted")
 
     @staticmethod
@@ -244,6 +245,9 @@ class Graph(Module):
         self.target_starts, self.source_starts = starts(target), starts(source)
         self.by_source = _hesse.asarray(by_source.astype(np.int64))
         self.targets_by_source = _hesse.asarray(target[by_source])
+        self.node_graph = _hesse.zeros(n, dtype=_hesse.int64)
+        self.node_starts = _hesse.asarray(np.array([0, n], np.int64))
+        self.graph_mask = _hesse.ones(1, dtype=_hesse.bool)
 
     # ---- sizes -------------------------------------------------------------------------------------------------
     @property
@@ -260,6 +264,16 @@ class Graph(Module):
     def num_graphs(self) -> int:
         """G: 1, or how many `batch` put together."""
         return self.node_starts.shape[0] - 1
+
+    @property
+    def node_mask(self) -> Array:
+        """bool (N,): False for the nodes of padding."""
+        return seg.rows(self.graph_mask, self.node_graph)
+
+    @property
+    def edge_mask(self) -> Array:
+        """bool (E,): False for the edges of padding."""
+        return seg.rows(self.node_mask, self.target)
 
     @property
     def edge_index(self) -> Array:
@@ -454,6 +468,15 @@ class Graph(Module):
         from ._changes import subgraph
 
         return subgraph(self, nodes)
+
+
+def assembled(fields: Mapping[str, Any]) -> Graph:
+    """A graph of all its fields, which fit, in the order of a graph that was constructed: the same tree."""
+    made = object.__new__(Graph)
+    for name, kind in Graph.__annotations__.items():
+        if not kind.startswith("ClassVar"):
+            object.__setattr__(made, name, fields[name])
+    return made
 
 
 def _inverse(d: Array, root: bool = False) -> Array:

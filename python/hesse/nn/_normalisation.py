@@ -126,7 +126,8 @@ class BatchNorm(Module):
     """(x - mean) / sqrt(variance + epsilon) * scale + shift, with mean and variance over all axes but the last.
 
     ``y, norm = norm(x)`` in training: the statistics of the batch are used, and the new module has running
-    averages of them; ``y, norm = norm(x, training=False)`` uses these averages.
+    averages of them; ``y, norm = norm(x, training=False)`` uses these averages. ``norm(x, mask=mask)`` leaves rows
+    out of the statistics where the mask, booleans of x.shape[:-1], is False: those of padding.
 
     Parameters
     ----------
@@ -149,7 +150,8 @@ class BatchNorm(Module):
     Raises
     ------
     ValueError
-        In training on fewer than two rows.
+        In training on fewer than two rows, and for a mask of another shape. With a mask that has fewer than two
+        rows the variance of the averages is not finite.
 
     References
     ----------
@@ -192,14 +194,31 @@ class BatchNorm(Module):
         self.variance = _hesse.ones(features, dtype=dtype)
         self.momentum, self.epsilon = momentum, epsilon
 
-    def __call__(self, x: Any, training: bool = True) -> tuple[Array, BatchNorm]:
+    def __call__(self, x: Any, training: bool = True, mask: Any = None) -> tuple[Array, BatchNorm]:
         x = _hesse.asarray(x)
         if not training:
             y = _nn.normalise(x, self.mean, self.variance, self.scale, self.shift, self.epsilon)
             return y, self
-        y, mean, variance = _nn.batch_norm(x, self.scale, self.shift, self.epsilon)
+        if mask is None:
+            y, mean, variance = _nn.batch_norm(x, self.scale, self.shift, self.epsilon)
+        else:
+            y, mean, variance = self._masked(x, _hesse.asarray(mask))
         keep, m = 1.0 - self.momentum, self.momentum
         return y, self.replace(
             mean=keep * self.mean + m * _hesse.stop_gradient(mean),
             variance=keep * self.variance + m * _hesse.stop_gradient(variance),
         )
+
+    def _masked(self, x: Array, mask: Array) -> tuple[Array, Array, Array]:
+        """The normalised rows, and the mean and the unbiased variance of those in the mask."""
+        if mask.dtype != _hesse.bool or mask.shape != x.shape[:-1]:
+            raise _hesse.ArgumentError(
+                f"BatchNorm: mask must hold a boolean per row, {x.shape[:-1]}, got {mask.dtype} {mask.shape}"
+            )
+        axes = tuple(range(x.ndim - 1))
+        keep = mask[..., None]
+        count = _hesse.sum(_hesse.astype(mask, x.dtype))
+        mean = _hesse.sum(_hesse.where(keep, x, 0), axis=axes) / count
+        variance = _hesse.sum(_hesse.where(keep, x - mean, 0) ** 2, axis=axes) / count
+        y = _nn.normalise(x, mean, variance, self.scale, self.shift, self.epsilon)
+        return y, mean, variance * (count / (count - 1))
