@@ -11,6 +11,7 @@ from ._graph import Graph
 from ._loader import DataLoader, pad
 from ._message import message_passing
 from ._metrics import accuracy, f1_score, mean_absolute_error, roc_auc, root_mean_square_error
+from ._molecules import ATOM_FEATURES, BOND_FEATURES, from_rdkit, from_smiles, molecules, scaffold_split
 from ._neighbours import edge_vectors, neighbours, radius_graph
 from ._normalisation import GraphNorm, PairNorm
 from ._pooling import (
@@ -29,6 +30,8 @@ from ._splits import EarlyStopping, random_split, stratified_split
 
 __all__ = [
     "APPNP",
+    "ATOM_FEATURES",
+    "BOND_FEATURES",
     "AttentionPooling",
     "CFConv",
     "ChebConv",
@@ -64,13 +67,16 @@ __all__ = [
     "from_dense",
     "from_networkx",
     "from_pyg",
+    "from_rdkit",
     "from_scipy",
+    "from_smiles",
     "global_max_pool",
     "global_mean_pool",
     "global_sum_pool",
     "laplacian_encoding",
     "mean_absolute_error",
     "message_passing",
+    "molecules",
     "neighbours",
     "pad",
     "radius_graph",
@@ -78,6 +84,7 @@ __all__ = [
     "random_walk_encoding",
     "roc_auc",
     "root_mean_square_error",
+    "scaffold_split",
     "shifted_softplus",
     "stratified_split",
     "unbatch",
