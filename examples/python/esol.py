@@ -40,7 +40,13 @@ def read(path):
         rows = list(csv.DictReader(text))
     if not rows or not {"smiles", TARGET} <= rows[0].keys():
         raise SystemExit(f"{path}: expected a header with the columns 'smiles' and {TARGET!r}")
-    return [row["smiles"] for row in rows], np.array([float(row[TARGET]) for row in rows])
+    values = np.full(len(rows), np.nan)
+    for k, row in enumerate(rows):
+        try:
+            values[k] = float(row[TARGET])
+        except (TypeError, ValueError):
+            raise SystemExit(f"{path}: row {k} has {row[TARGET]!r} for {TARGET!r}") from None
+    return [row["smiles"] for row in rows], values
 
 
 def draw(count=300):
@@ -127,27 +133,28 @@ def predict(model, batch):
     return model(batch)
 
 
-def error(model, loader):
+def error(model, loader, targets):
     """The root mean square over all graphs of a loader."""
-    found = [(np.asarray(predict(model, b) - b.y))[np.asarray(b.graph_mask)] for b in loader]
-    return float(np.sqrt(np.mean(np.concatenate(found) ** 2)))
+    found = hs.concat([predict(model, batch)[batch.graph_mask] for batch in loader])
+    return gnn.root_mean_square_error(found, targets)
 
 
 print(f"{len(graphs)} molecules, {epochs} epochs, batches of {BATCH} padded to {sizes} atoms and bonds")
 results, begin = [], time.perf_counter()
 for seed in range(options.first, options.first + seeds):
     splitting, weights, order, dropping = hs.unstack(hs.random.split(hs.random.key(seed), num=4))
-    parts = [[graphs[k] for k in part.tolist()] for part in gnn.random_split(splitting, len(graphs))]
+    rows = [np.asarray(part) for part in gnn.random_split(splitting, len(graphs))]
+    parts = [[graphs[k] for k in part] for part in rows]
     train = gnn.DataLoader(parts[0], BATCH, shuffle=True, key=order, drop_last=True, pad=sizes)
     val, test = (gnn.DataLoader(part, BATCH, pad=sizes) for part in parts[1:])
-    model = build([float(g.y[0]) for g in parts[0]], weights)
+    model = build(y[rows[0]], weights)
     state, best, count = adam.init(model), gnn.EarlyStopping(patience=epochs), 0
     for _ in range(epochs):
         for batch in train:
             model, state, value = step(model, state, batch, hs.random.fold_in(dropping, count))
             count += 1
-        best.stop(error(model, val), model)
-    results.append(error(best.model, test))
+        best.stop(error(model, val, y[rows[1]]), model)
+    results.append(error(best.model, test, y[rows[2]]))
     print(f"seed {seed}: loss {float(value):.4f}, epoch {best.epoch}: validation {best.best:.3f}, test {results[-1]:.3f}, "
           f"{time.perf_counter() - begin:.0f} s", flush=True)  # fmt: skip
 print(f"test RMSE {np.mean(results):.3f} +- {np.std(results):.3f} over {seeds} splits")

@@ -310,10 +310,15 @@ G = gnn.Graph([[0], [1]], [[1.0], [2.0]])
         (lambda: gnn.DataLoader([G], 2.0), TypeError, "batch_size must be an integer, got 2.0"),
         (lambda: gnn.DataLoader([G], 1, shuffle=3), TypeError, "shuffle must be True or False, got 3"),
         (lambda: gnn.DataLoader([G], 1, key=3), ValueError, "a key is for shuffle=True"),
+        (lambda: gnn.DataLoader([G], 1, shuffle=True, key="k"), TypeError, "fold_in"),
         (lambda: gnn.DataLoader([G], 1, pad=0), ValueError, "pad must be at least 1, got 0"),
         (lambda: gnn.DataLoader([G], 1, pad="two"), TypeError, "pad must be True, False"),
-        (lambda: gnn.DataLoader([G], 1, pad=[(3, 1)]), ValueError, r"\(3, 1\), has no room .* add \(4, 1\)"),
-        (lambda: gnn.DataLoader([G], 1, pad=[]), ValueError, "none, has no room"),
+        (
+            lambda: gnn.DataLoader([G], 1, pad=[(3, 1)]),
+            ValueError,
+            r"none of the sizes \[\(3, 1\)\] .* add \(4, 1\)",
+        ),
+        (lambda: gnn.DataLoader([G], 1, pad=[]), ValueError, r"none of the sizes \[\] has room"),
         (lambda: gnn.DataLoader([G, gnn.Graph([[0], [1]])], 1), ValueError, "graph 1 has no x, graph 0 has"),
         (
             lambda: gnn.DataLoader([G.replace(y=hs.zeros(3))], 1),

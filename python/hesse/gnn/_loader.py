@@ -296,6 +296,7 @@ class DataLoader:
         if shuffle:
             key = next_key() if key is None else key
             self._key = key_of(key) if isinstance(key, (int, np.integer)) else key
+            fold_in(self._key, 0)  # refuses what is no key
         if isinstance(graphs, Graph):
             _refuse_sparse("DataLoader", graphs)
             whole = graphs
@@ -383,11 +384,10 @@ class DataLoader:
             raise _hesse.ArgumentTypeError(
                 f"DataLoader: pad must be True, False, a number of sizes, or pairs (nodes, edges), got {pad!r}"
             ) from error
-        if not sizes or not _holds(sizes[-1], *largest):
+        if not any(_holds(size, *largest) for size in sizes):
             raise _hesse.ArgumentError(
-                f"DataLoader: the largest of the sizes, {sizes[-1] if sizes else 'none'}, has no room for the largest "
-                f"batch of {self.batch_size}: {largest[0]} nodes, 2 of padding, and {largest[1]} edges; add "
-                f"({largest[0] + 2}, {largest[1]})"
+                f"DataLoader: none of the sizes {sizes} has room for the largest batch of {self.batch_size}: "
+                f"{largest[0]} nodes, 2 of padding, and {largest[1]} edges; add ({largest[0] + 2}, {largest[1]})"
             )
         return tuple(sizes)
 
