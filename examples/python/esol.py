@@ -11,6 +11,7 @@ mean square) of 0.58 +- 0.03 for ESOL and 1.15 +- 0.12 for FreeSolv.
 """
 
 import argparse
+import contextlib
 import csv
 import os
 import time
@@ -25,7 +26,7 @@ parser.add_argument("file", nargs="?")
 parser.add_argument("--freesolv", action="store_true")
 parser.add_argument("--seeds", type=int, default=10)
 parser.add_argument("--first", type=int, default=0, help="the first seed")
-parser.add_argument("--epochs", type=int, default=100)
+parser.add_argument("--epochs", type=int, default=60)
 parser.add_argument("--width", type=int, default=64)
 parser.add_argument("--quick", action="store_true", help="one seed, few epochs")
 options = parser.parse_args()
@@ -42,10 +43,10 @@ def read(path):
         raise SystemExit(f"{path}: expected a header with the columns 'smiles' and {TARGET!r}")
     values = np.full(len(rows), np.nan)
     for k, row in enumerate(rows):
-        try:
+        with contextlib.suppress(TypeError, ValueError):
             values[k] = float(row[TARGET])
-        except (TypeError, ValueError):
-            raise SystemExit(f"{path}: row {k} has {row[TARGET]!r} for {TARGET!r}") from None
+        if not np.isfinite(values[k]):
+            raise SystemExit(f"{path}: row {k} has {row[TARGET]!r} for {TARGET!r}")
     return [row["smiles"] for row in rows], values
 
 
