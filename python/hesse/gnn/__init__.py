@@ -8,6 +8,7 @@ from ._convert import from_dense, from_networkx, from_pyg, from_scipy
 from ._edge_networks import GatedGraphConv, NNConv
 from ._encodings import laplacian_encoding, random_walk_encoding
 from ._graph import Graph
+from ._links import LinkSplit, edge_split, negative_sampling
 from ._loader import DataLoader, pad
 from ._message import message_passing
 from ._metrics import accuracy, f1_score, mean_absolute_error, roc_auc, root_mean_square_error
@@ -24,9 +25,10 @@ from ._pooling import (
     global_mean_pool,
     global_sum_pool,
 )
+from ._ranking import average_precision, hits_at_k, mean_reciprocal_rank
 from ._schnet import CFConv, SchNet, energy_and_forces, shifted_softplus
 from ._spectral import APPNP, ChebConv, GCNConv, SGConv
-from ._splits import EarlyStopping, random_split, stratified_split
+from ._splits import EarlyStopping, class_weights, random_split, stratified_split
 
 __all__ = [
     "APPNP",
@@ -47,6 +49,7 @@ __all__ = [
     "Graph",
     "GraphNorm",
     "JumpingKnowledge",
+    "LinkSplit",
     "NNConv",
     "PNAConv",
     "PairNorm",
@@ -60,7 +63,10 @@ __all__ = [
     "VirtualNode",
     "accuracy",
     "ase_calculator",
+    "average_precision",
     "batch",
+    "class_weights",
+    "edge_split",
     "edge_vectors",
     "energy_and_forces",
     "f1_score",
@@ -73,10 +79,13 @@ __all__ = [
     "global_max_pool",
     "global_mean_pool",
     "global_sum_pool",
+    "hits_at_k",
     "laplacian_encoding",
     "mean_absolute_error",
+    "mean_reciprocal_rank",
     "message_passing",
     "molecules",
+    "negative_sampling",
     "neighbours",
     "pad",
     "radius_graph",

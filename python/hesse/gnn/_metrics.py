@@ -118,6 +118,24 @@ def f1_score(predicted: Any, labels: Any, mask: Any = None, average: str = "macr
     return float(np.divide(2.0 * right, either, out=np.zeros(len(classes)), where=either > 0).mean())
 
 
+def binary_scores(function: str, scores: Any, labels: Any, mask: Any) -> tuple[Data, Data]:
+    """The scores and labels of the rows in the mask, checked: real numbers, 0 or 1."""
+    s, y = numpy_of(function, "scores", scores), numpy_of(function, "labels", labels)
+    if s.ndim != 1 or s.shape != y.shape:
+        raise _hesse.ArgumentError(
+            f"{function}: scores and labels must be vectors of one length, got {s.shape} and {y.shape}"
+        )
+    if s.dtype.kind not in "biuf":
+        raise _hesse.ArgumentTypeError(f"{function}: scores must be real numbers, got {s.dtype}")
+    keep = _mask(function, mask, len(y))
+    s, y = s[keep].astype(float), y[keep]
+    if not np.isin(y, (0, 1)).all():
+        raise _hesse.ArgumentError(f"{function}: labels must be 0 or 1")
+    if np.isnan(s).any():
+        raise _hesse.ArgumentError(f"{function}: score {int(np.flatnonzero(np.isnan(s))[0])} is NaN")
+    return s, y
+
+
 def roc_auc(scores: Any, labels: Any, mask: Any = None) -> float:
     """The probability that a row of class 1 has a higher score than one of class 0, ties counting half.
 
@@ -147,19 +165,7 @@ def roc_auc(scores: Any, labels: Any, mask: Any = None) -> float:
     >>> hs.gnn.roc_auc([0.1, 0.4, 0.35, 0.8], [0, 0, 1, 1])
     0.75
     """
-    s, y = numpy_of("roc_auc", "scores", scores), numpy_of("roc_auc", "labels", labels)
-    if s.ndim != 1 or s.shape != y.shape:
-        raise _hesse.ArgumentError(
-            f"roc_auc: scores and labels must be vectors of one length, got {s.shape} and {y.shape}"
-        )
-    if s.dtype.kind not in "biuf":
-        raise _hesse.ArgumentTypeError(f"roc_auc: scores must be real numbers, got {s.dtype}")
-    keep = _mask("roc_auc", mask, len(y))
-    s, y = s[keep].astype(float), y[keep]
-    if not np.isin(y, (0, 1)).all():
-        raise _hesse.ArgumentError("roc_auc: labels must be 0 or 1")
-    if np.isnan(s).any():
-        raise _hesse.ArgumentError(f"roc_auc: score {int(np.flatnonzero(np.isnan(s))[0])} is NaN")
+    s, y = binary_scores("roc_auc", scores, labels, mask)
     positive = int((y == 1).sum())
     negative = len(y) - positive
     if positive == 0 or negative == 0:

@@ -1,4 +1,4 @@
-"""Splits of data in training, validation and test, and when to stop."""
+"""Splits of data in training, validation and test, weights of classes, and when to stop."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .._hesse import Array
 from ..random import permutation
 from ._graph import numpy_of
 
-__all__ = ["EarlyStopping", "random_split", "stratified_split"]
+__all__ = ["EarlyStopping", "class_weights", "random_split", "stratified_split"]
 
 
 def _fractions(function: str, fractions: Sequence[float]) -> np.ndarray[Any, Any]:
@@ -106,6 +106,65 @@ def stratified_split(key: Any, labels: Any, fractions: Sequence[float] = (0.8, 0
         for into, part in zip(parts, _parts(order[y[order] == label], f), strict=True):
             into.append(part)
     return [_hesse.asarray(np.sort(np.concatenate(p) if p else np.zeros(0)).astype(np.int64)) for p in parts]
+
+
+def class_weights(labels: Any, mask: Any = None, *, num_classes: int | None = None) -> Array:
+    """N / (C n_c) for the C classes: rows weighted so count every class alike, however rare it is.
+
+    Parameters
+    ----------
+    labels : array of integers, (N,)
+        Rows with a negative label do not count.
+    mask : array of booleans, (N,), optional
+        Which rows count.
+    num_classes : int, optional
+        C; by default the largest label plus one.
+
+    Returns
+    -------
+    Array
+        float64 (C,), 0 for a class without rows, which does not count in C either. Their sum over the rows is N.
+
+    Raises
+    ------
+    ValueError
+        For labels that are no vector of integers, or not below `num_classes`; and where no row counts.
+
+    Examples
+    --------
+    >>> import hesse as hs
+    >>> labels = hs.array([0, 0, 0, 1])
+    >>> weights = hs.gnn.class_weights(labels)
+    >>> weights
+    Array([0.66666667, 2.        ], dtype=float64)
+    >>> logits = hs.zeros((4, 2))
+    >>> hs.nn.softmax_cross_entropy(logits, labels, weights=weights[labels])
+    Array(0.69314718, dtype=float64)
+    """
+    y = numpy_of("class_weights", "labels", labels)
+    if y.ndim != 1 or y.dtype.kind not in "iu":
+        raise _hesse.ArgumentError(
+            f"class_weights: labels must be a vector of integers, got {y.dtype} {y.shape}"
+        )
+    if mask is not None:
+        chosen = numpy_of("class_weights", "mask", mask)
+        if chosen.shape != y.shape:
+            raise _hesse.ArgumentError(
+                f"class_weights: mask must have one entry per row, {y.shape}, got {chosen.shape}"
+            )
+        y = y[chosen.astype(bool)]
+    y = y[y >= 0]
+    if y.size == 0:
+        raise _hesse.ArgumentError("class_weights: there are no rows")
+    if num_classes is not None and y.max() >= num_classes:
+        raise _hesse.ArgumentError(
+            f"class_weights: label {int(y.max())} is not below num_classes={num_classes}"
+        )
+    count = np.bincount(y, minlength=num_classes or 0)
+    weights = np.zeros(len(count))
+    there = count > 0
+    weights[there] = len(y) / (there.sum() * count[there])
+    return _hesse.asarray(weights)
 
 
 class EarlyStopping:
