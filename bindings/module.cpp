@@ -2,6 +2,7 @@
 #include "bindings/errors.h"
 
 namespace hesse::python {
+void init_gnn(py::module_& m);
 void init_segment(py::module_& m);
 void init_sparse_jacobian(py::module_& m);  // adds to what init_sparse makes
 }  // namespace hesse::python
@@ -35,6 +36,7 @@ PYBIND11_MODULE(_hesse, m) {
   init_profile(m);
   init_nn(m);
   init_optim(m);
+  init_gnn(m);
   init_io(m);
   init_physics(m);
   init_compile(m);

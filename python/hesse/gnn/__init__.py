@@ -25,7 +25,9 @@ from ._pooling import (
     global_mean_pool,
     global_sum_pool,
 )
+from ._prefetch import NeighbourLoader, prefetch
 from ._ranking import average_precision, hits_at_k, mean_reciprocal_rank
+from ._sample import Sample, clusters, induced_sample, neighbour_sample, random_walk_sample, random_walks
 from ._schnet import CFConv, SchNet, energy_and_forces, shifted_softplus
 from ._spectral import APPNP, ChebConv, GCNConv, SGConv
 from ._splits import EarlyStopping, class_weights, random_split, stratified_split
@@ -51,11 +53,13 @@ __all__ = [
     "JumpingKnowledge",
     "LinkSplit",
     "NNConv",
+    "NeighbourLoader",
     "PNAConv",
     "PairNorm",
     "RGCNConv",
     "SAGEConv",
     "SGConv",
+    "Sample",
     "SchNet",
     "Set2Set",
     "TopKPooling",
@@ -66,6 +70,7 @@ __all__ = [
     "average_precision",
     "batch",
     "class_weights",
+    "clusters",
     "edge_split",
     "edge_vectors",
     "energy_and_forces",
@@ -80,17 +85,22 @@ __all__ = [
     "global_mean_pool",
     "global_sum_pool",
     "hits_at_k",
+    "induced_sample",
     "laplacian_encoding",
     "mean_absolute_error",
     "mean_reciprocal_rank",
     "message_passing",
     "molecules",
     "negative_sampling",
+    "neighbour_sample",
     "neighbours",
     "pad",
+    "prefetch",
     "radius_graph",
     "random_split",
     "random_walk_encoding",
+    "random_walk_sample",
+    "random_walks",
     "roc_auc",
     "root_mean_square_error",
     "scaffold_split",

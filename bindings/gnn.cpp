@@ -1,0 +1,67 @@
+#include "bindings/bindings.h"
+#include "bindings/convert.h"
+#include "gnn/sample.h"
+
+/// hesse._hesse.gnn: parts of graphs given by their arrays, documented in hesse/gnn/_sample.py.
+namespace hesse::python {
+
+using namespace py::literals;
+
+namespace {
+using A = const Array&;
+using Parts = std::tuple<Array, Array, Array, Array, Array, Array, Array, Array>;
+
+gnn::Graph by_target(A starts, A source) {
+  gnn::Graph g;
+  g.by_target = {starts, source, {}};
+  return g;
+}
+Parts parts(const gnn::Sample& s) {
+  const gnn::Graph& g = s.graph;
+  return {s.nodes,
+          s.edges,
+          g.source,
+          g.target,
+          g.by_target.starts,
+          g.by_source.starts,
+          g.by_source.columns,
+          g.by_source.entries};
+}
+}  // namespace
+
+void init_gnn(py::module_& m) {
+  py::module_ s = m.def_submodule("gnn");
+  define(
+      s, "neighbour_sample",
+      [](A key, A starts, A source, A nodes, const Dims& sizes) {
+        return parts(gnn::neighbour_sample(key, by_target(starts, source), nodes, sizes));
+      },
+      "key"_a, "target_starts"_a, "source"_a, "nodes"_a, "sizes"_a, py::pos_only(),
+      "nodes, edges, source, target, target_starts, source_starts, targets_by_source, by_source.");
+  define(
+      s, "induced_sample",
+      [](A starts, A source, A nodes) {
+        return parts(gnn::induced_sample(by_target(starts, source), nodes));
+      },
+      "target_starts"_a, "source"_a, "nodes"_a, py::pos_only(), "As neighbour_sample.");
+  define(
+      s, "random_walks",
+      [](A key, A starts, A targets, A nodes, int64_t steps, double p, double q) {
+        gnn::Graph g;
+        g.by_source = {starts, targets, {}};
+        return gnn::random_walks(key, g, nodes, steps, p, q);
+      },
+      "key"_a, "source_starts"_a, "targets_by_source"_a, "nodes"_a, "steps"_a, "p"_a, "q"_a, py::pos_only(),
+      "Walks, [W, steps + 1].");
+  define(
+      s, "clusters",
+      [](A key, A target_starts, A source, A source_starts, A targets, int64_t count) {
+        gnn::Graph g = by_target(target_starts, source);
+        g.by_source = {source_starts, targets, {}};
+        return gnn::clusters(key, g, count);
+      },
+      "key"_a, "target_starts"_a, "source"_a, "source_starts"_a, "targets_by_source"_a, "count"_a,
+      py::pos_only(), "Which part every node is in.");
+}
+
+}  // namespace hesse::python
