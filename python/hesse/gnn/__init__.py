@@ -7,6 +7,7 @@ from ._batch import batch, unbatch
 from ._convert import from_dense, from_networkx, from_pyg, from_scipy
 from ._edge_networks import GatedGraphConv, NNConv
 from ._encodings import laplacian_encoding, random_walk_encoding
+from ._folders import OGB, load_ogb, load_tudataset
 from ._graph import Graph
 from ._links import LinkSplit, edge_split, negative_sampling
 from ._loader import DataLoader, pad
@@ -36,6 +37,7 @@ __all__ = [
     "APPNP",
     "ATOM_FEATURES",
     "BOND_FEATURES",
+    "OGB",
     "AttentionPooling",
     "CFConv",
     "ChebConv",
@@ -87,6 +89,8 @@ __all__ = [
     "hits_at_k",
     "induced_sample",
     "laplacian_encoding",
+    "load_ogb",
+    "load_tudataset",
     "mean_absolute_error",
     "mean_reciprocal_rank",
     "message_passing",
