@@ -4,11 +4,13 @@ from ._aggregation import EdgeConv, GINConv, GINEConv, PNAConv, RGCNConv, SAGECo
 from ._ase import ase_calculator
 from ._attention import GATConv, GATv2Conv, TransformerConv
 from ._batch import batch, unbatch
-from ._convert import from_dense, from_networkx, from_pyg, from_scipy
+from ._bipartite import Bipartite
+from ._convert import from_dense, from_networkx, from_pyg, from_scipy, to_pyg
 from ._edge_networks import GatedGraphConv, NNConv
 from ._encodings import laplacian_encoding, random_walk_encoding
 from ._folders import OGB, load_ogb, load_tudataset
 from ._graph import Graph
+from ._hetero import HeteroConv, HeteroGraph
 from ._links import LinkSplit, edge_split, negative_sampling
 from ._loader import DataLoader, pad
 from ._message import message_passing
@@ -28,7 +30,14 @@ from ._pooling import (
 )
 from ._prefetch import NeighbourLoader, prefetch
 from ._ranking import average_precision, hits_at_k, mean_reciprocal_rank
-from ._sample import Sample, clusters, induced_sample, neighbour_sample, random_walk_sample, random_walks
+from ._sample import (
+    Sample,
+    clusters,
+    induced_sample,
+    neighbour_sample,
+    random_walk_sample,
+    random_walks,
+)
 from ._schnet import CFConv, SchNet, energy_and_forces, shifted_softplus
 from ._spectral import APPNP, ChebConv, GCNConv, SGConv
 from ._splits import EarlyStopping, class_weights, random_split, stratified_split
@@ -39,6 +48,7 @@ __all__ = [
     "BOND_FEATURES",
     "OGB",
     "AttentionPooling",
+    "Bipartite",
     "CFConv",
     "ChebConv",
     "DataLoader",
@@ -52,6 +62,8 @@ __all__ = [
     "GatedGraphConv",
     "Graph",
     "GraphNorm",
+    "HeteroConv",
+    "HeteroGraph",
     "JumpingKnowledge",
     "LinkSplit",
     "NNConv",
@@ -110,5 +122,6 @@ __all__ = [
     "scaffold_split",
     "shifted_softplus",
     "stratified_split",
+    "to_pyg",
     "unbatch",
 ]

@@ -14,14 +14,25 @@ from ..nn._layers import Linear
 from ..nn._module import Module
 from ..sparse import CSR
 from . import _segments as seg
-from ._common import apply_linear, check_sizes, edge_features, features, glorot, keys, linear
+from ._bipartite import Bipartite
+from ._common import (
+    apply_linear,
+    check_sizes,
+    edge_features,
+    features,
+    glorot,
+    keys,
+    linear,
+    pair_of,
+    sides,
+)
 from ._graph import Graph
 from ._message import message_passing
 
 __all__ = ["EdgeConv", "GINConv", "GINEConv", "PNAConv", "RGCNConv", "SAGEConv"]
 
 
-def _weighted(graph: Graph, x: Array) -> Array:
+def _weighted(graph: Graph | Bipartite, x: Array) -> Array:
     """sum_j w_ij x_j."""
     return seg.weighted_sum(graph.weights(x.dtype), x, graph)
 
@@ -31,7 +42,9 @@ class SAGEConv(Module):
 
     Parameters
     ----------
-    in_features, out_features : int
+    in_features : int or (int, int)
+        A pair for a `Bipartite` graph whose sources and targets have different numbers of features.
+    out_features : int
     reduce : str
         "mean", "sum" or "max". Weights of edges count in the first two: sum w x / sum w, and sum w x.
     root : bool
@@ -68,20 +81,22 @@ class SAGEConv(Module):
     unit_length: bool
 
     def __init__(
-        self, in_features: int, out_features: int, *, reduce: str = "mean", root: bool = True,
+        self, in_features: int | tuple[int, int], out_features: int, *, reduce: str = "mean", root: bool = True,
         unit_length: bool = False, bias: bool = True, key: Array | None = None, dtype: Any = None,
     ) -> None:  # fmt: skip
-        check_sizes("SAGEConv", in_features=in_features, out_features=out_features)
+        from_sources, from_targets = pair_of("SAGEConv", in_features)
+        check_sizes("SAGEConv", out_features=out_features)
         if reduce not in ("mean", "sum", "max"):
             raise _hesse.ArgumentError(f"SAGEConv: reduce must be 'mean', 'sum' or 'max', got {reduce!r}")
         k = keys(key, 2)
-        self.neighbours = Linear(in_features, out_features, bias=bias, key=k[0], dtype=dtype)
-        self.root = Linear(in_features, out_features, bias=False, key=k[1], dtype=dtype) if root else None
+        self.neighbours = Linear(from_sources, out_features, bias=bias, key=k[0], dtype=dtype)
+        self.root = Linear(from_targets, out_features, bias=False, key=k[1], dtype=dtype) if root else None
         self.reduce, self.unit_length = reduce, unit_length
 
-    def __call__(self, x: Any, graph: Graph) -> Array:
+    def __call__(self, x: Any, graph: Graph | Bipartite) -> Array:
         weight, bias = self.neighbours.weight, self.neighbours.bias
-        x = features("SAGEConv", x, graph, weight.shape[1], sparse=self.reduce != "max")
+        width = None if self.root is None else self.root.weight.shape[1]
+        x, own = sides("SAGEConv", x, graph, weight.shape[1], width, sparse=self.reduce != "max")
         if self.reduce == "max":
             y = linear(
                 seg.maximum(seg.rows(x, graph.source), graph.target, graph.target_starts), weight, bias
@@ -96,7 +111,7 @@ class SAGEConv(Module):
             y = y if first else linear(y, weight)
             y = y if bias is None else y + bias
         if self.root is not None:
-            y = y + apply_linear(self.root, x)
+            y = y + apply_linear(self.root, own)
         if self.unit_length:
             norm = vector_norm(y, axis=-1, keepdims=True)
             y = y / _hesse.where(norm == 0, 1, norm)
@@ -144,9 +159,9 @@ class GINConv(Module):
         self.net = net
         self.epsilon = _hesse.asarray(epsilon, dtype=dtype) if train_epsilon else float(epsilon)
 
-    def __call__(self, x: Any, graph: Graph) -> Any:
-        x = features("GINConv", x, graph)
-        return self.net((1.0 + self.epsilon) * x + _weighted(graph, x))
+    def __call__(self, x: Any, graph: Graph | Bipartite) -> Any:
+        x, own = sides("GINConv", x, graph, None, None)
+        return self.net((1.0 + self.epsilon) * own + _weighted(graph, x))
 
 
 class GINEConv(Module):

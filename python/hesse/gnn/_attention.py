@@ -13,16 +13,28 @@ from ..nn._layers import Linear
 from ..nn._module import Module
 from ..nn._normalisation import dropout
 from . import _segments as seg
-from ._common import apply_linear, check_sizes, edge_features, features, glorot, keys, linear
+from ._bipartite import Bipartite
+from ._common import apply_linear, check_sizes, edge_features, glorot, keys, linear, pair_of, sides
 from ._graph import Graph
 from ._message import message_passing
 
 __all__ = ["GATConv", "GATv2Conv", "TransformerConv"]
 
 
-def _own_edges(layer: str, edge_attr: Any, graph: Graph, width: int) -> tuple[Array, Array]:
+def _refuse_loops(layer: str, graph: Any, self_loops: bool) -> None:
+    if self_loops and isinstance(graph, Bipartite):
+        raise _hesse.ArgumentError(
+            f"{layer}: between two types of nodes there are no self-loops; make the layer with self_loops=False"
+        )
+
+
+def _own_edges(
+    layer: str, edge_attr: Any, graph: Any, width: int, self_loops: bool
+) -> tuple[Array, Array | None]:
     """Features of the edges, and for a node's self-loop the mean of those of its other incoming edges."""
     e = edge_features(layer, edge_attr, graph, width)
+    if not self_loops:
+        return e, None
     other = _hesse.astype(graph.source != graph.target, e.dtype)
     sums = seg.total(other[:, None] * e, graph.target, graph.num_nodes)
     count = seg.total(other, graph.target, graph.num_nodes)
@@ -30,7 +42,7 @@ def _own_edges(layer: str, edge_attr: Any, graph: Graph, width: int) -> tuple[Ar
 
 
 def _attend(
-    logits: Array, own: Array | None, values: Array, graph: Graph, rate: float, key: Array | None
+    logits: Array, own: Array | None, values: Array, graph: Graph | Bipartite, rate: float, key: Array | None
 ) -> Array:
     """sum_j a_ij v_j with a = softmax of the logits [E, H] over incoming edges, v [N, H, C].
 
@@ -67,8 +79,10 @@ class GATConv(Module):
 
     Parameters
     ----------
-    in_features, out_features : int
-        `out_features` per head.
+    in_features : int or (int, int)
+        A pair for a `Bipartite` graph whose sources and targets have different numbers of features: then there is a W for each.
+    out_features : int
+        Per head.
     heads : int
         H.
     concat : bool
@@ -88,6 +102,8 @@ class GATConv(Module):
     ----------
     weight : Array
         [H * out_features, in_features].
+    target_weight : Array or None
+        The same of the targets, where `in_features` is a pair.
     source_attention, target_attention : Array
         s and t, [H, out_features].
     edge_weight, edge_attention : Array or None
@@ -108,6 +124,7 @@ class GATConv(Module):
     """
 
     weight: Array
+    target_weight: Array | None
     source_attention: Array
     target_attention: Array
     edge_weight: Array | None
@@ -119,13 +136,18 @@ class GATConv(Module):
     self_loops: bool
 
     def __init__(
-        self, in_features: int, out_features: int, *, heads: int = 1, concat: bool = True,
+        self, in_features: int | tuple[int, int], out_features: int, *, heads: int = 1, concat: bool = True,
         edge_features: int | None = None, negative_slope: float = 0.2, dropout: float = 0.0,
         self_loops: bool = True, bias: bool = True, key: Array | None = None, dtype: Any = None,
     ) -> None:  # fmt: skip
-        check_sizes("GATConv", in_features=in_features, out_features=out_features, heads=heads)
+        from_sources, from_targets = pair_of("GATConv", in_features)
+        check_sizes("GATConv", out_features=out_features, heads=heads)
         k = keys(key, 5)
-        self.weight = glorot(k[0], (heads * out_features, in_features), dtype)
+        self.weight = glorot(k[0], (heads * out_features, from_sources), dtype)
+        self.target_weight = None
+        if isinstance(in_features, tuple):
+            of_targets = _hesse.random.fold_in(k[0], 1)
+            self.target_weight = glorot(of_targets, (heads * out_features, from_targets), dtype)
         self.source_attention = glorot(k[1], (heads, out_features), dtype)
         self.target_attention = glorot(k[2], (heads, out_features), dtype)
         self.edge_weight = self.edge_attention = None
@@ -139,22 +161,27 @@ class GATConv(Module):
         self.concat, self.negative_slope = concat, negative_slope
         self.dropout, self.self_loops = dropout, self_loops
 
-    def __call__(self, x: Any, graph: Graph, edge_attr: Any = None, key: Array | None = None) -> Array:
-        x = features("GATConv", x, graph, self.weight.shape[1], sparse=True)
+    def __call__(
+        self, x: Any, graph: Graph | Bipartite, edge_attr: Any = None, key: Array | None = None
+    ) -> Array:
+        _refuse_loops("GATConv", graph, self.self_loops)
+        w = self.weight if self.target_weight is None else self.target_weight
+        x, to = sides("GATConv", x, graph, self.weight.shape[1], w.shape[1], sparse=True)
         heads, width = self.source_attention.shape
-        h = _hesse.reshape(linear(x, self.weight), (graph.num_nodes, heads, width))
+        h = _split(linear(x, self.weight), heads)
+        targets = h if to is x and w is self.weight else _split(linear(to, w), heads)
         sends = _hesse.sum(h * self.source_attention, axis=-1)
-        gets = _hesse.sum(h * self.target_attention, axis=-1)
+        gets = _hesse.sum(targets * self.target_attention, axis=-1)
         logits = seg.rows(gets, graph.target) + seg.rows(sends, graph.source)
         own = sends + gets if self.self_loops else None
         if self.edge_weight is not None and self.edge_attention is not None:
-            e, own_e = _own_edges("GATConv", edge_attr, graph, self.edge_weight.shape[1])
+            e, own_e = _own_edges("GATConv", edge_attr, graph, self.edge_weight.shape[1], self.self_loops)
             # u . V e = (V^T u) . e: one number per edge and head, without [E, H * C].
             folded = _hesse.sum(
                 _hesse.reshape(self.edge_weight, (heads, width, -1)) * self.edge_attention[:, :, None], axis=1
             )
             logits = logits + linear(e, folded)
-            own = None if own is None else own + linear(own_e, folded)
+            own = None if own is None or own_e is None else own + linear(own_e, folded)
         logits = _nn.leaky_relu(logits, self.negative_slope)
         own = None if own is None else _nn.leaky_relu(own, self.negative_slope)
         return _finish(_attend(logits, own, h, graph, self.dropout, key), self.concat, self.bias)
@@ -167,8 +194,10 @@ class GATv2Conv(Module):
 
     Parameters
     ----------
-    in_features, out_features : int
-        `out_features` per head.
+    in_features : int or (int, int)
+        A pair for a `Bipartite` graph whose sources and targets have different numbers of features.
+    out_features : int
+        Per head.
     heads, concat, edge_features, negative_slope, dropout, self_loops, bias, key, dtype
         As for `GATConv`.
     share_weights : bool
@@ -207,18 +236,21 @@ class GATv2Conv(Module):
     self_loops: bool
 
     def __init__(
-        self, in_features: int, out_features: int, *, heads: int = 1, concat: bool = True,
+        self, in_features: int | tuple[int, int], out_features: int, *, heads: int = 1, concat: bool = True,
         edge_features: int | None = None, negative_slope: float = 0.2, dropout: float = 0.0,
         self_loops: bool = True, share_weights: bool = False, bias: bool = True, key: Array | None = None,
         dtype: Any = None,
     ) -> None:  # fmt: skip
-        check_sizes("GATv2Conv", in_features=in_features, out_features=out_features, heads=heads)
+        from_sources, from_targets = pair_of("GATv2Conv", in_features)
+        check_sizes("GATv2Conv", out_features=out_features, heads=heads)
+        if share_weights and from_sources != from_targets:
+            raise _hesse.ArgumentError(f"GATv2Conv: share_weights needs one in_features, got {in_features}")
         k = keys(key, 4)
-        self.source = Linear(in_features, heads * out_features, bias=bias, key=k[0], dtype=dtype)
+        self.source = Linear(from_sources, heads * out_features, bias=bias, key=k[0], dtype=dtype)
         self.target = (
             None
             if share_weights
-            else Linear(in_features, heads * out_features, bias=bias, key=k[1], dtype=dtype)
+            else Linear(from_targets, heads * out_features, bias=bias, key=k[1], dtype=dtype)
         )
         self.attention = glorot(k[2], (heads, out_features), dtype)
         self.edge_weight = None
@@ -231,11 +263,17 @@ class GATv2Conv(Module):
         self.concat, self.negative_slope = concat, negative_slope
         self.dropout, self.self_loops = dropout, self_loops
 
-    def __call__(self, x: Any, graph: Graph, edge_attr: Any = None, key: Array | None = None) -> Array:
-        x = features("GATv2Conv", x, graph, self.source.weight.shape[1], sparse=True)
+    def __call__(
+        self, x: Any, graph: Graph | Bipartite, edge_attr: Any = None, key: Array | None = None
+    ) -> Array:
+        _refuse_loops("GATv2Conv", graph, self.self_loops)
+        to_target = self.source if self.target is None else self.target
+        x, to = sides(
+            "GATv2Conv", x, graph, self.source.weight.shape[1], to_target.weight.shape[1], sparse=True
+        )
         heads, width = self.attention.shape
         sends = _split(apply_linear(self.source, x), heads)
-        gets = sends if self.target is None else _split(apply_linear(self.target, x), heads)
+        gets = sends if to is x and self.target is None else _split(apply_linear(to_target, to), heads)
         slope, attention = self.negative_slope, self.attention
 
         def score(sum_: Array) -> Array:
@@ -248,13 +286,13 @@ class GATv2Conv(Module):
             )
             own = score(gets + sends) if self.self_loops else None
         else:
-            e, own_e = _own_edges("GATv2Conv", edge_attr, graph, self.edge_weight.shape[1])
+            e, own_e = _own_edges("GATv2Conv", edge_attr, graph, self.edge_weight.shape[1], self.self_loops)
             v = self.edge_weight
             logits = over_edges(
                 lambda i, j, e: score(i + j + _hesse.reshape(v @ e, (heads, width))),
                 n, [gets, sends, e], [("gather", 0), ("gather", 1), "each"], "each", index,
             )  # fmt: skip
-            own = score(gets + sends + _split(linear(own_e, v), heads)) if self.self_loops else None
+            own = None if own_e is None else score(gets + sends + _split(linear(own_e, v), heads))
         return _finish(_attend(logits, own, sends, graph, self.dropout, key), self.concat, self.bias)
 
 
@@ -266,8 +304,10 @@ class TransformerConv(Module):
 
     Parameters
     ----------
-    in_features, out_features : int
-        `out_features` per head.
+    in_features : int or (int, int)
+        A pair for a `Bipartite` graph whose sources and targets have different numbers of features.
+    out_features : int
+        Per head.
     heads, concat, edge_features, dropout, bias, key, dtype
         As for `GATConv`.
     gate : bool
@@ -308,33 +348,39 @@ class TransformerConv(Module):
     dropout: float
 
     def __init__(
-        self, in_features: int, out_features: int, *, heads: int = 1, concat: bool = True,
+        self, in_features: int | tuple[int, int], out_features: int, *, heads: int = 1, concat: bool = True,
         edge_features: int | None = None, gate: bool = False, dropout: float = 0.0, root: bool = True,
         bias: bool = True, key: Array | None = None, dtype: Any = None,
     ) -> None:  # fmt: skip
-        check_sizes("TransformerConv", in_features=in_features, out_features=out_features, heads=heads)
+        from_sources, from_targets = pair_of("TransformerConv", in_features)
+        check_sizes("TransformerConv", out_features=out_features, heads=heads)
         if gate and not root:
             raise _hesse.ArgumentError("TransformerConv: gate needs root=True")
         k = keys(key, 6)
         wide = heads * out_features
 
-        def make(key: Array, n: int) -> Linear:
-            return Linear(in_features, n, bias=bias, key=key, dtype=dtype)
+        def make(key: Array, m: int, n: int) -> Linear:
+            return Linear(m, n, bias=bias, key=key, dtype=dtype)
 
-        self.query, self.key, self.value = make(k[0], wide), make(k[1], wide), make(k[2], wide)
+        self.query = make(k[0], from_targets, wide)
+        self.key, self.value = make(k[1], from_sources, wide), make(k[2], from_sources, wide)
         self.edge = None
         if edge_features is not None:
             check_sizes("TransformerConv", edge_features=edge_features)
             self.edge = glorot(k[3], (wide, edge_features), dtype)
         width = wide if concat else out_features
-        self.skip = make(k[4], width) if root else None
+        self.skip = make(k[4], from_targets, width) if root else None
         self.gate = glorot(k[5], (1, 3 * width), dtype)[0] if gate else None
         self.heads, self.concat, self.dropout = heads, concat, dropout
 
-    def __call__(self, x: Any, graph: Graph, edge_attr: Any = None, key: Array | None = None) -> Array:
-        x = features("TransformerConv", x, graph, self.query.weight.shape[1], sparse=True)
+    def __call__(
+        self, x: Any, graph: Graph | Bipartite, edge_attr: Any = None, key: Array | None = None
+    ) -> Array:
+        widths = self.key.weight.shape[1], self.query.weight.shape[1]
+        x, to = sides("TransformerConv", x, graph, *widths, sparse=True)
         heads = self.heads
-        q, k, v = (_split(apply_linear(layer, x), heads) for layer in (self.query, self.key, self.value))
+        q = _split(apply_linear(self.query, to), heads)
+        k, v = (_split(apply_linear(layer, x), heads) for layer in (self.key, self.value))
         scale = 1.0 / math.sqrt(q.shape[-1])
         if self.edge is None and (key is None or self.dropout == 0.0):
             logits = over_edges(
@@ -358,11 +404,14 @@ class TransformerConv(Module):
                 logits = scale * _hesse.sum(i["q"] * (j["k"] + more), axis=-1)
                 return logits, value if kept is None else kept[:, None] * value
 
-            y = message_passing(message, "softmax", {"q": q, "k": k, "v": v}, graph, (attr, kept))
+            both: Any = ({"k": k, "v": v}, {"q": q})
+            if not isinstance(graph, Bipartite):
+                both = both[0] | both[1]
+            y = message_passing(message, "softmax", both, graph, (attr, kept))
         y = _finish(y, self.concat, None)
         if self.skip is None:
             return y
-        r = apply_linear(self.skip, x)
+        r = apply_linear(self.skip, to)
         if self.gate is None:
             return y + r
         g = _hesse.sigmoid(_hesse.concat([y, r, y - r], axis=-1) @ self.gate)[:, None]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 
@@ -11,23 +11,28 @@ from .. import _hesse
 from .._hesse import Array
 from ..sparse import CSR
 from ._graph import Graph, assembled, numpy_of
+from ._hetero import HeteroGraph, hetero_batch
 
 __all__ = ["batch", "unbatch"]
 
 
-def batch(graphs: Sequence[Graph]) -> Graph:
+@overload
+def batch(graphs: Sequence[Graph]) -> Graph: ...
+@overload
+def batch(graphs: Sequence[HeteroGraph]) -> HeteroGraph: ...
+def batch(graphs: Sequence[Any]) -> Any:
     """The disjoint union of graphs: one graph whose nodes and edges are theirs, one graph after the other.
 
     Parameters
     ----------
-    graphs : sequence of Graph
+    graphs : sequence of Graph, or of HeteroGraph
         At least one, all with the same arrays. `y` and `graph_data` are joined along axis 0; what is a scalar
         per graph becomes a vector.
 
     Returns
     -------
-    Graph
-        ``node_graph`` says which graph a node is of. `unbatch` takes it apart again.
+    Graph or HeteroGraph
+        ``node_graph`` says which graph a node is of. `unbatch` takes a `Graph` apart again.
 
     Raises
     ------
@@ -49,6 +54,8 @@ def batch(graphs: Sequence[Graph]) -> Graph:
     graphs = list(graphs)
     if not graphs:
         raise _hesse.ArgumentError("batch: there are no graphs")
+    if isinstance(graphs[0], HeteroGraph):
+        return hetero_batch(graphs)
     for k, g in enumerate(graphs):
         if not isinstance(g, Graph):
             raise _hesse.ArgumentTypeError(f"batch: item {k} is a {type(g).__name__}, not a Graph")

@@ -11,9 +11,20 @@ from .._hesse import nn as _nn
 from ..nn._layers import Linear
 from ..random import next_key
 from ..sparse import CSR
+from ._bipartite import Bipartite
 from ._graph import Graph
 
-__all__ = ["check_sizes", "edge_features", "features", "glorot", "keys", "linear", "require_graph"]
+__all__ = [
+    "check_sizes",
+    "edge_features",
+    "features",
+    "glorot",
+    "keys",
+    "linear",
+    "pair_of",
+    "require_graph",
+    "sides",
+]
 
 
 def check_sizes(layer: str, **sizes: Any) -> None:
@@ -25,7 +36,21 @@ def check_sizes(layer: str, **sizes: Any) -> None:
             raise _hesse.ArgumentError(f"{layer}: {name} must be positive, got {n}")
 
 
+def pair_of(layer: str, in_features: Any) -> tuple[int, int]:
+    """Checked numbers of features of sources and of targets, from one for both or from a pair."""
+    if isinstance(in_features, tuple) and len(in_features) == 2:
+        check_sizes(layer, **{"in_features[0]": in_features[0], "in_features[1]": in_features[1]})
+        return in_features
+    check_sizes(layer, in_features=in_features)
+    return in_features, in_features
+
+
 def require_graph(layer: str, graph: Any) -> None:
+    if isinstance(graph, Bipartite):
+        raise _hesse.ArgumentTypeError(
+            f"{layer}: graph must be a hs.gnn.Graph, got edges between two types of nodes; SAGEConv, GATConv, GATv2Conv, "
+            "TransformerConv, GINConv and message_passing take those"
+        )
     if not isinstance(graph, Graph):
         raise _hesse.ArgumentTypeError(
             f"{layer}: graph must be a hs.gnn.Graph, got {type(graph).__name__}; layers are called as "
@@ -51,7 +76,39 @@ def features(layer: str, x: Any, graph: Graph, width: int | None = None, sparse:
     return x
 
 
-def edge_features(layer: str, value: Any, graph: Graph, width: int | None = None) -> Array:
+def sides(
+    layer: str, x: Any, graph: Any, source_width: int | None, target_width: int | None, sparse: bool = False
+) -> tuple[Any, Any]:
+    """Checked features of sources and of targets: the same for a graph, a pair for edges between two types."""
+    if not isinstance(graph, Bipartite):
+        if target_width is not None and source_width != target_width:
+            raise _hesse.ArgumentTypeError(
+                f"{layer}: with in_features=({source_width}, {target_width}) the graph must be a hs.gnn.Bipartite, got "
+                f"{type(graph).__name__}"
+            )
+        x = features(layer, x, graph, source_width, sparse)
+        return x, x
+    if not isinstance(x, tuple) or len(x) != 2:
+        raise _hesse.ArgumentTypeError(
+            f"{layer}: for edges between two types of nodes x must be a pair, (x_source, x_target), got "
+            f"{type(x).__name__}"
+        )
+    checked = []
+    for name, part, rows, width in (
+        ("x_source", x[0], graph.num_sources, source_width), ("x_target", x[1], graph.num_nodes, target_width),
+    ):  # fmt: skip
+        if isinstance(part, CSR) and not sparse:
+            raise _hesse.ArgumentTypeError(f"{layer}: {name} must be dense; use {name}.todense()")
+        part = part if isinstance(part, CSR) else _hesse.asarray(part)
+        if len(part.shape) != 2 or part.shape[0] != rows or (width is not None and part.shape[1] != width):
+            raise _hesse.ArgumentError(
+                f"{layer}: {name} must be [{rows}, {'F' if width is None else width}], got shape {tuple(part.shape)}"
+            )
+        checked.append(part)
+    return checked[0], checked[1]
+
+
+def edge_features(layer: str, value: Any, graph: Graph | Bipartite, width: int | None = None) -> Array:
     """Checked features of edges in the graph's order, [E, width]; one axis counts as width 1."""
     if value is None:
         value = graph.edge_attr

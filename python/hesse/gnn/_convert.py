@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import importlib
 from typing import Any
 
 import numpy as np
 
 from .. import _hesse
+from ..sparse import CSR
 from ._graph import Graph, numpy_of
+from ._hetero import HeteroGraph
 
-__all__ = ["from_dense", "from_networkx", "from_pyg", "from_scipy"]
+__all__ = ["from_dense", "from_networkx", "from_pyg", "from_scipy", "to_pyg"]
 
 
 def from_dense(adjacency: Any, **fields: Any) -> Graph:
@@ -137,18 +140,18 @@ def from_networkx(graph: Any, weight: str | None = None, x: str | None = None, *
     return Graph(np.array([there, back], np.int64).reshape(2, -1), num_nodes=len(number), **fields)
 
 
-def from_pyg(data: Any) -> Graph:
-    """A `torch_geometric.data.Data` as a graph: edge_index, x, edge_attr, edge_weight, pos and y.
+def from_pyg(data: Any) -> Any:
+    """A `torch_geometric.data.Data` as a graph: edge_index, x, edge_attr, edge_weight, pos and y; or a `HeteroData`.
 
     Parameters
     ----------
-    data : torch_geometric.data.Data
+    data : torch_geometric.data.Data or HeteroData
         Tensors are copied to NumPy arrays. A mask or another tensor with a row per node becomes `node_data`,
         one with a row per edge `edge_data`, and the rest `graph_data`.
 
     Returns
     -------
-    Graph
+    Graph or HeteroGraph
 
     Raises
     ------
@@ -161,16 +164,14 @@ def from_pyg(data: Any) -> Graph:
     >>> hs.gnn.from_pyg(data)  # doctest: +SKIP
     Graph(2708 nodes, 10556 edges, x=float32[2708,1433], y=int64[2708])
     """
+    if hasattr(data, "node_types") and hasattr(data, "edge_types"):
+        return _from_hetero(data)
     if getattr(data, "edge_index", None) is None or not hasattr(data, "keys"):
         raise _hesse.ArgumentTypeError(
             f"from_pyg: data must be a torch_geometric Data with edge_index, got {type(data).__name__}"
         )
 
-    def numpy(value: Any) -> Any:
-        return np.array(value.detach().cpu().numpy())
-
-    names = data.keys() if callable(data.keys) else data.keys
-    arrays = {name: numpy(data[name]) for name in names if hasattr(data[name], "detach")}
+    arrays = _tensors(data)
     edges = arrays.pop("edge_index")
     known = {k: arrays.pop(k) for k in ("x", "edge_attr", "edge_weight", "pos", "y") if k in arrays}
     n, count = int(data.num_nodes), edges.shape[1]
@@ -184,3 +185,112 @@ def from_pyg(data: Any) -> Graph:
         else:
             graph_data[name] = value
     return Graph(edges, num_nodes=n, node_data=node_data, edge_data=edge_data, graph_data=graph_data, **known)
+
+
+def _tensors(store: Any) -> dict[str, Any]:
+    names = store.keys() if callable(store.keys) else store.keys
+    return {
+        name: np.array(store[name].detach().cpu().numpy()) for name in names if hasattr(store[name], "detach")
+    }
+
+
+def _from_hetero(data: Any) -> HeteroGraph:
+    x: dict[str, Any] = {}
+    y: dict[str, Any] = {}
+    sizes, node_data = {}, {}
+    for kind in data.node_types:
+        arrays = _tensors(data[kind])
+        sizes[kind] = int(data[kind].num_nodes)
+        for name, known in (("x", x), ("y", y)):
+            if name in arrays:
+                known[kind] = arrays.pop(name)
+        node_data[kind] = arrays
+    attr: dict[Any, Any] = {}
+    weight: dict[Any, Any] = {}
+    edges, edge_data = {}, {}
+    for edge_type in data.edge_types:
+        arrays = _tensors(data[edge_type])
+        if "edge_index" not in arrays:
+            raise _hesse.ArgumentTypeError(f"from_pyg: the edges {edge_type} have no edge_index")
+        edges[edge_type] = arrays.pop("edge_index")
+        for name, known in (("edge_attr", attr), ("edge_weight", weight)):
+            if name in arrays:
+                known[edge_type] = arrays.pop(name)
+        edge_data[edge_type] = arrays
+    return HeteroGraph(
+        edges, x, num_nodes=sizes, edge_attr=attr, edge_weight=weight, y=y, node_data=node_data,
+        edge_data=edge_data,
+    )  # fmt: skip
+
+
+def to_pyg(graph: Any) -> Any:
+    """A graph as a `torch_geometric.data.Data`, or a heterogeneous one as a `HeteroData`.
+
+    Parameters
+    ----------
+    graph : Graph or HeteroGraph
+        Arrays are copied to tensors; those of `node_data`, `edge_data` and `graph_data` keep their names. Edges are in
+        the graph's order. What says which graph of a batch a node is of becomes `batch`.
+
+    Returns
+    -------
+    torch_geometric.data.Data or HeteroData
+
+    Raises
+    ------
+    TypeError
+        For what is no graph, and sparse features.
+    ValueError
+        For a name in `node_data`, `edge_data` or `graph_data` that a field has already.
+    ImportError
+        Without PyTorch Geometric.
+
+    Examples
+    --------
+    >>> import hesse as hs
+    >>> hs.gnn.to_pyg(hs.gnn.Graph([[0], [1]], x=hs.ones((2, 3))))  # doctest: +SKIP
+    Data(x=[2, 3], edge_index=[2, 1], num_nodes=2)
+    """
+    if not isinstance(graph, (Graph, HeteroGraph)):
+        raise _hesse.ArgumentTypeError(
+            f"to_pyg: graph must be a Graph or HeteroGraph, got {type(graph).__name__}"
+        )
+    try:
+        torch, pyg = (importlib.import_module(name) for name in ("torch", "torch_geometric.data"))
+    except ImportError as error:
+        raise ImportError("to_pyg needs PyTorch Geometric: pip install torch torch_geometric") from error
+
+    def fill(store: Any, *tables: dict[str, Any]) -> None:
+        filled: set[str] = set()
+        for table in tables:
+            for name, value in table.items():
+                if value is None:
+                    continue
+                if isinstance(value, CSR):
+                    raise _hesse.ArgumentTypeError(f"to_pyg: {name} is sparse; use {name}.todense() first")
+                if name in filled:
+                    raise _hesse.ArgumentError(f"to_pyg: two arrays would have the name {name!r}")
+                filled.add(name)
+                store[name] = torch.from_numpy(np.array(numpy_of("to_pyg", name, value)))
+
+    if isinstance(graph, Graph):
+        data = pyg.Data()
+        known = {k: getattr(graph, k) for k in ("x", "edge_index", "edge_attr", "edge_weight", "pos", "y")}
+        if graph.num_graphs != 1:
+            known["batch"] = graph.node_graph
+        fill(data, known, graph.node_data, graph.edge_data, graph.graph_data)
+        data.num_nodes = graph.num_nodes
+        return data
+    data = pyg.HeteroData()
+    for kind in graph.node_types:
+        known = {"x": graph.x.get(kind), "y": graph.y.get(kind)}
+        if graph.num_graphs != 1:
+            known["batch"] = graph.node_graph[kind]
+        fill(data[kind], known, graph.node_data.get(kind, {}))
+        data[kind].num_nodes = graph.num_nodes(kind)
+    for edge_type in graph.edge_types:
+        edges = graph[edge_type]
+        known = {k: getattr(edges, k) for k in ("edge_index", "edge_attr", "edge_weight")}
+        fill(data[edge_type], known, edges.edge_data)
+    fill(data, graph.graph_data)
+    return data

@@ -11,6 +11,7 @@ from .._hesse import Array
 from .._map import map as _map
 from .._vmap import vmap
 from . import _segments as seg
+from ._bipartite import Bipartite
 from ._common import require_graph
 from ._graph import Graph
 
@@ -21,7 +22,7 @@ def message_passing(
     message: Callable[..., Any],
     reduce: str,
     x: Any,
-    graph: Graph,
+    graph: Graph | Bipartite,
     edge_attr: Any = None,
     *,
     store_edges: bool = False,
@@ -37,7 +38,8 @@ def message_passing(
     reduce : str
         "sum", "mean", "max", "min" or "softmax". A node without edges gets 0.
     x : array or tree of arrays, (N, ...)
-    graph : Graph
+    graph : Graph or Bipartite
+        For the latter x is a pair: trees of arrays of the sources and of the targets.
     edge_attr : array or tree of arrays, (E, ...), optional
         In the order of the graph's edges, which are sorted by target.
     store_edges : bool
@@ -70,12 +72,23 @@ def message_passing(
            [-90.]], dtype=float64)
     """
     check_callable(message, "message_passing")
-    require_graph("message_passing", graph)
+    if isinstance(graph, Bipartite):
+        if not isinstance(x, tuple) or len(x) != 2:
+            raise _hesse.ArgumentTypeError(
+                "message_passing: for edges between two types of nodes x must be a pair, (x_source, x_target), got "
+                f"{type(x).__name__}"
+            )
+        source, target, sources = *x, graph.num_sources
+    else:
+        require_graph("message_passing", graph)
+        source, target, sources = x, x, graph.num_nodes
     if reduce not in ("sum", "mean", "max", "min", "softmax"):
         raise _hesse.ArgumentError(
             f"message_passing: reduce must be 'sum', 'mean', 'max', 'min' or 'softmax', got {reduce!r}"
         )
-    for name, tree, rows in (("x", x, graph.num_nodes), ("edge_attr", edge_attr, graph.num_edges)):
+    for name, tree, rows in (
+        ("x", target, graph.num_nodes), ("x", source, sources), ("edge_attr", edge_attr, graph.num_edges),
+    ):  # fmt: skip
         for leaf in _hesse.tree_leaves(tree):
             shape = _hesse.asarray(leaf).shape
             if len(shape) == 0 or shape[0] != rows:
@@ -85,7 +98,7 @@ def message_passing(
     stored = store_edges or reduce in ("max", "min")
 
     def each(f: Callable[..., Any], results: Any, *more: Any) -> Any:
-        operands = [x, x, edge_attr, *more]
+        operands = [target, source, edge_attr, *more]
         access = [("gather", 0), ("gather", 1), *(["each"] * (1 + len(more)))]
         return _map(f, graph.num_edges, operands, access, results, [graph.target, graph.source])
 
@@ -93,11 +106,11 @@ def message_passing(
         if not stored:
             return each(f, "each")
 
-        def rows(index: Array) -> Any:
-            return _hesse.tree_map(lambda a: seg.rows(_hesse.asarray(a), index), x)
+        def rows(tree: Any, index: Array) -> Any:
+            return _hesse.tree_map(lambda a: seg.rows(_hesse.asarray(a), index), tree)
 
         axes = (0, 0, None if edge_attr is None else 0)
-        return vmap(f, axes)(rows(graph.target), rows(graph.source), edge_attr)
+        return vmap(f, axes)(rows(target, graph.target), rows(source, graph.source), edge_attr)
 
     n, ids, starts = graph.num_nodes, graph.target, graph.target_starts
     if reduce == "softmax":
