@@ -6,9 +6,12 @@ from ._attention import GATConv, GATv2Conv, TransformerConv
 from ._batch import batch, unbatch
 from ._bipartite import Bipartite
 from ._convert import from_dense, from_networkx, from_pyg, from_scipy, to_pyg
+from ._dimenet import DimeNetPlusPlus, triplets
 from ._edge_networks import GatedGraphConv, NNConv
 from ._encodings import laplacian_encoding, random_walk_encoding
+from ._equivariant import EGNN, EGNNConv
 from ._folders import OGB, load_ogb, load_tudataset
+from ._forces import energy_and_forces
 from ._graph import Graph
 from ._hetero import HeteroConv, HeteroGraph
 from ._links import LinkSplit, edge_split, negative_sampling
@@ -18,6 +21,7 @@ from ._metrics import accuracy, f1_score, mean_absolute_error, roc_auc, root_mea
 from ._molecules import ATOM_FEATURES, BOND_FEATURES, from_rdkit, from_smiles, molecules, scaffold_split
 from ._neighbours import edge_vectors, neighbours, radius_graph
 from ._normalisation import GraphNorm, PairNorm
+from ._painn import PaiNN
 from ._pooling import (
     AttentionPooling,
     JumpingKnowledge,
@@ -30,15 +34,8 @@ from ._pooling import (
 )
 from ._prefetch import NeighbourLoader, prefetch
 from ._ranking import average_precision, hits_at_k, mean_reciprocal_rank
-from ._sample import (
-    Sample,
-    clusters,
-    induced_sample,
-    neighbour_sample,
-    random_walk_sample,
-    random_walks,
-)
-from ._schnet import CFConv, SchNet, energy_and_forces, shifted_softplus
+from ._sample import Sample, clusters, induced_sample, neighbour_sample, random_walk_sample, random_walks
+from ._schnet import CFConv, SchNet, shifted_softplus
 from ._spectral import APPNP, ChebConv, GCNConv, SGConv
 from ._splits import EarlyStopping, class_weights, random_split, stratified_split
 
@@ -46,12 +43,15 @@ __all__ = [
     "APPNP",
     "ATOM_FEATURES",
     "BOND_FEATURES",
+    "EGNN",
     "OGB",
     "AttentionPooling",
     "Bipartite",
     "CFConv",
     "ChebConv",
     "DataLoader",
+    "DimeNetPlusPlus",
+    "EGNNConv",
     "EarlyStopping",
     "EdgeConv",
     "GATConv",
@@ -69,6 +69,7 @@ __all__ = [
     "NNConv",
     "NeighbourLoader",
     "PNAConv",
+    "PaiNN",
     "PairNorm",
     "RGCNConv",
     "SAGEConv",
@@ -123,5 +124,6 @@ __all__ = [
     "shifted_softplus",
     "stratified_split",
     "to_pyg",
+    "triplets",
     "unbatch",
 ]

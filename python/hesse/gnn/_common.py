@@ -22,6 +22,7 @@ __all__ = [
     "keys",
     "linear",
     "pair_of",
+    "require_atoms",
     "require_graph",
     "sides",
 ]
@@ -56,6 +57,16 @@ def require_graph(layer: str, graph: Any) -> None:
             f"{layer}: graph must be a hs.gnn.Graph, got {type(graph).__name__}; layers are called as "
             "layer(x, graph)"
         )
+
+
+def require_atoms(layer: str, graph: Any) -> tuple[Array, Array]:
+    """The positions and the atomic numbers of a graph."""
+    require_graph(layer, graph)
+    if graph.pos is None or "z" not in graph.node_data:
+        raise _hesse.ArgumentError(
+            f'{layer}: the graph needs positions and atomic numbers: pos= and node_data={{"z": ...}}'
+        )
+    return graph.pos, graph.node_data["z"]
 
 
 def features(layer: str, x: Any, graph: Graph, width: int | None = None, sparse: bool = False) -> Any:

@@ -1,24 +1,21 @@
-"""SchNet: continuous filters of distances; and forces as derivatives of an energy."""
+"""SchNet: continuous filters of distances."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import Any
 
 from .. import _hesse
-from .._derivatives import value_and_grad
-from .._flat import check_callable
 from .._hesse import Array
 from ..nn._layers import Linear
 from ..nn._module import Module
-from ._common import check_sizes, keys, require_graph
+from ._common import check_sizes, keys, require_atoms, require_graph
 from ._graph import Graph
 from ._message import message_passing
 from ._neighbours import edge_offsets
 from ._pooling import global_sum_pool
 
-__all__ = ["CFConv", "SchNet", "energy_and_forces", "shifted_softplus"]
+__all__ = ["CFConv", "SchNet", "shifted_softplus"]
 
 
 def shifted_softplus(x: Any) -> Array:
@@ -213,60 +210,9 @@ class SchNet(Module):
         self.last = Linear(max(hidden // 2, 1), 1, key=three, dtype=dtype)
 
     def __call__(self, graph: Graph) -> Array:
-        require_graph("SchNet", graph)
-        if graph.pos is None or "z" not in graph.node_data:
-            raise _hesse.ArgumentError(
-                'SchNet: the graph needs positions and atomic numbers: pos= and node_data={"z": ...}'
-            )
-        h = _hesse.gather(self.embedding, graph.node_data["z"])
+        _, z = require_atoms("SchNet", graph)
+        h = _hesse.gather(self.embedding, z)
         for interaction in self.interactions:
             h = h + interaction(h, graph)
         shares = self.last(shifted_softplus(self.hidden_layer(h)))
         return global_sum_pool(shares, graph)[:, 0]
-
-
-def energy_and_forces(energy: Callable[[Graph], Array], graph: Graph) -> tuple[Array, Array]:
-    """Energies of a batch of molecules, and the forces -dE/dpos on their atoms.
-
-    Parameters
-    ----------
-    energy : callable
-        From a graph with positions to energies, (G,), or to one energy.
-    graph : Graph
-        With ``pos``, (N, D).
-
-    Returns
-    -------
-    energies : Array
-        What `energy` returns.
-    forces : Array
-        (N, D), in units of energy over length. They are differentiable: a loss on forces trains.
-
-    Raises
-    ------
-    ValueError
-        For a graph without positions.
-
-    Examples
-    --------
-    Two atoms on a spring of length 1:
-
-    >>> import hesse as hs
-    >>> pair = hs.gnn.Graph([[0], [1]], pos=[[0.0], [1.5]])
-    >>> spring = lambda g: 0.5 * hs.sum((g.pos[1] - g.pos[0] - 1.0) ** 2)
-    >>> energy, forces = hs.gnn.energy_and_forces(spring, pair)
-    >>> forces
-    Array([[ 0.5],
-           [-0.5]], dtype=float64)
-    """
-    check_callable(energy, "energy_and_forces")
-    require_graph("energy_and_forces", graph)
-    if graph.pos is None:
-        raise _hesse.ArgumentError("energy_and_forces: the graph has no positions; make it with pos=")
-
-    def total(pos: Array) -> tuple[Array, Array]:
-        energies = energy(graph.replace(pos=pos))
-        return _hesse.sum(energies), energies
-
-    (_, energies), slope = value_and_grad(total, has_aux=True)(graph.pos)
-    return energies, -slope
