@@ -11,7 +11,7 @@ from ._edge_networks import GatedGraphConv, NNConv
 from ._encodings import laplacian_encoding, random_walk_encoding
 from ._equivariant import EGNN, EGNNConv
 from ._folders import OGB, load_ogb, load_tudataset
-from ._forces import energy_and_forces
+from ._forces import energy_and_forces, energy_forces_and_stress
 from ._graph import Graph
 from ._hetero import HeteroConv, HeteroGraph
 from ._links import LinkSplit, edge_split, negative_sampling
@@ -89,6 +89,7 @@ __all__ = [
     "edge_split",
     "edge_vectors",
     "energy_and_forces",
+    "energy_forces_and_stress",
     "f1_score",
     "from_dense",
     "from_networkx",

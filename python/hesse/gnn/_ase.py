@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from .. import _hesse
-from .._derivatives import value_and_grad
 from .._extras import require
 from .._flat import check_callable
 from .._hesse import Array
+from ._forces import energy_and_forces, energy_forces_and_stress
 from ._graph import Graph
 from ._neighbours import radius_graph
 
@@ -35,8 +35,7 @@ def ase_calculator(energy: Callable[[Graph], Array], cutoff: float, *, dtype: An
     Returns
     -------
     ase.calculators.calculator.Calculator
-        With energy, forces -dE/dpos and, where all directions repeat, stress: dE/de / V for the strain e, which takes
-        positions and cell to x (1 + e), in the order xx, yy, zz, yz, xz, xy.
+        With energy, forces and, where all directions repeat, stress (`energy_forces_and_stress`).
 
     Raises
     ------
@@ -63,32 +62,13 @@ def ase_calculator(energy: Callable[[Graph], Array], cutoff: float, *, dtype: An
     return _calculator_class()(energy, float(cutoff), np.float64 if dtype is None else dtype)
 
 
-def _evaluate(
-    energy: Callable[[Graph], Array], graph: Graph, with_strain: bool
-) -> tuple[float, Array, Array | None]:
-    """The energy, its slopes by positions, and by strain."""
-
-    def total(pos: Array, strain: Array | None) -> Array:
-        moved = graph.replace(pos=pos)
-        if strain is not None:
-            turn = _hesse.eye(pos.shape[1], dtype=pos.dtype) + strain
-            moved = graph.replace(
-                pos=pos @ turn, graph_data={**graph.graph_data, "cell": graph.graph_data["cell"] @ turn}
-            )
-        value = _hesse.asarray(energy(moved))
-        if value.shape not in ((), (1,)):
-            raise _hesse.ArgumentError(
-                f"ase_calculator: energy must give one number for a structure, got shape {value.shape}"
-            )
-        return _hesse.sum(value)
-
-    assert graph.pos is not None
-    if not with_strain:
-        value, slope = value_and_grad(lambda pos: total(pos, None))(graph.pos)
-        return float(value), slope, None
-    strain = _hesse.zeros((3, 3), dtype=graph.pos.dtype)
-    value, (slope, virial) = value_and_grad(total, argnums=(0, 1))(graph.pos, strain)
-    return float(value), slope, virial
+def _one_energy(energy: Callable[[Graph], Array], graph: Graph) -> Array:
+    value = _hesse.asarray(energy(graph))
+    if value.shape not in ((), (1,)):
+        raise _hesse.ArgumentError(
+            f"ase_calculator: energy must give one number for a structure, got shape {value.shape}"
+        )
+    return _hesse.sum(value)
 
 
 @functools.cache
@@ -119,11 +99,15 @@ def _calculator_class() -> Any:
             data = {k: _hesse.astype(v, self._dtype) for k, v in graph.graph_data.items()}
             assert graph.pos is not None
             graph = graph.replace(pos=_hesse.astype(graph.pos, self._dtype), graph_data=data)
-            value, slope, virial = _evaluate(self._energy, graph, "stress" in properties)
-            self.results = {"energy": value, "free_energy": value, "forces": -np.asarray(slope, np.float64)}
-            if virial is not None:
-                s = np.asarray(virial, np.float64) / at.get_volume()
-                s = 0.5 * (s + s.T)
-                self.results["stress"] = s[[0, 1, 2, 1, 0, 0], [0, 1, 2, 2, 2, 1]]
+            of = functools.partial(_one_energy, self._energy)
+            results: dict[str, Any] = {}
+            if "stress" in properties:
+                value, forces, stress = energy_forces_and_stress(of, graph)
+                results["stress"] = np.asarray(stress[0], np.float64)
+            else:
+                value, forces = energy_and_forces(of, graph)
+            results["energy"] = results["free_energy"] = float(value)
+            results["forces"] = np.asarray(forces, np.float64)
+            self.results = results
 
     return HesseCalculator
