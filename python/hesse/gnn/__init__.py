@@ -16,6 +16,7 @@ from ._graph import Graph
 from ._hetero import HeteroConv, HeteroGraph
 from ._links import LinkSplit, edge_split, negative_sampling
 from ._loader import DataLoader, pad
+from ._mesh import MeshGraphNet, from_mesh
 from ._message import message_passing
 from ._metrics import accuracy, f1_score, mean_absolute_error, roc_auc, root_mean_square_error
 from ._molecules import ATOM_FEATURES, BOND_FEATURES, from_rdkit, from_smiles, molecules, scaffold_split
@@ -66,6 +67,7 @@ __all__ = [
     "HeteroGraph",
     "JumpingKnowledge",
     "LinkSplit",
+    "MeshGraphNet",
     "NNConv",
     "NeighbourLoader",
     "PNAConv",
@@ -92,6 +94,7 @@ __all__ = [
     "energy_forces_and_stress",
     "f1_score",
     "from_dense",
+    "from_mesh",
     "from_networkx",
     "from_pyg",
     "from_rdkit",

@@ -14,7 +14,7 @@ from . import _segments as seg
 from ._common import require_graph
 from ._graph import Graph, numpy_of
 
-__all__ = ["edge_offsets", "edge_vectors", "neighbours", "radius_graph"]
+__all__ = ["edge_offsets", "edge_vectors", "finite_positions", "neighbours", "radius_graph"]
 
 _Numbers = np.ndarray[Any, Any]
 # Positions of images that are held at a time, and places of targets times images without a tree.
@@ -25,17 +25,17 @@ _CHUNK = 4_000_000
 _SLACK = 1e-6
 
 
-def _positions(function: str, pos: Any) -> _Numbers:
-    p = numpy_of(function, "pos", pos)
+def finite_positions(function: str, pos: Any, name: str = "pos") -> _Numbers:
+    p = numpy_of(function, name, pos)
     if p.ndim != 2 or p.shape[1] == 0:
-        raise _hesse.ArgumentError(f"{function}: pos must be [N, D], got shape {p.shape}")
+        raise _hesse.ArgumentError(f"{function}: {name} must be [N, D], got shape {p.shape}")
     if p.dtype.kind not in "iuf":
-        raise _hesse.ArgumentTypeError(f"{function}: pos must hold real numbers, got {p.dtype}")
+        raise _hesse.ArgumentTypeError(f"{function}: {name} must hold real numbers, got {p.dtype}")
     p = p.astype(np.float64)
     bad = np.flatnonzero(~np.isfinite(p).all(axis=1))
     if bad.size:
         raise _hesse.ArgumentError(
-            f"{function}: pos must be finite, but row {bad[0]} is {p[bad[0]].tolist()} ({bad.size} such row(s))"
+            f"{function}: {name} must be finite, but row {bad[0]} is {p[bad[0]].tolist()} ({bad.size} such row(s))"
         )
     return p
 
@@ -186,7 +186,7 @@ def neighbours(pos: Any, cutoff: float, cell: Any = None, periodic: Any = None) 
     >>> shifts[:, 0]
     Array([-1,  0,  0,  1], dtype=int64)
     """
-    p = _positions("neighbours", pos)
+    p = finite_positions("neighbours", pos)
     try:
         radius = float(cutoff)
     except (TypeError, ValueError, OverflowError) as error:
