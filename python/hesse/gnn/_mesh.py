@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -190,7 +190,7 @@ class _Block(Module):
         def message(i: Array, j: Array, e: Array) -> tuple[Array, Array]:
             h = of_edge @ e + i + j
             for layer in others:
-                h = layer(_nn.relu(h))
+                h = layer(self.edge.net.activation(h))
             m = self.edge.norm(h)
             return e + m, m
 
@@ -208,8 +208,8 @@ class MeshGraphNet(Module):
 
         m_ij = f(e_ij, v_i, v_j),    e_ij <- e_ij + m_ij,    v_i <- v_i + g(v_i, sum over j of m_ij)
 
-    and a decoder makes the result of v_i. Encoders, f and g are networks with ReLU and a LayerNorm at the end; the decoder
-    has no LayerNorm. Blocks have networks of their own. A node is changed by what is at most `blocks` edges away.
+    and a decoder makes the result of v_i. Encoders, f and g are networks with a LayerNorm at the end; the decoder has none.
+    Blocks have networks of their own. A node is changed by what is at most `blocks` edges away.
 
     Parameters
     ----------
@@ -220,6 +220,8 @@ class MeshGraphNet(Module):
     blocks : int
     layers : int
         Hidden layers of every network.
+    activation : callable
+        ReLU in the paper.
     key, dtype
         As for `hs.nn.Linear`.
 
@@ -255,7 +257,7 @@ class MeshGraphNet(Module):
 
     def __init__(
         self, node_features: int, edge_features: int, out_features: int, *, hidden: int = 128, blocks: int = 15,
-        layers: int = 2, key: Array | None = None, dtype: Any = None,
+        layers: int = 2, activation: Callable[[Any], Any] = _nn.relu, key: Array | None = None, dtype: Any = None,
     ) -> None:  # fmt: skip
         check_sizes(
             "MeshGraphNet", node_features=node_features, edge_features=edge_features, out_features=out_features,
@@ -264,7 +266,7 @@ class MeshGraphNet(Module):
         used = iter(keys(key, 3 + 2 * blocks))
 
         def net(n: int, m: int) -> MLP:
-            return MLP([n, *[hidden] * layers, m], _nn.relu, key=next(used), dtype=dtype)
+            return MLP([n, *[hidden] * layers, m], activation, key=next(used), dtype=dtype)
 
         def normalised(n: int) -> _Normalised:
             return _Normalised(net(n, hidden), dtype)
