@@ -29,7 +29,7 @@ class EGNNConv(Module):
 
     Every phi has two linear layers with a SiLU between them, phi_e another at its end. Where every node has an edge
     from every other, the mean is the paper's sum times 1 / (N - 1). In a periodic system d_ij takes the shifts of
-    `radius_graph` into account. Atoms at the same place are defined: d = 0.
+    `radius_graph` into account. Nodes at the same place are no special case, and loops are edges like others.
 
     Parameters
     ----------
