@@ -41,7 +41,7 @@ def gcn(form: str, dtype: str) -> Case:
     return training_of(loss_of, opt, GCN(*layers), (x, graph, labelled, labels))
 
 
-def schnet(dtype: str, count: int) -> Case:
+def schnet(form: str, dtype: str, count: int) -> Case:
     found = graph_data.molecules(dtype, count)
     w, linear = (
         found.weights,
@@ -51,7 +51,7 @@ def schnet(dtype: str, count: int) -> Case:
     )
     model = gnn.SchNet(
         graph_data.WIDTH, graph_data.WIDTH, graph_data.INTERACTIONS, graph_data.GAUSSIANS,
-        graph_data.CUTOFF, dtype=dtype,
+        graph_data.CUTOFF, store_edges=form == "stored edges", dtype=dtype,
     )  # fmt: skip
     interactions = [
         part.replace(

@@ -236,7 +236,7 @@ WORKLOADS = {
         Workload(
             "w7",
             "SchNet on 64 molecules of 20 atoms, loss on energies and forces, Adam step",
-            {"hesse": ("message passing",), "jax": ("segment_sum",), "torch": ("index_add",)},
+            {"hesse": ("message passing", "stored edges"), "jax": ("segment_sum",), "torch": ("index_add",)},
             ratios(2.0, ("float32",)),
             None,
             True,

@@ -28,9 +28,9 @@ def molecule(seed, atoms=7, pos=None, numbers=None, order=None):
     return gnn.Graph([source, target], pos=pos, node_data={"z": z})
 
 
-@pytest.fixture(scope="module")
-def model():
-    return gnn.SchNet(12, 10, 2, 9, CUTOFF, key=hs.random.key(1))
+@pytest.fixture(scope="module", params=[False, True], ids=["tiles", "stored"])
+def model(request):
+    return gnn.SchNet(12, 10, 2, 9, CUTOFF, store_edges=request.param, key=hs.random.key(1))
 
 
 def pos_of(graph):
@@ -96,9 +96,23 @@ def test_a_loss_on_forces_has_the_gradient_of_its_differences(model):
     assert float(forward) == pytest.approx(product, rel=1e-10)
 
 
+def test_stored_filters_give_what_those_in_tiles_give():
+    graph = gnn.batch([molecule(0), molecule(1, 5)])
+    tiles, stored = (
+        hs.value_and_grad(loss_of)(
+            gnn.SchNet(12, 10, 2, 9, CUTOFF, store_edges=store, key=hs.random.key(1)), graph
+        )
+        for store in (False, True)
+    )
+    np.testing.assert_allclose(stored[0], tiles[0], rtol=1e-12)
+    for a, b in zip(hs.tree_leaves(stored[1]), hs.tree_leaves(tiles[1]), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-11)
+
+
+@pytest.mark.parametrize("store", [False, True])
 @pytest.mark.parametrize("dtype, rtol", [(hs.float64, 1e-12), (hs.float32, 2e-4)])
-def test_compiled_as_eager(dtype, rtol):
-    model = gnn.SchNet(12, 10, 2, 9, CUTOFF, key=hs.random.key(1), dtype=dtype)
+def test_compiled_as_eager(dtype, rtol, store):
+    model = gnn.SchNet(12, 10, 2, 9, CUTOFF, store_edges=store, key=hs.random.key(1), dtype=dtype)
     graph = gnn.batch([molecule(0), molecule(1, 5)])
     graph = graph.replace(pos=hs.astype(graph.pos, dtype))
     value, gradient = hs.value_and_grad(loss_of)(model, graph)
@@ -124,7 +138,8 @@ def test_the_same_bits_for_any_number_of_threads(model):
     assert found[0] == found[1] == found[2]
 
 
-def test_filters_of_edges_are_not_stored(model):
+def test_filters_of_edges_are_not_stored():
+    model = gnn.SchNet(12, 10, 2, 9, CUTOFF, key=hs.random.key(1))
     text = str(hs.compile(loss_of).explain(model, gnn.batch([molecule(s, 12) for s in range(40)])))
     edges = gnn.batch([molecule(s, 12) for s in range(40)]).num_edges
     assert edges > 500 and f"[{edges},10]" not in text.split("graph(")[0]
