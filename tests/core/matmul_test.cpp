@@ -78,6 +78,28 @@ TEST(MatMul, LargeProductsInPieces) {
   }
 }
 
+template <class T>
+void narrow_products(double tolerance) {
+  for (const int64_t m : {1, 5, 8, 15, 64, 65, 130})
+    for (const int64_t k : {1, 7, 16, 40, 300})
+      for (const int64_t n : {1, 4, 7, 8, 17, 33, 64, 65, 130}) {
+        const Array x = wavy<T>({m, k}), y = wavy<T>({k, n}, 1), expected = reference(x, y);
+        const Array x_turned = transpose(copy(transpose(x))), y_turned = transpose(copy(transpose(y)));
+        for (const Array& a : {x, x_turned})
+          for (const Array& b : {y, y_turned}) expect_close(matmul(a, b), expected, tolerance);
+      }
+  // In pieces of the long side, and of the sum.
+  const Array x = wavy<T>({5000, 900}), g = wavy<T>({5000, 8}, 2), w = wavy<T>({900, 8}, 3);
+  for (const int64_t row : {0, 511, 512, 4999})
+    expect_close(take(matmul(x, w), Array::from<int64_t>({row}), 0),
+                 reference(take(x, Array::from<int64_t>({row}), 0), w), 900 * tolerance);
+  const Array first = slice(x, {0, 0}, {5000, 3}, {1, 1});
+  expect_close(slice(matmul(transpose(x), g), {0, 0}, {3, 8}, {1, 1}), reference(transpose(first), g), 5000 * tolerance);
+  expect_close(matmul(transpose(g), x), transpose(matmul(transpose(x), g)), 5000 * tolerance);
+}
+TEST(MatMul, NarrowFloat64) { narrow_products<double>(1e-12); }
+TEST(MatMul, NarrowFloat32) { narrow_products<float>(2e-4); }
+
 TEST(MatMul, Batches) {
   const Array x = wavy({2, 1, 3, 4}), y = wavy({5, 4, 2}, 1);
   expect_close(matmul(x, y), reference(x, y));

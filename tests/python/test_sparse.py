@@ -217,6 +217,13 @@ def test_conjugate_gradients_with_a_sparse_laplacian():
     close(du, -np.sin(np.pi * x) / 4, 1e-3)  # u = sin(pi x) / c
 
 
+def turned_back(indptr):
+    """Rows that do not follow each other."""
+    p = np.array(indptr)
+    p[1] = p[-1]
+    return hs.asarray(p)
+
+
 REFUSALS = [
     (lambda: hs.sparse.csr([1.0], [0, 1], [0, 1], (1, 2)), ValueError, ["csr", "(1)", "(2)"]),
     (lambda: hs.sparse.csr([1.0], [0], [0, 1], (2, 2)), ValueError, ["csr", "indptr", "3"]),
@@ -240,6 +247,7 @@ REFUSALS = [
     (lambda: A.replace(indices=A.indices + 5) @ X, IndexError, ["csr_matmul", "pattern"]),
     (lambda: A.replace(indptr=A.indptr * 1000) @ X, IndexError, ["csr_matmul", "pattern"]),
     (lambda: A.replace(indptr=-A.indptr) @ X, IndexError, ["csr_matmul", "pattern"]),
+    (lambda: A.replace(indptr=turned_back(A.indptr)) @ X, IndexError, ["csr_matmul", "pattern"]),
     (lambda: A.replace(by_col_entries=A.by_col_entries - 1).T @ Y, IndexError, ["csr_matmul", "pattern"]),
     (lambda: A.replace(indices=A.indices[:1]) @ X, ValueError, ["matmul", "data"]),
     (lambda: hs.sparse.sampled_outer(DENSE, X, Y), TypeError, ["sampled_outer", "ndarray", "from_dense"]),

@@ -315,6 +315,19 @@ def test_vmap_axes():
     assert hs.vmap(lambda a: (a, 1.0), out_axes=(0, None))(x)[1] == 1.0
 
 
+def test_vmap_axes_reach_into_modules():
+    net = Net(0.5)
+    stacked = hs.tree_map(lambda a: hs.stack([a, 2.0 * a, 3.0 * a]), net)
+    x = hs.arange(3.0)
+    each = [float(hs.tree_map(lambda a, k=k: (k + 1.0) * a, net)(x[k])) for k in range(3)]
+    close(hs.vmap(lambda m, v: m(v))(stacked, x), each)
+    close(hs.vmap(lambda m, v: m(v), (0, 0))(stacked, x), each)
+    close(
+        hs.vmap(lambda m, v: m(v), (0, None))(stacked, x[1]),
+        [float(hs.tree_map(lambda a, k=k: (k + 1.0) * a, net)(x[1])) for k in range(3)],
+    )
+
+
 def test_vmap_of_everything():
     x = hs.arange(4.0) + 1
     f = lambda v: hs.sum(hs.sin(v) ** 2)
