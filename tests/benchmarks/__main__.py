@@ -107,7 +107,7 @@ class Run:
                     if dtype not in workloads.WORKLOADS[name].dtypes:
                         continue
                     print(f"{name}, {dtype}, {n} thread(s), {used}", file=sys.stderr)
-                    self.time(workloads.WORKLOADS[name], dtype, n, now, roof[f"{dtype}_gflops"])
+                    self.time(workloads.WORKLOADS[name], dtype, n, now, roof)
                     self.write()
             if "demo" in names:
                 self.lines += measures.demo(n, self.libraries, self.missing, now, self.options.out)
@@ -121,7 +121,9 @@ class Run:
         if "maps" in names:
             self.lines += measures.maps(dtype, now)
 
-    def time(self, workload: workloads.Workload, dtype: str, n: int, settings: Settings, peak: float) -> None:
+    def time(
+        self, workload: workloads.Workload, dtype: str, n: int, settings: Settings, roof: dict[str, Any]
+    ) -> None:
         """One workload, dtype and number of threads."""
         try:
             timings, available = time_together(workload, dtype, n, self.libraries, settings)
@@ -133,7 +135,15 @@ class Run:
                 self.fail(f"{workload.name}, {dtype}, {n} thread(s): {timing.label}: {timing.failure}")
         missing = {p: why for p, why in self.missing.items() if p in workload.forms}
         self.rows += report.rows(
-            workload, dtype, n, machine.isa_in_use(settings), timings, missing, peak, available
+            workload,
+            dtype,
+            n,
+            machine.isa_in_use(settings),
+            timings,
+            missing,
+            roof[f"{dtype}_gflops"],
+            available,
+            roof.get("triad_memory_gbs"),
         )
 
 

@@ -46,8 +46,18 @@ class Row:
     goal: str | None
     reached: bool | None
     ideal_s: float | None
+    moved_bytes: float | None = None
+    bandwidth_gbs: float | None = None  # of memory, measured
     available: float = 1.0
     timings: list[dict[str, Any]] = field(default_factory=list, repr=False)
+
+    def moved_text(self) -> str:
+        """Bytes moved, their rate, and its share of what memory gives; above 100 % where a cache helps."""
+        if self.moved_bytes is None:
+            return "-"
+        rate = 1e-9 * self.moved_bytes / self.median_s
+        share = f", {100 * rate / self.bandwidth_gbs:.3g} %" if self.bandwidth_gbs else ""
+        return f"{1e-9 * self.moved_bytes:.3g} GB, {rate:.3g} GB/s{share}"
 
     def disturbed(self) -> bool:
         return self.available < QUIET
@@ -85,6 +95,7 @@ def rows(
     missing: dict[str, str],
     peak_gflops: float | None,
     available: float = 1.0,
+    bandwidth_gbs: float | None = None,
 ) -> list[Row]:
     """A row per form of Hesse; `missing` says why a library has no timing, `available` what share of the cores was free."""
     missing = dict(missing)
@@ -123,6 +134,8 @@ def rows(
             goal=goal.text() if goal else None,
             reached=None,
             ideal_s=ideal,
+            moved_bytes=workload.moved() if workload.moved is not None else None,
+            bandwidth_gbs=bandwidth_gbs,
             available=available,
             timings=[summary(t) for t in timings],
         )
@@ -233,7 +246,7 @@ def summary_table(found: list[Row]) -> str:
 def timings_table(found: list[Row], peers: list[str]) -> str:
     header = ["workload", "form", "dtype", "threads", "ISA", "Hesse (least)"]
     header += [f"{NAMES[p]} / Hesse" for p in peers]
-    header += ["best peer / Hesse (least; CPU)", "goal", "ideal", "of ideal"]
+    header += ["best peer / Hesse (least; CPU)", "goal", "ideal", "of ideal", "moved"]
     header += ["first call", "memory", "cores free"]
     body = []
     for row in found:
@@ -245,7 +258,8 @@ def timings_table(found: list[Row], peers: list[str]) -> str:
         cells.append(verdict(row.goal, row.reached))
         cells.append(time_text(row.ideal_s))
         cells.append("-" if row.ideal_s is None else f"{100 * row.ideal_s / row.median_s:.3g} %")
-        cells += [time_text(row.first_s), memory_text(row.memory_mb), f"{100 * row.available:.0f} %"]
+        cells += [row.moved_text(), time_text(row.first_s), memory_text(row.memory_mb)]
+        cells.append(f"{100 * row.available:.0f} %")
         body.append(cells)
     return markdown_table(header, body)
 

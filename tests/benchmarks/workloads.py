@@ -46,6 +46,7 @@ class Workload:
     dtypes: tuple[str, ...] = ("float32", "float64")
     agreement: float | None = None  # of losses, relative: where methods differ, in place of TOLERANCE
     most_error: float | None = None  # of the case's own error: a goal is only reached within
+    moved: Callable[[], float] | None = None  # bytes in float32, where memory sets the pace
 
     def goal(self, dtype: str, threads: int) -> Goal | None:
         return self.goals.get((dtype, threads))
@@ -92,6 +93,15 @@ def lenet_flops() -> float:
 
 def graph_flops(products: int) -> float:
     return products * 2.0 * data.GRAPH_EDGES * data.GRAPH_WIDTH
+
+
+def graph_bytes(passes: int) -> float:
+    """A value, an index and a gathered row for every edge, a row of the result for every node; the pass back reads
+    positions of values and rows of x too, and writes a gradient for every edge. Nothing stays in a cache."""
+    row = 4.0 * data.GRAPH_WIDTH
+    edges, nodes = float(data.GRAPH_EDGES), data.GRAPH_EDGES / data.GRAPH_DEGREE
+    forward, back = edges * (8 + row) + nodes * row, edges * (16 + row) + 2 * nodes * row
+    return forward if passes == 1 else forward + back
 
 
 def chain_flops() -> float:
@@ -223,6 +233,7 @@ WORKLOADS = {
             {"hesse": ("csr",), "jax": ("segment_sum",), "torch": ("csr",)},
             ratios(2.5, ("float32",)),
             lambda: graph_flops(1),
+            moved=lambda: graph_bytes(1),
             dtypes=("float32",),
         ),
         Workload(
@@ -231,6 +242,7 @@ WORKLOADS = {
             {"hesse": ("csr",), "jax": ("segment_sum",), "torch": ("by hand",)},
             {("float32", 1): Goal(ratio=5.0), ("float32", 2): Goal(ratio=3.5)},
             lambda: graph_flops(3),
+            moved=lambda: graph_bytes(2),
             dtypes=("float32",),
         ),
         Workload(

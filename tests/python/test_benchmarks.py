@@ -254,6 +254,17 @@ def test_ratios_take_the_best_of_a_peer_and_the_default_allocator_of_hesse():
     assert alone.best_ratio() is None and alone.reached is None and alone.ideal_s is None
 
 
+def test_what_memory_sets_the_pace_of_states_the_bytes_moved():
+    w6 = workloads.WORKLOADS["w6_forward"]
+    assert w6.moved is not None
+    edges = 4_000_000
+    assert w6.moved() == edges * (4 + 4 + 64 * 4) + edges / 20 * 64 * 4
+    (row,) = report.rows(w6, "float32", 1, "avx2", fake()[:1], {}, 100.0, bandwidth_gbs=200.0)
+    assert row.moved_text() == "1.11 GB, 111 GB/s, 55.4 %"
+    (row,) = report.rows(workloads.WORKLOADS["w1"], "float32", 1, "avx2", fake()[:1], {}, 100.0)
+    assert row.moved_text() == "-"
+
+
 def test_goals():
     assert workloads.Goal(below=5e-6).text() == "< 5 us" and workloads.Goal(below=0.03).text() == "< 30 ms"
     assert workloads.Goal(below=5e-6).reached(4e-6, None) is True
