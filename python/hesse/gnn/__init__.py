@@ -10,6 +10,15 @@ from ._dimenet import DimeNetPlusPlus, triplets
 from ._edge_networks import GatedGraphConv, NNConv
 from ._encodings import laplacian_encoding, random_walk_encoding
 from ._equivariant import EGNN, EGNNConv
+from ._estimators import (
+    GraphClassifier,
+    GraphRegressor,
+    LinkClassifier,
+    LinkRegressor,
+    NodeClassifier,
+    NodeRegressor,
+)
+from ._fitting import Epoch
 from ._folders import OGB, load_ogb, load_tudataset
 from ._forces import energy_and_forces, energy_forces_and_stress
 from ._graph import Graph
@@ -55,6 +64,7 @@ __all__ = [
     "EGNNConv",
     "EarlyStopping",
     "EdgeConv",
+    "Epoch",
     "GATConv",
     "GATv2Conv",
     "GCNConv",
@@ -62,14 +72,20 @@ __all__ = [
     "GINEConv",
     "GatedGraphConv",
     "Graph",
+    "GraphClassifier",
     "GraphNorm",
+    "GraphRegressor",
     "HeteroConv",
     "HeteroGraph",
     "JumpingKnowledge",
+    "LinkClassifier",
+    "LinkRegressor",
     "LinkSplit",
     "MeshGraphNet",
     "NNConv",
     "NeighbourLoader",
+    "NodeClassifier",
+    "NodeRegressor",
     "PNAConv",
     "PaiNN",
     "PairNorm",

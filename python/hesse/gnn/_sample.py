@@ -38,7 +38,7 @@ class Sample(NamedTuple):
     -----
     Padding, as `hs.gnn.pad` adds it, is a second graph that no edge joins to the first: it has -1 in `nodes` and
     `edges`, and no seeds. There is so much of it that there are few different sizes, for which `hs.compile` prepares
-    a program each: M and F are rounded up to four binary digits, by an eighth at most.
+    a program each: M and F are rounded up to three binary digits, by a quarter at most.
 
     Examples
     --------
@@ -58,8 +58,8 @@ class Sample(NamedTuple):
 
 
 def _rounded(n: int) -> int:
-    """n rounded up to four binary digits."""
-    step = 1 << max(n.bit_length() - 4, 0)
+    """n rounded up to three binary digits."""
+    step = 1 << max(n.bit_length() - 3, 0)
     return -(-n // step) * step
 
 
