@@ -88,9 +88,9 @@ def test_tudataset_with_fewer_files(tmp_path):
         ({"A": "0, 2\n"}, r"SMALL_A.txt, line 1: nodes are 1 to 6, got \[0, 2\]"),
         ({"A": "1, 2\n2, x\n"}, "SMALL_A.txt, line 2: must hold integers, got '2, x'"),
         ({"A": "1, 2\n2, 1.5\n"}, "SMALL_A.txt, line 2: must hold integers, got '2, 1.5'"),
-        ({"A": "1, 2\n2\n"}, "SMALL_A.txt, line 2: must have 2 columns as line 1, got 1"),
+        ({"A": "1, 2\n2\n"}, "SMALL_A.txt, line 2: must have 2 columns as the first, got 1"),
         ({"A": "1, 2, 3\n"}, r"SMALL_A.txt, line 1: must have 2 column\(s\), got 3"),
-        ({"A": "1, 2\n\n2, 1\n"}, "SMALL_A.txt, line 2: must have 2 columns as line 1, got 1"),
+        ({"A": "1, 2\n\n2, 1\n"}, "SMALL_A.txt, line 2: must have 2 columns as the first, got 1"),
         ({"A": "1, 2\n2, 99999999999999999999\n"}, "line 2: holds an integer that needs more than 64 bits"),
         ({"A": "1, 2\n1, 3\n"}, "SMALL_A.txt, line 2: joins node 1 of graph 1 and node 3 of graph 2"),
         ({"A": "\x00\x01binary"}, "SMALL_A.txt, line 1: must hold integers"),
@@ -223,7 +223,6 @@ def test_ogb_schemes(tmp_path):
         (GRAPHS, {"raw/graph-label": "1\n"}, "graph-label.csv.gz: has 1 lines for 3 graphs"),
         (NODES, {"raw/edge": gzip.compress(b"0,1\n1,2\n3,0\n" * 50)[:-12]}, "edge.csv.gz: cannot be unpacked: .*end-of-stream"),
         (NODES, {"raw/edge": b"0,1\n"}, "edge.csv.gz: cannot be unpacked: Not a gzipped file"),
-        (NODES, {"raw/triplet-type-list": "a,b,c\n"}, "has several types of nodes, which are not read yet"),
     ],
 )  # fmt: skip
 def test_ogb_refuses(tmp_path, files, changes, words):
@@ -237,6 +236,81 @@ def test_ogb_that_is_not_there(tmp_path):
     for name in ("raw/edge", "raw/num-node-list", "split/time/valid"):
         with pytest.raises(FileNotFoundError, match=f"there is no file .*{name.split('/')[-1]}.csv.gz"):
             gnn.load_ogb(ogb(tmp_path, NODES, **{name: None}))
+
+
+def test_ogb_further_files_and_missing_labels(tmp_path):
+    files = NODES | {"raw/node_year": "2000\n2001\n2002\n2003\n", "raw/edge_kind": "7\n8\n9\n"}
+    files |= {"raw/node-label": "1,,\n,2.5,\n,,3\n0,0,0\n", "raw/node-feat": "9007199254740993\n1\n2\n3\n"}
+    (graph,), _ = gnn.load_ogb(ogb(tmp_path, files), inverse_edges=True)
+    assert graph.node_data["year"].tolist() == [2000, 2001, 2002, 2003]
+    ends, kinds = np.asarray(graph.edge_index).T.tolist(), graph.edge_data["kind"].tolist()
+    assert (
+        sorted(zip(map(tuple, map(sorted, ends)), kinds, strict=True))
+        == [((0, 1), 7)] * 2 + [((0, 3), 9)] * 2 + [((1, 2), 8)] * 2
+    )
+    nan = np.nan
+    np.testing.assert_array_equal(
+        np.asarray(graph.y), [[1, nan, nan], [nan, 2.5, nan], [nan, nan, 3], [0, 0, 0]]
+    )
+    assert int(graph.x[0, 0]) == 2**53 + 1  # no digit is lost
+    with pytest.raises(ValueError, match="node_year.csv.gz: has 1 lines for 4 nodes"):
+        gnn.load_ogb(ogb(tmp_path, files | {"raw/node_year": "1\n"}))
+
+
+A = "relations/author___writes___paper"
+TYPES = {
+    "raw/triplet-type-list": "author,writes,paper\npaper,cites,paper\n",
+    "raw/num-node-dict": "author,paper\n2,3\n1,2\n",
+    f"raw/{A}/edge": "0,2\n1,0\n0,1\n",
+    f"raw/{A}/num-edge-list": "2\n1\n",
+    f"raw/{A}/edge_role": "1\n2\n3\n",
+    "raw/relations/paper___cites___paper/edge": "2,0\n1,0\n",
+    "raw/relations/paper___cites___paper/num-edge-list": "1\n1\n",
+    "raw/relations/paper___cites___paper/edge-feat": "0.5\n1.5\n",
+    "raw/node-feat/paper/node-feat": "1,2\n3,4\n5,6\n7,8\n9,10\n",
+    "raw/node-feat/paper/node_year": "1\n2\n3\n4\n5\n",
+    "raw/node-label/paper/node-label": "0\n1\n0\n1\n1\n",
+    "split/time/paper/train": "0\n4\n",
+    "split/time/paper/valid": "1\n",
+    "split/time/paper/test": "2\n3\n",
+}
+
+
+def test_ogb_with_types(tmp_path):
+    (one, two), split = gnn.load_ogb(ogb(tmp_path, TYPES))
+    assert one.node_types == ["author", "paper"] and "author" not in one.x
+    assert (one.num_nodes("author"), two.num_nodes("author"), two.num_nodes("paper")) == (2, 1, 2)
+    assert sorted(zip(*one["author", "writes", "paper"].edge_index.tolist(), strict=True)) == [(0, 2), (1, 0)]
+    assert two["author", "writes", "paper"].edge_data["role"].tolist() == [3]
+    assert two["paper", "cites", "paper"].edge_attr.tolist() == [[1.5]]
+    assert two.x["paper"].tolist() == [[7, 8], [9, 10]] and two.y["paper"].tolist() == [1, 1]
+    assert one.node_data["paper"]["year"].tolist() == [1, 2, 3]
+    assert split["train"]["paper"].tolist() == [0, 4] and set(split) == {"train", "valid", "test"}
+    assert gnn.batch([one, two]).num_nodes("paper") == 5
+    with pytest.raises(
+        ValueError, match="several types of nodes; leave out inverse_edges and use with_reversed"
+    ):
+        gnn.load_ogb(tmp_path, inverse_edges=True)
+
+
+@pytest.mark.parametrize(
+    "changes, words",
+    [
+        ({"raw/triplet-type-list": "author,writes,book\n"}, "triplet-type-list.csv.gz, line 1: must be source type.*'author,writes,book'"),
+        ({"raw/triplet-type-list": "author,writes,paper\nauthor,writes\n"}, "triplet-type-list.csv.gz, line 2: must be source type"),
+        ({"raw/num-node-dict": "author,author\n2,3\n"}, "num-node-dict.csv.gz, line 1: must name types of nodes, each once"),
+        ({"raw/num-node-dict": "author,paper\n2,3\n1\n"}, "num-node-dict.csv.gz, line 3: must have 2 columns as the first"),
+        ({"raw/num-node-dict": "author,paper\n2,3\n1,x\n"}, "num-node-dict.csv.gz, line 3: must hold integers, got '1,x'"),
+        ({f"raw/{A}/edge": "0,2\n1,0\n0,2\n"}, r"writes___paper/edge.csv.gz, line 3: nodes of graph 1 are 0 to 0 for sources and 0 to 1 for targets, got \[0, 2\]"),
+        ({f"raw/{A}/edge": None}, "there is no file .*author___writes___paper/edge.csv.gz"),
+        ({f"raw/{A}/num-edge-list": "3\n"}, "num-edge-list.csv.gz: has 1 lines for 2 graphs"),
+        ({"raw/node-label/paper/node-label": "0\n"}, "node-label.csv.gz: has 1 lines for 5 nodes, the sum of .*num-node-dict"),
+        ({"split/time/paper/test": "5\n"}, r"paper/test.csv.gz, line 1: positions are 0 to 4, got \[5\]"),
+    ],
+)  # fmt: skip
+def test_ogb_with_types_refuses(tmp_path, changes, words):
+    with pytest.raises((ValueError, FileNotFoundError), match=f"load_ogb: .*{words}"):
+        gnn.load_ogb(ogb(tmp_path, TYPES, **changes))
 
 
 def test_a_large_folder_is_read_in_seconds(tmp_path):

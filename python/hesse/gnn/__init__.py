@@ -19,7 +19,6 @@ from ._estimators import (
     NodeRegressor,
 )
 from ._fitting import Epoch
-from ._folders import OGB, load_ogb, load_tudataset
 from ._forces import energy_and_forces, energy_forces_and_stress
 from ._graph import Graph
 from ._hetero import HeteroConv, HeteroGraph
@@ -31,6 +30,7 @@ from ._metrics import accuracy, f1_score, mean_absolute_error, roc_auc, root_mea
 from ._molecules import ATOM_FEATURES, BOND_FEATURES, from_rdkit, from_smiles, molecules, scaffold_split
 from ._neighbours import edge_vectors, neighbours, radius_graph
 from ._normalisation import GraphNorm, PairNorm
+from ._ogb import OGB, load_ogb
 from ._painn import PaiNN
 from ._pooling import (
     AttentionPooling,
@@ -48,6 +48,7 @@ from ._sample import Sample, clusters, induced_sample, neighbour_sample, random_
 from ._schnet import CFConv, SchNet, shifted_softplus
 from ._spectral import APPNP, ChebConv, GCNConv, SGConv
 from ._splits import EarlyStopping, class_weights, random_split, stratified_split
+from ._tudataset import load_tudataset
 
 __all__ = [
     "APPNP",

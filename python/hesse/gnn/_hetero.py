@@ -164,7 +164,7 @@ class HeteroGraph(Module):
         indices: dict[str, np.ndarray[Any, Any]], x: Mapping[str, Any], given: Mapping[str, int]
     ) -> dict[str, int]:
         """How many nodes each type has; types in the order in which they are met."""
-        kinds = dict.fromkeys([*x, *given])
+        kinds = dict.fromkeys(given if set(x) <= set(given) else [*x, *given])
         largest: dict[str, int] = {}
         for name, index in indices.items():
             source, _, target = name.split(_JOIN)
