@@ -12,7 +12,7 @@ constexpr int64_t kMostTileBytes = int64_t{1} << 28;  // below one vector of lan
 // What threads share: so many tiles, unless they would have fewer bytes or lanes than this.
 constexpr int64_t kSharedTiles = 8, kSharedTileBytes = int64_t{1} << 19;
 constexpr int64_t kMaxLanes = 496, kSixteen = 16;
-constexpr int64_t kFewBytes = 64, kMaxLanesOfFew = 4080;  // of examples that are a few numbers
+constexpr int64_t kFewBytes = 64, kMaxLanesOfFew = 4080;  // of many examples that are a few numbers
 
 size_t at(int v) { return static_cast<size_t>(v); }
 
@@ -95,7 +95,8 @@ int64_t MapProgram::lanes() const {
   const int64_t bytes = order().bytes_per_example;
   // Threads share tiles: where there is work for them, there are several.
   const int64_t shared = std::max({kSixteen, kSharedTileBytes / bytes, n_ / kSharedTiles});
-  const int64_t most = bytes <= kFewBytes ? kMaxLanesOfFew : kMaxLanes;
+  const int64_t most =
+      bytes <= kFewBytes ? std::clamp(n_ / kSharedTiles, kMaxLanes, kMaxLanesOfFew) : kMaxLanes;
   const int64_t fit = std::min({most, kTileBytes / bytes, plan().most_lanes, shared});
   // An odd multiple of 16: rows a power of two apart would meet in few sets of the caches.
   int64_t out = (fit / kSixteen + 1) / 2 * 2 * kSixteen - kSixteen;

@@ -41,6 +41,10 @@ def _named(function: str, what: str, given: Mapping[Any, Any] | None, known: Any
     return found
 
 
+def _items(given: Any) -> list[tuple[Any, Any]]:
+    return list(given.items()) if isinstance(given, Mapping) else []
+
+
 class HeteroGraph(Module):
     """Nodes of several types, and edges of several types between them; or several such graphs side by side.
 
@@ -114,6 +118,16 @@ class HeteroGraph(Module):
         edge_data: Mapping[EdgeType, Mapping[str, Any]] | None = None,
         graph_data: Mapping[str, Any] | None = None,
     ) -> None:  # fmt: skip
+        for what, given in (
+            ("edges", edges), ("x", x), ("num_nodes", num_nodes), ("edge_attr", edge_attr), ("y", y),
+            ("edge_weight", edge_weight), ("node_data", node_data), ("edge_data", edge_data),
+            ("graph_data", graph_data), *((f"node_data[{k!r}]", v) for k, v in _items(node_data)),
+            *((f"edge_data[{k!r}]", v) for k, v in _items(edge_data)),
+        ):  # fmt: skip
+            if not isinstance(given, Mapping) and (given is not None or what == "edges"):
+                raise _hesse.ArgumentTypeError(
+                    f"HeteroGraph: {what} must be a dict by types of nodes or edges, got {type(given).__name__}"
+                )
         indices = {_name("HeteroGraph", k): _edges(v) for k, v in edges.items()}
         sizes = self._count(indices, x or {}, num_nodes or {})
         attr, weight, data = (
@@ -443,6 +457,10 @@ class HeteroConv(Module):
         if reduce not in ("sum", "mean", "max", "min", "concat"):
             raise _hesse.ArgumentError(
                 f"HeteroConv: reduce must be 'sum', 'mean', 'max', 'min' or 'concat', got {reduce!r}"
+            )
+        if not isinstance(layers, Mapping):
+            raise _hesse.ArgumentTypeError(
+                f"HeteroConv: layers must be a dict by types of edges, got {type(layers).__name__}"
             )
         if not layers:
             raise _hesse.ArgumentError("HeteroConv: there are no layers")
