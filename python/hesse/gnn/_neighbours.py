@@ -14,7 +14,7 @@ from . import _segments as seg
 from ._common import require_graph
 from ._graph import Graph, numpy_of
 
-__all__ = ["edge_offsets", "edge_vectors", "finite_positions", "neighbours", "radius_graph"]
+__all__ = ["edge_offsets", "edge_vectors", "finite_positions", "neighbours", "radius_graph", "vectors_of"]
 
 _Numbers = np.ndarray[Any, Any]
 # Positions of images that are held at a time, and places of targets times images without a tree.
@@ -316,11 +316,16 @@ def edge_vectors(graph: Graph) -> Array:
     Array([[-1.,  0.],
            [ 1.,  0.]], dtype=float64)
     """
-    require_graph("edge_vectors", graph)
+    return vectors_of("edge_vectors", graph)
+
+
+def vectors_of(layer: str, graph: Graph) -> Array:
+    """`edge_vectors`, whose errors name the layer."""
+    require_graph(layer, graph)
     if graph.pos is None:
-        raise _hesse.ArgumentError("edge_vectors: the graph has no positions; make it with pos=")
+        raise _hesse.ArgumentError(f"{layer}: the graph has no positions; make it with pos=")
     vectors = seg.rows(graph.pos, graph.source) - seg.rows(graph.pos, graph.target)
-    offsets = edge_offsets("edge_vectors", graph)
+    offsets = edge_offsets(layer, graph)
     return vectors if offsets is None else vectors + offsets
 
 

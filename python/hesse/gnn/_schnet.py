@@ -9,11 +9,10 @@ from .. import _hesse
 from .._hesse import Array
 from ..nn._layers import Linear
 from ..nn._module import Module
-from . import _segments as seg
 from ._common import check_sizes, keys, require_atoms, require_graph
 from ._graph import Graph
 from ._message import message_passing
-from ._neighbours import edge_offsets
+from ._neighbours import edge_offsets, vectors_of
 from ._pooling import global_sum_pool
 
 __all__ = ["CFConv", "SchNet", "shifted_softplus"]
@@ -121,11 +120,8 @@ class CFConv(Module):
                 f"CFConv: x must be [{graph.num_nodes}, {width}] for this graph, got shape {x.shape}"
             )
 
-        offsets = edge_offsets("CFConv", graph)
         if self.store_edges:
-            vectors = seg.rows(graph.pos, graph.source) - seg.rows(graph.pos, graph.target)
-            vectors = vectors if offsets is None else vectors + offsets
-            filters = self.filter(_hesse.sqrt(_hesse.sum(vectors**2, axis=1)))
+            filters = self.filter(_hesse.sqrt(_hesse.sum(vectors_of("CFConv", graph) ** 2, axis=1)))
             product: Array = graph.adjacency(filters) @ x
             return product
 
@@ -135,7 +131,7 @@ class CFConv(Module):
             weighted: Array = features * self.filter(_hesse.sqrt(_hesse.sum(vector**2)))
             return weighted
 
-        y: Array = message_passing(message, "sum", (x, graph.pos), graph, offsets)
+        y: Array = message_passing(message, "sum", (x, graph.pos), graph, edge_offsets("CFConv", graph))
         return y
 
 
