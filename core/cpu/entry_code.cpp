@@ -55,7 +55,7 @@ namespace {
 using Xbyak::Address;
 using Xbyak::Reg64;
 using Xbyak::Xmm;
-using Xbyak::Ymm;
+using Xbyak::Ymm;  // vectors of any size: the size is part of the value
 using Loop = EntryLoop;
 
 size_t at(int i) { return static_cast<size_t>(i); }
@@ -63,16 +63,21 @@ bool makes_bools(EntryOp op) {
   return (op >= EntryOp::Equal && op <= EntryOp::Not) || op >= EntryOp::EqualInt;
 }
 
-// Bytes of vectors, and of what is spilled.
-constexpr int kVector = 32;
+// Bytes of the widest vectors.
+constexpr int kVector = 64;
 
-/// The steps of a loop for one vector of entries, or for one entry. Values stay in registers while there are
+/// The steps of a loop for one vector of entries of 64 bytes (AVX-512) or 32 (AVX2), or for one entry. Values stay in registers while there are
 /// enough; then those go whose next reader is farthest: loads are read again, results lie on the stack.
 class Body {
  public:
   Body(Xbyak::CodeGenerator& code, const Loop& loop, const std::vector<Reg64>& pointers, const Reg64& index,
-       bool single)
-      : c_(code), loop_(loop), pointers_(pointers), index_(index), single_(single) {
+       int width)
+      : c_(code),
+        loop_(loop),
+        pointers_(pointers),
+        index_(index),
+        single_(width == 1),
+        full_(width * static_cast<int>(itemsize(loop.dtype)) == kVector) {
     item_ = static_cast<int>(itemsize(loop.dtype));
     wide_ = item_ == 8;
     const size_t n = loop.loads.size() + loop.steps.size();
@@ -102,6 +107,8 @@ class Body {
   }
   bool dies(int v) const { return next_use(v, now_ + 1) == static_cast<int>(loop_.steps.size()); }
 
+  Ymm vector(int r) const { return full_ ? Ymm(Xbyak::Zmm(r)) : Ymm(r); }
+  int num_registers() const { return full_ ? 32 : 16; }
   Address slot(int s) const { return Xbyak::util::ptr[Xbyak::util::rsp + s * kVector]; }
   Address memory(const Loop::Memory& m, int item) const {
     const Reg64& base = pointers_[at(m.pointer)];
@@ -112,7 +119,7 @@ class Body {
   // A register for a value or temporary, which stays where it is during this step.
   Ymm allocate(int holder) {
     int best = -1, farthest = -1;
-    for (int r = 0; r < 16; ++r) {
+    for (int r = 0; r < num_registers(); ++r) {
       if (pinned_[at(r)]) continue;
       if (holder_[at(r)] == kFree) {
         best = r;
@@ -124,14 +131,14 @@ class Body {
       const int v = holder_[at(best)];
       if (!is_load(v) && slot_[at(v)] < 0) {
         slot_[at(v)] = take_slot();
-        c_.vmovups(slot(slot_[at(v)]), Ymm(best));
+        c_.vmovups(slot(slot_[at(v)]), vector(best));
       }
       reg_[at(v)] = -1;
     }
     holder_[at(best)] = holder;
     pinned_[at(best)] = true;
     if (holder >= 0) reg_[at(holder)] = best;
-    return Ymm(best);
+    return vector(best);
   }
   void release(const Ymm& r) {
     holder_[at(r.getIdx())] = kFree;
@@ -147,7 +154,7 @@ class Body {
   Ymm in_register(int v) {
     if (const int r = reg_[at(v)]; r >= 0) {
       pinned_[at(r)] = true;
-      return Ymm(r);
+      return vector(r);
     }
     const Ymm r = allocate(v);
     if (is_load(v))
@@ -158,12 +165,32 @@ class Body {
   }
   // As the last operand of an instruction: in memory, where it is read once more only.
   bool foldable(int v) const {
+    // One number for all lanes is read by the instruction itself, however often.
+    if (full_ && reg_[at(v)] < 0 && is_load(v) && loop_.loads[at(v)].uniform)
+      return std::count(uses_[at(v)].begin(), uses_[at(v)].end(), now_) == 1;
     if (reg_[at(v)] >= 0 || !dies(v) || std::count(uses_[at(v)].begin(), uses_[at(v)].end(), now_) != 1)
       return false;
     if (!is_load(v)) return true;
     return !single_ && !loop_.loads[at(v)].uniform && !loop_.is_bool[at(v)];
   }
-  Address folded(int v) const { return is_load(v) ? memory(loop_.loads[at(v)], item_) : slot(slot_[at(v)]); }
+  Address folded(int v) const {
+    if (!is_load(v)) return slot(slot_[at(v)]);
+    const Loop::Memory& m = loop_.loads[at(v)];
+    if (m.uniform) return Xbyak::util::ptr_b[pointers_[at(m.pointer)] + static_cast<int>(m.offset)];
+    return memory(m, item_);
+  }
+  // All bits.
+  void set_ones(const Ymm& r) { full_ ? c_.vpternlogd(r, r, r, 0xff) : c_.vpcmpeqd(r, r, r); }
+  // What is chosen by a mask, x, and else y.
+  void choose(const Ymm& out, const Ymm& mask, const Ymm& x, const Ymm& y) {
+    if (!full_) return wide_ ? c_.vblendvpd(out, y, x, mask) : c_.vblendvps(out, y, x, mask);
+    wide_ ? c_.vpmovq2m(kMask, mask) : c_.vpmovd2m(kMask, mask);
+    choose(out, x, y);
+  }
+  void choose(const Ymm& out, const Ymm& x, const Ymm& y) {  // by kMask
+    wide_ ? c_.vblendmpd(out | kMask, y, x) : c_.vblendmps(out | kMask, y, x);
+  }
+  void spread_mask(const Ymm& out) { wide_ ? c_.vpmovm2q(out, kMask) : c_.vpmovm2d(out, kMask); }
 
   void load(const Ymm& r, const Loop::Memory& m, bool is_bool) {
     const Xmm x(r.getIdx());
@@ -176,6 +203,10 @@ class Body {
         c_.vpmovzxbq(r, from);
       } else {
         c_.vpmovzxbd(r, from);
+      }
+      if (full_) {
+        wide_ ? c_.vptestmq(kMask, r, r) : c_.vptestmd(kMask, r, r);
+        return spread_mask(r);
       }
       const Ymm zero = allocate(kTemporary);
       c_.vpxor(zero, zero, zero);
@@ -210,6 +241,11 @@ class Body {
       return;
     }
     const Ymm t = allocate(kTemporary);
+    if (full_) {
+      wide_ ? c_.vpsrlq(t, r, 63) : c_.vpsrld(t, r, 31);
+      wide_ ? c_.vpmovqb(to, t) : c_.vpmovdb(to, t);
+      return release(t);
+    }
     const Xmm bytes(t.getIdx());
     c_.vextracti128(bytes, r, 1);
     c_.vpackssdw(bytes, x, bytes);
@@ -229,19 +265,23 @@ class Body {
         reg_[at(x)] = -1;
         reg_[at(v)] = r;
         holder_[at(r)] = v;
-        return Ymm(r);
+        return vector(r);
       }
     return allocate(v);
   }
 
   void step(const Loop::Step& s) {
-    const int a = s.in[0], b = s.in[1], z = s.in[2];
+    int a = s.in[0], b = s.in[1];
+    const int z = s.in[2];
+    const bool commutes = s.op == EntryOp::Add || s.op == EntryOp::Multiply || s.op == EntryOp::MultiplyAdd ||
+                          s.op == EntryOp::MultiplySubtract || s.op == EntryOp::SubtractProduct;
+    if (full_ && commutes && foldable(a) && !foldable(b)) std::swap(a, b);
     switch (s.op) {
       case EntryOp::Negative:
       case EntryOp::Abs: {
         const Ymm x = in_register(a), bits = allocate(kTemporary);
         const bool negative = s.op == EntryOp::Negative;
-        c_.vpcmpeqd(bits, bits, bits);
+        set_ones(bits);
         if (negative)
           wide_ ? c_.vpsllq(bits, bits, 63) : c_.vpslld(bits, bits, 31);
         else
@@ -264,7 +304,7 @@ class Body {
       case EntryOp::Reciprocal:
       case EntryOp::Rsqrt: {
         const Ymm x = in_register(a), one = allocate(kTemporary), out = result({a});
-        c_.vpcmpeqd(one, one, one);  // the exponent of 1, from ones
+        set_ones(one);  // the exponent of 1, from ones
         if (wide_) {
           c_.vpsrlq(one, one, 54);
           c_.vpsllq(one, one, 52);
@@ -295,14 +335,14 @@ class Body {
       case EntryOp::Maximum:
       case EntryOp::Minimum: {  // of x and NaN the instructions give x: y goes over it
         const Ymm x = in_register(a), y = in_register(b), nan = allocate(kTemporary);
-        wide_ ? c_.vcmppd(nan, y, y, kUnordered) : c_.vcmpps(nan, y, y, kUnordered);
+        compare(nan, y, y, kUnordered);
         const Ymm best = allocate(kTemporary);
         if (s.op == EntryOp::Maximum)
           wide_ ? c_.vmaxpd(best, y, x) : c_.vmaxps(best, y, x);
         else
           wide_ ? c_.vminpd(best, y, x) : c_.vminps(best, y, x);
         const Ymm out = result({a, b});
-        wide_ ? c_.vblendvpd(out, best, y, nan) : c_.vblendvps(out, best, y, nan);
+        choose(out, nan, y, best);
         release(nan);
         release(best);
         break;
@@ -327,14 +367,14 @@ class Body {
       }
       case EntryOp::Not: {
         const Ymm x = in_register(a), ones = allocate(kTemporary);
-        c_.vpcmpeqd(ones, ones, ones);
+        set_ones(ones);
         c_.vxorps(result({a}), x, ones);
         release(ones);
         break;
       }
       case EntryOp::Where: {
         const Ymm mask = in_register(a), y = in_register(z), x = in_register(b), out = result({a, b, z});
-        wide_ ? c_.vblendvpd(out, y, x, mask) : c_.vblendvps(out, y, x, mask);
+        choose(out, mask, x, y);
         break;
       }
       case EntryOp::MultiplyAdd:
@@ -356,7 +396,7 @@ class Body {
         break;
     }
     const int v = static_cast<int>(loop_.loads.size()) + now_;
-    if (s.out) store(Ymm(reg_[at(v)]), *s.out, makes_bools(s.op));
+    if (s.out) store(vector(reg_[at(v)]), *s.out, makes_bools(s.op));
     for (int x : s.in)
       if (x >= 0 && dies(x)) drop(x);
     if (dies(v)) drop(v);
@@ -383,7 +423,12 @@ class Body {
   }
   void compare(int a, int b, uint8_t how) {
     const Ymm x = in_register(a), y = in_register(b), out = result({a, b});
-    wide_ ? c_.vcmppd(out, x, y, how) : c_.vcmpps(out, x, y, how);
+    compare(out, x, y, how);
+  }
+  void compare(const Ymm& out, const Ymm& x, const Ymm& y, uint8_t how) {
+    if (!full_) return wide_ ? c_.vcmppd(out, x, y, how) : c_.vcmpps(out, x, y, how);
+    wide_ ? c_.vcmppd(kMask, x, y, how) : c_.vcmpps(kMask, x, y, how);
+    spread_mask(out);
   }
 
   void compare_integers(EntryOp op, int a, int b) {
@@ -391,14 +436,20 @@ class Body {
     const bool negated = op == EntryOp::NotEqualInt || op == EntryOp::LessEqualInt;
     const Ymm ones = negated ? allocate(kTemporary) : x;
     const Ymm out = result({a, b});
-    if (op == EntryOp::LessInt)
+    if (full_) {
+      if (op == EntryOp::LessInt || op == EntryOp::LessEqualInt)
+        op == EntryOp::LessInt ? c_.vpcmpgtq(kMask, y, x) : c_.vpcmpgtq(kMask, x, y);
+      else
+        c_.vpcmpeqq(kMask, x, y);
+      spread_mask(out);
+    } else if (op == EntryOp::LessInt)
       c_.vpcmpgtq(out, y, x);
     else if (op == EntryOp::LessEqualInt)
       c_.vpcmpgtq(out, x, y);
     else
       c_.vpcmpeqq(out, x, y);
     if (!negated) return;
-    c_.vpcmpeqd(ones, ones, ones);
+    set_ones(ones);
     c_.vxorps(out, out, ones);
     release(ones);
   }
@@ -442,18 +493,19 @@ class Body {
   }
 
   static constexpr uint8_t kUnordered = 3;
+  const Xbyak::Opmask kMask = Xbyak::util::k1;
   Xbyak::CodeGenerator& c_;
   const Loop& loop_;
   const std::vector<Reg64>& pointers_;
   const Reg64& index_;
-  const bool single_;
+  const bool single_, full_;
   int item_ = 4, now_ = 0, slots_ = 0;
   bool wide_ = false;
   std::vector<std::vector<int>> uses_;  // by value: the steps that read it
   std::vector<int> reg_, slot_;         // by value, or -1
   std::vector<int> free_slots_;
-  std::array<int, 16> holder_{};  // by register
-  std::array<bool, 16> pinned_{};
+  std::array<int, 32> holder_{};  // by register
+  std::array<bool, 32> pinned_{};
 };
 
 }  // namespace
@@ -470,34 +522,41 @@ struct EntryCode::Assembler : Xbyak::CodeGenerator {
                                       all.end());
     const Reg64 &index = rcx, &rows = rsi, &run = rdx, &whole = r15;
     const Reg64 saved[] = {rbx, rbp, r12, r13, r14, r15};
-    const int width = kVector / static_cast<int>(itemsize(body.dtype));
+    const int item = static_cast<int>(itemsize(body.dtype));
     for (const Reg64& r : saved) push(r);
     mov(rbp, rsp);
     sub(rsp, static_cast<uint32_t>(kVector * body.steps.size()));
     and_(rsp, -kVector);
     for (size_t p = 0; p < pointers.size(); ++p)  // rdi, where the others are found, last
       mov(pointers[p], ptr[rdi + 8 * static_cast<int>(p)]);
-    mov(whole, run);
-    and_(whole, -width);
 
-    Xbyak::Label row, vectors, rest, singles, next;
+    Xbyak::Label row, next;
     L(row);
     xor_(ecx, ecx);
-    cmp(index, whole);
-    jae(rest, T_NEAR);
-    L(vectors);
-    Body(*this, body, pointers, index, false).emit();
-    add(index, width);
-    cmp(index, whole);
-    jb(vectors, T_NEAR);
-    L(rest);
-    cmp(index, run);
-    jae(next, T_NEAR);
-    L(singles);
-    Body(*this, body, pointers, index, true).emit();
-    inc(index);
-    cmp(index, run);
-    jb(singles, T_NEAR);
+    for (const int width : {64 / item, 32 / item, 1}) {  // as many of the widest vectors as there are, then the rest
+      if (width * item == 64 && active_isa() < Isa::Avx512) continue;
+      Xbyak::Label again, narrower;
+      if (width > 1) {
+        mov(whole, run);
+        sub(whole, width);
+        cmp(index, whole);
+        jg(narrower, T_NEAR);
+      } else {
+        cmp(index, run);
+        jae(next, T_NEAR);
+      }
+      L(again);
+      Body(*this, body, pointers, index, width).emit();
+      add(index, width);
+      if (width > 1) {
+        cmp(index, whole);
+        jle(again, T_NEAR);
+      } else {
+        cmp(index, run);
+        jb(again, T_NEAR);
+      }
+      L(narrower);
+    }
     L(next);
     for (size_t p = 0; p < pointers.size(); ++p)
       if (body.row_bytes[p] != 0) add(pointers[p], static_cast<uint32_t>(body.row_bytes[p]));

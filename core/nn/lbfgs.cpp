@@ -142,11 +142,17 @@ Lbfgs::Trial Lbfgs::try_step(const ValueAndGradient& f, const std::vector<double
 }
 
 // A point with f(t) <= f(0) + c1 t f'(0) and |f'(t)| <= c2 |f'(0)|, in `best`; when evaluations run out, the
-// best with the first of these. False where there is none.
+// best with the first of these. False where there is none. Where values differ by their rounding only, slopes
+// say whether f falls: f'(t) <= (2 c1 - 1) f'(0) stands for the first (the approximate Wolfe conditions of
+// Hager and Zhang, SIAM Journal on Optimization 16 (2005) 170-192, equation 4.1).
 bool Lbfgs::line_search(const ValueAndGradient& f, const std::vector<double>& d, double slope, double t,
                         Trial& best) {
   const double f0 = state_.value;
-  const auto decreases = [&](const Trial& a) { return a.value <= f0 + options_.c1 * a.t * slope; };
+  const double rounding = 8 * std::numeric_limits<double>::epsilon() * std::abs(f0);
+  const auto decreases = [&](const Trial& a) {
+    return a.value <= f0 + options_.c1 * a.t * slope ||
+           (std::abs(a.value - f0) <= rounding && a.slope <= (2 * options_.c1 - 1) * slope);
+  };
   const auto is_flat = [&](const Trial& a) { return std::abs(a.slope) <= -options_.c2 * slope; };
 
   Trial low{.t = 0, .value = f0, .slope = slope, .x = state_.x, .gradient = state_.gradient};
@@ -156,12 +162,13 @@ bool Lbfgs::line_search(const ValueAndGradient& f, const std::vector<double>& d,
     if (bracketed && std::abs(high.t - low.t) * max_abs(d) <= 1e-16 * std::max(1.0, max_abs(state_.x))) break;
     Trial now = try_step(f, d, t);
     any_finite = any_finite || now.finite;
+    if (now.finite && decreases(now) && is_flat(now)) {
+      best = std::move(now);
+      return true;
+    }
     if (!now.finite || !decreases(now) || now.value >= low.value) {
       high = std::move(now);  // too long: the minimum lies between low and here
       bracketed = true;
-    } else if (is_flat(now)) {
-      best = std::move(now);
-      return true;
     } else if (bracketed) {
       if (now.slope * (high.t - low.t) >= 0.0) high = std::move(low);
       low = std::move(now);

@@ -8,6 +8,10 @@ namespace hesse {
 /// recomputes from).
 OpRef scan_op(Ref<const Graph> body, int num_carry, int num_xs, int64_t length, bool reverse, bool save);
 
+/// A while_loop of `cond` on (carry..., consts of cond...) and `body` on (carry..., consts of body...), with
+/// these inputs. Outputs: the last carries and with `save` stacks of those that entered each step.
+OpRef while_op(Ref<const Graph> cond, Ref<const Graph> body, int num_carry, int num_cond_consts, bool save);
+
 /// The cotangents of one loop's inputs (carry, xs, consts), by a scan in the other direction over the saved
 /// carries. `saved` are the carries that entered each step; ct: of carries, ys and (where they are outputs)
 /// saved carries.

@@ -301,6 +301,10 @@ class WhileOp final : public Op, public Loop {
 
 }  // namespace
 
+OpRef while_op(Ref<const Graph> cond, Ref<const Graph> body, int num_carry, int num_cond_consts, bool save) {
+  return make_op<WhileOp>(std::move(cond), std::move(body), num_carry, num_cond_consts, save);
+}
+
 Arrays while_loop(const Fn& cond, const Fn& body, const Arrays& carry_in) {
   require(!carry_in.empty(), "while_loop: needs at least one carry");
   Arrays carry = carry_in;

@@ -4,6 +4,7 @@
 #include <numeric>
 
 #include "core/cpu/assign.h"
+#include "core/program/one_row.h"
 #include "core/program/rewrite.h"
 #include "core/program/scalars.h"
 #include "core/program/unroll.h"
@@ -30,6 +31,8 @@ bool is_loop(const Graph::Equation& eq) { return eq.op->name() == "while_loop" |
 /// Lays out a loop as blocks.
 class LaneLoop::Builder {
  public:
+  static constexpr size_t kWorthwhile = 64;  // scalars for an equation of arrays
+
   explicit Builder(LaneLoop& into) : into_(into), frame_(into.frame_) {}
 
   void scan(const Scan& s) {
@@ -38,7 +41,7 @@ class LaneLoop::Builder {
     into_.save_ = s.save;
     into_.num_carry_ = s.num_carry;
     into_.num_xs_ = s.num_xs;
-    into_.inputs_ = rows_of(s.body->input_avals());
+    into_.inputs_ = rows_of(s.body->input_avals(), s.num_carry + s.num_xs);
     int block = new_block();
     const Ref<const Graph> body = prepared(s.body);
     const std::vector<bool> read = read_inputs(*body);
@@ -66,7 +69,7 @@ class LaneLoop::Builder {
     Avals avals = w.cond->input_avals();
     const Avals of_body = w.body->input_avals();
     avals.insert(avals.end(), of_body.begin() + static_cast<int64_t>(w.num_carry), of_body.end());
-    into_.inputs_ = rows_of(avals);
+    into_.inputs_ = rows_of(avals, w.num_carry);
     into_.carry_out_.assign(into_.inputs_.begin(), into_.inputs_.begin() + static_cast<int64_t>(w.num_carry));
     if (w.save) results_ = new_stack(into_.carry_out_);
     into_.entry_ = loop(w.cond, w.body, w.num_carry, into_.inputs_, kEnd, results_);
@@ -75,7 +78,6 @@ class LaneLoop::Builder {
 
  private:
   static constexpr int64_t kMostEquations = 12288;
-  static constexpr size_t kWorthwhile = 64;  // scalars for an equation of arrays
 
   static Ref<const Graph> prepared(const Ref<const Graph>& g) {
     return with_prepared_loops(merged(expanded(g)));
@@ -92,12 +94,17 @@ class LaneLoop::Builder {
     into_.blocks_.emplace_back();
     return static_cast<int>(into_.blocks_.size()) - 1;
   }
-  std::vector<Rows> rows_of(const Avals& avals) {
+  // Rows for values; from number `consts` on they stay the same, and what is no row of the example is so in
+  // all lanes.
+  std::vector<Rows> rows_of(const Avals& avals, size_t consts) {
     std::vector<Rows> out;
-    for (const Aval& a : avals) {
+    for (size_t i = 0; i < avals.size(); ++i) {
+      const Aval& a = avals[i];
       if (num_elements(a.shape) > kMostEquations) throw NotOnLanes{};
+      const bool constant = i >= consts && (!into_.together_ || into_.operands_[i] == kShared);
       Rows rows;
-      for (int64_t i = num_elements(a.shape); i-- > 0;) rows.push_back(frame_.take(a.dtype));
+      for (int64_t k = num_elements(a.shape); k-- > 0;)
+        rows.push_back(constant ? frame_.take_constant(a.dtype) : frame_.take(a.dtype));
       out.push_back(std::move(rows));
     }
     return out;
@@ -200,7 +207,7 @@ class LaneLoop::Builder {
           if (places[at(eq.in[i])].stack >= 0) {  // what is taken from it lies here
             Aval row = g->values()[at(eq.in[i])];
             row.shape.erase(0);
-            in.push_back(rows_of({row})[0]);
+            in.push_back(rows_of({row}, 1)[0]);
             continue;
           }
           const Rows& from = constant_or(*g, eq.in[i], constant, rows);
@@ -387,7 +394,7 @@ class LaneLoop::Builder {
     }
     if (into_.code_) {
       into_.marked_ = frame_.take(kBool);
-      if (frame_.lanes() > 1)
+      if (into_.threads() > 1)
         for (Block& b : into_.blocks_)
           for (std::vector<Move>* moves : {&b.aside, &b.moves}) as_code(b, *moves);
       into_.code_->finish();
@@ -450,6 +457,24 @@ class LaneLoop::Builder {
 
 namespace {
 
+// Carries that may have rows: one of each length, the most frequent first.
+std::vector<size_t> seeds(const Graph& body, size_t num_carry) {
+  constexpr int64_t kFewest = 4, kMost = 64;  // rows: below, a vector is not full; above, kernels have enough
+  constexpr size_t kTries = 2;
+  std::map<int64_t, std::vector<size_t>> by_length;
+  for (size_t i = 0; i < num_carry; ++i) {
+    const Aval& a = body.input_aval(static_cast<int>(i));
+    if (!a.shape.empty() && is_floating(a.dtype) && a.shape.front() >= kFewest && a.shape.front() <= kMost)
+      by_length[a.shape.front()].push_back(i);
+  }
+  std::vector<std::pair<size_t, size_t>> found;
+  for (const auto& [length, carries] : by_length) found.emplace_back(carries.size(), carries[0]);
+  std::ranges::stable_sort(found, std::greater<>(), &std::pair<size_t, size_t>::first);
+  std::vector<size_t> out;
+  for (size_t k = 0; k < std::min(found.size(), kTries); ++k) out.push_back(found[k].second);
+  return out;
+}
+
 // Null for loops that do not run on lanes.
 template <class Make>
 std::shared_ptr<const LaneLoop> laid_out(const Make& make) {
@@ -467,6 +492,39 @@ std::shared_ptr<const LaneLoop> LaneLoop::make(const Scan& scan, int64_t lanes) 
     std::shared_ptr<LaneLoop> out(new LaneLoop(lanes, std::move(code)));
     Builder(*out).scan(scan);
     return out;
+  });
+}
+
+template <class Lay>
+std::shared_ptr<const LaneLoop> LaneLoop::by_rows(const LoopParts& loop, const Lay& lay) {
+  for (const size_t seed : seeds(*loop.body, loop.num_carry)) {
+    const int64_t n = loop.body->input_aval(static_cast<int>(seed)).shape.front();
+    // The same limit as for what is laid out: seen at once.
+    if (loop.body->flops() > 2.0 * static_cast<double>(n * (loop.body->count() + 4)) * Builder::kWorthwhile)
+      continue;
+    const std::optional<LoopOfOneRow> row = of_one_row(loop, seed);
+    if (!row) continue;
+    auto made = laid_out([&](std::unique_ptr<cpu::EntryCode> code) {
+      std::shared_ptr<LaneLoop> out(new LaneLoop(n, std::move(code), true));
+      out->operands_ = row->operands;
+      out->results_ = row->results;
+      lay(Builder(*out), row->parts);
+      return out;
+    });
+    if (made) return made;
+  }
+  return nullptr;
+}
+
+std::shared_ptr<const LaneLoop> LaneLoop::make_by_rows(const Scan& s) {
+  return by_rows({nullptr, s.body, s.num_carry, s.num_xs}, [&](Builder&& builder, const LoopParts& row) {
+    builder.scan({row.body, s.num_carry, s.num_xs, s.reverse, s.save});
+  });
+}
+
+std::shared_ptr<const LaneLoop> LaneLoop::make_by_rows(const While& w) {
+  return by_rows({w.cond, w.body, w.num_carry, 0}, [&](Builder&& builder, const LoopParts& row) {
+    builder.while_loop({row.cond, row.body, w.num_carry, w.save});
   });
 }
 

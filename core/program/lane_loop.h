@@ -2,6 +2,7 @@
 #include <mutex>
 #include <optional>
 
+#include "core/program/one_row.h"
 #include "core/program/scalar_code.h"
 
 namespace hesse {
@@ -32,6 +33,10 @@ class LaneLoop {
   /// nullptr where an equation cannot be taken apart, or arrays are too large for that to be worth while.
   static std::shared_ptr<const LaneLoop> make(const Scan& scan, int64_t lanes);
   static std::shared_ptr<const LaneLoop> make(const While& loop, int64_t lanes);
+  /// For one example whose state has a row in each lane, all of which go the same way
+  /// (core/program/one_row.h): nullptr where there are no such rows either.
+  static std::shared_ptr<const LaneLoop> make_by_rows(const Scan& scan);
+  static std::shared_ptr<const LaneLoop> make_by_rows(const While& loop);
 
   /// Runs all examples: operands and results have `lane_axes` innermost axes of examples. `length`: of the
   /// scan.
@@ -70,15 +75,27 @@ class LaneLoop {
   };
   class Builder;
   struct Run;
+  template <class Lay>
+  static std::shared_ptr<const LaneLoop> by_rows(const LoopParts& loop, const Lay& lay);
   /// `code`: null where kernels are to do it.
-  LaneLoop(int64_t lanes, std::unique_ptr<cpu::EntryCode> code) : frame_(lanes), code_(std::move(code)) {}
+  LaneLoop(int64_t lanes, std::unique_ptr<cpu::EntryCode> code, bool together = false)
+      : frame_(lanes, together && code), code_(std::move(code)), together_(together) {}
+  /// Of what runs by itself, each of which may take another block: lanes, or all of them together.
+  int64_t threads() const { return together_ ? 1 : frame_.lanes(); }
+  /// Where result k, a carry, a y or a stack of carries, has its rows in a slice.
+  RowAxis rows_of_result(size_t k) const {
+    if (!together_) return kShared;
+    return k < results_.size() ? results_[k] : results_[k - results_.size()];
+  }
 
   Frame frame_;
   std::unique_ptr<cpu::EntryCode> code_;
-  std::vector<Block> blocks_;    // the cheapest first
-  size_t num_cheap_ = 0;         // of these
-  std::vector<Rows> inputs_;     // by input
-  std::vector<Rows> carry_out_;  // results: the carries
+  bool together_;                            // lanes are rows of one example
+  std::vector<RowAxis> operands_, results_;  // then where these have them (LoopOfOneRow)
+  std::vector<Block> blocks_;                // the cheapest first
+  size_t num_cheap_ = 0;                     // of these
+  std::vector<Rows> inputs_;                 // by input
+  std::vector<Rows> carry_out_;              // results: the carries
   std::vector<Rows> ys_;
   size_t num_carry_ = 0, num_xs_ = 0;
   bool scan_ = false, reverse_ = false, save_ = false;
@@ -93,7 +110,10 @@ class LaneLoops {
  public:
   template <class Loop>
   const LaneLoop* get(const Loop& loop, bool in_lanes) const {
-    std::call_once(once_[in_lanes], [&] { made_[in_lanes] = LaneLoop::make(loop, in_lanes ? kLanes : 1); });
+    std::call_once(once_[in_lanes], [&] {
+      made_[in_lanes] = LaneLoop::make(loop, in_lanes ? kLanes : 1);
+      if (!in_lanes && !made_[0]) made_[0] = LaneLoop::make_by_rows(loop);
+    });
     return made_[in_lanes].get();
   }
 

@@ -14,17 +14,20 @@ size_t at(int64_t v) { return static_cast<size_t>(v); }
 
 }  // namespace
 
-/// One call.
+/// One call. A thread is what goes its own way: a lane, or all lanes where they are the rows of one example.
+/// Entries and rows of a thread are `wide` numbers.
 struct LaneLoop::Run {
-  static constexpr int64_t kMostLanes = 16;
-  /// Entries of one operand or result, where example 0 has them, and steps in bytes.
+  static constexpr int64_t kMostThreads = 16;
+  /// Entries of one operand or result, where example 0 has them, and steps in bytes: to the next element of a
+  /// scan, and to the next row (0 where all have the same).
   struct Place {
     std::vector<int64_t> entries;
-    int64_t item = 8, time = 0;
+    int64_t item = 8, time = 0, row = 0;
     char* data = nullptr;
     const View* view = nullptr;
   };
   const LaneLoop& loop;
+  const int64_t threads, wide;
   int lane_axes;
   int64_t length;
   Ref<Buffer> memory;
@@ -32,43 +35,46 @@ struct LaneLoop::Run {
   std::vector<Place> in, out;
   Dims shape;  // of the examples
   int64_t examples = 1, next = 0, steps = 0;
-  int64_t element[kMostLanes];
+  int64_t element[kMostThreads];
   /// One entry of a place, and where it lies in the frame.
   struct Scalar {
     size_t place;  // operands, then results
     int64_t entry;
     FrameRow row;
   };
-  std::vector<char*> example;         // by operand or result, then lane: where it lies
-  std::vector<char*> element_at;      // by operand or result: the element of the lane in hand
+  std::vector<char*> example;         // by operand or result, then thread: where it lies
+  std::vector<char*> element_at;      // by operand or result: the element of the thread in hand
   std::vector<size_t> by_element;     // operands and results that an element has an entry of
   std::vector<Scalar> xs, saved, ys;  // these entries
-  std::vector<uint32_t> waiting;      // by block: lanes, a bit each
-  struct Entries {                    // a scalar has eight bytes
+  std::vector<uint32_t> waiting;      // by block: threads, a bit each
+  struct Entries {                    // a number has eight bytes
     std::vector<char> bytes;
     size_t used = 0;
   };
-  std::vector<Entries> stacks;  // by stack and lane
-  std::vector<size_t> cursors;  // by cursor and lane
+  std::vector<Entries> stacks;  // by stack and thread
+  std::vector<size_t> cursors;  // by cursor and thread
   uint32_t active = 0;
   int dear = -1;  // the last block that was not cheap
 
   Run(const LaneLoop& l, std::span<const View> x, std::span<const View> y, int axes, int64_t n)
       : loop(l),
+        threads(l.threads()),
+        wide(l.frame_.lanes() / threads),
         lane_axes(axes),
         length(n),
         memory(Buffer::allocate(at(std::max<int64_t>(l.frame_.bytes(), 64)))),
         frame(static_cast<char*>(memory->data())),
         waiting(l.blocks_.size(), 0),
-        stacks(l.stacks_.size() * at(l.frame_.lanes())),
-        cursors(l.num_cursors_ * at(l.frame_.lanes()), 0) {
+        stacks(l.stacks_.size() * at(threads)),
+        cursors(l.num_cursors_ * at(threads), 0) {
     const View& any = x.empty() ? y[0] : x[0];
     for (size_t d = any.shape.size() - at(axes); d < any.shape.size(); ++d) shape.push_back(any.shape[d]);
     for (const int64_t s : shape) examples *= s;
     for (size_t i = 0; i < x.size(); ++i)
-      in.push_back(place(x[i], i >= l.num_carry_ && i < l.num_carry_ + l.num_xs_));
-    for (size_t k = 0; k < y.size(); ++k) out.push_back(place(y[k], k >= l.num_carry_));
-    example.resize((x.size() + y.size()) * at(l.frame_.lanes()));
+      in.push_back(place(x[i], i >= l.num_carry_ && i < l.num_carry_ + l.num_xs_,
+                         l.together_ ? l.operands_[i] : kShared));
+    for (size_t k = 0; k < y.size(); ++k) out.push_back(place(y[k], k >= l.num_carry_, l.rows_of_result(k)));
+    example.resize((x.size() + y.size()) * at(threads));
     l.frame_.initialise(frame);
     element_at.resize(x.size() + y.size());
     if (!l.scan_) return;
@@ -83,7 +89,7 @@ struct LaneLoop::Run {
       list(saved, x.size() + first_saved + i, out[first_saved + i], l.inputs_[i]);
   }
 
-  Place place(const View& v, bool by_element) const {
+  Place place(const View& v, bool by_element, RowAxis rows) const {
     Place p;
     p.item = itemsize(v.dtype);
     p.data = static_cast<char*>(v.data);
@@ -91,7 +97,10 @@ struct LaneLoop::Run {
     size_t d = 0;
     if (by_element) p.time = v.strides[d++] * p.item;
     p.entries = {0};
+    const size_t of_rows = rows == kShared ? v.shape.size() : d + at(rows);
+    if (rows != kShared) p.row = v.strides[of_rows] * p.item;
     for (; d + at(lane_axes) < v.shape.size(); ++d) {
+      if (d == of_rows) continue;
       std::vector<int64_t> all;
       for (const int64_t e : p.entries)
         for (int64_t i = 0; i < v.shape[d]; ++i) all.push_back(e + i * v.strides[d] * p.item);
@@ -118,27 +127,36 @@ struct LaneLoop::Run {
       std::memcpy(to, from, at(item));
   }
   char* lane_of(const FrameRow& r, int lane) const { return frame + r.offset + lane * r.item; }
-  char* example_of(size_t place, int lane) const {
-    return example[place * at(loop.frame_.lanes()) + at(lane)];
+  char* example_of(size_t place, int lane) const { return example[place * at(threads) + at(lane)]; }
+  // The numbers of a row from an entry of an operand, and back.
+  void read(const FrameRow& r, int lane, const char* from, int64_t step) {
+    char* to = lane_of(r, lane);
+    for (int64_t i = r.uniform ? 1 : wide; i-- > 0; to += r.item, from += step) copy(to, from, r.item);
+  }
+  void write(char* to, int64_t step, const FrameRow& r, int lane) const {
+    const char* from = lane_of(r, lane);
+    const int64_t next = r.uniform ? 0 : r.item;
+    for (int64_t i = step == 0 ? 1 : wide; i-- > 0; to += step, from += next) copy(to, from, r.item);
   }
   void load(size_t i, int lane) {
     const Rows& rows = loop.inputs_[i];
     const char* const from = example_of(i, lane);
-    for (size_t k = 0; k < rows.size(); ++k)
-      copy(lane_of(rows[k], lane), from + in[i].entries[k], in[i].item);
+    for (size_t k = 0; k < rows.size(); ++k) read(rows[k], lane, from + in[i].entries[k], in[i].row);
   }
   void store(size_t i, const Rows& rows, int lane) {
     char* const to = example_of(in.size() + i, lane);
-    for (size_t k = 0; k < rows.size(); ++k)
-      copy(to + out[i].entries[k], lane_of(rows[k], lane), out[i].item);
+    for (size_t k = 0; k < rows.size(); ++k) write(to + out[i].entries[k], out[i].row, rows[k], lane);
   }
   int64_t time_of(int64_t e) const { return loop.reverse_ ? length - 1 - e : e; }
 
   // The element of a scan that a lane begins with.
   void begin_element(int lane) {
     find_element(lane);
-    for (const Scalar& s : xs) copy(lane_of(s.row, lane), element_at[s.place] + s.entry, s.row.item);
-    for (const Scalar& s : saved) copy(element_at[s.place] + s.entry, lane_of(s.row, lane), s.row.item);
+    for (const Scalar& s : xs) read(s.row, lane, element_at[s.place] + s.entry, in[s.place].row);
+    for (const Scalar& s : saved) write_element(s, lane);
+  }
+  void write_element(const Scalar& s, int lane) const {
+    write(element_at[s.place] + s.entry, out[s.place - in.size()].row, s.row, lane);
   }
   // All scalars are then one loop: of many short ones processors do not expect the ends.
   void find_element(int lane) {
@@ -146,23 +164,23 @@ struct LaneLoop::Run {
     for (const size_t i : by_element)
       element_at[i] = example_of(i, lane) + time * (i < in.size() ? in[i] : out[i - in.size()]).time;
   }
-  Entries& stack(int s, int lane) { return stacks[at(s * loop.frame_.lanes() + lane)]; }
+  Entries& stack(int s, int lane) { return stacks[at(s * threads + lane)]; }
+  size_t bytes_of_scalar() const { return 8 * at(wide); }
+  size_t bytes_of_entry(int stack) const { return bytes_of_scalar() * loop.stacks_[at(stack)]; }
   void push(const Block& b, int lane) {
     Entries& to = stack(b.stack, lane);
-    const size_t end = to.used + 8 * b.entry.size();
-    if (end > to.bytes.size()) to.bytes.resize(std::max(2 * to.bytes.size(), 8 * 8 * b.entry.size()));
+    const size_t entry = bytes_of_scalar() * b.entry.size(), end = to.used + entry;
+    if (end > to.bytes.size()) to.bytes.resize(std::max(2 * to.bytes.size(), 8 * entry));
     char* p = to.bytes.data() + to.used;
     for (const FrameRow& r : b.entry) {
-      copy(p, lane_of(r, lane), r.item);
-      p += 8;
+      write(p, wide == 1 ? 0 : r.item, r, lane);
+      p += bytes_of_scalar();
     }
     to.used = end;
   }
-  size_t& cursor(const Block& b, int lane) { return cursors[at(b.cursor * loop.frame_.lanes() + lane)]; }
+  size_t& cursor(const Block& b, int lane) { return cursors[at(b.cursor * threads + lane)]; }
   void rewind(const Block& b, int lane) {
-    const auto entries = [&](const Column& c) {
-      return stack(c.stack, lane).used / (8 * loop.stacks_[at(c.stack)]);
-    };
+    const auto entries = [&](const Column& c) { return stack(c.stack, lane).used / bytes_of_entry(c.stack); };
     cursor(b, lane) = entries(b.columns[0]);
     for (const Column& c : b.columns)
       require(entries(c) == cursor(b, lane), "scan: xs of lengths ", cursor(b, lane), " and ", entries(c),
@@ -177,9 +195,9 @@ struct LaneLoop::Run {
     for (const Column& c : b.columns) {
       if (c.stack != last) {
         last = c.stack;
-        from = stack(c.stack, lane).bytes.data() + 8 * left * loop.stacks_[at(c.stack)];
+        from = stack(c.stack, lane).bytes.data() + left * bytes_of_entry(last);
       }
-      copy(lane_of(c.to, lane), from + 8 * c.index, c.to.item);
+      read(c.to, lane, from + c.index * bytes_of_scalar(), c.to.item);
     }
     return true;
   }
@@ -201,8 +219,7 @@ struct LaneLoop::Run {
         return;
       }
       for (size_t i = 0; i < in.size() + out.size(); ++i)
-        example[i * at(loop.frame_.lanes()) + at(lane)] =
-            at_example(i < in.size() ? in[i] : out[i - in.size()], next);
+        example[i * at(threads) + at(lane)] = at_example(i < in.size() ? in[i] : out[i - in.size()], next);
       ++next;
       element[lane] = 0;
       for (size_t i = 0; i < in.size(); ++i)
@@ -216,7 +233,7 @@ struct LaneLoop::Run {
   }
   void next_element(const Block& b, int lane) {
     find_element(lane);
-    for (const Scalar& s : ys) copy(element_at[s.place] + s.entry, lane_of(s.row, lane), s.row.item);
+    for (const Scalar& s : ys) write_element(s, lane);
     if (++element[lane] == length) return finish(lane);
     begin_element(lane);
     wait_at(b.to, 1u << lane);
@@ -229,6 +246,8 @@ struct LaneLoop::Run {
     if (lanes == active) {
       if (loop.frame_.lanes() == 1)
         copy(to, from, item);
+      else if (m.from.uniform)
+        for (int64_t i = 0; i < loop.frame_.lanes(); ++i) copy(to + i * item, from, item);
       else
         std::memcpy(to, from, at(item * loop.frame_.lanes()));
       return;
@@ -242,7 +261,7 @@ struct LaneLoop::Run {
   // Cheap blocks first, as they lead to the others; of those the one at which most lanes wait. The last one
   // is kept on while lanes come back to it, unless almost all wait elsewhere: they gather there meanwhile.
   int chosen() {
-    const auto stays = static_cast<int>(3 * loop.frame_.lanes() / 4);
+    const auto stays = static_cast<int>(3 * threads / 4);
     int best = -1, most = 0;
     for (size_t b = 0; b < waiting.size(); ++b) {
       if (waiting[b] == 0) continue;
@@ -277,17 +296,17 @@ struct LaneLoop::Run {
     }
   }
   uint32_t bools(const FrameRow& r) const {
-    if (loop.frame_.lanes() == 8) {
+    if (threads == 8) {
       uint64_t all;
       std::memcpy(&all, frame + r.offset, 8);
       return static_cast<uint32_t>((all & kOnes) * 0x0102040810204080 >> 56);
     }
     uint32_t out = 0;
-    for (int lane = 0; lane < loop.frame_.lanes(); ++lane) out |= (*lane_of(r, lane) != 0 ? 1u : 0u) << lane;
+    for (int lane = 0; lane < threads; ++lane) out |= (*lane_of(r, lane) != 0 ? 1u : 0u) << lane;
     return out;
   }
   void run() {
-    for (int lane = 0; lane < loop.frame_.lanes(); ++lane) take_example(lane);
+    for (int lane = 0; lane < threads; ++lane) take_example(lane);
     while (active != 0) {
       if (++steps % 4096 == 0) poll_interrupt();
       const int b = chosen();
@@ -347,19 +366,24 @@ Arrays LaneLoop::evaluated(std::span<const Array> x, const Avals& results, int64
   Run call(*this, in, views, 0, length);
   call.run();
   if (!stacked) return out;
-  const std::vector<char>& all = call.stacks[0].bytes;
-  const size_t scalars = stacks_[0], entries = call.stacks[0].used / (8 * scalars);
+  const char* const all = call.stacks[0].bytes.data();
+  const size_t entries = call.stacks[0].used / call.bytes_of_entry(0);
   size_t index = 0;
   for (size_t k = num_carry_; k < results.size(); ++k) {
     Shape shape = results[k].shape;
     shape.erase(0);
     shape.insert(0, static_cast<int64_t>(entries));
-    const size_t count = inputs_[k - num_carry_].size(), item = at(itemsize(results[k].dtype));
     out.push_back(Array::uninitialized(shape, results[k].dtype));
-    char* to = static_cast<char*>(out.back().view().data);
+    const View view = out.back().view();
+    const Run::Place to = call.place(view, true, rows_of_result(k));
+    const size_t count = inputs_[k - num_carry_].size();
     for (size_t e = 0; e < entries; ++e)
-      for (size_t i = 0; i < count; ++i, to += item)
-        std::memcpy(to, all.data() + 8 * (e * scalars + index + i), item);
+      for (size_t i = 0; i < count; ++i) {
+        char* p = to.data + static_cast<int64_t>(e) * to.time + to.entries[i];
+        const char* from = all + e * call.bytes_of_entry(0) + (index + i) * call.bytes_of_scalar();
+        for (int64_t r = to.row == 0 ? 1 : call.wide; r-- > 0; p += to.row, from += to.item)
+          Run::copy(p, from, to.item);
+      }
     index += count;
   }
   return out;

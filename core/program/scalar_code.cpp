@@ -37,6 +37,19 @@ void row_where(const char* const* in, char* out, int64_t n) {
   auto* y = reinterpret_cast<T*>(out);
   for (int64_t i = 0; i < n; ++i) y[i] = c[i] ? x[i] : z[i];
 }
+// In every lane the sum of all, in a fixed order.
+template <class T>
+void row_sum(const char* const* in, char* out, int64_t n) {
+  constexpr int64_t kSums = 8;
+  const auto* x = reinterpret_cast<const T*>(in[0]);
+  T sums[kSums] = {};
+  int64_t i = 0;
+  for (; i + kSums <= n; i += kSums)
+    for (int64_t k = 0; k < kSums; ++k) sums[k] += x[i + k];
+  for (int64_t k = 0; i < n; ++i, ++k) sums[k] += x[i];
+  const T sum = ((sums[0] + sums[4]) + (sums[1] + sums[5])) + ((sums[2] + sums[6]) + (sums[3] + sums[7]));
+  std::fill_n(reinterpret_cast<T*>(out), n, sum);
+}
 // Integers wrap around, as in the kernels.
 struct Plus {
   int64_t operator()(int64_t a, int64_t b) const {
@@ -71,6 +84,8 @@ RowFunction row_function(std::string_view name, DType in, DType out) {
     if (name == "less_equal") return row2<int64_t, bool, std::less_equal<>>;
     if (name == "where") return row_where<int64_t>;
     if (name == "convert" && out == kFloat64) return row1<int64_t, double, AsDouble>;
+  } else if (name == "sum_over_rows") {
+    return in == kFloat64 ? row_sum<double> : row_sum<float>;
   } else if (in == kBool) {
     if (name == "bitwise_and") return row2<bool, bool, std::logical_and<>>;
     if (name == "bitwise_or") return row2<bool, bool, std::logical_or<>>;
@@ -108,20 +123,28 @@ int64_t Frame::take_offset() {
   return offset;
 }
 
+FrameRow Frame::take_constant(DType dtype) {
+  if (!uniform_constants_ || !(dtype == kFloat64 || dtype == kFloat32)) return take(dtype);
+  FrameRow row{bytes_, dtype};
+  row.uniform = true;
+  bytes_ += 8;
+  return row;
+}
+
 FrameRow Frame::constant(const Array& scalar) {
   const View v = scalar.view();
   std::vector<char> value(static_cast<size_t>(itemsize(v.dtype)));
   std::memcpy(value.data(), v.data, value.size());
   for (const Constant& c : constants_)
     if (c.row.dtype == v.dtype && c.value == value) return c.row;
-  constants_.push_back({take(v.dtype), value});
+  constants_.push_back({take_constant(v.dtype), value});
   return constants_.back().row;
 }
 
 void Frame::initialise(char* frame) const {
   std::memset(frame, 0, static_cast<size_t>(bytes_));
   for (const Constant& c : constants_)
-    for (int64_t l = 0; l < lanes_; ++l)
+    for (int64_t l = 0; l < (c.row.uniform ? 1 : lanes_); ++l)
       std::memcpy(frame + c.row.offset + l * static_cast<int64_t>(c.value.size()), c.value.data(),
                   c.value.size());
 }
@@ -234,25 +257,58 @@ class ScalarCode::Builder {
     works_ = std::move(rest);
   }
 
+  // An order in which most values are read soon, while they are in registers: behind what each needs, and of
+  // that the longest chain first.
+  std::vector<int> turns(const std::vector<int>& maker) const {
+    const size_t n = works_.size();
+    std::vector<int> depth(n, 0), turn(n, -1), path;
+    for (size_t w = 0; w < n; ++w)
+      for (const int v : works_[w].in)
+        if (maker[at(v)] >= 0) depth[w] = std::max(depth[w], depth[at(maker[at(v)])] + 1);
+    int next = 0;
+    for (const int output : g_.outputs()) {
+      if (maker[at(output)] >= 0) path.push_back(maker[at(output)]);
+      while (!path.empty()) {
+        int deepest = -1;
+        for (const int v : works_[at(path.back())].in)
+          if (const int m = maker[at(v)]; m >= 0 && turn[at(m)] < 0)
+            if (deepest < 0 || depth[at(m)] > depth[at(deepest)]) deepest = m;
+        if (deepest >= 0) {
+          path.push_back(deepest);
+          continue;
+        }
+        if (turn[at(path.back())] < 0) turn[at(path.back())] = next++;
+        path.pop_back();
+      }
+    }
+    return turn;
+  }
+
   void order() {
     const size_t n = works_.size();
     std::vector<int> maker(rows_.size(), -1), waits(n, 0);
     std::vector<std::vector<int>> readers(n);
     for (size_t w = 0; w < n; ++w) maker[at(works_[w].out)] = static_cast<int>(w);
-    std::set<int> ready[4];
+    std::set<std::pair<int, int>> ready[4];
+    const std::vector<int> turn = turns(maker);
+    const auto is_ready = [&](int w) { ready[works_[at(w)].cls].emplace(turn[at(w)], w); };
     for (size_t w = 0; w < n; ++w) {
       for (const int v : works_[w].in)
         if (const int m = maker[at(v)]; m >= 0) {
           ++waits[w];
           readers[at(m)].push_back(static_cast<int>(w));
         }
-      if (waits[w] == 0) ready[works_[w].cls].insert(static_cast<int>(w));
     }
-    const auto take = [&](Class c) {
-      const int w = *ready[c].begin();
-      ready[c].erase(ready[c].begin());
+    for (size_t w = 0; w < n; ++w)
+      if (waits[w] == 0) is_ready(static_cast<int>(w));
+    const auto released = [&](int w) {
       for (const int r : readers[at(w)])
-        if (--waits[at(r)] == 0) ready[works_[at(r)].cls].insert(r);
+        if (--waits[at(r)] == 0) is_ready(r);
+    };
+    const auto take = [&](Class c) {
+      const int w = ready[c].begin()->second;
+      ready[c].erase(ready[c].begin());
+      released(w);
       return w;
     };
     for (size_t done = 0; done < n;) {
@@ -268,14 +324,96 @@ class ScalarCode::Builder {
       if (s.works.empty()) {
         s.code = false;
         s.works.push_back(take(Other));
+        for (auto next = ready[Other].begin(); next != ready[Other].end();) {
+          const int w = next->second;
+          if (!one_call(works_[at(s.works[0])], works_[at(w)])) {
+            ++next;
+            continue;
+          }
+          next = ready[Other].erase(next);
+          released(w);
+          s.works.push_back(w);
+        }
       }
       done += s.works.size();
       stretches_.push_back(std::move(s));
     }
   }
 
+  RowFunction function_of(const Work& w) const {
+    return row_function(w.eq->op->name(), dtype(w.in.back()), dtype(w.out));
+  }
+  // Whether one call may do both, on rows of doubles that lie one behind the other.
+  bool one_call(const Work& a, const Work& b) const {
+    if (a.in.size() != 1 || b.in.size() != 1 || dtype(a.in[0]) != kFloat64 || dtype(b.in[0]) != kFloat64)
+      return false;
+    if (dtype(a.out) != kFloat64 || dtype(b.out) != kFloat64) return false;
+    if (a.kernel.kind != b.kernel.kind || a.kernel.f != b.kernel.f) return false;
+    if (a.kernel.kind == EntryKernel::Kind::Unary) return true;
+    return function_of(a) != nullptr && function_of(a) == function_of(b);
+  }
+  // Of the works of one call those stay together whose operands are made by code and go into no other call.
+  void split_calls() {
+    std::vector<bool> by_code(rows_.size(), false);
+    std::vector<Stretch> all;
+    claimed_.assign(rows_.size(), -1);
+    for (Stretch& s : stretches_) {
+      if (s.code)
+        for (const int w : s.works) by_code[at(works_[at(w)].out)] = true;
+      Stretch together;
+      if (s.works.size() > 1 && !s.code) {
+        std::vector<int> alone;
+        for (const int w : s.works) {
+          const int v = works_[at(w)].in[0];
+          const bool fits = by_code[at(v)] && claimed_[at(v)] < 0;
+          if (fits) claimed_[at(v)] = static_cast<int>(all.size());
+          (fits ? together.works : alone).push_back(w);
+        }
+        if (!together.works.empty()) all.push_back(together);
+        for (const int w : alone) all.push_back({{w}, kFloat64, false});
+      } else {
+        all.push_back(std::move(s));
+      }
+    }
+    stretches_ = std::move(all);
+  }
+  /// Rows of the operands, or the results, of one call.
+  struct Together {
+    int64_t offset;
+    size_t count, used;
+  };
+  size_t take_together(size_t count) {
+    std::vector<int64_t>& free = free_together_[count];
+    int64_t offset = 0;
+    if (free.empty()) {
+      offset = frame_.take_offset();
+      for (size_t i = 1; i < count; ++i) frame_.take_offset();
+    } else {
+      offset = free.back();
+      free.pop_back();
+    }
+    together_.push_back({offset, count, 0});
+    return together_.size() - 1;
+  }
+  void give_together(int v, size_t block, size_t i) {
+    ++together_[block].used;
+    block_[at(v)] = static_cast<int>(block);
+    give(v, {together_[block].offset + static_cast<int64_t>(i) * 8 * frame_.lanes(), dtype(v)});
+  }
+  void end_together(size_t block) {
+    if (--together_[block].used == 0)
+      free_together_[together_[block].count].push_back(together_[block].offset);
+  }
+
   // Rows for what is read in another stretch; they are free again behind the last that reads.
   void place() {
+    split_calls();
+    block_.assign(rows_.size(), -1);
+    std::vector<int> operands(stretches_.size(), -1);  // the block of a call's operands
+    std::vector<size_t> index(rows_.size(), 0);
+    for (const Stretch& s : stretches_)
+      if (!s.code && s.works.size() > 1)
+        for (size_t i = 0; i < s.works.size(); ++i) index[at(works_[at(s.works[i])].in[0])] = i;
     std::vector<int> made(rows_.size(), -1), last(rows_.size(), -1);
     const int end = static_cast<int>(stretches_.size());
     for (int s = 0; s < end; ++s)
@@ -287,9 +425,26 @@ class ScalarCode::Builder {
     std::vector<int64_t> free;
     for (int s = 0; s < end; ++s) {
       const Stretch& stretch = stretches_[at(s)];
-      for (const int w : stretch.works) {
-        const int v = works_[at(w)].out;
+      size_t results = 0;
+      const bool one_call = !stretch.code && stretch.works.size() > 1;
+      if (one_call) {  // in the place of the operands, where nobody reads those later
+        const bool over = std::all_of(stretch.works.begin(), stretch.works.end(),
+                                      [&](int w) { return last[at(works_[at(w)].in[0])] <= s; });
+        results = over ? at(operands[at(s)]) : take_together(stretch.works.size());
+      }
+      for (size_t i = 0; i < stretch.works.size(); ++i) {
+        const int v = works_[at(stretch.works[i])].out;
         if (stretch.code && last[at(v)] <= s) continue;
+        if (one_call) {
+          give_together(v, results, i);
+          continue;
+        }
+        if (const int call = claimed_[at(v)]; call >= 0 && stretches_[at(call)].works.size() > 1) {
+          int& block = operands[at(call)];
+          if (block < 0) block = static_cast<int>(take_together(stretches_[at(call)].works.size()));
+          give_together(v, at(block), index[at(v)]);
+          continue;
+        }
         int64_t offset = 0;
         if (free.empty()) {
           offset = frame_.take_offset();
@@ -299,7 +454,7 @@ class ScalarCode::Builder {
         }
         give(v, {offset, dtype(v)});
       }
-      stretch.code ? add_code(stretch) : add_call(works_[at(stretch.works[0])]);
+      stretch.code ? add_code(stretch) : add_call(stretch);
       std::vector<int> dead;
       for (const int w : stretch.works) {
         dead.push_back(works_[at(w)].out);
@@ -308,7 +463,8 @@ class ScalarCode::Builder {
       std::sort(dead.begin(), dead.end());
       dead.erase(std::unique(dead.begin(), dead.end()), dead.end());
       for (const int v : dead)
-        if (made[at(v)] >= 0 && has_row_[at(v)] && last[at(v)] <= s) free.push_back(rows_[at(v)].offset);
+        if (made[at(v)] >= 0 && has_row_[at(v)] && last[at(v)] <= s)
+          block_[at(v)] >= 0 ? end_together(at(block_[at(v)])) : free.push_back(rows_[at(v)].offset);
     }
   }
 
@@ -321,7 +477,7 @@ class ScalarCode::Builder {
     for (const int w : stretch.works)
       for (const int v : works_[at(w)].in)
         if (number.try_emplace(v, static_cast<int>(loop.loads.size())).second) {
-          loop.loads.push_back({0, rows_[at(v)].offset, false});
+          loop.loads.push_back({0, rows_[at(v)].offset, rows_[at(v)].uniform});
           loop.is_bool.push_back(dtype(v) == kBool);
         }
     for (const int w : stretch.works) {
@@ -338,20 +494,32 @@ class ScalarCode::Builder {
     into_.cost_ += 10 + static_cast<double>(loop.steps.size());
   }
 
-  void add_call(const Work& work) {
+  void add_call(const Stretch& stretch) {
+    const Work& work = works_[at(stretch.works[0])];
     Step s;
-    s.function = row_function(work.eq->op->name(), dtype(work.in.back()), dtype(work.out));
+    s.rows = static_cast<int64_t>(stretch.works.size());
+    s.function = function_of(work);
     s.kernel = work.kernel;
     s.out = rows_[at(work.out)];
-    for (const int v : work.in) s.in.push_back(rows_[at(v)]);
+    bool uniform = false;  // such operands only kernels of views can read
+    for (const int v : work.in) {
+      s.in.push_back(rows_[at(v)]);
+      uniform = uniform || s.in.back().uniform;
+    }
+    if (uniform) {
+      s.function = nullptr;
+      s.kernel = {};
+    }
     if (s.kernel.kind == EntryKernel::Kind::None && s.function == nullptr) {
       s.op = work.eq->op;
-      const auto view = [&](const FrameRow& r) { return View{nullptr, r.dtype, {frame_.lanes()}, {1}}; };
+      const auto view = [&](const FrameRow& r) {
+        return View{nullptr, r.dtype, {frame_.lanes()}, {r.uniform ? 0 : 1}};
+      };
       for (const FrameRow& r : s.in) s.views.push_back(view(r));
       s.views.push_back(view(s.out));
     }
+    into_.cost_ += 20.0 + static_cast<double>(s.rows);
     into_.steps_.push_back(std::move(s));
-    into_.cost_ += 20;
   }
 
   ScalarCode& into_;
@@ -362,6 +530,10 @@ class ScalarCode::Builder {
   std::vector<bool> has_row_;
   std::vector<Work> works_;
   std::vector<Stretch> stretches_;
+  std::vector<int> claimed_;  // by value: the call that it is an operand of, together with others
+  std::vector<int> block_;    // by value: where it lies together with others
+  std::vector<Together> together_;
+  std::map<size_t, std::vector<int64_t>> free_together_;  // by number of rows
 };
 
 ScalarCode::ScalarCode(const Ref<const Graph>& graph, const std::vector<FrameRow>& inputs, Frame& frame,
@@ -386,9 +558,15 @@ void ScalarCode::call(const Step& s, char* frame) const {
   if (s.kernel.kind != EntryKernel::Kind::None) {
     constexpr int64_t kSteps[3] = {1, 1, 1};
     const auto call = s.in.back().dtype == kFloat64 ? &call_entry_kernel<double> : &call_entry_kernel<float>;
-    return call(s.kernel, in, kSteps, out, lanes_);
+    return call(s.kernel, in, kSteps, out, lanes_ * s.rows);
   }
-  if (s.function != nullptr) return s.function(in, out, lanes_);
+  if (s.function != nullptr) {
+    for (int64_t r = 0, step = 0; r < s.rows; ++r, step += 8 * lanes_) {
+      const char* const row[] = {in[0] + step, in[1], in[2]};
+      s.function(row, out + step, lanes_);
+    }
+    return;
+  }
   View views[4];
   for (size_t i = 0; i < s.views.size(); ++i) {
     views[i] = s.views[i];

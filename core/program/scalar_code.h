@@ -8,22 +8,27 @@
 
 namespace hesse {
 
-/// A scalar in a frame: a row of lanes, so many bytes behind the frame's beginning.
+/// A scalar in a frame: a row of lanes, so many bytes behind the frame's beginning, or one entry for all.
 struct FrameRow {
   int64_t offset = 0;
   DType dtype = kFloat64;
   int64_t item = static_cast<int64_t>(itemsize(dtype));  // bytes of an entry
+  bool uniform = false;
   bool operator==(const FrameRow&) const = default;
 };
 
-/// Memory in which every scalar has a row of so many lanes, one entry behind the other.
+/// Memory in which every scalar has a row of so many lanes, one entry behind the other. With
+/// `uniform_constants` floats that are the same for all lanes have one entry.
 class Frame {
  public:
-  explicit Frame(int64_t lanes) : lanes_(lanes) {}
+  explicit Frame(int64_t lanes, bool uniform_constants = false)
+      : lanes_(lanes), uniform_constants_(uniform_constants) {}
   int64_t lanes() const { return lanes_; }
   int64_t bytes() const { return bytes_; }
   FrameRow take(DType dtype) { return {take_offset(), dtype}; }
   int64_t take_offset();
+  /// For what is the same for all lanes: one entry where that can be.
+  FrameRow take_constant(DType dtype);
   /// The row of a constant, the same for equal ones.
   FrameRow constant(const Array& scalar);
   /// Sets constants, and all else to zero.
@@ -35,6 +40,7 @@ class Frame {
     std::vector<char> value;  // of one lane
   };
   int64_t lanes_, bytes_ = 0;
+  bool uniform_constants_;
   std::vector<Constant> constants_;
 };
 
@@ -67,6 +73,7 @@ class ScalarCode {
     std::vector<View> views;
     std::vector<FrameRow> in;
     FrameRow out;
+    int64_t rows = 1;  // so many, one behind the other
   };
   void call(const Step& s, char* frame) const;
 

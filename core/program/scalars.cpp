@@ -108,6 +108,8 @@ class Entries {
     const std::string_view name = eq.op->name();
     const DType dtype = in.back().dtype(), result = aval_of(eq.out[0]).dtype;
     if (is_floating(dtype)) {
+      if (name == "integer_pow")
+        if (const std::optional<Array> power = small_power(*eq.op, in[0])) return power;
       const Array infinity = literal(std::numeric_limits<double>::infinity(), {}, dtype);
       if (name == "isfinite") return less(abs(in[0]), infinity);
       if (name == "isinf") return equal(abs(in[0]), infinity);
@@ -123,6 +125,16 @@ class Entries {
       if (name == "bitwise_xor" || name == "not_equal") return differ();
       if (name == "equal") return logical_not(differ());
     }
+    return std::nullopt;
+  }
+
+  static std::optional<Array> small_power(const Op& op, const Array& x) {
+    int64_t n = 0;
+    for (const auto& [key, value] : op.params())
+      if (key == "n") n = std::get<int64_t>(value);
+    if (n == 2) return square(x);
+    if (n == 3) return multiply(square(x), x);
+    if (n == 4) return square(square(x));
     return std::nullopt;
   }
 
@@ -201,14 +213,21 @@ class Entries {
     const int64_t m = a.shape[0], k = a.shape[1], n = b.shape[1];
     for (int64_t i = 0; i < m; ++i)
       for (int64_t j = 0; j < n; ++j) {
-        Array sum = literal(0.0, {}, a.dtype);  // of no terms
+        Arrays terms;
         for (int64_t l = 0; l < k; ++l) {
           if (--most_ < 0) throw NotScalar{};
-          const Array term = multiply(entry(eq.in[0], i * k + l), entry(eq.in[1], l * n + j));
-          sum = l == 0 ? term : add(sum, term);
+          terms.push_back(multiply(entry(eq.in[0], i * k + l), entry(eq.in[1], l * n + j)));
         }
-        of_[at(eq.out[0])].push_back(sum);
+        of_[at(eq.out[0])].push_back(terms.empty() ? literal(0.0, {}, a.dtype) : sum_of(terms));
       }
+  }
+
+  // Of many terms four sums at a time, so that additions do not wait for each other.
+  static Array sum_of(const Arrays& terms) {
+    const size_t lanes = terms.size() < 16 ? 1 : 4;
+    Arrays sums(terms.begin(), terms.begin() + static_cast<int64_t>(lanes));
+    for (size_t i = lanes; i < terms.size(); ++i) sums[i % lanes] = add(sums[i % lanes], terms[i]);
+    return lanes == 1 ? sums[0] : add(add(sums[0], sums[2]), add(sums[1], sums[3]));
   }
 
   // Row by row the larger of two neighbours moves up, so that the largest pivot of a column is used.

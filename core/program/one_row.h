@@ -1,0 +1,35 @@
+#pragma once
+#include <optional>
+
+#include "core/graph.h"
+
+namespace hesse {
+
+/// A scan or a while_loop (cond: null of a scan) by its parts; operands are carry, xs, consts, or carry,
+/// consts of cond, consts of body (core/ops/loop.h, core/ops/control.h).
+struct LoopParts {
+  Ref<const Graph> cond, body;
+  size_t num_carry = 0, num_xs = 0;
+};
+
+/// A loop over states that have a row for each of n systems, the trajectories of a batch that take their
+/// steps together, as the loop of one of these rows. Where rows meet, in the norm of an error or the gradient
+/// by weights that all have in common, stands the op sum_over_rows.
+struct LoopOfOneRow {
+  LoopParts parts;
+  /// By operand of the loop: the axis of rows that it has lost, counted in a slice of xs; kShared: it is as
+  /// it was.
+  std::vector<RowAxis> operands;
+  /// By result, in the same way: carries, then ys.
+  std::vector<RowAxis> results;
+};
+
+/// Found by following the rows of carry `seed`, its first axis, through all equations (Op::on_row); operands
+/// of the same shape are taken to have rows, too. nullopt where rows meet otherwise than in sums.
+std::optional<LoopOfOneRow> of_one_row(const LoopParts& loop, size_t seed);
+
+/// Of equal values in n lanes the sum of all: what of_one_row puts where rows are added. Runs on n lanes
+/// only.
+OpRef sum_over_rows(int64_t n);
+
+}  // namespace hesse
