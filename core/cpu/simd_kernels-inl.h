@@ -90,19 +90,24 @@ HWY_INLINE void CopySome(const T* from, T* to, int64_t n) {
   for (int64_t i = 0; i < n; ++i) to[i] = from[i];
 }
 
-/// out = f(x). The last entries go through a buffer, so that nothing outside is read or written and the
-/// arithmetic is that of a whole vector.
+/// out = f(x), where out may be x. Every entry goes through the arithmetic of a whole vector: the last ones
+/// of a run together with some before them, fewer than a vector through a buffer, so that nothing outside is
+/// read or written.
 template <class F, class T>
 HWY_INLINE void Unary(const T* x, T* out, int64_t n) {
   const hn::ScalableTag<T> d;
   const auto lanes = static_cast<int64_t>(hn::Lanes(d));
-  int64_t i = 0;
-  for (; i + lanes <= n; i += lanes) hn::StoreU(F()(d, hn::LoadU(d, x + i)), d, out + i);
-  if (i >= n) return;
-  HWY_ALIGN T buffer[hn::MaxLanes(d)] = {};
-  CopySome(x + i, buffer, n - i);
-  hn::Store(F()(d, hn::Load(d, buffer)), d, buffer);
-  CopySome(buffer, out + i, n - i);
+  if (n >= lanes) {
+    const auto last = hn::LoadU(d, x + n - lanes);  // before out, if it is x, has been written to
+    int64_t i = 0;
+    for (; i < n - lanes; i += lanes) hn::StoreU(F()(d, hn::LoadU(d, x + i)), d, out + i);
+    hn::StoreU(F()(d, last), d, out + n - lanes);
+  } else if (n > 0) {
+    HWY_ALIGN T buffer[hn::MaxLanes(d)] = {};
+    CopySome(x, buffer, n);
+    hn::Store(F()(d, hn::Load(d, buffer)), d, buffer);
+    CopySome(buffer, out, n);
+  }
 }
 
 /// Floats as doubles, half a vector at a time.

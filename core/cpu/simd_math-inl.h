@@ -14,6 +14,11 @@
 #include <cstdint>
 #include <limits>
 
+#undef HESSE_AVX
+#undef HESSE_AVX512
+#define HESSE_AVX (HWY_ARCH_X86 && HWY_TARGET <= HWY_AVX2)
+#define HESSE_AVX512 (HWY_ARCH_X86 && HWY_TARGET <= HWY_AVX3)
+
 HWY_BEFORE_NAMESPACE();
 namespace hesse::cpu {
 namespace HWY_NAMESPACE {
@@ -31,6 +36,8 @@ struct Format<double> {
   static constexpr uint64_t kMantissaMask = 0x000fffffffffffff, kSqrtHalf = 0x3fe6a09e00000000;
   static constexpr double kExpLeast = -746.0, kExpMost = 710.0, kExpm1Least = -40.0;
   static constexpr double kLn2Hi = 6.93147180369123816490e-01, kLn2Lo = 1.90821492927058770002e-10;
+  static constexpr double kLn2 = 0x1.62e42fefa39efp-1, kLn2Rest = 0x1.abc9e3b39803fp-56;
+  static constexpr double kTanhMost = 28 * kLn2;  // tanh is 1 above 19.07
 };
 template <>
 struct Format<float> {
@@ -40,35 +47,75 @@ struct Format<float> {
   static constexpr uint32_t kMantissaMask = 0x007fffff, kSqrtHalf = 0x3f3504f3;
   static constexpr float kExpLeast = -104.0f, kExpMost = 89.0f, kExpm1Least = -18.0f;
   static constexpr float kLn2Hi = 0.693359375f, kLn2Lo = -2.12194440e-4f;
+  static constexpr float kLn2 = 0x1.62e43p-1f, kLn2Rest = -0x1.05c61p-29f;
+  static constexpr float kTanhMost = 14 * kLn2;  // tanh is 1 above 9.02
 };
+inline constexpr double kLog2E = 1.44269504088896338700;
 
-/// c0 + x (c1 + x (c2 + ...)).
+/// c0 + x (c1 + x (c2 + ...)); coefficients are numbers or vectors.
+template <class D>
+HWY_INLINE hn::VFromD<D> Coefficient(D d, double c) {
+  return hn::Set(d, static_cast<hn::TFromD<D>>(c));
+}
+template <class D>
+HWY_INLINE hn::VFromD<D> Coefficient(D, hn::VFromD<D> c) {
+  return c;
+}
 template <class D, class V, class T>
 HWY_INLINE V Poly(D d, V, T c) {
-  return hn::Set(d, static_cast<hn::TFromD<D>>(c));
+  return Coefficient(d, c);
 }
 template <class D, class V, class T, class... More>
 HWY_INLINE V Poly(D d, V x, T c, More... more) {
-  return hn::MulAdd(Poly(d, x, more...), x, hn::Set(d, static_cast<hn::TFromD<D>>(c)));
+  return hn::MulAdd(Poly(d, x, more...), x, Coefficient(d, c));
 }
 
-/// x = k ln 2 + r with |r| <= ln 2 / 2; k also as an integer. For |x| < 2^10 (2^7 in float).
-template <class V, class VI>
+/// x within bounds; NaN stays NaN. AVX's minimum and maximum return the second operand if one is NaN.
+template <class D, class V>
+HWY_INLINE V AtLeast(D d, V x, hn::TFromD<D> least) {
+  const V bound = hn::Set(d, least);
+  if constexpr (HESSE_AVX) return hn::Max(bound, x);
+  return hn::IfThenElse(hn::Lt(x, bound), bound, x);
+}
+template <class D, class V>
+HWY_INLINE V AtMost(D d, V x, hn::TFromD<D> most) {
+  const V bound = hn::Set(d, most);
+  if constexpr (HESSE_AVX) return hn::Min(bound, x);
+  return hn::IfThenElse(hn::Gt(x, bound), bound, x);
+}
+template <class D, class V>
+HWY_INLINE V Clamp(D d, V x, hn::TFromD<D> least, hn::TFromD<D> most) {
+  return AtMost(d, AtLeast(d, x, least), most);
+}
+
+/// x - k ln 2. A fused product is exact, else that with the high part of ln 2 is.
+template <class D, class V>
+HWY_INLINE V SubtractLn2(D d, V x, V k) {
+  using F = Format<hn::TFromD<D>>;
+  const V high = hn::Set(d, HWY_NATIVE_FMA ? F::kLn2 : F::kLn2Hi);
+  const V low = hn::Set(d, HWY_NATIVE_FMA ? F::kLn2Rest : F::kLn2Lo);
+  return hn::NegMulAdd(k, low, hn::NegMulAdd(k, high, x));
+}
+
+/// x = k ln 2 + r with |r| <= ln 2 / 2; 2^k also as the product of two powers, since one alone can leave the
+/// range of normal numbers. For |x| < 2^10 (2^7 in float).
+template <class V>
 struct ExpArgument {
-  V r, k;
-  VI whole;
+  V r, k, power, rest;
 };
 template <class D, class V>
-HWY_INLINE auto ReduceExp(D d, V x) {
-  using F = Format<hn::TFromD<D>>;
+HWY_INLINE ExpArgument<V> ReduceExp(D d, V x) {
+  using T = hn::TFromD<D>;
+  using F = Format<T>;
   const hn::RebindToSigned<D> di;
-  const V shifter = hn::Set(d, F::kShifter);
-  const V shifted = hn::MulAdd(x, hn::Set(d, static_cast<hn::TFromD<D>>(1.44269504088896338700)), shifter);
+  // The last bits of `shifted` are k + 2 bias, those of `half` k / 2 + bias.
+  const V shifter = hn::Set(d, F::kShifter + T(2 * F::kBias));
+  const V shifted = hn::MulAdd(x, hn::Set(d, T(kLog2E)), shifter);
+  const V half = hn::MulAdd(x, hn::Set(d, T(kLog2E / 2)), hn::Set(d, F::kShifter + T(F::kBias)));
   const V k = hn::Sub(shifted, shifter);
-  const auto whole = hn::Sub(hn::BitCast(di, shifted), hn::BitCast(di, shifter));
-  V r = hn::NegMulAdd(k, hn::Set(d, F::kLn2Hi), x);
-  r = hn::NegMulAdd(k, hn::Set(d, F::kLn2Lo), r);
-  return ExpArgument<V, decltype(whole)>{r, k, whole};
+  const auto left = hn::Sub(hn::BitCast(di, shifted), hn::BitCast(di, half));
+  return {SubtractLn2(d, x, k), k, hn::BitCast(d, hn::ShiftLeft<F::kMantissa>(hn::BitCast(di, half))),
+          hn::BitCast(d, hn::ShiftLeft<F::kMantissa>(left))};
 }
 
 /// e^r - 1 on |r| <= ln 2 / 2: r + r^2 P(r), P the Chebyshev interpolant of (e^r - 1 - r) / r^2.
@@ -85,53 +132,112 @@ HWY_INLINE V Expm1Reduced(D d, V r) {
   return hn::MulAdd(hn::Mul(r, r), p, r);
 }
 
-/// 2^k for k in the range of normal exponents.
-template <class D, class VI>
-HWY_INLINE hn::VFromD<D> PowerOfTwo(D d, VI k) {
-  using F = Format<hn::TFromD<D>>;
-  const hn::RebindToSigned<D> di;
-  return hn::BitCast(d, hn::ShiftLeft<F::kMantissa>(hn::Add(k, hn::Set(di, F::kBias))));
+#if HESSE_AVX512
+// What Highway has no name for. The index of a look-up is the last four bits of a lane.
+HWY_INLINE hn::Vec512<double> LookUp16(const double* table, hn::Vec512<double> index) {
+  return hn::Vec512<double>{_mm512_permutex2var_pd(_mm512_load_pd(table), _mm512_castpd_si512(index.raw),
+                                                   _mm512_load_pd(table + 8))};
+}
+HWY_INLINE hn::Vec512<float> LookUp16(const float* table, hn::Vec512<float> index) {
+  return hn::Vec512<float>{_mm512_permutexvar_ps(_mm512_castps_si512(index.raw), _mm512_load_ps(table))};
+}
+/// y 2^floor(k), rounded once, for every k.
+HWY_INLINE hn::Vec512<double> Scale(hn::Vec512<double> y, hn::Vec512<double> k) {
+  return hn::Vec512<double>{_mm512_scalef_pd(y.raw, k.raw)};
+}
+HWY_INLINE hn::Vec512<float> Scale(hn::Vec512<float> y, hn::Vec512<float> k) {
+  return hn::Vec512<float>{_mm512_scalef_ps(y.raw, k.raw)};
+}
+/// x, or `most` with its sign where |x| is more or x is NaN.
+HWY_INLINE hn::Vec512<double> Limit(hn::Vec512<double> x, double most) {
+  return hn::Vec512<double>{_mm512_range_pd(x.raw, _mm512_set1_pd(most), 2)};
+}
+HWY_INLINE hn::Vec512<float> Limit(hn::Vec512<float> x, float most) {
+  return hn::Vec512<float>{_mm512_range_ps(x.raw, _mm512_set1_ps(most), 2)};
 }
 
-/// y 2^k with one rounding also where the result is denormal: in two steps, for k up to twice the range.
-template <class D, class V, class VI>
-HWY_INLINE V Scale(D d, V y, VI k) {
-  using F = Format<hn::TFromD<D>>;
-  const hn::RebindToSigned<D> di;
-  const hn::RebindToUnsigned<D> du;
-  // Half of k, rounded down: shifted to be positive, because wide vectors lack an arithmetic shift of 64
-  // bits.
-  const auto positive = hn::BitCast(du, hn::Add(k, hn::Set(di, 2 * F::kHalfRange)));
-  const auto half = hn::Sub(hn::BitCast(di, hn::ShiftRight<1>(positive)), hn::Set(di, F::kHalfRange));
-  return hn::Mul(hn::Mul(y, PowerOfTwo(d, half)), PowerOfTwo(d, hn::Sub(k, half)));
-}
+/// 2^(j/16) and its rounding error, relative.
+template <class T>
+struct Powers;
+template <>
+struct Powers<double> {
+  alignas(64) static constexpr double kValue[16] = {0x1p+0,
+                                                    0x1.0b5586cf9890fp+0,
+                                                    0x1.172b83c7d517bp+0,
+                                                    0x1.2387a6e756238p+0,
+                                                    0x1.306fe0a31b715p+0,
+                                                    0x1.3dea64c123422p+0,
+                                                    0x1.4bfdad5362a27p+0,
+                                                    0x1.5ab07dd485429p+0,
+                                                    0x1.6a09e667f3bcdp+0,
+                                                    0x1.7a11473eb0187p+0,
+                                                    0x1.8ace5422aa0dbp+0,
+                                                    0x1.9c49182a3f090p+0,
+                                                    0x1.ae89f995ad3adp+0,
+                                                    0x1.c199bdd85529cp+0,
+                                                    0x1.d5818dcfba487p+0,
+                                                    0x1.ea4afa2a490dap+0};
+  alignas(64) static constexpr double kRest[16] = {0x0.0p+0,
+                                                   0x1.79aa65d837b6dp-54,
+                                                   -0x1.01b15eaa59348p-55,
+                                                   0x1.68efde3a8a894p-54,
+                                                   0x1.34d754db0abb6p-55,
+                                                   0x1.59f48a72a4c6dp-55,
+                                                   0x1.690cebb7aafb0p-56,
+                                                   0x1.063e1e21c5409p-54,
+                                                   -0x1.3b3efbf5e2228p-54,
+                                                   -0x1.b32dcb94da51dp-56,
+                                                   0x1.db72fc1f0eab4p-55,
+                                                   0x1.1affc2b91ce27p-56,
+                                                   0x1.c1a7792cb3387p-55,
+                                                   0x1.36eae30af0cb3p-56,
+                                                   0x1.4a385a63d07a7p-56,
+                                                   -0x1.ff7128fd391f0p-55};
+};
+template <>
+struct Powers<float> {
+  alignas(64) static constexpr float kValue[16] = {
+      0x1p+0f,          0x1.0b558600p+0f, 0x1.172b8400p+0f, 0x1.2387a600p+0f,
+      0x1.306fe000p+0f, 0x1.3dea6400p+0f, 0x1.4bfdae00p+0f, 0x1.5ab07e00p+0f,
+      0x1.6a09e600p+0f, 0x1.7a114800p+0f, 0x1.8ace5400p+0f, 0x1.9c491800p+0f,
+      0x1.ae89fa00p+0f, 0x1.c199be00p+0f, 0x1.d5818e00p+0f, 0x1.ea4afa00p+0f};
+  alignas(64) static constexpr float kRest[16] = {
+      0x0.0p+0f,          0x1.8d96d400p-25f,  -0x1.9c0c2200p-27f, 0x1.96490400p-25f,
+      0x1.12500200p-25f,  0x1.370be400p-25f,  -0x1.0a355000p-25f, -0x1.00d8ac00p-27f,
+      0x1.26055c00p-26f,  -0x1.05cb4400p-25f, 0x1.67a1ca00p-28f,  0x1.a3b5e400p-28f,
+      -0x1.f9c30400p-27f, -0x1.6961b400p-28f, -0x1.a5217c00p-28f, 0x1.61428e00p-28f};
+};
 
+/// e^x = 2^floor(k) 2^(j/16) (1 + expm1(r)), x = k ln 2 + r, k a multiple of 1/16, |r| <= ln 2 / 32.
 template <class D, class V>
-HWY_INLINE V Clamp(D d, V x, hn::TFromD<D> least, hn::TFromD<D> most) {
-  return hn::Min(hn::Max(x, hn::Set(d, least)), hn::Set(d, most));
+HWY_INLINE V Exp(D d, V x) {
+  using T = hn::TFromD<D>;
+  using F = Format<T>;
+  const V shifter = hn::Set(d, F::kShifter / 16);
+  const V shifted = hn::MulAdd(x, hn::Set(d, T(kLog2E)), shifter);
+  const V k = hn::Sub(shifted, shifter);
+  // Where x is too large for r to mean anything, k alone decides.
+  const V r = Limit(SubtractLn2(d, x, k), T(0.03125));
+  V p;
+  if constexpr (sizeof(T) == 8)
+    p = Poly(d, r, 0x1.0000000000005p-1, 0x1.555555548f217p-3, 0x1.555555545e2ebp-5, 0x1.11123afbfcf88p-7,
+             0x1.6c185e5a3a16ep-10);
+  else
+    p = Poly(d, r, 0x1.00022064e30f0p-1, 0x1.555762a59d70ap-3);
+  const V power = LookUp16(Powers<T>::kValue, shifted);
+  const V expm1 = hn::MulAdd(hn::Mul(r, r), p, hn::Add(r, LookUp16(Powers<T>::kRest, shifted)));
+  return Scale(hn::MulAdd(power, expm1, power), k);
 }
-template <class D, class V>
-HWY_INLINE V KeepNan(D, V x, V y) {
-  return hn::IfThenElse(hn::IsNaN(x), x, y);
-}
-
+#else
 /// e^x = 2^k (1 + expm1(r)).
 template <class D, class V>
 HWY_INLINE V Exp(D d, V x) {
   using F = Format<hn::TFromD<D>>;
   const auto a = ReduceExp(d, Clamp(d, x, F::kExpLeast, F::kExpMost));
   const V y = hn::Add(Expm1Reduced(d, a.r), hn::Set(d, hn::TFromD<D>(1)));
-  return KeepNan(d, x, Scale(d, y, a.whole));
+  return hn::Mul(hn::Mul(y, a.power), a.rest);
 }
-
-/// e^x - 1 for x <= 0, where 2^k does not overflow; other arguments give what need not be looked at.
-template <class D, class V>
-HWY_INLINE V Expm1Negative(D d, V x) {
-  using F = Format<hn::TFromD<D>>;
-  const auto a = ReduceExp(d, Clamp(d, x, F::kExpm1Least, hn::TFromD<D>(0)));
-  const V power = PowerOfTwo(d, a.whole);
-  return hn::MulAdd(power, Expm1Reduced(d, a.r), hn::Sub(power, hn::Set(d, hn::TFromD<D>(1))));
-}
+#endif
 
 /// e^x - 1 = 2^k (expm1(r) + (1 - 2^-k)); the inner difference is exact or, for large k, negligible.
 template <class D, class V>
@@ -141,21 +247,54 @@ HWY_INLINE V Expm1(D d, V x) {
   const hn::RebindToSigned<D> di;
   const V one = hn::Set(d, T(1));
   const auto a = ReduceExp(d, Clamp(d, x, F::kExpm1Least, F::kExpMost));
-  const auto small = hn::Min(a.whole, hn::Set(di, F::kHalfRange / 2));
-  const V rest = hn::Sub(one, PowerOfTwo(d, hn::Neg(small)));
-  const V y = Scale(d, hn::Add(Expm1Reduced(d, a.r), rest), a.whole);
+  // 2^-k from the bits of 2^k's parts; where it is too small to matter, it may be anything as small.
+  const V small = hn::Min(a.k, hn::Set(d, T(F::kHalfRange / 2)));
+  const auto bits = hn::BitCast(di, hn::Sub(hn::Set(d, F::kShifter + T(F::kBias)), small));
+  const V rest = hn::Sub(one, hn::BitCast(d, hn::ShiftLeft<F::kMantissa>(bits)));
+  const V y = hn::Mul(hn::Mul(hn::Add(Expm1Reduced(d, a.r), rest), a.power), a.rest);
   // Zeros keep their sign, tiny numbers themselves.
-  const auto tiny = hn::Lt(hn::Abs(x), hn::Set(d, std::numeric_limits<T>::epsilon() / 4));
-  return hn::IfThenElse(hn::Or(tiny, hn::IsNaN(x)), x, y);
+  return hn::IfThenElse(hn::Lt(hn::Abs(x), hn::Set(d, std::numeric_limits<T>::epsilon() / 4)), x, y);
 }
 
-/// (1 - u) / (1 + u) with u = e^-2|x|, from v = u - 1: the quotient -v / (2 + v), with the sign of x.
+/// tanh on |s| <= ln 2 / 4: s + s^3 P(s^2), P minimax. P is cut in three, because the time that runs of
+/// entries take is set by the longest chain of operations.
+template <class D, class V>
+HWY_INLINE V TanhReduced(D d, V s) {
+  const V z = hn::Mul(s, s);
+  V p;
+  if constexpr (sizeof(hn::TFromD<D>) == 8) {
+    const V square = hn::Mul(z, z);
+    p = Poly(d, square, Poly(d, z, -0x1.55555555554bcp-2, 0x1.11111110e0a8ep-3),
+             Poly(d, z, -0x1.ba1ba116dbf1bp-5, 0x1.664ec9dc09603p-6),
+             Poly(d, z, -0x1.223c735889945p-7, 0x1.c3836b5a8b1d0p-9));
+  } else {
+    p = Poly(d, z, -0x1.55554e3626e98p-2, 0x1.1105cb3e7992ep-3, -0x1.aff00f84ddcabp-5);
+  }
+  return hn::MulAdd(hn::Mul(z, s), p, s);
+}
+
+/// |x| = s - k ln 2 / 2 with a whole k, t = tanh s. With u = e^-2|x| = 2^k (1 - t) / (1 + t),
+/// (1 - u) / (1 + u) = ((1 - 2^k) + (1 + 2^k) t) / ((1 + 2^k) + (1 - 2^k) t), where the sums of powers are
+/// exact or, for large -k, negligible.
 template <class D, class V>
 HWY_INLINE V Tanh(D d, V x) {
-  const V magnitude = hn::Abs(x);
-  const V v = Expm1Negative(d, hn::Neg(hn::Add(magnitude, magnitude)));
-  const V y = hn::Div(v, hn::Add(v, hn::Set(d, hn::TFromD<D>(2))));
-  return KeepNan(d, x, hn::CopySignToAbs(hn::Abs(y), x));
+  using T = hn::TFromD<D>;
+  using F = Format<T>;
+  const hn::RebindToSigned<D> di;
+  const V magnitude = AtMost(d, hn::Abs(x), F::kTanhMost);
+  // The last bits of `shifted` are those of the exponent of 2^k / 2.
+  const V shifter = hn::Set(d, F::kShifter + T(F::kBias - 1));
+  const V shifted = hn::MulAdd(magnitude, hn::Set(d, T(-2 * kLog2E)), shifter);
+  const V k = hn::Sub(shifted, shifter);
+  const V power = hn::BitCast(d, hn::ShiftLeft<F::kMantissa>(hn::BitCast(di, shifted)));
+  // Where k is large enough for the rest of ln 2 to be noticed, 2^k is too small for it to matter.
+  V s = hn::MulAdd(k, hn::Set(d, (HWY_NATIVE_FMA ? F::kLn2 : F::kLn2Hi) / 2), magnitude);
+  if constexpr (!HWY_NATIVE_FMA) s = hn::MulAdd(k, hn::Set(d, F::kLn2Lo / 2), s);
+  const V t = TanhReduced(d, s);
+  const V half = hn::Set(d, T(0.5));
+  const V sum = hn::Add(half, power), difference = hn::Sub(half, power);
+  const V y = hn::Div(hn::MulAdd(sum, t, difference), hn::MulAdd(difference, t, sum));
+  return hn::CopySign(y, x);
 }
 
 /// 1 / (1 + e^-x) = e^x / (1 + e^x), whichever does not overflow.
@@ -249,17 +388,23 @@ HWY_INLINE V Log1p(D d, V x) {
   return hn::IfThenElse(hn::Eq(x, zero), x, y);
 }
 
-/// ln(1 + e^x) = max(x, 0) + ln(1 + v), v = e^-|x| in [0, 1]: 1 + v is m or 2 m with m - 1 = v or (v - 1) / 2
-/// exactly.
+/// ln(1 + e^x) = max(x, 0) + ln(1 + v), v = e^-|x| in [0, 1]. With s = v / (2 + v) in [0, 1/3],
+/// ln(1 + v) = 2 artanh s = v - s (v - s^2 P(s^2)), P minimax.
 template <class D, class V>
 HWY_INLINE V Softplus(D d, V x) {
   using T = hn::TFromD<D>;
-  const V one = hn::Set(d, T(1)), zero = hn::Zero(d);
   const V v = Exp(d, hn::Neg(hn::Abs(x)));
-  const auto doubled = hn::Gt(v, hn::Set(d, T(0.41421356237309505)));
-  const V f = hn::IfThenElse(doubled, hn::Mul(hn::Sub(v, one), hn::Set(d, T(0.5))), v);
-  const V log = LogReduced(d, f, hn::IfThenElseZero(doubled, one), zero);
-  return hn::Add(hn::IfThenElse(hn::Lt(x, zero), zero, x), log);
+  const V s = hn::Div(v, hn::Add(v, hn::Set(d, T(2))));
+  const V z = hn::Mul(s, s);
+  V p;
+  if constexpr (sizeof(T) == 8)
+    p = Poly(d, z, 0x1.5555555555535p-1, 0x1.99999999a0840p-2, 0x1.249249208575ep-2, 0x1.c71c741f8d12ep-3,
+             0x1.745cb39b42dccp-3, 0x1.3b1de328ccad5p-3, 0x1.1067684bbcce8p-3, 0x1.efdd88f0b6914p-4,
+             0x1.559c3338672c6p-4, 0x1.5c8a7489419a0p-3);
+  else
+    p = Poly(d, z, 0x1.5555004300c76p-1, 0x1.99d27b8a92aa5p-2, 0x1.1eb6125c34dd7p-2, 0x1.1ef86c1d6e249p-2);
+  const V log = hn::NegMulAdd(s, hn::NegMulAdd(z, p, v), v);
+  return hn::Add(AtLeast(d, x, T(0)), log);
 }
 
 /// s = a + b rounded, and what was lost.
