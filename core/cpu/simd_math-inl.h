@@ -1,6 +1,7 @@
 // Elementary functions of vectors, for simd_kernels-inl.h. Compiled once per instruction set: no include
-// guard of the usual kind. Valid for every argument, denormals, infinities and NaN included. Constants that
-// multiply a whole number have trailing zeros, so that the product is exact also without fused multiply-add.
+// guard of the usual kind. Valid for every argument, denormals, infinities and NaN included. Where
+// multiply-add is not fused, constants that multiply a whole number have trailing zeros, so that the product
+// is exact.
 #if defined(HESSE_CORE_CPU_SIMD_MATH_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef HESSE_CORE_CPU_SIMD_MATH_INL_H_
 #undef HESSE_CORE_CPU_SIMD_MATH_INL_H_
@@ -52,22 +53,28 @@ struct Format<float> {
 };
 inline constexpr double kLog2E = 1.44269504088896338700;
 
-/// c0 + x (c1 + x (c2 + ...)); coefficients are numbers or vectors.
-template <class D>
-HWY_INLINE hn::VFromD<D> Coefficient(D d, double c) {
-  return hn::Set(d, static_cast<hn::TFromD<D>>(c));
-}
-template <class D>
-HWY_INLINE hn::VFromD<D> Coefficient(D, hn::VFromD<D> c) {
-  return c;
-}
+/// c0 + x (c1 + x (c2 + ...)).
 template <class D, class V, class T>
 HWY_INLINE V Poly(D d, V, T c) {
-  return Coefficient(d, c);
+  return hn::Set(d, static_cast<hn::TFromD<D>>(c));
 }
 template <class D, class V, class T, class... More>
 HWY_INLINE V Poly(D d, V x, T c, More... more) {
-  return hn::MulAdd(Poly(d, x, more...), x, Coefficient(d, c));
+  return hn::MulAdd(Poly(d, x, more...), x, hn::Set(d, static_cast<hn::TFromD<D>>(c)));
+}
+/// (c0 + c1 x) + x^2 ((c2 + c3 x) + x^2 (...)): half as long a chain of operations, which is what the time of
+/// a run of entries depends on.
+template <class D, class V, class T>
+HWY_INLINE V PolyByPairs(D d, V x, V, T c) {
+  return Poly(d, x, c);
+}
+template <class D, class V, class T, class... More>
+HWY_INLINE V PolyByPairs(D d, V x, V square, T c0, T c1, More... more) {
+  const V pair = Poly(d, x, c0, c1);
+  if constexpr (sizeof...(more) == 0)
+    return pair;
+  else
+    return hn::MulAdd(PolyByPairs(d, x, square, more...), square, pair);
 }
 
 /// x within bounds; NaN stays NaN. AVX's minimum and maximum return the second operand if one is NaN.
@@ -217,15 +224,15 @@ HWY_INLINE V Exp(D d, V x) {
   const V shifted = hn::MulAdd(x, hn::Set(d, T(kLog2E)), shifter);
   const V k = hn::Sub(shifted, shifter);
   // Where x is too large for r to mean anything, k alone decides.
-  const V r = Limit(SubtractLn2(d, x, k), T(0.03125));
+  const V r = Limit(SubtractLn2(d, x, k), T(0.03125)), square = hn::Mul(r, r);
   V p;
   if constexpr (sizeof(T) == 8)
-    p = Poly(d, r, 0x1.0000000000005p-1, 0x1.555555548f217p-3, 0x1.555555545e2ebp-5, 0x1.11123afbfcf88p-7,
-             0x1.6c185e5a3a16ep-10);
+    p = PolyByPairs(d, r, square, 0x1.0000000000005p-1, 0x1.555555548f217p-3, 0x1.555555545e2ebp-5,
+                    0x1.11123afbfcf88p-7, 0x1.6c185e5a3a16ep-10);
   else
     p = Poly(d, r, 0x1.00022064e30f0p-1, 0x1.555762a59d70ap-3);
   const V power = LookUp16(Powers<T>::kValue, shifted);
-  const V expm1 = hn::MulAdd(hn::Mul(r, r), p, hn::Add(r, LookUp16(Powers<T>::kRest, shifted)));
+  const V expm1 = hn::MulAdd(square, p, hn::Add(r, LookUp16(Powers<T>::kRest, shifted)));
   return Scale(hn::MulAdd(power, expm1, power), k);
 }
 #else
@@ -256,20 +263,16 @@ HWY_INLINE V Expm1(D d, V x) {
   return hn::IfThenElse(hn::Lt(hn::Abs(x), hn::Set(d, std::numeric_limits<T>::epsilon() / 4)), x, y);
 }
 
-/// tanh on |s| <= ln 2 / 4: s + s^3 P(s^2), P minimax. P is cut in three, because the time that runs of
-/// entries take is set by the longest chain of operations.
+/// tanh on |s| <= ln 2 / 4: s + s^3 P(s^2), P minimax.
 template <class D, class V>
 HWY_INLINE V TanhReduced(D d, V s) {
   const V z = hn::Mul(s, s);
   V p;
-  if constexpr (sizeof(hn::TFromD<D>) == 8) {
-    const V square = hn::Mul(z, z);
-    p = Poly(d, square, Poly(d, z, -0x1.55555555554bcp-2, 0x1.11111110e0a8ep-3),
-             Poly(d, z, -0x1.ba1ba116dbf1bp-5, 0x1.664ec9dc09603p-6),
-             Poly(d, z, -0x1.223c735889945p-7, 0x1.c3836b5a8b1d0p-9));
-  } else {
+  if constexpr (sizeof(hn::TFromD<D>) == 8)
+    p = PolyByPairs(d, z, hn::Mul(z, z), -0x1.55555555554bcp-2, 0x1.11111110e0a8ep-3, -0x1.ba1ba116dbf1bp-5,
+                    0x1.664ec9dc09603p-6, -0x1.223c735889945p-7, 0x1.c3836b5a8b1d0p-9);
+  else
     p = Poly(d, z, -0x1.55554e3626e98p-2, 0x1.1105cb3e7992ep-3, -0x1.aff00f84ddcabp-5);
-  }
   return hn::MulAdd(hn::Mul(z, s), p, s);
 }
 
@@ -398,9 +401,9 @@ HWY_INLINE V Softplus(D d, V x) {
   const V z = hn::Mul(s, s);
   V p;
   if constexpr (sizeof(T) == 8)
-    p = Poly(d, z, 0x1.5555555555535p-1, 0x1.99999999a0840p-2, 0x1.249249208575ep-2, 0x1.c71c741f8d12ep-3,
-             0x1.745cb39b42dccp-3, 0x1.3b1de328ccad5p-3, 0x1.1067684bbcce8p-3, 0x1.efdd88f0b6914p-4,
-             0x1.559c3338672c6p-4, 0x1.5c8a7489419a0p-3);
+    p = PolyByPairs(d, z, hn::Mul(z, z), 0x1.5555555555535p-1, 0x1.99999999a0840p-2, 0x1.249249208575ep-2,
+                    0x1.c71c741f8d12ep-3, 0x1.745cb39b42dccp-3, 0x1.3b1de328ccad5p-3, 0x1.1067684bbcce8p-3,
+                    0x1.efdd88f0b6914p-4, 0x1.559c3338672c6p-4, 0x1.5c8a7489419a0p-3);
   else
     p = Poly(d, z, 0x1.5555004300c76p-1, 0x1.99d27b8a92aa5p-2, 0x1.1eb6125c34dd7p-2, 0x1.1ef86c1d6e249p-2);
   const V log = hn::NegMulAdd(s, hn::NegMulAdd(z, p, v), v);
