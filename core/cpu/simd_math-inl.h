@@ -391,12 +391,18 @@ HWY_INLINE V Log1p(D d, V x) {
   return hn::IfThenElse(hn::Eq(x, zero), x, y);
 }
 
-/// ln(1 + e^x) = max(x, 0) + ln(1 + v), v = e^-|x| in [0, 1]. With s = v / (2 + v) in [0, 1/3],
+/// ln(1 + v) for v in [0, 1]. With s = v / (2 + v) in [0, 1/3],
 /// ln(1 + v) = 2 artanh s = v - s (v - s^2 P(s^2)), P minimax.
 template <class D, class V>
-HWY_INLINE V Softplus(D d, V x) {
+HWY_INLINE V Log1pUnit(D d, V v) {
   using T = hn::TFromD<D>;
-  const V v = Exp(d, hn::Neg(hn::Abs(x)));
+  if constexpr (!HWY_NATIVE_FMA) {
+    // Unfused, the short form loses too much: 1 + v is m or 2 m with m - 1 = v or (v - 1) / 2 exactly.
+    const V one = hn::Set(d, T(1)), zero = hn::Zero(d);
+    const auto doubled = hn::Gt(v, hn::Set(d, T(0.41421356237309505)));
+    const V f = hn::IfThenElse(doubled, hn::Mul(hn::Sub(v, one), hn::Set(d, T(0.5))), v);
+    return LogReduced(d, f, hn::IfThenElseZero(doubled, one), zero);
+  }
   const V s = hn::Div(v, hn::Add(v, hn::Set(d, T(2))));
   const V z = hn::Mul(s, s);
   V p;
@@ -406,8 +412,13 @@ HWY_INLINE V Softplus(D d, V x) {
                     0x1.efdd88f0b6914p-4, 0x1.559c3338672c6p-4, 0x1.5c8a7489419a0p-3);
   else
     p = Poly(d, z, 0x1.5555004300c76p-1, 0x1.99d27b8a92aa5p-2, 0x1.1eb6125c34dd7p-2, 0x1.1ef86c1d6e249p-2);
-  const V log = hn::NegMulAdd(s, hn::NegMulAdd(z, p, v), v);
-  return hn::Add(AtLeast(d, x, T(0)), log);
+  return hn::NegMulAdd(s, hn::NegMulAdd(z, p, v), v);
+}
+
+/// ln(1 + e^x) = max(x, 0) + ln(1 + e^-|x|).
+template <class D, class V>
+HWY_INLINE V Softplus(D d, V x) {
+  return hn::Add(AtLeast(d, x, hn::TFromD<D>(0)), Log1pUnit(d, Exp(d, hn::Neg(hn::Abs(x)))));
 }
 
 /// s = a + b rounded, and what was lost.
