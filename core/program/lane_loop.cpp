@@ -47,7 +47,7 @@ class LaneLoop::Builder {
     const std::vector<bool> read = read_inputs(*body);
     for (size_t i = s.num_carry; i < read.size(); ++i)
       if (!read[i]) into_.inputs_[i].clear();  // need not be loaded
-    const std::vector<Rows> out = graph(body, into_.inputs_, block);
+    const std::vector<Rows> out = graph(body, into_.inputs_, block, s.num_carry);
     into_.carry_out_.assign(into_.inputs_.begin(), into_.inputs_.begin() + static_cast<int64_t>(s.num_carry));
     into_.ys_.assign(out.begin() + static_cast<int64_t>(s.num_carry), out.end());
     for (size_t i = 0; i < s.num_carry; ++i) move(block, out[i], into_.inputs_[i]);
@@ -141,7 +141,7 @@ class LaneLoop::Builder {
     in.insert(in.end(), inputs.begin() + conds, inputs.end());
     in.insert(in.end(), inputs.begin() + carry, inputs.begin() + conds);
     int block = begin;
-    const std::vector<Rows> out = graph(prepared(with_test(body, cond, num_carry)), in, block);
+    const std::vector<Rows> out = graph(prepared(with_test(body, cond, num_carry)), in, block, num_carry);
     for (size_t i = 0; i < num_carry; ++i) move(block, out[i], inputs[i]);
     Block& b = into_.blocks_[at(block)];
     b.then = Block::Then::Branch;
@@ -175,7 +175,9 @@ class LaneLoop::Builder {
   }
 
   // The equations of a graph from `block` on, which becomes the last block; rows of the results.
-  std::vector<Rows> graph(const Ref<const Graph>& g, const std::vector<Rows>& inputs, int& block) {
+  // Of the results the first `targets` are wanted where the first inputs are.
+  std::vector<Rows> graph(const Ref<const Graph>& g, const std::vector<Rows>& inputs, int& block,
+                          size_t targets = 0) {
     std::vector<Rows> rows(g->values().size());
     std::vector<Place> places(rows.size());
     std::copy(inputs.begin(), inputs.end(), rows.begin());
@@ -197,7 +199,7 @@ class LaneLoop::Builder {
         for (size_t e = end + 1; e < equations.size(); ++e)
           for (const int v : equations[e].in) later[at(v)] = true;
       }
-      straight(*g, begin, end, read, later, rows, block);
+      straight(*g, begin, end, read, later, rows, block, last ? targets : 0);
       if (!last) {
         const Graph::Equation& eq = equations[end];
         const bool is_scan = eq.op->name() == "scan";
@@ -289,7 +291,7 @@ class LaneLoop::Builder {
     into_.blocks_[at(test)].cursor = static_cast<int>(into_.num_cursors_++);
     into_.blocks_[at(test)].to = block;
     into_.blocks_[at(test)].otherwise = exit;
-    const std::vector<Rows> out = graph(of_step, in, block);
+    const std::vector<Rows> out = graph(of_step, in, block, carries);
     for (size_t i = 0; i < carries; ++i) move(block, out[i], in[i]);
     into_.blocks_[at(block)].to = test;
     return test;
@@ -314,7 +316,7 @@ class LaneLoop::Builder {
 
   // Equations begin to end - 1 as the code of a block.
   void straight(const Graph& g, size_t begin, size_t end, const std::vector<bool>& read,
-                const std::vector<bool>& later, std::vector<Rows>& rows, int block) {
+                const std::vector<bool>& later, std::vector<Rows>& rows, int block, size_t carries) {
     const auto& equations = g.equations();
     std::vector<const Graph::Equation*> inside;
     std::vector<bool> wanted(rows.size(), false);
@@ -341,8 +343,21 @@ class LaneLoop::Builder {
       flat.insert(flat.end(), from.begin(), from.end());
     }
     Block& b = into_.blocks_[at(block)];
-    b.code.emplace(*scalars, flat, frame_, into_.code_.get());
+    std::vector<std::optional<FrameRow>> places((*scalars)->outputs().size());
     size_t k = 0;
+    for (const int v : part.outputs) {
+      const std::vector<int>& all = g.outputs();
+      const auto end_of_carries = all.begin() + static_cast<int64_t>(carries);
+      const auto found = std::find(all.begin(), end_of_carries, v);
+      const auto i = found - all.begin();
+      // Where threads meet a block at different times, its results are moved to those that are there.
+      const bool takes = into_.threads() == 1 && found != end_of_carries && !later[at(v)] &&
+                         std::find(all.begin(), all.end(), static_cast<int>(i)) == all.end();
+      for (size_t e = 0; e < at(num_elements(g.values()[at(v)].shape)); ++e, ++k)
+        if (takes) places[k] = rows[at(i)][e];
+    }
+    b.code.emplace(*scalars, flat, frame_, into_.code_.get(), places);
+    k = 0;
     for (const int v : part.outputs) {
       Rows& to = rows[at(v)];
       for (int64_t i = num_elements(g.values()[at(v)].shape); i-- > 0;) to.push_back(b.code->output(k++));
@@ -517,13 +532,14 @@ std::shared_ptr<const LaneLoop> LaneLoop::by_rows(const LoopParts& loop, const L
 }
 
 std::shared_ptr<const LaneLoop> LaneLoop::make_by_rows(const Scan& s) {
-  return by_rows({nullptr, s.body, s.num_carry, s.num_xs}, [&](Builder&& builder, const LoopParts& row) {
-    builder.scan({row.body, s.num_carry, s.num_xs, s.reverse, s.save});
-  });
+  return by_rows({nullptr, s.body, s.num_carry, s.num_xs, s.save},
+                 [&](Builder&& builder, const LoopParts& row) {
+                   builder.scan({row.body, s.num_carry, s.num_xs, s.reverse, s.save});
+                 });
 }
 
 std::shared_ptr<const LaneLoop> LaneLoop::make_by_rows(const While& w) {
-  return by_rows({w.cond, w.body, w.num_carry, 0}, [&](Builder&& builder, const LoopParts& row) {
+  return by_rows({w.cond, w.body, w.num_carry, 0, w.save}, [&](Builder&& builder, const LoopParts& row) {
     builder.while_loop({row.cond, row.body, w.num_carry, w.save});
   });
 }

@@ -23,6 +23,7 @@ struct LaneLoop::Run {
   struct Place {
     std::vector<int64_t> entries;
     int64_t item = 8, time = 0, row = 0;
+    bool partial = false;  // rows hold what adds up to it
     char* data = nullptr;
     const View* view = nullptr;
   };
@@ -97,8 +98,9 @@ struct LaneLoop::Run {
     size_t d = 0;
     if (by_element) p.time = v.strides[d++] * p.item;
     p.entries = {0};
-    const size_t of_rows = rows == kShared ? v.shape.size() : d + at(rows);
-    if (rows != kShared) p.row = v.strides[of_rows] * p.item;
+    p.partial = rows == kPartial;
+    const size_t of_rows = rows < 0 ? v.shape.size() : d + at(rows);
+    if (rows >= 0) p.row = v.strides[of_rows] * p.item;
     for (; d + at(lane_axes) < v.shape.size(); ++d) {
       if (d == of_rows) continue;
       std::vector<int64_t> all;
@@ -141,11 +143,22 @@ struct LaneLoop::Run {
   void load(size_t i, int lane) {
     const Rows& rows = loop.inputs_[i];
     const char* const from = example_of(i, lane);
-    for (size_t k = 0; k < rows.size(); ++k) read(rows[k], lane, from + in[i].entries[k], in[i].row);
+    for (size_t k = 0; k < rows.size(); ++k) {
+      read(rows[k], lane, from + in[i].entries[k], in[i].row);
+      if (in[i].partial) std::memset(lane_of(rows[k], 1), 0, at((wide - 1) * rows[k].item));
+    }
   }
   void store(size_t i, const Rows& rows, int lane) {
     char* const to = example_of(in.size() + i, lane);
-    for (size_t k = 0; k < rows.size(); ++k) write(to + out[i].entries[k], out[i].row, rows[k], lane);
+    for (size_t k = 0; k < rows.size(); ++k) {
+      if (out[i].partial) rows[k].dtype == kFloat64 ? add_up<double>(rows[k]) : add_up<float>(rows[k]);
+      write(to + out[i].entries[k], out[i].row, rows[k], lane);
+    }
+  }
+  template <class T>
+  void add_up(const FrameRow& r) {
+    T* const x = reinterpret_cast<T*>(lane_of(r, 0));
+    for (int64_t i = 1; i < wide; ++i) x[0] += x[i];
   }
   int64_t time_of(int64_t e) const { return loop.reverse_ ? length - 1 - e : e; }
 

@@ -67,11 +67,12 @@ T param(const Op& op, std::string_view name) {
 }
 
 Aval without(Aval a, RowAxis rows) {
-  if (rows != kShared) a.shape.erase(at(rows));
+  if (rows >= 0) a.shape.erase(at(rows));
   return a;
 }
 
-LoopOfOneRow loop_of_one_row(const LoopParts& loop, int64_t n, std::vector<RowAxis> operands);
+LoopOfOneRow loop_of_one_row(const LoopParts& loop, int64_t n, std::vector<RowAxis> operands,
+                             const std::vector<bool>& may_be_partial);
 
 /// Records the equations of a graph for one of its rows.
 class OneRow {
@@ -96,11 +97,21 @@ class OneRow {
     found.clear();
     for (size_t k = 0; k < g_.outputs().size(); ++k) {
       const int v = g_.outputs()[k];
-      const RowAxis axis = k < wanted.size() && wanted[k] != kShared ? wanted[k] : values_[at(v)].axis;
-      out.push_back(axis == kShared ? *values_[at(v)].array : row_of(v, axis));
+      const RowAxis axis = k < wanted.size() && wanted[k] >= 0 ? wanted[k] : values_[at(v)].axis;
+      out.push_back(axis < 0 ? *values_[at(v)].array : row_of(v, axis));
       found.push_back(axis);
     }
     return out;
+  }
+
+  /// Whether output k is input k, which nothing else reads, and a sum over rows.
+  bool adds_rows(size_t k) const {
+    const int v = g_.outputs()[k], e = maker_[at(v)];
+    if (e < 0 || uses_[at(v)] != 1 || uses_[k] != 1) return false;
+    const Graph::Equation& eq = g_.equations()[at(e)];
+    if (eq.op->name() != "add") return false;
+    const auto carry = static_cast<int>(k);
+    return (eq.in[0] == carry && is_sum(eq.in[1])) || (eq.in[1] == carry && is_sum(eq.in[0]));
   }
 
  private:
@@ -174,8 +185,15 @@ class OneRow {
   void equation(const Graph::Equation& eq) {
     std::vector<RowAxis> axes;
     for (const int v : eq.in) axes.push_back(values_[at(v)].axis);
+    if (const auto part = std::find(axes.begin(), axes.end(), kPartial); part != axes.end()) {
+      const auto i = at(part - axes.begin());
+      if (eq.op->name() != "add" || !is_sum(eq.in[1 - i])) throw RowsMeet{};
+      values_[at(eq.out[0])] = {add(*values_[at(eq.in[i])].array, *values_[at(eq.in[1 - i])].summed),
+                                kPartial};
+      return;
+    }
     if (std::all_of(axes.begin(), axes.end(), [](RowAxis a) { return a == kShared; })) {
-      if (adds_sums(eq)) return sum(eq, add(*values_[at(eq.in[0])].summed, *values_[at(eq.in[1])].summed));
+      if (const MaybeArray rows = rows_of_sum(eq)) return sum(eq, *rows);
       Arrays x;
       for (const int v : eq.in) x.push_back(whole(v));
       const Arrays y = hesse::apply(eq.op, x);
@@ -194,11 +212,23 @@ class OneRow {
   void sum(const Graph::Equation& eq, const Array& rows) {
     values_[at(eq.out[0])] = {apply1(sum_over_rows(n_), {rows}), kShared, rows};
   }
-  // sum(a) + sum(b) = sum(a + b)
-  bool adds_sums(const Graph::Equation& eq) const {
-    return eq.op->name() == "add" && std::all_of(eq.in.begin(), eq.in.end(), [&](int v) {
-             return values_[at(v)].summed.has_value() && uses_[at(v)] == 1;
-           });
+  bool is_sum(int v) const { return values_[at(v)].summed.has_value() && uses_[at(v)] == 1; }
+  // sum(a) + sum(b) = sum(a + b), and where(c, sum(a), 0) = sum(where(c, a, 0)): what is added.
+  MaybeArray rows_of_sum(const Graph::Equation& eq) const {
+    const auto rows = [&](size_t i) { return *values_[at(eq.in[i])].summed; };
+    if (eq.op->name() == "add" && is_sum(eq.in[0]) && is_sum(eq.in[1])) return add(rows(0), rows(1));
+    if (eq.op->name() != "where") return std::nullopt;
+    if (is_sum(eq.in[1]) && is_zero(eq.in[2])) return where(whole(eq.in[0]), rows(1), whole(eq.in[2]));
+    if (is_sum(eq.in[2]) && is_zero(eq.in[1])) return where(whole(eq.in[0]), whole(eq.in[1]), rows(2));
+    return std::nullopt;
+  }
+  bool is_zero(int v) const {
+    const Value& value = values_[at(v)];
+    if (value.axis != kShared || !value.array->has_data() || !is_floating(value.array->dtype())) return false;
+    const Array flat = Array::uninitialized(value.array->shape(), value.array->dtype());
+    cpu::assign(value.array->view(), flat.view());
+    const auto* p = static_cast<const char*>(flat.view().data);
+    return std::all_of(p, p + at(flat.size()) * itemsize(flat.dtype()), [](char c) { return c == 0; });
   }
   std::optional<Op::Row> on_row(const Graph::Equation& eq, const std::vector<RowAxis>& axes) {
     Arrays x;
@@ -230,6 +260,7 @@ class OneRow {
     LoopParts parts;
     parts.body = param<Ref<const Graph>>(op, "body");
     parts.num_carry = at(param<int64_t>(op, "num_carry"));
+    parts.save = save;
     if (is_scan)
       parts.num_xs = at(param<int64_t>(op, "num_xs"));
     else
@@ -242,11 +273,13 @@ class OneRow {
       const auto met = met_.find({e, i});
       axes.push_back(met == met_.end() ? a : met->second);
     }
-    const LoopOfOneRow row = loop_of_one_row(parts, n_, axes);
+    std::vector<bool> zeros;
+    for (size_t i = 0; i < nc; ++i) zeros.push_back(is_zero(eq.in[i]));
+    const LoopOfOneRow row = loop_of_one_row(parts, n_, axes, zeros);
     Arrays x;
     for (size_t i = 0; i < eq.in.size(); ++i) {
       const RowAxis a = row.operands[i];
-      x.push_back(a == kShared ? whole(eq.in[i]) : row_of(eq.in[i], i >= nc && i < xs_end ? a + 1 : a));
+      x.push_back(a < 0 ? whole(eq.in[i]) : row_of(eq.in[i], i >= nc && i < xs_end ? a + 1 : a));
     }
     const auto carries = static_cast<int>(nc);
     const OpRef of_row = is_scan ? scan_op(row.parts.body, carries, static_cast<int>(parts.num_xs),
@@ -257,7 +290,10 @@ class OneRow {
     for (size_t k = 0; k < y.size(); ++k) {
       const size_t saved = k - row.results.size();  // where it is one
       const RowAxis a = k < row.results.size() ? row.results[k] : row.results[saved];
-      values_[at(eq.out[k])] = {y[k], k < nc || a == kShared ? a : a + 1};
+      if (a == kPartial)
+        values_[at(eq.out[k])] = {apply1(sum_over_rows(n_), {y[k]}), kShared, y[k]};
+      else
+        values_[at(eq.out[k])] = {y[k], k < nc || a == kShared ? a : a + 1};
     }
   }
 
@@ -269,21 +305,29 @@ class OneRow {
   std::vector<int> maker_, uses_;
 };
 
-// The least marks under which carries keep theirs.
-LoopOfOneRow loop_of_one_row(const LoopParts& loop, int64_t n, std::vector<RowAxis> operands) {
+// The least marks under which carries keep theirs. may_be_partial[i]: carry i begins with 0.
+LoopOfOneRow loop_of_one_row(const LoopParts& loop, int64_t n, std::vector<RowAxis> operands,
+                             const std::vector<bool>& may_be_partial) {
   const auto prepared = [](const Ref<const Graph>& g) { return with_prepared_loops(merged(expanded(g))); };
   const Ref<const Graph> body = prepared(loop.body), cond = loop.cond ? prepared(loop.cond) : nullptr;
   const size_t nc = loop.num_carry, of_cond = cond ? at(cond->num_inputs()) - nc : 0;
   LoopOfOneRow out{loop, std::move(operands), {}};
   const auto operand = [&](size_t input) { return input < nc ? input : input + of_cond; };
   Met in_body;
+  std::vector<bool> adds(nc, false);
   const auto record = [&](const Graph& g, const std::vector<RowAxis>& axes,
                           const std::vector<RowAxis>& wanted, const Met& met, std::vector<RowAxis>& found) {
     Avals avals;
     for (size_t i = 0; i < axes.size(); ++i)
       avals.push_back(without(g.input_aval(static_cast<int>(i)), axes[i]));
     return trace_closed(
-        [&](std::span<const Array> x) { return OneRow(g, n, met).run(x, axes, wanted, found); }, avals);
+        [&](std::span<const Array> x) {
+          OneRow row(g, n, met);
+          Arrays y = row.run(x, axes, wanted, found);
+          for (size_t i = 0; &g == &*body && i < nc; ++i) adds[i] = axes[i] == kShared && row.adds_rows(i);
+          return y;
+        },
+        avals);
   };
   for (bool stable = false; !stable;) {
     stable = true;
@@ -304,6 +348,13 @@ LoopOfOneRow loop_of_one_row(const LoopParts& loop, int64_t n, std::vector<RowAx
     for (size_t i = 0; i < nc; ++i)
       if (out.results[i] != carry[i]) {
         out.operands[i] = out.results[i];
+        stable = false;
+      }
+    if (!stable || loop.save) continue;
+    const std::vector<int> of_cond_uses = cond ? producers_and_uses(*cond).second : std::vector<int>(nc, 0);
+    for (size_t i = 0; i < nc; ++i)
+      if (adds[i] && may_be_partial[i] && of_cond_uses[i] == 0) {
+        out.operands[i] = kPartial;
         stable = false;
       }
   }
@@ -331,7 +382,7 @@ std::optional<LoopOfOneRow> of_one_row(const LoopParts& loop, size_t seed) {
     if (loop.body->input_aval(static_cast<int>(i)) == state)
       operands[i < loop.num_carry ? i : i + of_cond] = 0;
   try {
-    return loop_of_one_row(loop, state.shape.front(), operands);
+    return loop_of_one_row(loop, state.shape.front(), operands, std::vector<bool>(loop.num_carry, true));
   } catch (const RowsMeet&) {
     return std::nullopt;
   }

@@ -10,7 +10,12 @@ namespace hesse {
 struct LoopParts {
   Ref<const Graph> cond, body;
   size_t num_carry = 0, num_xs = 0;
+  bool save = false;
 };
+
+/// How the rows of a loop meet a carry that sums over rows are added to, and that nothing else reads: each
+/// adds what is its own. The carry is the sum of all.
+inline constexpr RowAxis kPartial = -3;
 
 /// A loop over states that have a row for each of n systems, the trajectories of a batch that take their
 /// steps together, as the loop of one of these rows. Where rows meet, in the norm of an error or the gradient
@@ -18,7 +23,7 @@ struct LoopParts {
 struct LoopOfOneRow {
   LoopParts parts;
   /// By operand of the loop: the axis of rows that it has lost, counted in a slice of xs; kShared: it is as
-  /// it was.
+  /// it was; or kPartial.
   std::vector<RowAxis> operands;
   /// By result, in the same way: carries, then ys.
   std::vector<RowAxis> results;

@@ -167,14 +167,14 @@ bool ScalarCode::can_run(const Graph& g) {
 class ScalarCode::Builder {
  public:
   Builder(ScalarCode& into, const Graph& g, const std::vector<FrameRow>& inputs, Frame& frame,
-          cpu::EntryCode* code)
+          cpu::EntryCode* code, const std::vector<std::optional<FrameRow>>& wanted)
       : into_(into), g_(g), frame_(frame), code_(code), rows_(g.values().size()), has_row_(rows_.size()) {
     for (int i = 0; i < g.num_inputs(); ++i) give(i, inputs[at(i)]);
     for (const auto& [v, a] : g.constants()) give(v, frame.constant(a));
     collect();
     fuse_products();
     order();
-    place();
+    place(wanted);
     for (const int v : g.outputs()) into.outputs_.push_back(rows_[at(v)]);
   }
 
@@ -405,8 +405,29 @@ class ScalarCode::Builder {
       free_together_[together_[block].count].push_back(together_[block].offset);
   }
 
+  // Whether an output may lie in the row of inputs: code makes it, and nothing reads those later.
+  bool may_take(int v, const FrameRow& row) const {
+    if (claimed_[at(v)] >= 0 || row.uniform || row.dtype != dtype(v)) return false;
+    if (std::count(g_.outputs().begin(), g_.outputs().end(), v) != 1) return false;
+    std::vector<bool> here(rows_.size(), false);
+    for (int i = 0; i < g_.num_inputs(); ++i) here[at(i)] = rows_[at(i)] == row;
+    for (const int o : g_.outputs())
+      if (here[at(o)]) return false;
+    bool made = false;
+    for (const Stretch& s : stretches_)
+      for (const int w : s.works) {
+        const Work& work = works_[at(w)];
+        if (made && std::any_of(work.in.begin(), work.in.end(), [&](int x) { return here[at(x)]; }))
+          return false;
+        if (work.out != v) continue;
+        if (!s.code) return false;
+        made = true;
+      }
+    return made;
+  }
+
   // Rows for what is read in another stretch; they are free again behind the last that reads.
-  void place() {
+  void place(const std::vector<std::optional<FrameRow>>& wanted) {
     split_calls();
     block_.assign(rows_.size(), -1);
     std::vector<int> operands(stretches_.size(), -1);  // the block of a call's operands
@@ -422,6 +443,8 @@ class ScalarCode::Builder {
         for (const int v : works_[at(w)].in) last[at(v)] = s;
       }
     for (const int v : g_.outputs()) last[at(v)] = end;
+    for (size_t k = 0; k < wanted.size(); ++k)
+      if (const int v = g_.outputs()[k]; wanted[k] && may_take(v, *wanted[k])) give(v, *wanted[k]);
     std::vector<int64_t> free;
     for (int s = 0; s < end; ++s) {
       const Stretch& stretch = stretches_[at(s)];
@@ -434,7 +457,7 @@ class ScalarCode::Builder {
       }
       for (size_t i = 0; i < stretch.works.size(); ++i) {
         const int v = works_[at(stretch.works[i])].out;
-        if (stretch.code && last[at(v)] <= s) continue;
+        if ((stretch.code && last[at(v)] <= s) || has_row_[at(v)]) continue;
         if (one_call) {
           give_together(v, results, i);
           continue;
@@ -537,9 +560,9 @@ class ScalarCode::Builder {
 };
 
 ScalarCode::ScalarCode(const Ref<const Graph>& graph, const std::vector<FrameRow>& inputs, Frame& frame,
-                       cpu::EntryCode* code)
+                       cpu::EntryCode* code, const std::vector<std::optional<FrameRow>>& wanted)
     : graph_(graph), lanes_(frame.lanes()) {
-  Builder(*this, *graph, inputs, frame, code);
+  Builder(*this, *graph, inputs, frame, code, wanted);
 }
 
 void ScalarCode::run(char* frame) const {

@@ -1,6 +1,7 @@
 #pragma once
 #include <map>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "core/cpu/entry_code.h"
@@ -51,10 +52,11 @@ class ScalarCode {
  public:
   /// Whether every equation can be run on rows, without reporting failures.
   static bool can_run(const Graph& graph);
-  /// Inputs lie at `inputs`. What waits between stretches, and results, get rows of the frame. `code`, which
-  /// is to be finished afterwards and to outlive this, may be null: kernels only.
+  /// Inputs lie at `inputs`. What waits between stretches, and results, get rows of the frame; output k gets
+  /// wanted[k], an input's, where the last that reads that is what makes the output. `code`, which is to be
+  /// finished afterwards and to outlive this, may be null: kernels only.
   ScalarCode(const Ref<const Graph>& graph, const std::vector<FrameRow>& inputs, Frame& frame,
-             cpu::EntryCode* code);
+             cpu::EntryCode* code, const std::vector<std::optional<FrameRow>>& wanted = {});
   /// Where output k lies after a run: a row of its own, an input, or a constant.
   const FrameRow& output(size_t k) const { return outputs_[k]; }
   /// About what a run costs, in steps of machine code.
