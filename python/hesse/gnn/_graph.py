@@ -9,74 +9,14 @@ import numpy as np
 
 from .. import _hesse
 from .._hesse import Array
-from ..nn._module import Module
 from ..sparse import CSR
 from . import _segments as seg
+from ._edges import Edges, checked_edges, described, length_of, numpy_of, rows_of
 
-__all__ = ["Graph", "assembled"]
-
-
-def _edges(edge_index: Any) -> np.ndarray[Any, Any]:
-    """[2, E] int64, checked."""
-    if isinstance(edge_index, Array):
-        _require_data("Graph", "edge_index", edge_index)
-    edges = np.asarray(edge_index)
-    if edges.size == 0 and edges.shape in ((0,), (2, 0), (0, 2)):
-        return np.zeros((2, 0), np.int64)
-    if edges.ndim != 2 or edges.shape[0] != 2:
-        turned = "; transpose it" if edges.ndim == 2 and edges.shape[1] == 2 else ""
-        raise _hesse.ArgumentError(
-            f"Graph: edge_index must be [2, E], sources above targets, got shape {edges.shape}{turned}"
-        )
-    if edges.dtype.kind not in "iu":
-        raise _hesse.ArgumentTypeError(
-            f"Graph: edge_index must hold integers, got {edges.dtype}; convert it with astype(int)"
-        )
-    return edges.astype(np.int64)
+__all__ = ["Graph", "assembled", "numpy_of"]
 
 
-def _require_data(function: str, name: str, a: Array) -> None:
-    if _hesse.in_trace():
-        try:
-            np.asarray(a)
-        except Exception as error:
-            raise _hesse.TraceError(
-                f"{function}: {name} must hold data: make the graph outside of compile and vmap and pass it as "
-                "an argument"
-            ) from error
-
-
-def numpy_of(function: str, name: str, a: Any) -> np.ndarray[Any, Any]:
-    """An array's data, or an error that says why there is none."""
-    if isinstance(a, Array):
-        _require_data(function, name, a)
-    return np.asarray(a)
-
-
-def _rows_of(name: str, value: Any, n: int, of_what: str) -> Any:
-    """A value as an array (or sparse matrix) with a row for each node or edge."""
-    if isinstance(value, CSR):
-        length: int = value.shape[0]
-    else:
-        value = _hesse.asarray(value)
-        if value.ndim == 0:
-            raise _hesse.ArgumentError(f"Graph: {name} must have a row per {of_what}, got a scalar")
-        length = value.shape[0]
-    if length != n:
-        raise _hesse.ArgumentError(
-            f"Graph: {name} has {length} rows for {n} {of_what}s (shape {tuple(value.shape)})"
-        )
-    return value
-
-
-def _length(name: str, value: Any) -> int:
-    shape = value.shape if hasattr(value, "shape") else np.shape(value)
-    if len(shape) == 0:
-        raise _hesse.ArgumentError(f"Graph: {name} must have a row per node, got a scalar")
-    return int(shape[0])
-
-
-class Graph(Module):
+class Graph(Edges):
     """Nodes and directed edges between them, with arrays that belong to either; or several graphs side by side.
 
     A graph is a tree: it goes through `hs.compile`, `hs.grad` and files as models do. Sizes are read from
@@ -139,30 +79,16 @@ class Graph(Module):
            [0, 1, 1]], dtype=int64)
     """
 
-    __buffers__: ClassVar[tuple[str, ...]] = (
-        "source", "target", "order", "target_starts", "source_starts", "by_source", "targets_by_source",
-        "node_graph", "node_starts", "graph_mask",
-    )  # fmt: skip
-    EDGE_FIELDS: ClassVar[tuple[str, ...]] = ("edge_attr", "edge_weight")
+    __buffers__: ClassVar[tuple[str, ...]] = (*Edges.__buffers__, "node_graph", "node_starts", "graph_mask")
     NODE_FIELDS: ClassVar[tuple[str, ...]] = ("x", "pos")
 
-    source: Array
-    target: Array
-    order: Array
-    target_starts: Array
-    source_starts: Array
-    by_source: Array
-    targets_by_source: Array
     node_graph: Array
     node_starts: Array
     graph_mask: Array
     x: Any
-    edge_attr: Array | None
-    edge_weight: Array | None
     pos: Array | None
     y: Array | None
     node_data: dict[str, Array]
-    edge_data: dict[str, Array]
     graph_data: dict[str, Array]
 
     def __init__(
@@ -179,7 +105,7 @@ class Graph(Module):
         edge_data: Mapping[str, Any] | None = None,
         graph_data: Mapping[str, Any] | None = None,
     ) -> None:
-        edges = _edges(edge_index)
+        edges = checked_edges(edge_index)
         n = self._count(edges, x, pos, num_nodes)
         bad = np.flatnonzero(((edges < 0) | (edges >= n)).any(axis=0))
         if bad.size:
@@ -189,32 +115,19 @@ class Graph(Module):
                 f"Graph: edge {e} goes from node {s} to node {t}, but nodes are 0 to {n - 1} "
                 f"(num_nodes={n}); {len(bad)} edge(s) are out of range"
             )
-        self._sort(edges, n)
-        count = edges.shape[1]
+        super().__init__(edges, n, n, edge_attr, edge_weight, edge_data)
+        self.node_graph = _hesse.zeros(n, dtype=_hesse.int64)
+        self.node_starts = _hesse.asarray(np.array([0, n], np.int64))
+        self.graph_mask = _hesse.ones(1, dtype=_hesse.bool)
 
         def of_nodes(name: str, value: Any) -> Any:
-            return None if value is None else _rows_of(name, value, n, "node")
-
-        def of_edges(name: str, value: Any) -> Any:
-            if value is None:
-                return None
-            value = _rows_of(name, value, count, "edge")
-            return value if self._is_sorted else seg.rows(value, self.order)
+            return None if value is None else rows_of(name, value, n, "node")
 
         self.x = of_nodes("x", x)
-        self.edge_attr = of_edges("edge_attr", edge_attr)
-        self.edge_weight = of_edges("edge_weight", edge_weight)
-        if self.edge_weight is not None and self.edge_weight.ndim != 1:
-            raise _hesse.ArgumentError(
-                f"Graph: edge_weight must be one number per edge, got shape {self.edge_weight.shape}; "
-                "features of edges are edge_attr"
-            )
         self.pos = of_nodes("pos", pos)
         self.y = None if y is None else _hesse.asarray(y)
         self.node_data = {k: of_nodes(f"node_data[{k!r}]", v) for k, v in (node_data or {}).items()}
-        self.edge_data = {k: of_edges(f"edge_data[{k!r}]", v) for k, v in (edge_data or {}).items()}
         self.graph_data = {k: _hesse.asarray(v) for k, v in (graph_data or {}).items()}
-        object.__delattr__(self, "_is_sorted")
 
     @staticmethod
     def _count(edges: np.ndarray[Any, Any], x: Any, pos: Any, num_nodes: int | None) -> int:
@@ -226,40 +139,10 @@ class Graph(Module):
             return int(num_nodes)
         for name, rows in (("x", x), ("pos", pos)):
             if rows is not None:
-                return _length(name, rows)
+                return length_of(name, rows)
         return int(edges.max()) + 1 if edges.size else 0
 
-    def _sort(self, edges: np.ndarray[Any, Any], n: int) -> None:
-        order = np.argsort(edges[1], kind="stable")
-        self._is_sorted = bool((order == np.arange(len(order))).all())
-        source, target = edges[:, order]
-        by_source = np.argsort(source, kind="stable")
-
-        def starts(ids: np.ndarray[Any, Any]) -> Array:
-            return _hesse.asarray(
-                np.concatenate([[0], np.cumsum(np.bincount(ids, minlength=n))]).astype(np.int64)
-            )
-
-        self.source, self.target = _hesse.asarray(source.copy()), _hesse.asarray(target.copy())
-        self.order = _hesse.asarray(order.astype(np.int64))
-        self.target_starts, self.source_starts = starts(target), starts(source)
-        self.by_source = _hesse.asarray(by_source.astype(np.int64))
-        self.targets_by_source = _hesse.asarray(target[by_source])
-        self.node_graph = _hesse.zeros(n, dtype=_hesse.int64)
-        self.node_starts = _hesse.asarray(np.array([0, n], np.int64))
-        self.graph_mask = _hesse.ones(1, dtype=_hesse.bool)
-
     # ---- sizes -------------------------------------------------------------------------------------------------
-    @property
-    def num_nodes(self) -> int:
-        """N."""
-        return self.target_starts.shape[0] - 1
-
-    @property
-    def num_edges(self) -> int:
-        """E, directed edges."""
-        return self.source.shape[0]
-
     @property
     def num_graphs(self) -> int:
         """G: 1, or how many `batch` put together."""
@@ -275,64 +158,16 @@ class Graph(Module):
         """bool (E,): False for the edges of padding."""
         return seg.rows(self.node_mask, self.target)
 
-    @property
-    def edge_index(self) -> Array:
-        """[2, E]: sources above targets, sorted by target."""
-        return _hesse.stack([self.source, self.target])
-
     def __repr__(self) -> str:
-        def part(name: str, value: Any) -> str:
-            kind = "CSR " if isinstance(value, CSR) else ""
-            return f"{name}={kind}{value.dtype}[{','.join(map(str, value.shape))}]"
-
         graphs = f"{self.num_graphs} graphs, " if self.num_graphs != 1 else ""
-        named = [(k, getattr(self, k)) for k in ("x", "edge_attr", "edge_weight", "pos", "y")]
-        for data in (self.node_data, self.edge_data, self.graph_data):
-            named += list(data.items())
-        parts = [part(k, v) for k, v in named if hasattr(v, "shape")]
-        return f"Graph({', '.join([f'{graphs}{self.num_nodes} nodes', f'{self.num_edges} edges', *parts])})"
+        named = {k: getattr(self, k) for k in ("x", "edge_attr", "edge_weight", "pos", "y")}
+        sizes = f"{graphs}{self.num_nodes} nodes", f"{self.num_edges} edges"
+        return described("Graph", sizes, named, self.node_data, self.edge_data, self.graph_data)
 
     # ---- matrices ----------------------------------------------------------------------------------------------
-    def adjacency(self, values: Any = None) -> CSR:
-        """The matrix A with A[target, source] = value: ``A @ x`` sums over incoming edges.
-
-        Parameters
-        ----------
-        values : array, (E,), optional
-            By default `edge_weight`, or ones in the dtype of `x`. Duplicate edges stay apart and add up.
-        """
-        if values is None:
-            values = self.edge_weight if self.edge_weight is not None else self._ones()
-        empty = _hesse.zeros(0, dtype=_hesse.int64)
-        return CSR(
-            values, self.target_starts, self.source, empty,
-            self.source_starts, self.targets_by_source, self.by_source,
-        )  # fmt: skip
-
-    def _ones(self, dtype: Any = None) -> Array:
-        if dtype is None:
-            dtype = self.x.dtype if self.x is not None else None
-        return _hesse.ones(self.num_edges, dtype=dtype)
-
     def weights(self, dtype: Any = None) -> Array:
-        """`edge_weight`, or ones of the dtype, (E,)."""
-        return self.edge_weight if self.edge_weight is not None else self._ones(dtype)
-
-    def degree(self, direction: str = "in", weighted: bool = False) -> Array:
-        """How many edges end in ("in") or start from ("out") each node, (N,); weighted: the sum of their weights.
-
-        Returns
-        -------
-        Array
-            int64, or the dtype of `edge_weight`.
-        """
-        if direction not in ("in", "out"):
-            raise _hesse.ArgumentError(f"degree: direction must be 'in' or 'out', got {direction!r}")
-        if weighted and self.edge_weight is not None:
-            ids = self.target if direction == "in" else self.source
-            return seg.total(self.edge_weight, ids, self.num_nodes)
-        starts = self.target_starts if direction == "in" else self.source_starts
-        return starts[1:] - starts[:-1]
+        """`edge_weight`, or ones of the dtype, by default that of `x`, (E,)."""
+        return super().weights(self.x.dtype if dtype is None and self.x is not None else dtype)
 
     def normalised(self, kind: str = "sym") -> Graph:
         """The same graph with edge weights divided by degrees (sums of weights); 0 where a degree is 0.
@@ -473,7 +308,7 @@ class Graph(Module):
 def assembled(fields: Mapping[str, Any]) -> Graph:
     """A graph of all its fields, which fit, in the order of a graph that was constructed: the same tree."""
     made = object.__new__(Graph)
-    for name, kind in Graph.__annotations__.items():
+    for name, kind in (Edges.__annotations__ | Graph.__annotations__).items():
         if not kind.startswith("ClassVar"):
             object.__setattr__(made, name, fields[name])
     return made

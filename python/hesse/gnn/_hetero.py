@@ -12,7 +12,8 @@ from .._hesse import Array
 from ..nn._module import Module
 from ..sparse import CSR
 from ._bipartite import Bipartite
-from ._graph import Graph, _edges, _length, _rows_of, numpy_of
+from ._edges import checked_edges, length_of, numpy_of, rows_of
+from ._graph import Graph
 
 __all__ = ["HeteroConv", "HeteroGraph", "hetero_batch"]
 
@@ -128,7 +129,7 @@ class HeteroGraph(Module):
                 raise _hesse.ArgumentTypeError(
                     f"HeteroGraph: {what} must be a dict by types of nodes or edges, got {type(given).__name__}"
                 )
-        indices = {_name("HeteroGraph", k): _edges(v) for k, v in edges.items()}
+        indices = {_name("HeteroGraph", k): checked_edges(v) for k, v in edges.items()}
         sizes = self._count(indices, x or {}, num_nodes or {})
         attr, weight, data = (
             _named("HeteroGraph", what, given, indices)
@@ -143,7 +144,7 @@ class HeteroGraph(Module):
                     f"HeteroGraph: {what} is given for nodes of type {kind!r}; types are {', '.join(sizes)}"
                 )
             try:
-                return _rows_of(what, value, sizes[kind], f"{kind!r} node")
+                return rows_of(what, value, sizes[kind], f"{kind!r} node")
             except _hesse.ArgumentError as error:
                 raise _hesse.ArgumentError(f"Hetero{error}") from None
 
@@ -199,7 +200,7 @@ class HeteroGraph(Module):
                     )
                 sizes[kind] = int(n)
             else:
-                sizes[kind] = _length(f"x[{kind!r}]", x[kind]) if kind in x else largest.get(kind, 0)
+                sizes[kind] = length_of(f"x[{kind!r}]", x[kind]) if kind in x else largest.get(kind, 0)
         return sizes
 
     # ---- sizes -------------------------------------------------------------------------------------------------
