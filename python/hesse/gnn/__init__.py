@@ -21,7 +21,8 @@ from ._estimators import (
 from ._fitting import Epoch
 from ._forces import energy_and_forces, energy_forces_and_stress
 from ._graph import Graph
-from ._hetero import HeteroConv, HeteroGraph
+from ._hetero import HeteroGraph
+from ._hetero_conv import HeteroConv
 from ._links import LinkSplit, edge_split, negative_sampling
 from ._loader import DataLoader, pad
 from ._mesh import MeshGraphNet, from_mesh

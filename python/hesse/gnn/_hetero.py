@@ -1,8 +1,8 @@
-"""Graphs with several types of nodes and of edges, and a layer for each type of edge."""
+"""Graphs with several types of nodes and of edges."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -15,13 +15,14 @@ from ._bipartite import Bipartite
 from ._edges import checked_edges, length_of, numpy_of, rows_of
 from ._graph import Graph
 
-__all__ = ["HeteroConv", "HeteroGraph", "hetero_batch"]
+__all__ = ["EdgeType", "HeteroGraph", "hetero_batch", "name_of", "type_of"]
 
 EdgeType = tuple[str, str, str]
 _JOIN = "__"  # trees in files have names for keys: ("a", "to", "b") is kept as "a__to__b"
 
 
-def _name(function: str, edge_type: Any) -> str:
+def name_of(function: str, edge_type: Any) -> str:
+    """The name under which the edges of a type are kept, checked."""
     ok = isinstance(edge_type, tuple) and len(edge_type) == 3
     if not ok or not all(isinstance(word, str) and word and _JOIN not in word for word in edge_type):
         raise _hesse.ArgumentTypeError(
@@ -31,13 +32,19 @@ def _name(function: str, edge_type: Any) -> str:
     return _JOIN.join(edge_type)
 
 
+def type_of(name: str) -> EdgeType:
+    """The inverse of `name_of`."""
+    a, relation, b = name.split(_JOIN)
+    return a, relation, b
+
+
 def _named(function: str, what: str, given: Mapping[Any, Any] | None, known: Any) -> dict[str, Any]:
     """Arrays by type of edges, each of a type that there is."""
-    found = {_name(function, k): v for k, v in (given or {}).items()}
+    found = {name_of(function, k): v for k, v in (given or {}).items()}
     for name in found:
         if name not in known:
             raise _hesse.ArgumentError(
-                f"{function}: {what} is given for {tuple(name.split(_JOIN))}, a type without edges"
+                f"{function}: {what} is given for {type_of(name)}, a type without edges"
             )
     return found
 
@@ -129,7 +136,7 @@ class HeteroGraph(Module):
                 raise _hesse.ArgumentTypeError(
                     f"HeteroGraph: {what} must be a dict by types of nodes or edges, got {type(given).__name__}"
                 )
-        indices = {_name("HeteroGraph", k): checked_edges(v) for k, v in edges.items()}
+        indices = {name_of("HeteroGraph", k): checked_edges(v) for k, v in edges.items()}
         sizes = self._count(indices, x or {}, num_nodes or {})
         attr, weight, data = (
             _named("HeteroGraph", what, given, indices)
@@ -156,7 +163,7 @@ class HeteroGraph(Module):
         }
         self.edges = {}
         for name, index in indices.items():
-            source, _, target = name.split(_JOIN)
+            source, _, target = type_of(name)
             arrays = {
                 "edge_attr": attr.get(name),
                 "edge_weight": weight.get(name),
@@ -169,7 +176,7 @@ class HeteroGraph(Module):
                     else Bipartite(index, sizes[source], sizes[target], **arrays)
                 )
             except (_hesse.ArgumentError, _hesse.OutOfRangeError) as error:
-                raise type(error)(f"HeteroGraph: edges {tuple(name.split(_JOIN))}: {error}") from error
+                raise type(error)(f"HeteroGraph: edges {type_of(name)}: {error}") from error
         self.graph_data = {k: _hesse.asarray(v) for k, v in (graph_data or {}).items()}
         self.node_graph = {k: _hesse.zeros(n, dtype=_hesse.int64) for k, n in sizes.items()}
         self.node_starts = {k: _hesse.asarray(np.array([0, n], np.int64)) for k, n in sizes.items()}
@@ -182,7 +189,7 @@ class HeteroGraph(Module):
         kinds = dict.fromkeys(given if set(x) <= set(given) else [*x, *given])
         largest: dict[str, int] = {}
         for name, index in indices.items():
-            source, _, target = name.split(_JOIN)
+            source, _, target = type_of(name)
             for row, kind in enumerate((source, target)):
                 kinds[kind] = None
                 largest[kind] = max(largest.get(kind, 0), int(index[row].max(initial=-1)) + 1)
@@ -212,7 +219,7 @@ class HeteroGraph(Module):
     @property
     def edge_types(self) -> list[EdgeType]:
         """The types of edges, (source type, relation, target type)."""
-        return [_split(name) for name in self.edges]
+        return [type_of(name) for name in self.edges]
 
     @property
     def num_graphs(self) -> int:
@@ -232,7 +239,7 @@ class HeteroGraph(Module):
 
     def __getitem__(self, edge_type: EdgeType) -> Any:
         """The edges of a type."""
-        name = _name("HeteroGraph", edge_type)
+        name = name_of("HeteroGraph", edge_type)
         if name not in self.edges:
             raise _hesse.ArgumentError(
                 f"HeteroGraph: there are no edges {edge_type}; types are {', '.join(map(str, self.edge_types))}"
@@ -263,7 +270,7 @@ class HeteroGraph(Module):
         """Every edge in the other direction too, as a type of its own: (b, "rev_r", a) for (a, r, b)."""
         turned = dict(self.edges)
         for name, e in self.edges.items():
-            a, relation, b = name.split(_JOIN)
+            a, relation, b = type_of(name)
             back = {"edge_attr": e.edge_attr, "edge_weight": e.edge_weight, "edge_data": e.edge_data}
             index = np.asarray(e.edge_index)[::-1]
             n, m = self.num_nodes(b), self.num_nodes(a)
@@ -321,11 +328,6 @@ class HeteroGraph(Module):
             node_data={"type": np.repeat(np.arange(len(kinds)), sizes)},
             edge_data={"type": np.repeat(np.arange(len(counts)), counts)},
         )
-
-
-def _split(name: str) -> EdgeType:
-    a, relation, b = name.split(_JOIN)
-    return a, relation, b
 
 
 def hetero_batch(graphs: Sequence[Any]) -> Any:
@@ -403,104 +405,3 @@ def hetero_batch(graphs: Sequence[Any]) -> Any:
         node_starts={k: _hesse.asarray(v.astype(np.int64)) for k, v in starts.items()},
         edges=edges,
     )
-
-
-class HeteroConv(Module):
-    """A layer for every type of edges; what different ones give to a node is reduced.
-
-    y_i = reduce over the edge types r that end in the type of i of layer_r(x_source, x_target)_i.
-
-    Parameters
-    ----------
-    layers : dict
-        By (source type, relation, target type): a layer. It is called as ``layer(x, edges)`` where source and target
-        type are the same, else as ``layer((x_source, x_target), edges)``: see `Bipartite` for the layers that take
-        that, and make attention with ``self_loops=False``.
-    reduce : str
-        "sum", "mean", "max", "min", or "concat" along the last axis, in the order of `layers`.
-
-    Raises
-    ------
-    TypeError
-        For a type of edges that is not three strings.
-    ValueError
-        When called: for a type of edges that the graph has not, and one whose nodes have no features.
-
-    Notes
-    -----
-    Called as ``conv(x, graph, key=...)`` with a dict of features by type of nodes, it gives such a dict, of the types
-    that edges end in. With a key each layer, which must take one, gets its own. As `HeteroConv` of PyTorch Geometric.
-
-    References
-    ----------
-    Schlichtkrull, Kipf, Bloem, van den Berg, Titov and Welling, "Modeling relational data with graph convolutional
-    networks", arXiv:1703.06103 (2018), equation 2 with any layer for a relation.
-
-    Examples
-    --------
-    >>> import hesse as hs
-    >>> graph = hs.gnn.HeteroGraph(
-    ...     {("author", "writes", "paper"): [[0, 0, 1], [0, 1, 2]], ("paper", "cites", "paper"): [[1, 2], [0, 0]]},
-    ...     x={"author": hs.ones((2, 4)), "paper": hs.ones((3, 5))},
-    ... )
-    >>> conv = hs.gnn.HeteroConv({
-    ...     ("author", "writes", "paper"): hs.gnn.SAGEConv((4, 5), 6),
-    ...     ("paper", "cites", "paper"): hs.gnn.GCNConv(5, 6),
-    ... })
-    >>> {kind: y.shape for kind, y in conv(graph.x, graph).items()}
-    {'paper': (3, 6)}
-    """
-
-    layers: dict[str, Any]
-    reduce: str
-
-    def __init__(self, layers: Mapping[EdgeType, Callable[..., Any]], *, reduce: str = "sum") -> None:
-        if reduce not in ("sum", "mean", "max", "min", "concat"):
-            raise _hesse.ArgumentError(
-                f"HeteroConv: reduce must be 'sum', 'mean', 'max', 'min' or 'concat', got {reduce!r}"
-            )
-        if not isinstance(layers, Mapping):
-            raise _hesse.ArgumentTypeError(
-                f"HeteroConv: layers must be a dict by types of edges, got {type(layers).__name__}"
-            )
-        if not layers:
-            raise _hesse.ArgumentError("HeteroConv: there are no layers")
-        self.layers = {_name("HeteroConv", k): layer for k, layer in layers.items()}
-        self.reduce = reduce
-
-    def __call__(
-        self, x: Mapping[str, Any], graph: HeteroGraph, *, key: Array | None = None
-    ) -> dict[str, Any]:
-        if not isinstance(graph, HeteroGraph):
-            raise _hesse.ArgumentTypeError(
-                f"HeteroConv: graph must be a hs.gnn.HeteroGraph, got {type(graph).__name__}"
-            )
-        keys = None if key is None else _hesse.unstack(_hesse.random.split(key, num=len(self.layers)))
-        parts: dict[str, list[Any]] = {}
-        for k, (name, layer) in enumerate(self.layers.items()):
-            edge_type = _split(name)
-            source, _, target = edge_type
-            edges = graph[edge_type]
-            for kind in (source, target):
-                if x.get(kind) is None:
-                    raise _hesse.ArgumentError(
-                        f"HeteroConv: nodes of type {kind!r} have no features, which the layer of {edge_type} needs; "
-                        f"give x[{kind!r}], such as a trained array with a row for each of them"
-                    )
-            features = x[source] if source == target else (x[source], x[target])
-            options = {} if keys is None else {"key": keys[k]}
-            parts.setdefault(target, []).append(layer(features, edges, **options))
-        return {kind: self._reduced(values) for kind, values in parts.items()}
-
-    def _reduced(self, values: list[Any]) -> Any:
-        if self.reduce == "concat":
-            return _hesse.concat(values, axis=-1)
-        y = values[0]
-        for value in values[1:]:
-            if self.reduce == "max":
-                y = _hesse.maximum(y, value)
-            elif self.reduce == "min":
-                y = _hesse.minimum(y, value)
-            else:
-                y = y + value
-        return y / len(values) if self.reduce == "mean" else y
