@@ -2,7 +2,8 @@
 #include "bindings/convert.h"
 #include "gnn/sample.h"
 
-/// hesse._hesse.gnn: parts of graphs given by their arrays, documented in hesse/gnn/_sample.py.
+/// hesse._hesse.gnn: graphs by their arrays and parts of them, documented in hesse/gnn/_edges.py and
+/// _sample.py.
 namespace hesse::python {
 
 using namespace py::literals;
@@ -31,6 +32,15 @@ Parts parts(const gnn::Sample& s) {
 
 void init_gnn(py::module_& m) {
   py::module_ s = m.def_submodule("gnn");
+  define_heavy(
+      s, "sorted_edges",
+      [](A edge_index, int64_t num_nodes) {
+        const gnn::Graph g = gnn::graph(edge_index, {}, num_nodes);
+        return std::tuple(g.source, g.target, g.order, g.by_target.starts, g.by_source.starts,
+                          g.by_source.entries, g.by_source.columns);
+      },
+      "edge_index"_a, "num_nodes"_a, py::pos_only(),
+      "source, target, order, target_starts, source_starts, by_source, targets_by_source.");
   define(
       s, "neighbour_sample",
       [](A key, A starts, A source, A nodes, const Dims& sizes) {

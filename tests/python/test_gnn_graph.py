@@ -45,6 +45,37 @@ def test_edges_are_sorted_by_target_and_keep_what_is_theirs():
     )
 
 
+@pytest.mark.parametrize("n, m", [(0, 0), (3, 0), (1, 5), (7, 40), (300, 5000), (60000, 400)])
+@pytest.mark.parametrize("dtype", [np.int64, np.int32, np.uint16])
+def test_edges_are_sorted_as_numpy_sorts(n, m, dtype):
+    rng = np.random.default_rng(n + m)
+    for ascending in (False, True):
+        edges = rng.integers(max(n, 1), size=(2, m)).astype(dtype)
+        edges = edges[:, np.argsort(edges[1], kind="stable")] if ascending else edges
+        weight = rng.normal(size=m)
+        graphs = [
+            gnn.Graph(edges, num_nodes=n, edge_weight=weight),
+            gnn.Bipartite(edges, n + 2, n + 5, edge_weight=weight),
+        ]
+        order = np.argsort(edges[1], kind="stable")
+        source, target = edges[:, order]
+        by_source = np.argsort(source, kind="stable")
+        for g in graphs:
+            sizes = g.num_sources, g.num_nodes
+            starts = [
+                np.concatenate([[0], np.cumsum(np.bincount(ids, minlength=k))])
+                for ids, k in zip((source, target), sizes, strict=True)
+            ]
+            for name, expected in [
+                ("order", order), ("source", source), ("target", target), ("by_source", by_source),
+                ("targets_by_source", target[by_source]), ("source_starts", starts[0]), ("target_starts", starts[1]),
+                ("edge_weight", weight[order]),
+            ]:  # fmt: skip
+                found = getattr(g, name)
+                assert found.dtype == (hs.float64 if name == "edge_weight" else hs.int64)
+                np.testing.assert_array_equal(np.asarray(found), expected, name)
+
+
 def test_adjacency_and_degrees():
     g = graph()
     a = dense(g, g.edge_weight)

@@ -9,6 +9,7 @@ import numpy as np
 
 from .. import _hesse
 from .._hesse import Array
+from .._hesse import gnn as _gnn
 from ..nn._module import Module
 from ..sparse import CSR
 from . import _segments as seg
@@ -32,7 +33,7 @@ def checked_edges(edge_index: Any) -> np.ndarray[Any, Any]:
         raise _hesse.ArgumentTypeError(
             f"Graph: edge_index must hold integers, got {edges.dtype}; convert it with astype(int)"
         )
-    return edges.astype(np.int64)
+    return edges.astype(np.int64, copy=False)
 
 
 def _require_data(function: str, name: str, a: Array) -> None:
@@ -114,21 +115,12 @@ class Edges(Module):
         self, edges: np.ndarray[Any, Any], num_sources: int, num_targets: int, edge_attr: Any,
         edge_weight: Any, edge_data: Mapping[str, Any] | None,
     ) -> None:  # fmt: skip
-        order = np.argsort(edges[1], kind="stable")
-        is_sorted = bool((order == np.arange(len(order))).all())
-        source, target = edges[:, order]
-        by_source = np.argsort(source, kind="stable")
-
-        def starts(ids: np.ndarray[Any, Any], n: int) -> Array:
-            return _hesse.asarray(
-                np.concatenate([[0], np.cumsum(np.bincount(ids, minlength=n))]).astype(np.int64)
-            )
-
-        self.source, self.target = _hesse.asarray(source.copy()), _hesse.asarray(target.copy())
-        self.order = _hesse.asarray(order.astype(np.int64))
-        self.target_starts, self.source_starts = starts(target, num_targets), starts(source, num_sources)
-        self.by_source = _hesse.asarray(by_source.astype(np.int64))
-        self.targets_by_source = _hesse.asarray(target[by_source])
+        found = _gnn.sorted_edges(edges, max(num_sources, num_targets))
+        self.source, self.target, self.order = found[:3]
+        self.target_starts, self.source_starts = found[3][: num_targets + 1], found[4][: num_sources + 1]
+        self.by_source, self.targets_by_source = found[5:]
+        order = np.asarray(self.order)
+        is_sorted = bool((order[1:] > order[:-1]).all())
 
         def of_edges(name: str, value: Any) -> Any:
             if value is None:
