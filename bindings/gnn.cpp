@@ -49,6 +49,31 @@ void init_gnn(py::module_& m) {
       "key"_a, "target_starts"_a, "source"_a, "nodes"_a, "sizes"_a, py::pos_only(),
       "nodes, edges, source, target, target_starts, source_starts, targets_by_source, by_source.");
   define(
+      s, "typed_neighbour_sample",
+      [](A key, const Dims& types, const Arrays& starts, const Arrays& sources, const Dims& sizes,
+         const Dims& counts, const Arrays& nodes) {
+        const size_t relations = starts.size();
+        require(sources.size() == relations && types.size() == 2 * relations &&
+                    (relations == 0 ? sizes.empty() : sizes.size() % relations == 0),
+                "typed_neighbour_sample: of ", relations, " relations there are ", types.size(), " types, ",
+                sources.size(), " lists of sources and ", sizes.size(), " sizes");
+        const size_t hops = relations ? sizes.size() / relations : 0;
+        const std::span<const int64_t> all_sizes(sizes.begin(), sizes.size());
+        std::vector<gnn::Relation> all;
+        for (size_t r = 0; r < relations; ++r)
+          all.push_back({types[2 * r],
+                         types[2 * r + 1],
+                         {starts[r], sources[r], {}},
+                         Dims(all_sizes.subspan(r * hops, hops))});
+        auto [found, edges] = gnn::neighbour_sample(key, all, counts, nodes);
+        for (const gnn::SampledEdges& e : edges) found.insert(found.end(), {e.edges, e.source, e.target});
+        return found;
+      },
+      "key"_a, "types"_a, "target_starts"_a, "sources"_a, "sizes"_a, "counts"_a, "nodes"_a, py::pos_only(),
+      "The nodes of every type, then edges, source and target of every relation; types: its source and "
+      "target "
+      "type, sizes: its hops, one relation after the other.");
+  define(
       s, "induced_sample",
       [](A starts, A source, A nodes) {
         return parts(gnn::induced_sample(by_target(starts, source), nodes));

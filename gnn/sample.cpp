@@ -35,22 +35,26 @@ class Integers {
   std::span<const int64_t> data_;
 };
 
+int64_t checked(const char* function, const char* what, int64_t node, int64_t count) {
+  require<IndexError>(node >= 0 && node < count, function, ": ", what, " ", node, " is out of range for ",
+                      count, " nodes");
+  return node;
+}
+
 // The edges of every node on one side. Fields of a graph may have been replaced by hand: what is read is
 // checked.
 class Side {
  public:
-  Side(const char* function, const sparse::Rows& rows)
+  // others: how many nodes there are at the other ends, by default as many as on this side.
+  Side(const char* function, const sparse::Rows& rows, std::optional<int64_t> others = {})
       : function_(function),
         starts_(function, "the starts of a graph", rows.starts),
-        ends_(function, "the edges of a graph", rows.columns) {
+        ends_(function, "the edges of a graph", rows.columns),
+        others_(others.value_or(starts_.size() - 1)) {
     require(starts_.size() >= 1, function, ": the graph has no starts");
   }
   int64_t num_nodes() const { return starts_.size() - 1; }
-  int64_t check(int64_t node, const char* what) const {
-    require<IndexError>(node >= 0 && node < num_nodes(), function_, ": ", what, " ", node,
-                        " is out of range for ", num_nodes(), " nodes");
-    return node;
-  }
+  int64_t check(int64_t node, const char* what) const { return checked(function_, what, node, num_nodes()); }
   int64_t first(int64_t node) const { return starts_[node]; }
   // The nodes at the other ends of a node's edges.
   std::span<const int64_t> of(int64_t node) const {
@@ -59,11 +63,12 @@ class Side {
             " are ", begin, " to ", end, " of ", ends_.size(), "; a graph is changed by its methods");
     return ends_.span(begin, end - begin);
   }
-  int64_t end_of(int64_t edge) const { return check(ends_[edge], "a neighbour"); }
+  int64_t end_of(int64_t edge) const { return checked(function_, "a neighbour", ends_[edge], others_); }
 
  private:
   const char* function_;
   Integers starts_, ends_;
+  int64_t others_;
 };
 
 // The words of a key one after the other.
@@ -152,19 +157,73 @@ void choose(Stream& random, int64_t n, int64_t k, std::vector<int64_t>& chosen) 
   }
 }
 
-Names names_of(const char* function, const Side& side, const Array& nodes) {
+Names names_of(const char* function, int64_t count, const Array& nodes) {
   const Integers given(function, "nodes", nodes);
   Names names(static_cast<size_t>(given.size()));
   for (int64_t k = 0; k < given.size(); ++k)
-    require(names.add(side.check(given[k], "node")).second, function, ": node ", given[k], " is given twice");
+    require(names.add(checked(function, "node", given[k], count)).second, function, ": node ", given[k],
+            " is given twice");
   return names;
 }
 
-Sample sample(const Names& names, const std::vector<int64_t>& edges, const std::vector<int64_t>& source,
-              const std::vector<int64_t>& target) {
-  const Array ends = stack({vector_of(source), vector_of(target)});
+// Edges of a large graph, and their ends in the sample.
+struct Found {
+  std::vector<int64_t> edges, source, target;
+  void add(int64_t edge, int64_t from, int64_t to) {
+    edges.push_back(edge);
+    source.push_back(from);
+    target.push_back(to);
+  }
+};
+
+Sample sample(const Names& names, const Found& found) {
+  const Array ends = stack({vector_of(found.source), vector_of(found.target)});
   return {graph(ends, {}, static_cast<int64_t>(names.nodes().size())), vector_of(names.nodes()),
-          vector_of(edges)};
+          vector_of(found.edges)};
+}
+
+std::vector<Names> typed_names(const char* function, const Dims& counts, const Arrays& nodes) {
+  require(nodes.size() == counts.size(), function, ": there are nodes of ", nodes.size(), " types for ",
+          counts.size());
+  std::vector<Names> names;
+  for (size_t t = 0; t < nodes.size(); ++t) names.push_back(names_of(function, counts[t], nodes[t]));
+  return names;
+}
+
+// Adds to the nodes of every type, hop by hop, what those that the last hop found hear of.
+std::vector<Found> grown(const char* function, const Array& key, const std::vector<Relation>& relations,
+                         const Dims& counts, std::vector<Names>& names) {
+  Stream random(key_of(function, key));
+  std::vector<Side> in;
+  for (const Relation& r : relations) {
+    for (const int64_t type : {r.source_type, r.target_type})
+      require(type >= 0 && type < static_cast<int64_t>(counts.size()), function, ": a relation names type ",
+              type, " of ", counts.size());
+    in.emplace_back(function, r.by_target, counts[static_cast<size_t>(r.source_type)]);
+    require(in.back().num_nodes() == counts[static_cast<size_t>(r.target_type)], function,
+            ": a relation has ", in.back().num_nodes(), " targets, its type has ",
+            counts[static_cast<size_t>(r.target_type)], " nodes");
+    require(r.sizes.size() == relations[0].sizes.size(), function, ": relations have ", r.sizes.size(),
+            " and ", relations[0].sizes.size(), " hops");
+  }
+  std::vector<Found> found(relations.size());
+  std::vector<size_t> begin(names.size(), 0), end(names.size());
+  std::vector<int64_t> chosen;
+  for (size_t hop = 0; !relations.empty() && hop < relations[0].sizes.size(); ++hop) {
+    std::transform(names.begin(), names.end(), end.begin(), [](const Names& n) { return n.nodes().size(); });
+    for (size_t r = 0; r < relations.size(); ++r) {
+      const auto target = static_cast<size_t>(relations[r].target_type);
+      Names& sources = names[static_cast<size_t>(relations[r].source_type)];
+      for (size_t i = begin[target]; i < end[target]; ++i) {
+        const int64_t node = names[target].nodes()[i], first = in[r].first(node);
+        choose(random, static_cast<int64_t>(in[r].of(node).size()), relations[r].sizes[hop], chosen);
+        for (const int64_t k : chosen)
+          found[r].add(first + k, sources.add(in[r].end_of(first + k)).first, static_cast<int64_t>(i));
+      }
+    }
+    begin = end;
+  }
+  return found;
 }
 
 // Whether a walk that came from u may go to x: with the probability of x over that of the likeliest kind.
@@ -230,48 +289,41 @@ int64_t refine(const Side& in, const Side& out, const std::vector<int64_t>& orde
 
 }  // namespace
 
+std::pair<Arrays, std::vector<SampledEdges>> neighbour_sample(const Array& key,
+                                                              const std::vector<Relation>& relations,
+                                                              const Dims& counts, const Arrays& nodes) {
+  const char* const name = "neighbour_sample";
+  std::vector<Names> names = typed_names(name, counts, nodes);
+  Arrays all;
+  std::vector<SampledEdges> edges;
+  for (const Found& f : grown(name, key, relations, counts, names))
+    edges.push_back({vector_of(f.edges), vector_of(f.source), vector_of(f.target)});
+  for (const Names& n : names) all.push_back(vector_of(n.nodes()));
+  return {all, edges};
+}
+
 Sample neighbour_sample(const Array& key, const Graph& g, const Array& nodes, const Dims& sizes) {
   const char* const name = "neighbour_sample";
-  const Side in(name, g.by_target);
-  Stream random(key_of(name, key));
-  Names names = names_of(name, in, nodes);
-  std::vector<int64_t> edges, source, target, chosen;
-  size_t begin = 0;
-  for (const int64_t size : sizes) {
-    const size_t end = names.nodes().size();
-    for (size_t i = begin; i < end; ++i) {
-      const int64_t node = names.nodes()[i], first = in.first(node);
-      choose(random, static_cast<int64_t>(in.of(node).size()), size, chosen);
-      for (const int64_t k : chosen) {
-        edges.push_back(first + k);
-        source.push_back(names.add(in.end_of(first + k)).first);
-        target.push_back(static_cast<int64_t>(i));
-      }
-    }
-    begin = end;
-  }
-  return sample(names, edges, source, target);
+  const Dims counts{g.num_nodes()};
+  std::vector<Names> names = typed_names(name, counts, {nodes});
+  return sample(names[0], grown(name, key, {{0, 0, g.by_target, sizes}}, counts, names)[0]);
 }
 
 Sample induced_sample(const Graph& g, const Array& nodes) {
   const char* const name = "induced_sample";
   const Side in(name, g.by_target);
-  Names names = names_of(name, in, nodes);
-  std::vector<int64_t> edges, source, target;
+  Names names = names_of(name, in.num_nodes(), nodes);
+  Found found;
   for (size_t i = 0; i < names.nodes().size(); ++i) {
     const int64_t node = names.nodes()[i];
     int64_t edge = in.first(node);
     for (const int64_t from : in.of(node)) {
       const int64_t s = names.number(from);
-      if (s >= 0) {
-        edges.push_back(edge);
-        source.push_back(s);
-        target.push_back(static_cast<int64_t>(i));
-      }
+      if (s >= 0) found.add(edge, s, static_cast<int64_t>(i));
       ++edge;
     }
   }
-  return sample(names, edges, source, target);
+  return sample(names, found);
 }
 
 Array random_walks(const Array& key, const Graph& g, const Array& starts, int64_t steps, double p, double q) {

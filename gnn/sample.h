@@ -17,6 +17,28 @@ struct Sample {
 /// The nodes given come first. Throws IndexError for a node out of range, ValueError for one given twice.
 Sample neighbour_sample(const Array& key, const Graph& g, const Array& nodes, const Dims& sizes);
 
+/// The edges into nodes of one type from nodes of another (or the same), types being numbers, and at most how
+/// many of them are taken of each node, hop by hop.
+struct Relation {
+  int64_t source_type, target_type;
+  sparse::Rows by_target;
+  Dims sizes;
+};
+
+/// Some edges of a relation, in ascending order of their targets.
+struct SampledEdges {
+  Array edges;           ///< int64 [F]: which, by their positions in the large graph
+  Array source, target;  ///< int64 [F]: their ends, nodes of each type numbered anew
+};
+
+/// neighbour_sample of a graph with several types: in every hop each relation takes edges of what the last
+/// hop found of its target type, in the order of relations. `nodes` has the nodes of every type given,
+/// `counts` how many there are; both are by type, and so are the nodes returned. Throws also ValueError for
+/// relations that differ in their numbers of hops or name a type that there is not.
+std::pair<Arrays, std::vector<SampledEdges>> neighbour_sample(const Array& key,
+                                                              const std::vector<Relation>& relations,
+                                                              const Dims& counts, const Arrays& nodes);
+
 /// The nodes given with all edges between them. Throws as neighbour_sample does.
 Sample induced_sample(const Graph& g, const Array& nodes);
 

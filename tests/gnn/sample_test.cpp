@@ -44,6 +44,26 @@ TEST(Sample, SomeNeighboursWithoutReplacement) {
   EXPECT_EQ(std::set<int64_t>(chosen.begin(), chosen.end()).size(), 700u);
 }
 
+// Papers (type 1) hear of authors (type 0) and of papers; author 1 wrote 0 and 1, paper 2 is cited by 0, 0
+// by 1.
+std::vector<Relation> of_papers(Dims by_author, Dims by_citation) {
+  return {{0, 1, {integers({0, 1, 3, 3}), integers({1, 0, 1}), {}}, std::move(by_author)},
+          {1, 1, {integers({0, 1, 1, 2}), integers({1, 0}), {}}, std::move(by_citation)}};
+}
+
+TEST(Sample, EveryTypeHasItsOwnNumbers) {
+  const auto [nodes, edges] = neighbour_sample(random::key(0), of_papers({-1, -1, -1}, {-1, -1, 0}), {2, 3},
+                                               {integers({}), integers({2})});
+  EXPECT_EQ(values(nodes[0]), (Integers{1, 0}));
+  EXPECT_EQ(values(nodes[1]), (Integers{2, 0, 1}));
+  EXPECT_EQ(values(edges[0].edges), (Integers{0, 1, 2}));  // of paper 0 in the second hop, of 1 in the third
+  EXPECT_EQ(values(edges[0].source), (Integers{0, 1, 0}));
+  EXPECT_EQ(values(edges[0].target), (Integers{1, 2, 2}));
+  EXPECT_EQ(values(edges[1].edges), (Integers{1, 0}));
+  EXPECT_EQ(values(edges[1].source), (Integers{1, 2}));
+  EXPECT_EQ(values(edges[1].target), (Integers{0, 1}));
+}
+
 TEST(Sample, InducedNodesKeepTheirOrder) {
   const Sample s = induced_sample(small(), integers({4, 1, 3}));
   EXPECT_EQ(values(s.nodes), (Integers{4, 1, 3}));
@@ -74,6 +94,15 @@ TEST(Sample, Refusals) {
   EXPECT_THROW((void)neighbour_sample(key, g, integers({7}), {1}), IndexError);
   EXPECT_THROW((void)neighbour_sample(key, g, integers({1, 1}), {1}), ValueError);
   EXPECT_THROW((void)neighbour_sample(Array(1.0), g, integers({1}), {1}), TypeError);
+  const auto typed = [&](const std::vector<Relation>& relations, const Dims& counts, const Arrays& nodes) {
+    (void)neighbour_sample(key, relations, counts, nodes);
+  };
+  const Arrays seeds = {integers({}), integers({1})};
+  EXPECT_THROW(typed(of_papers({-1}, {1}), {1, 3}, seeds), IndexError);       // author 1
+  EXPECT_THROW(typed(of_papers({1}, {1}), {2, 4}, seeds), ValueError);        // papers of other number
+  EXPECT_THROW(typed(of_papers({1}, {1, 1}), {2, 3}, seeds), ValueError);     // hops
+  EXPECT_THROW(typed(of_papers({1}, {1}), {2}, {integers({})}), ValueError);  // types
+  EXPECT_THROW(typed(of_papers({1}, {1}), {2, 3}, {integers({})}), ValueError);
   EXPECT_THROW((void)induced_sample(g, integers({-1})), IndexError);
   EXPECT_THROW((void)random_walks(key, g, integers({0}), -1), ValueError);
   EXPECT_THROW((void)random_walks(key, g, integers({0}), 1, 0.0), ValueError);

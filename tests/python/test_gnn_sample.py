@@ -125,7 +125,7 @@ def test_induced_sample():
 
 
 def test_padding_gives_few_sizes():
-    from hesse.gnn._sample import _rounded
+    from hesse.gnn._sampled import _rounded
 
     sizes = sorted({_rounded(n) for n in range(1, 100_000)})
     assert len(sizes) < 4 * 17 + 4 and all(_rounded(n) >= n for n in range(300))

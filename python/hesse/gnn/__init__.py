@@ -45,7 +45,8 @@ from ._pooling import (
 )
 from ._prefetch import NeighbourLoader, prefetch
 from ._ranking import average_precision, hits_at_k, mean_reciprocal_rank
-from ._sample import Sample, clusters, induced_sample, neighbour_sample, random_walk_sample, random_walks
+from ._sample import clusters, induced_sample, neighbour_sample, random_walk_sample, random_walks
+from ._sampled import HeteroSample, Sample
 from ._schnet import CFConv, SchNet, shifted_softplus
 from ._spectral import APPNP, ChebConv, GCNConv, SGConv
 from ._splits import EarlyStopping, class_weights, random_split, stratified_split
@@ -79,6 +80,7 @@ __all__ = [
     "GraphRegressor",
     "HeteroConv",
     "HeteroGraph",
+    "HeteroSample",
     "JumpingKnowledge",
     "LinkClassifier",
     "LinkRegressor",

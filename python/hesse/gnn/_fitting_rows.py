@@ -16,7 +16,7 @@ from ._fitting import Batch, Estimator
 from ._graph import Graph, numpy_of
 from ._loader import DataLoader
 from ._prefetch import NeighbourLoader
-from ._sample import _nodes
+from ._sampled import nodes_of
 
 __all__ = ["OfGraphs", "OfLinks", "OfNodes"]
 
@@ -29,7 +29,7 @@ class OfNodes(Estimator):
     _what = "nodes"
 
     def _rows(self, x: Any) -> Any:
-        nodes = _nodes(self._name, "X", self.graph, x)
+        nodes = nodes_of(self._name, "X", self.graph, x)
         n = self.graph.num_nodes
         if nodes.size and (nodes.min() < 0 or nodes.max() >= n):
             raise _hesse.OutOfRangeError(

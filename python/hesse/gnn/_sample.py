@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from collections.abc import Mapping
+from typing import Any, overload
 
 import numpy as np
 
@@ -11,128 +12,28 @@ from .._extras import require
 from .._hesse import Array
 from .._hesse import gnn as _gnn
 from ..random import key_data
-from ..sparse import CSR
-from . import _segments as seg
 from ._common import require_graph
-from ._graph import Graph, assembled, numpy_of
-from ._loader import pad as _pad
+from ._graph import Graph, numpy_of
+from ._hetero import HeteroGraph, name_of
+from ._sampled import HeteroSample, Room, Sample, hetero_sample_of, ids_of, nodes_of, rounded_room, sample_of
 
-__all__ = ["Sample", "clusters", "induced_sample", "neighbour_sample", "random_walk_sample", "random_walks"]
-
-
-class Sample(NamedTuple):
-    """Some nodes of a graph with some of the edges between them, as a graph of its own.
-
-    Parameters
-    ----------
-    graph : Graph
-        Of M nodes and F edges, with the rows that the large graph has for them; `y` too where it has a row per node.
-    nodes : Array
-        int64 (M,): which nodes of the large graph these are.
-    edges : Array
-        int64 (F,): which of its edges, by their positions there.
-    seeds : Array
-        bool (M,): the nodes that were asked for, which come first: the weights of a loss.
-
-    Notes
-    -----
-    Padding, as `hs.gnn.pad` adds it, is a second graph that no edge joins to the first: it has -1 in `nodes` and
-    `edges`, and no seeds. There is so much of it that there are few different sizes, for which `hs.compile` prepares
-    a program each: M and F are rounded up to three binary digits, by a quarter at most.
-
-    Examples
-    --------
-    >>> import hesse as hs
-    >>> path = hs.gnn.Graph([[0, 1, 2], [1, 2, 3]], x=[[0.0], [1.0], [2.0], [3.0]])
-    >>> part = hs.gnn.induced_sample(path, [3, 2], pad=True)
-    >>> part.nodes, part.edges
-    (Array([ 3,  2, -1, -1], dtype=int64), Array([2], dtype=int64))
-    >>> part.seeds
-    Array([ True,  True, False, False], dtype=bool)
-    """
-
-    graph: Graph
-    nodes: Array
-    edges: Array
-    seeds: Array
+__all__ = [
+    "clusters",
+    "hetero_sample",
+    "induced_sample",
+    "neighbour_sample",
+    "random_walk_sample",
+    "random_walks",
+]
 
 
-def _rounded(n: int) -> int:
-    """n rounded up to three binary digits."""
-    step = 1 << max(n.bit_length() - 3, 0)
-    return -(-n // step) * step
-
-
-def _made(function: str, graph: Graph, parts: tuple[Array, ...], seeds: int, padded: bool) -> Sample:
-    """The sample from what the kernel gave, with the rows of the large graph."""
-    if isinstance(graph.x, CSR):
-        raise _hesse.ArgumentTypeError(
-            f"{function}: x is sparse; use graph.replace(x=graph.x.todense()) first"
-        )
-    nodes, edges, source, target, target_starts, source_starts, targets_by_source, by_source = parts
-    m, f = nodes.shape[0], edges.shape[0]
-    fields: dict[str, Any] = dict.fromkeys(("x", "edge_attr", "edge_weight", "pos", "y"))
-    fields.update({"node_data": {}, "edge_data": {}, "graph_data": {}})
-    made = assembled(
-        fields
-        | {
-            "source": source,
-            "target": target,
-            "order": _hesse.arange(f),
-            "target_starts": target_starts,
-            "source_starts": source_starts,
-            "by_source": by_source,
-            "targets_by_source": targets_by_source,
-            "node_graph": _hesse.zeros(m, dtype=_hesse.int64),
-            "node_starts": _hesse.asarray(np.array([0, m], np.int64)),
-            "graph_mask": _hesse.ones(1, dtype=_hesse.bool),
-        }
-    )
-    node_rows, edge_rows = nodes, edges
-    if padded and m:
-        more_nodes, more_edges = _rounded(m + 2) - m, _rounded(f) - f
-        made = _pad(made, m + more_nodes, f + more_edges, 2)
-        # The rows of padding are those of an edge and its ends: values that there are.
-        ends = np.asarray(nodes)[[int(source[0]), int(target[0])] if f else [0, 0]]
-        node_rows = _hesse.concat([nodes, _hesse.asarray(np.resize(ends, more_nodes))])
-        edge_rows = _hesse.concat([edges, _hesse.full(more_edges, edges[0])]) if more_edges else edges
-        nodes, edges = (
-            _hesse.concat([ids, _hesse.full(more, -1, dtype=_hesse.int64)])
-            for ids, more in ((nodes, more_nodes), (edges, more_edges))
-        )
-
-    def of_nodes(value: Any) -> Any:
-        return None if value is None else seg.rows(value, node_rows)
-
-    def of_edges(value: Any) -> Any:
-        return None if value is None else seg.rows(value, edge_rows)
-
-    per_node = graph.y is not None and graph.y.ndim > 0 and graph.y.shape[0] == graph.num_nodes
-    made = made.replace(
-        **{k: of_nodes(getattr(graph, k)) for k in graph.NODE_FIELDS},
-        **{k: of_edges(getattr(graph, k)) for k in graph.EDGE_FIELDS},
-        y=of_nodes(graph.y) if per_node else graph.y,
-        node_data={k: of_nodes(v) for k, v in graph.node_data.items()},
-        edge_data={k: of_edges(v) for k, v in graph.edge_data.items()},
-        graph_data=graph.graph_data,
-    )
-    return Sample(made, nodes, edges, _hesse.arange(nodes.shape[0]) < seeds)
-
-
-def _nodes(function: str, name: str, graph: Graph, nodes: Any) -> np.ndarray[Any, Any]:
-    require_graph(function, graph)
-    chosen = numpy_of(function, name, nodes)
-    if chosen.dtype == bool and chosen.shape == (graph.num_nodes,):
-        return np.flatnonzero(chosen)
-    if chosen.ndim != 1 or (chosen.size and chosen.dtype.kind not in "iu"):
-        raise _hesse.ArgumentTypeError(
-            f"{function}: {name} must be a vector of integers, or of booleans for the {graph.num_nodes} nodes, got "
-            f"{chosen.dtype} {chosen.shape}"
-        )
-    return chosen.astype(np.int64)
-
-
-def neighbour_sample(key: Any, graph: Graph, nodes: Any, sizes: Any, *, pad: bool = False) -> Sample:
+@overload
+def neighbour_sample(key: Any, graph: Graph, nodes: Any, sizes: Any, *, pad: bool = ...) -> Sample: ...
+@overload
+def neighbour_sample(
+    key: Any, graph: HeteroGraph, nodes: Mapping[str, Any], sizes: Any, *, pad: bool = ...
+) -> HeteroSample: ...
+def neighbour_sample(key: Any, graph: Any, nodes: Any, sizes: Any, *, pad: bool = False) -> Any:
     """The nodes given with what they hear of: hop by hop at most so many incoming edges of each node, at random.
 
     With all neighbours (-1), and as many hops as a model has layers that sum over incoming edges, the seeds get what
@@ -142,19 +43,21 @@ def neighbour_sample(key: Any, graph: Graph, nodes: Any, sizes: Any, *, pad: boo
     ----------
     key : Array
         A random key; the same key gives the same sample.
-    graph : Graph
+    graph : Graph or HeteroGraph
     nodes : array of integers, (S,), or of booleans, (N,)
-        The seeds, each once.
+        The seeds, each once; for several types of nodes a dict of these by type.
     sizes : sequence of int
         For every hop, how many incoming edges of each node that the hop before found are taken, without
-        replacement; -1: all.
+        replacement; -1: all. For several types of edges as many of each, or a dict by all types of edges, of as many
+        hops each; 0 leaves a type out.
     pad : bool
         Whether to add nodes and edges without meaning, see `Sample`.
 
     Returns
     -------
-    Sample
-        Seeds first, then the nodes in the order in which they were found.
+    Sample or HeteroSample
+        Seeds first, then the nodes in the order in which they were found: those of a hop by the types of edges in the
+        order of `HeteroGraph.edge_types`.
 
     Raises
     ------
@@ -178,14 +81,63 @@ def neighbour_sample(key: Any, graph: Graph, nodes: Any, sizes: Any, *, pad: boo
     >>> part.graph.num_edges >= 2, int(part.nodes[0])
     (True, 0)
     """
-    chosen = _nodes("neighbour_sample", "nodes", graph, nodes)
+    if isinstance(graph, HeteroGraph):
+        return hetero_sample(key, graph, nodes, sizes, rounded_room if pad else None)
+    chosen = nodes_of("neighbour_sample", "nodes", graph, nodes)
+    parts = _gnn.neighbour_sample(key, graph.target_starts, graph.source, chosen, _hops("sizes", sizes))
+    return sample_of("neighbour_sample", graph, parts, len(chosen), pad)
+
+
+def _hops(name: str, sizes: Any) -> tuple[int, ...]:
     hops = np.asarray(sizes)
     if hops.ndim != 1 or (hops.size and hops.dtype.kind not in "iu") or (hops < -1).any():
         raise _hesse.ArgumentError(
-            f"neighbour_sample: sizes must be an integer for every hop, -1 for all neighbours, got {sizes!r}"
+            f"neighbour_sample: {name} must be an integer for every hop, -1 for all neighbours, got {sizes!r}"
         )
-    parts = _gnn.neighbour_sample(key, graph.target_starts, graph.source, chosen, tuple(hops.tolist()))
-    return _made("neighbour_sample", graph, parts, len(chosen), pad)
+    return tuple(hops.tolist())
+
+
+def hetero_sample(key: Any, graph: HeteroGraph, nodes: Any, sizes: Any, room: Room | None) -> HeteroSample:
+    """See `neighbour_sample`."""
+    function = "neighbour_sample"
+    if not isinstance(nodes, Mapping):
+        raise _hesse.ArgumentTypeError(
+            f"{function}: for a HeteroGraph nodes must be a dict by types of nodes, such as "
+            f"{{{graph.node_types[0]!r}: nodes}}, got {type(nodes).__name__}"
+            if graph.node_types
+            else f"{function}: the graph has no nodes"
+        )
+    kinds, types = graph.node_types, graph.edge_types
+    chosen = {k: ids_of(function, f"nodes[{k!r}]", graph.num_nodes(k), v) for k, v in nodes.items()}
+    if isinstance(sizes, Mapping):
+        given = {name_of(function, k): _hops(f"sizes[{k!r}]", v) for k, v in sizes.items()}
+        if set(given) != set(graph.edges) or len({len(v) for v in given.values()}) > 1:
+            raise _hesse.ArgumentError(
+                f"{function}: sizes must have as many hops for each of {', '.join(map(str, types))}, 0 for a type to "
+                f"leave out; got {sizes!r}"
+            )
+        hops = [given[name] for name in graph.edges]
+    else:
+        hops = [_hops("sizes", sizes)] * len(types)
+    found = iter(
+        _gnn.typed_neighbour_sample(
+            key,
+            tuple(kinds.index(k) for a, _, b in types for k in (a, b)),
+            [graph[t].target_starts for t in types],
+            [graph[t].source for t in types],
+            tuple(size for sizes_of_type in hops for size in sizes_of_type),
+            tuple(graph.num_nodes(k) for k in kinds),
+            [chosen.get(k, np.zeros(0, np.int64)) for k in kinds],
+        )
+    )
+    return hetero_sample_of(
+        function,
+        graph,
+        {k: next(found) for k in kinds},
+        {t: (next(found), next(found), next(found)) for t in types},
+        {k: len(v) for k, v in chosen.items()},
+        room,
+    )
 
 
 def induced_sample(graph: Graph, nodes: Any, *, pad: bool = False) -> Sample:
@@ -220,9 +172,9 @@ def induced_sample(graph: Graph, nodes: Any, *, pad: bool = False) -> Sample:
     Array([[0],
            [1]], dtype=int64)
     """
-    chosen = _nodes("induced_sample", "nodes", graph, nodes)
+    chosen = nodes_of("induced_sample", "nodes", graph, nodes)
     parts = _gnn.induced_sample(graph.target_starts, graph.source, chosen)
-    return _made("induced_sample", graph, parts, len(chosen), pad)
+    return sample_of("induced_sample", graph, parts, len(chosen), pad)
 
 
 def random_walks(key: Any, graph: Graph, nodes: Any, steps: int, *, p: float = 1.0, q: float = 1.0) -> Array:
@@ -266,7 +218,7 @@ def random_walks(key: Any, graph: Graph, nodes: Any, steps: int, *, p: float = 1
     Array([[0, 1, 2, 0],
            [1, 2, 0, 1]], dtype=int64)
     """
-    chosen = _nodes("random_walks", "nodes", graph, nodes)
+    chosen = nodes_of("random_walks", "nodes", graph, nodes)
     return _gnn.random_walks(
         key, graph.source_starts, graph.targets_by_source, chosen, int(steps), float(p), float(q)
     )
@@ -317,12 +269,12 @@ def random_walk_sample(key: Any, graph: Graph, nodes: Any, steps: int, *, pad: b
     >>> hs.gnn.random_walk_sample(hs.random.key(0), ring, [1], 2).nodes
     Array([1, 2, 3], dtype=int64)
     """
-    chosen = _nodes("random_walk_sample", "nodes", graph, nodes)
+    chosen = nodes_of("random_walk_sample", "nodes", graph, nodes)
     walks = numpy_of("random_walk_sample", "nodes", random_walks(key, graph, chosen, steps))
     given = chosen[np.sort(np.unique(chosen, return_index=True)[1])]
     met = np.concatenate([given, np.setdiff1d(walks, given)])
     parts = _gnn.induced_sample(graph.target_starts, graph.source, met)
-    return _made("random_walk_sample", graph, parts, len(met), pad)
+    return sample_of("random_walk_sample", graph, parts, len(met), pad)
 
 
 def clusters(key: Any, graph: Graph, count: int, *, method: str = "growing") -> Array:
