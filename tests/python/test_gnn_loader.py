@@ -102,6 +102,82 @@ def test_orders_depend_on_the_key_alone():
     assert [a[0] for a, _ in mixed] == first[0] and [b[0] for _, b in mixed] == first[1]
 
 
+# ---- buckets -----------------------------------------------------------------------------------------------------------
+def chains(count=203, seed=3):
+    """Chains of very different lengths, with a number each."""
+    lengths = np.random.default_rng(seed).lognormal(2.5, 0.8, count).astype(int) + 1
+    return [
+        gnn.Graph([range(n - 1), range(1, n)], num_nodes=n, y=[float(n)], graph_data={"id": [k]})
+        for k, n in enumerate(lengths)
+    ]
+
+
+def test_buckets_hold_every_graph_once_in_orders_that_depend_on_the_key_alone():
+    given = chains()
+    make = lambda key, **more: gnn.DataLoader(given, 16, shuffle=True, key=key, buckets=5, **more)
+    loader = make(3, pad=True)
+    first = [ids(loader) for _ in range(3)]
+    assert first[0] != first[1] != first[2]
+    for epoch in first:
+        assert sorted(itertools.chain(*epoch)) == list(range(203))
+        assert [len(b) for b in epoch] == [16] * 12 + [11]
+    assert [ids(loader) for loader in [make(hs.random.key(3))] for _ in range(3)] == first
+    assert ids(make(4)) != first[0]
+    dropped = ids(make(3, drop_last=True))
+    assert dropped == first[0][:-1]
+    # Batches are of neighbouring buckets and in random order; who is together differs from pass to pass.
+    bucket = np.empty(203, int)
+    bucket[np.argsort([g.num_nodes + g.num_edges for g in given], kind="stable")] = np.arange(203) * 5 // 203
+    found = [bucket[b] for b in first[0][:-1]]
+    assert all(np.ptp(b) <= 1 for b in found) and sum(np.ptp(b) == 0 for b in found) >= 12 - 4
+    assert (np.diff([b.mean() for b in found]) < 0).any()
+    assert {frozenset(b) for b in first[0]}.isdisjoint(frozenset(b) for b in first[1])
+    # Which graphs come last in a small batch does not depend on their sizes.
+    last = np.concatenate([ids(loader)[-1] for _ in range(60)])
+    assert 1.5 < bucket[last].mean() < 2.5  # 2 +- 0.055
+
+
+@pytest.mark.parametrize("pad", [True, 3])
+def test_buckets_waste_little(pad):
+    given = chains()
+    waste, sizes = {}, {}
+    for buckets in (1, 5, 12):
+        loader = gnn.DataLoader(given, 16, shuffle=True, key=1, buckets=buckets, pad=pad)
+        sizes[buckets] = loader.sizes
+        assert list(sizes[buckets]) == sorted(sizes[buckets])
+        batches = [b for _ in range(3) for b in loader]
+        assert {(b.num_nodes, b.num_edges) for b in batches} <= set(loader.sizes)
+        real = sum(int(hs.sum(b.node_mask)) for b in batches)
+        assert real == 3 * sum(g.num_nodes for g in given)
+        waste[buckets] = sum(b.num_nodes for b in batches) / real - 1.0
+    assert len(sizes[1]) == 3 and len(sizes[5]) == (6 if pad is True else 3)
+    if pad is True:
+        assert waste[5] < 0.6 * waste[1] and waste[12] < 0.2 * waste[1], waste
+    # Within a batch, what a matrix of graphs and their nodes wastes: the largest for all.
+    rows = lambda buckets: [
+        [given[k].num_nodes for k in b]
+        for b in ids(gnn.DataLoader(given, 16, shuffle=True, key=1, buckets=buckets))
+    ]
+    dense = lambda buckets: sum(max(b) * len(b) for b in rows(buckets)) / sum(map(sum, rows(buckets))) - 1.0
+    assert dense(12) < 0.35 * dense(1), (dense(12), dense(1))
+
+
+def test_fewer_sizes_waste_least():
+    from hesse.gnn._loader import _fewer
+
+    rng = np.random.default_rng(0)
+    for count in (1, 2, 5, 8):
+        sizes = [(int(n), int(n) - 1) for n in np.cumsum(rng.integers(1, 30, count))]
+        for most in range(1, count + 2):
+            cost = lambda chosen: sum(min(sum(c) for c in chosen if c >= size) for size in sizes)
+            ways = [
+                c for k in range(1, most + 1) for c in itertools.combinations(sizes, k) if c[-1] == sizes[-1]
+            ]
+            found = _fewer(sizes, most)
+            assert len(found) <= most and cost(found) == min(map(cost, ways))
+        assert _fewer(sizes, 0) == []
+
+
 # ---- padding -----------------------------------------------------------------------------------------------------------
 def test_a_padded_graph_is_a_graph():
     """Its structure is that of a graph made from its edges, and what is real is not changed."""
@@ -311,6 +387,17 @@ G = gnn.Graph([[0], [1]], [[1.0], [2.0]])
         (lambda: gnn.DataLoader([G], 1, shuffle=3), TypeError, "shuffle must be True or False, got 3"),
         (lambda: gnn.DataLoader([G], 1, key=3), ValueError, "a key is for shuffle=True"),
         (lambda: gnn.DataLoader([G], 1, shuffle=True, key="k"), TypeError, "fold_in"),
+        (lambda: gnn.DataLoader([G], 1, buckets=2), ValueError, "buckets are for shuffle=True"),
+        (
+            lambda: gnn.DataLoader([G], 1, shuffle=True, buckets=2),
+            ValueError,
+            "buckets must be at most the number of graphs, 1, got 2",
+        ),
+        (
+            lambda: gnn.DataLoader([G], 1, shuffle=True, buckets=0),
+            ValueError,
+            "buckets must be at least 1, got 0",
+        ),
         (lambda: gnn.DataLoader([G], 1, pad=0), ValueError, "pad must be at least 1, got 0"),
         (lambda: gnn.DataLoader([G], 1, pad="two"), TypeError, "pad must be True, False"),
         (

@@ -228,17 +228,23 @@ class DataLoader:
         A random key or a seed, for `shuffle`; without it, from the state that `hs.seed` sets.
     drop_last : bool
         Whether a last batch with fewer graphs is left out.
+    buckets : int
+        How many groups of graphs of about equal sizes (nodes and edges together) batches are filled from, so that
+        padding wastes little; for `shuffle`. Graphs are shuffled within their groups, and batches among each other. A
+        last batch with fewer graphs has them from all groups, and comes last. As batches then differ in their sums,
+        leave `pad` True, for about as many sizes. With many groups the same graphs meet often; 1: any graphs meet.
     pad : bool, int, or sequence of (nodes, edges)
         Whether batches are padded (`hs.gnn.pad`), so that a function under `hs.compile` is recorded and prepared
-        once for all batches of a size: to at most that many sizes (True: 3), or to the smallest of the sizes given
-        that fits. Every padded batch has ``batch_size + 1`` graphs, the last batch too.
+        once for all batches of a size: to at most that many sizes (True: 3, or buckets + 1), or to the smallest of the
+        sizes given that fits. Every padded batch has ``batch_size + 1`` graphs, the last batch too.
 
     Attributes
     ----------
     sizes : tuple of (int, int)
         The numbers of nodes and edges that batches are padded to, in ascending order; empty without padding. The
         first holds the sum over a batch that is to be expected and two standard deviations more, the last the
-        largest graphs together, others are between by equal ratios.
+        largest graphs together, others are between by equal ratios. With buckets: of each, or of those that waste least,
+        the sum that is to be expected and two standard deviations more, and last the largest graphs together.
     epoch : int
         How many passes have begun; set it to go on where another process stopped.
 
@@ -246,7 +252,7 @@ class DataLoader:
     ------
     ValueError
         Without graphs, for graphs that `batch` refuses, for a batch size below 1, for sizes in which the largest
-        batch finds no room, and for a key without `shuffle`.
+        batch finds no room, and for a key or buckets without `shuffle`.
 
     Notes
     -----
@@ -284,14 +290,17 @@ class DataLoader:
         shuffle: bool = False,
         key: Array | int | None = None,
         drop_last: bool = False,
+        buckets: int = 1,
         pad: bool | int | Sequence[tuple[int, int]] = False,
     ) -> None:
         self.batch_size = _integer("DataLoader", "batch_size", batch_size, 1)
         for name, flag in (("shuffle", shuffle), ("drop_last", drop_last)):
             if not isinstance(flag, (bool, np.bool_)):
                 raise _hesse.ArgumentTypeError(f"DataLoader: {name} must be True or False, got {flag!r}")
-        if key is not None and not shuffle:
-            raise _hesse.ArgumentError("DataLoader: a key is for shuffle=True, which was not asked for")
+        self.buckets = _integer("DataLoader", "buckets", buckets, 1)
+        if not shuffle and (key is not None or buckets > 1):
+            what = "a key is" if key is not None else "buckets are"
+            raise _hesse.ArgumentError(f"DataLoader: {what} for shuffle=True, which was not asked for")
         self.shuffle, self.drop_last, self.epoch = bool(shuffle), bool(drop_last), 0
         if shuffle:
             key = next_key() if key is None else key
@@ -306,6 +315,13 @@ class DataLoader:
         self._which = np.flatnonzero(self._union.structure["graph_mask"])
         if len(self._which) == 0:
             raise _hesse.ArgumentError("DataLoader: there are no graphs")
+        if self.buckets > len(self._which):
+            raise _hesse.ArgumentError(
+                f"DataLoader: buckets must be at most the number of graphs, {len(self._which)}, got {buckets}"
+            )
+        rank = np.empty(len(self._which), np.int64)
+        rank[np.argsort(np.sum(self._counts(), axis=0), kind="stable")] = np.arange(len(rank))
+        self._bucket = rank * self.buckets // len(rank)
         self.sizes = self._sizes(pad)
 
     @property
@@ -325,10 +341,18 @@ class DataLoader:
     def __iter__(self) -> Iterator[Graph]:
         which = self._which
         if self.shuffle:
-            order = permutation(fold_in(self._key, self.epoch), len(which))
-            which = which[numpy_of("DataLoader", "key", order)]
+            key = fold_in(self._key, self.epoch)
+            order = numpy_of("DataLoader", "key", permutation(key, len(which)))
+            which = which[order if self.buckets == 1 else self._grouped(order, key)]
         self.epoch += 1  # before the first batch: a pass that is left early counts too
         return self._batches(which)
+
+    def _grouped(self, order: Data, key: Array) -> Data:
+        """Full batches of neighbouring buckets in random order, and then what is left of all of them."""
+        full, rest = np.split(order, [len(order) // self.batch_size * self.batch_size])
+        batches = full[np.argsort(self._bucket[full], kind="stable")].reshape(-1, self.batch_size)
+        turns = numpy_of("DataLoader", "key", permutation(fold_in(key, 0), len(batches)))
+        return np.concatenate([batches[turns].ravel(), rest])
 
     def _batches(self, which: Data) -> Iterator[Graph]:
         for k in range(len(self)):
@@ -354,14 +378,28 @@ class DataLoader:
         largest = self._largest(nodes), self._largest(edges)
         if not isinstance(pad, (bool, int, np.integer)):
             return self._given(pad, largest)
-        levels = 3 if pad is True else _integer("DataLoader", "pad", pad, 1)
-        usual = self._usual(nodes, largest[0]), self._usual(edges, largest[1])
-        sizes = []
-        for level in range(levels):
-            part = 1.0 if levels == 1 else level / (levels - 1)
-            n, e = (int(np.ceil(u ** (1.0 - part) * m**part)) for u, m in zip(usual, largest, strict=True))
-            sizes.append((min(n, largest[0]) + 2, min(e, largest[1])))
-        sizes[-1] = largest[0] + 2, largest[1]
+        default = 3 if self.buckets == 1 else self.buckets + 1
+        levels = default if pad is True else _integer("DataLoader", "pad", pad, 1)
+
+        def bound(n: int, e: int) -> tuple[int, int]:
+            return min(n, largest[0]) + 2, min(e, largest[1])
+
+        if self.buckets > 1:
+            each = (self._bucket == k for k in range(self.buckets))
+            usual = [
+                bound(self._usual(nodes[k], largest[0]), self._usual(edges[k], largest[1])) for k in each
+            ]
+            sizes = _fewer(sorted(usual), levels - 1)
+        else:
+            first = self._usual(nodes, largest[0]), self._usual(edges, largest[1])
+            sizes = []
+            for level in range(levels - 1):
+                part = level / (levels - 1)
+                n, e = (
+                    int(np.ceil(u ** (1.0 - part) * m**part)) for u, m in zip(first, largest, strict=True)
+                )
+                sizes.append(bound(n, e))
+        sizes.append((largest[0] + 2, largest[1]))
         return tuple(dict.fromkeys(sizes))
 
     def _largest(self, counts: Data) -> int:
@@ -375,7 +413,7 @@ class DataLoader:
         """The mean and two standard deviations more of the sum of batch_size counts, drawn without replacement."""
         n, b = len(counts), min(self.batch_size, len(counts))
         spread = np.sqrt(b * counts.var() * (n - b) / max(n - 1, 1))
-        return min(int(np.ceil(b * counts.mean() + 2.0 * spread)), largest)
+        return min(int(np.ceil((b * counts.mean() + 2.0 * spread) * self.batch_size / b)), largest)
 
     def _given(self, pad: Any, largest: tuple[int, int]) -> tuple[tuple[int, int], ...]:
         try:
@@ -390,6 +428,22 @@ class DataLoader:
                 f"{largest[0]} nodes, 2 of padding, and {largest[1]} edges; add ({largest[0] + 2}, {largest[1]})"
             )
         return tuple(sizes)
+
+
+def _fewer(sizes: list[tuple[int, int]], most: int) -> list[tuple[int, int]]:
+    """At most so many of these ascending sizes, of which each serves the smaller ones before it, that waste least."""
+    best: dict[int, tuple[int, tuple[int, ...]]] = {
+        0: (0, ())
+    }  # by how many sizes are served: cost, the chosen ones
+    for _ in range(most):
+        longer = dict(best)
+        for j, size in enumerate(sizes, 1):
+            ways = [
+                (cost + (j - i) * sum(size), (*chosen, j - 1)) for i, (cost, chosen) in best.items() if i < j
+            ]
+            longer[j] = min([*ways, *([best[j]] if j in best else [])])
+        best = longer
+    return [sizes[k] for k in best[len(sizes)][1]] if most else []
 
 
 def _holds(size: tuple[int, int], nodes: int, edges: int) -> bool:
