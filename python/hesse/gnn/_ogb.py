@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
 
@@ -12,11 +12,24 @@ from .. import _hesse
 from .._hesse import Array
 from ._graph import Graph
 from ._hetero import HeteroGraph
+from ._stored import npz_arrays, pickled_arrays
 from ._tables import Table, unpacked
 
 __all__ = ["OGB", "load_ogb"]
 
 _Numbers = np.ndarray[Any, Any]
+_PARTS = ("train", "valid", "test")
+_ENDS = (
+    "edge",
+    "edge_neg",
+    "source_node",
+    "target_node",
+    "target_node_neg",
+    "head",
+    "tail",
+    "head_neg",
+    "tail_neg",
+)
 _MOST_NODES = 10**9  # that a list may announce where no file has a row for each of them
 
 
@@ -29,7 +42,8 @@ class OGB(NamedTuple):
         One for tasks on nodes.
     split : dict
         int64 positions of nodes, or of graphs where there are several, by "train", "valid" and "test"; for several
-        types of nodes a dict of these by type. Empty where the folder has no split.
+        types of nodes a dict of these by type; for tasks on links a dict of arrays by the names that they have in the
+        folder, such as "edge" and "edge_neg", int64 (2, M), sources above targets. Empty where the folder has no split.
 
     Examples
     --------
@@ -138,7 +152,13 @@ def load_ogb(
     ``raw/num-edge-list``, and whichever there are of ``raw/node-feat``, ``raw/edge-feat``, ``raw/node-label`` and
     ``raw/graph-label``, and ``split/<scheme>/train``, ``valid`` and ``test``. What else begins with ``raw/node_`` or
     ``raw/edge_`` goes to `node_data` and `edge_data`. Graphs with several types of nodes are those that
-    ``raw/triplet-type-list`` and ``raw/num-node-dict`` tell of, with a folder for each type.
+    ``raw/triplet-type-list`` and ``raw/num-node-dict`` tell of, with a folder for each type. Large data sets have
+    ``raw/data.npz`` in place of these tables, and ``raw/node-label.npz`` or ``raw/graph-label.npz``.
+
+    Splits of links are ``split/<scheme>/train.pt``, ``valid.pt`` and ``test.pt``, pickles of dicts. These are read where
+    they hold arrays of NumPy and nothing else; no code that they name is run. What has tensors of PyTorch in it is
+    refused; where you trust it, store it anew: ``numpy.savez("train.npz", **{k: numpy.asarray(v) for k, v in
+    torch.load("train.pt", weights_only=False).items()})``. A ``train.npz`` is taken before ``train.pt``.
 
     Parameters
     ----------
@@ -151,7 +171,7 @@ def load_ogb(
     split : str, optional
         The scheme, where there are several.
     dtype : optional
-        Of features and labels that are not integers; float64 by default.
+        Of features and labels that are not integers; by default float64, or that of the .npz file.
 
     Returns
     -------
@@ -165,8 +185,8 @@ def load_ogb(
     FileNotFoundError
         Where the folder or a file is missing.
     ValueError
-        For a malformed file, naming it and the line, for several schemes where none is chosen, and for splits of links,
-        which are stored as pickles.
+        For a malformed file, naming it and the line or the array, for several schemes where none is chosen, and for
+        pickles of other things than arrays.
 
     References
     ----------
@@ -199,19 +219,18 @@ def load_ogb(
                 for name, positions in _split(read, scheme / kind, n).items():
                     parts.setdefault(name, {})[kind] = positions
         return OGB(made, parts)
-    listed, nodes = read.counts(raw, "num-node-list", "numbers of nodes")
-    graphs, total = len(nodes), int(nodes.sum())
-    edges, edge_starts = read.edges(raw, nodes, nodes)
-    per_node, per_edge = f"nodes, the sum of {listed.path}", "edges"
-    x = read.numbers(raw, "node-feat", total, per_node)
-    node_label = read.numbers(raw, "node-label", total, per_node, finite=False)
-    node_data = read.further(raw, "node", total, per_node)
-    edge_attr = read.numbers(raw, "edge-feat", len(edges), per_edge)
-    edge_data = read.further(raw, "edge", len(edges), per_edge)
-    graph_label = read.numbers(raw, "graph-label", graphs, "graphs", finite=False)
-    if x is None and node_label is None and not node_data and total > _MOST_NODES:
-        raise listed.error(None, f"announces {total} nodes, of which no file has a row")
-    starts = _starts(nodes)
+    if (raw / "edge_index_dict.npz").exists():
+        raise _hesse.FormatError(
+            f"{function}: {raw / 'edge_index_dict.npz'}: several types of nodes are read from tables only"
+        )
+    parts_of = _from_npz if (raw / "data.npz").exists() else _from_tables
+    nodes, edges, edge_starts, per_node, per_edge, graph_label = parts_of(read, raw)
+    x, node_label, edge_attr = (
+        per_node.pop("feat", None),
+        per_node.pop("label", None),
+        per_edge.pop("feat", None),
+    )
+    graphs, starts = len(nodes), _starts(nodes)
 
     def twice(value: Any) -> Any:
         return _hesse.repeat(value, 2, axis=0) if inverse_edges and value is not None else value
@@ -233,12 +252,106 @@ def load_ogb(
                 x=read.array(x, a, b),
                 edge_attr=twice(read.array(edge_attr, e, f)),
                 y=y,
-                node_data=read.arrays(node_data, a, b),
-                edge_data={k: twice(v) for k, v in read.arrays(edge_data, e, f).items()},
+                node_data=read.arrays(per_node, a, b),
+                edge_data={k: twice(v) for k, v in read.arrays(per_edge, e, f).items()},
             )
         )
     scheme = _scheme(function, folder / "split", split)
-    return OGB(made, {} if scheme is None else _split(read, scheme, total if graphs == 1 else graphs))
+    if scheme is None:
+        return OGB(made, {})
+    if read.file(scheme, "train") is None and any(scheme.glob("train.[np][pt]*")):
+        return OGB(made, {name: _links(read, scheme, name, made) for name in _PARTS})
+    return OGB(made, _split(read, scheme, int(starts[-1]) if graphs == 1 else graphs))
+
+
+_Parts = tuple[_Numbers, _Numbers, _Numbers, dict[str, _Numbers], dict[str, _Numbers], "_Numbers | None"]
+
+
+def _from_tables(read: _Reader, raw: Path) -> _Parts:
+    """Numbers of nodes; edges, [E, 2], and where those of graphs start; what there is of nodes, edges and graphs."""
+    listed, nodes = read.counts(raw, "num-node-list", "numbers of nodes")
+    edges, edge_starts = read.edges(raw, nodes, nodes)
+    total, what = int(nodes.sum()), f"nodes, the sum of {listed.path}"
+    per_node = {
+        "feat": read.numbers(raw, "node-feat", total, what),
+        "label": read.numbers(raw, "node-label", total, what, finite=False),
+        **read.further(raw, "node", total, what),
+    }
+    per_edge = {
+        "feat": read.numbers(raw, "edge-feat", len(edges), "edges"), **read.further(raw, "edge", len(edges), "edges"),
+    }  # fmt: skip
+    graph_label = read.numbers(raw, "graph-label", len(nodes), "graphs", finite=False)
+    of_nodes, of_edges = ({k: v for k, v in part.items() if v is not None} for part in (per_node, per_edge))
+    if not of_nodes and total > _MOST_NODES:
+        raise listed.error(None, f"announces {total} nodes, of which no file has a row")
+    return nodes, edges, edge_starts, of_nodes, of_edges, graph_label
+
+
+def _from_npz(read: _Reader, raw: Path) -> _Parts:
+    """The same from arrays."""
+    path = raw / "data.npz"
+    arrays = npz_arrays(read.function, path)
+
+    def refuse(what: str, file: Path = path) -> NoReturn:
+        raise _hesse.FormatError(f"{read.function}: {file}: {what}")
+
+    def integers(name: str, ndim: int) -> _Numbers:
+        if name not in arrays:
+            refuse(f"has no {name}; it has {', '.join(arrays)}")
+        a = arrays.pop(name)
+        if a.ndim != ndim or a.dtype.kind not in "iu":
+            refuse(f"{name} must hold integers along {ndim} axes, got {a.dtype} of shape {a.shape}")
+        return a.astype(np.int64)
+
+    index, nodes, counts = (
+        integers("edge_index", 2),
+        integers("num_nodes_list", 1),
+        integers("num_edges_list", 1),
+    )
+    if index.shape[0] != 2:
+        refuse(f"edge_index must be [2, E], got shape {index.shape}")
+    for name, listed in (("num_nodes_list", nodes), ("num_edges_list", counts)):
+        if len(listed) != len(nodes) or listed.min(initial=0) < 0 or listed.max(initial=0) > 2**40:
+            refuse(f"{name} must have numbers from 0 to {2**40} for {len(nodes)} graphs, got {len(listed)} from "
+                   f"{listed.min(initial=0)} to {listed.max(initial=0)}")  # fmt: skip
+    total = int(nodes.sum())
+    if counts.sum() != index.shape[1]:
+        refuse(f"edge_index has {index.shape[1]} edges, num_edges_list {counts.sum()}")
+    most = np.repeat(nodes, counts)
+    bad = np.flatnonzero(((index < 0) | (index >= most)).any(axis=0))
+    if bad.size:
+        e = int(bad[0])
+        refuse(f"edge_index[:, {e}] is {index[:, e].tolist()}, nodes of its graph are 0 to {most[e] - 1}")
+    found: dict[str, dict[str, _Numbers]] = {"node": {}, "edge": {}}
+    sizes = {"node": total, "edge": index.shape[1], "graph": len(nodes)}
+
+    def rows(a: _Numbers, kind: str, name: str, file: Path) -> _Numbers:
+        if a.ndim == 0 or len(a) != sizes[kind]:
+            refuse(f"{name} has shape {a.shape} for {sizes[kind]} {kind}s", file)
+        if not name.endswith("label") and a.dtype.kind == "f" and not np.isfinite(a).all():
+            refuse(f"{name} must be finite", file)
+        return a
+
+    for name, a in arrays.items():
+        kind, _, field = name.partition("_")
+        if kind not in found or not field:
+            refuse(f"{name} is neither of nodes (node_...) nor of edges (edge_...)")
+        found[kind][field] = rows(a, kind, name, path)
+    graph_label = None
+    for kind in ("node", "graph"):
+        file = raw / f"{kind}-label.npz"
+        if file.exists():
+            labels = npz_arrays(read.function, file)
+            if f"{kind}_label" not in labels:
+                refuse(f"has no {kind}_label; it has {', '.join(labels)}", file)
+            label = rows(labels[f"{kind}_label"], kind, f"{kind}_label", file)
+            if kind == "node":
+                found["node"]["label"] = label
+            else:
+                graph_label = label.reshape(len(label), -1)
+    if not found["node"] and total > _MOST_NODES:
+        refuse(f"announces {total} nodes, of which no array has a row")
+    return nodes, index.T, _starts(counts), found["node"], found["edge"], graph_label
 
 
 def _hetero(read: _Reader, raw: Path) -> tuple[list[Any], dict[str, int]]:
@@ -321,13 +434,40 @@ def _scheme(function: str, folder: Path, scheme: str | None) -> Path | None:
 
 
 def _split(read: _Reader, folder: Path, n: int) -> dict[str, Array]:
-    if read.file(folder, "train") is None and any(folder.glob("*.pt")):
-        raise _hesse.ArgumentError(
-            f"{read.function}: {folder} holds pickles, which are not read; edge_split splits the edges of a graph"
-        )
     parts = {}
-    for name in ("train", "valid", "test"):
+    for name in _PARTS:
         listed = read.table(folder, name)
         listed.columns(1)
         parts[name] = _hesse.asarray(listed.between(0, n - 1, "positions")[:, 0])
     return parts
+
+
+def _links(read: _Reader, folder: Path, name: str, graphs: list[Any]) -> dict[str, Array]:
+    """Pairs of nodes of a part, and what belongs to them."""
+    path = folder / f"{name}.npz"
+    if path.exists():
+        arrays = npz_arrays(read.function, path)
+    else:
+        path = folder / f"{name}.pt"
+        arrays = pickled_arrays(read.function, path)
+    if len(graphs) != 1:
+        raise _hesse.FormatError(
+            f"{read.function}: {path}: splits links of one graph, but there are {len(graphs)}"
+        )
+    n, found = graphs[0].num_nodes, {}
+    for field, a in arrays.items():
+        if field not in _ENDS:
+            found[field] = _hesse.asarray(a, dtype=read.dtype if a.dtype.kind == "f" else None)
+            continue
+        pairs = field.startswith("edge")
+        if a.dtype.kind not in "iu" or a.ndim == 0 or (pairs and (a.ndim != 2 or a.shape[1] != 2)):
+            raise _hesse.FormatError(
+                f"{read.function}: {path}: {field} must hold integers {'(M, 2)' if pairs else '(M, ...)'}, got "
+                f"{a.dtype} {a.shape}"
+            )
+        if a.size and not (a.min() >= 0 and a.max() < n):
+            raise _hesse.FormatError(
+                f"{read.function}: {path}: {field} holds {a.min()} to {a.max()}, nodes are 0 to {n - 1}"
+            )
+        found[field] = _hesse.asarray((a.T if pairs else a).astype(np.int64))
+    return found
