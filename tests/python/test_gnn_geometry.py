@@ -178,6 +178,60 @@ def test_egnn_with_features_of_edges():
     np.testing.assert_allclose(pos, expected[1], rtol=1e-12)
 
 
+def with_velocities(seed=0, cell=None):
+    graph = molecule(seed, 5 if cell is None else 2, cell=cell)
+    start = hs.array(np.random.default_rng(seed + 7).normal(size=graph.pos.shape))
+    model = gnn.EGNN(3, 6, 2, 3, velocities=True, key=hs.random.key(4))
+    rng = np.random.default_rng(2)
+    return graph, start, hs.tree_map(lambda a: a + hs.array(0.1 * rng.normal(size=a.shape)), model)
+
+
+@pytest.mark.parametrize("cell", [None, CELL], ids=["free", "periodic"])
+def test_egnn_with_velocities_is_the_formula(cell):
+    """Equation 7 in NumPy, values and derivatives by complex steps; without phi_p it is uniform motion."""
+    graph, start, model = with_velocities(0, cell)
+    z, pos, edges, offsets = parts(graph)
+    formula = lambda p, v: formulas.egnn(as_numpy(model), one_hot(z), p, edges, offsets, None, v)
+    for found, expected in zip(
+        model(graph.x, graph, velocity=start), formula(pos, np.asarray(start)), strict=True
+    ):
+        np.testing.assert_allclose(found, expected, rtol=1e-11, atol=1e-13)
+    weights = [np.random.default_rng(k).normal(size=(len(z), n)) for k, n in enumerate((2, 3, 3))]
+    scalar = lambda outputs: sum((w * y).sum() for w, y in zip(weights, outputs, strict=True))
+    loss = lambda p, v: scalar(model(graph.x, graph.replace(pos=p), velocity=v))
+    gradients = hs.grad(loss, argnums=(0, 1))(graph.pos, start)
+    for k, gradient in enumerate(gradients):
+        for index in [(0, 0), (1, 2)]:
+            at = [pos.astype(complex), np.asarray(start).astype(complex)]
+            at[k][index] += 1e-30j
+            assert float(gradient[index]) == pytest.approx(scalar(formula(*at)).imag / 1e-30, rel=1e-9)
+    straight = model.replace(layers=[
+        layer.replace(
+            position=hs.tree_map(lambda a: 0.0 * a, layer.position),
+            velocity=hs.tree_map(lambda a: 0.0 * a, layer.velocity).replace(
+                layers=[layer.velocity.layers[0], layer.velocity.layers[1].replace(
+                    weight=0.0 * layer.velocity.layers[1].weight, bias=hs.array([0.5]))]
+            ),
+        )
+        for layer in model.layers
+    ])  # fmt: skip
+    _, moved, velocity = straight(graph.x, graph, velocity=start)
+    np.testing.assert_allclose(velocity, 0.5 * start, rtol=1e-14)
+    np.testing.assert_allclose(moved, graph.pos + 1.5 * start, rtol=1e-12)
+
+
+def test_velocities_turn_with_the_frame():
+    graph, start, model = with_velocities(1)
+    turn = np.linalg.qr(np.random.default_rng(3).normal(size=(3, 3)))[0]
+    turn[:, 0] *= -1  # a reflection too, for one of the signs
+    other = graph.replace(pos=hs.array(np.asarray(graph.pos) @ turn.T + 2.0))
+    h, p, v = model(graph.x, graph, velocity=start)
+    h2, p2, v2 = model(graph.x, other, velocity=hs.array(np.asarray(start) @ turn.T))
+    np.testing.assert_allclose(h, h2, rtol=1e-10)
+    np.testing.assert_allclose(p2, np.asarray(p) @ turn.T + 2.0, atol=1e-11)
+    np.testing.assert_allclose(v2, np.asarray(v) @ turn.T, atol=1e-11)
+
+
 @each
 def test_a_batch_gives_what_its_molecules_give(case):
     model = case.model()
@@ -346,6 +400,15 @@ def test_what_is_refused():
         CASES[0].model()(np.zeros((5, 2)), graph)
     with pytest.raises(TypeError, match=r"EGNNConv: edge features are needed"):
         gnn.EGNNConv(3, edge_features=2)(graph.x, graph)
+    moving = gnn.EGNN(3, 6, 1, velocities=True)
+    with pytest.raises(TypeError, match=r"EGNNConv: there are no velocities; call it with velocity="):
+        moving(graph.x, graph)
+    with pytest.raises(TypeError, match=r"EGNNConv: there are velocities; make it with velocities=True"):
+        gnn.EGNN(3, 6, 1)(graph.x, graph, velocity=graph.pos)
+    with pytest.raises(ValueError, match=r"velocity must be \(5, 3\) as the positions, got shape \(5, 2\)"):
+        moving(graph.x, graph, velocity=np.zeros((5, 2)))
+    with pytest.raises(ValueError, match=r"velocities=True needs update_positions=True"):
+        gnn.EGNN(3, 6, 1, velocities=True, update_positions=False)
     for build in (gnn.PaiNN, gnn.DimeNetPlusPlus):
         with pytest.raises(
             ValueError, match=rf"{build.__name__}: cutoff must be positive and finite, got -1"

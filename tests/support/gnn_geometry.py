@@ -33,7 +33,7 @@ def length(d):
     return np.sqrt(np.sum(d * d))
 
 
-def egnn_conv(m, h, pos, edges, offsets, attr=None):
+def egnn_conv(m, h, pos, edges, offsets, attr=None, start=None):
     n = len(h)
     sums = [np.zeros(m.message.layers[-1].weight.shape[0]) for _ in range(n)]
     moves, counts = [np.zeros(3) for _ in range(n)], np.zeros(n)
@@ -46,14 +46,18 @@ def egnn_conv(m, h, pos, edges, offsets, attr=None):
         if m.position is not None:
             moves[i] = moves[i] + d * mlp(m.position, message)
     new = np.array([h[i] + mlp(m.node, np.concatenate([h[i], sums[i]])) for i in range(n)])
-    return new, pos + np.array(moves) / np.maximum(counts, 1)[:, None]
+    velocity = np.array(moves) / np.maximum(counts, 1)[:, None]
+    if start is not None:
+        velocity = velocity + np.array([mlp(m.velocity, h[i])[0] * start[i] for i in range(n)])
+    return new, pos + velocity, velocity
 
 
-def egnn(m, x, pos, edges, offsets, attr=None):
+def egnn(m, x, pos, edges, offsets, attr=None, start=None):
+    """Features, positions, velocities; start: the velocities at first."""
     h = np.array([linear(m.first, row) for row in x])
     for layer in m.layers:
-        h, pos = egnn_conv(layer, h, pos, edges, offsets, attr)
-    return np.array([linear(m.last, row) for row in h]), pos
+        h, pos, velocity = egnn_conv(layer, h, pos, edges, offsets, attr, start)
+    return np.array([linear(m.last, row) for row in h]), pos, velocity
 
 
 def painn(m, z, pos, edges, offsets):
