@@ -45,6 +45,7 @@ from ._pooling import (
 )
 from ._prefetch import NeighbourLoader, prefetch
 from ._ranking import average_precision, hits_at_k, mean_reciprocal_rank
+from ._saint import saint_normalised
 from ._sample import clusters, induced_sample, neighbour_sample, random_walk_sample, random_walks
 from ._sampled import HeteroSample, Sample
 from ._schnet import CFConv, SchNet, shifted_softplus
@@ -144,6 +145,7 @@ __all__ = [
     "random_walks",
     "roc_auc",
     "root_mean_square_error",
+    "saint_normalised",
     "scaffold_split",
     "shifted_softplus",
     "stratified_split",

@@ -254,8 +254,8 @@ def random_walk_sample(key: Any, graph: Graph, nodes: Any, steps: int, *, pad: b
 
     Notes
     -----
-    Nodes with many neighbours are met more often. The paper divides their losses, and edges' messages, by how often;
-    `random_walks` gives the counts for that.
+    Nodes with many neighbours are met more often. `saint_normalised` gives the weights of edges and losses that the paper
+    makes up for it with.
 
     References
     ----------
