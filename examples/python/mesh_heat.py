@@ -155,8 +155,8 @@ def main():
     for graph, u in training + testing:
         print(f"{graph}: {u.shape[1]} runs of {times} steps")
 
-    options = {"activation": hs.nn.silu, "key": hs.random.key(options.seed), "dtype": hs.float32}
-    model = gnn.MeshGraphNet(4, 4, 1, hidden=width, blocks=4, **options)
+    more = {"activation": hs.nn.silu, "key": hs.random.key(options.seed), "dtype": hs.float32}
+    model = gnn.MeshGraphNet(4, 4, 1, hidden=width, blocks=4, **more)
     adam = hs.optim.adam(hs.optim.warmup(50, hs.optim.cosine_decay(2e-3, steps, 2e-5)))
 
     @hs.compile
