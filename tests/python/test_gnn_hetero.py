@@ -56,6 +56,7 @@ def test_types_and_sizes():
     np.testing.assert_array_equal(np.asarray(writes.adjacency() @ hs.array(X["author"])), dense @ X["author"])
     np.testing.assert_array_equal(np.asarray(GRAPH[R].edge_attr), ATTR[np.asarray(GRAPH[R].order)])
     assert isinstance(GRAPH[C], gnn.Graph)
+    np.testing.assert_array_equal(np.asarray(writes.degree("out")), dense.sum(axis=0))
     inferred = gnn.HeteroGraph({W: [[0, 3], [7, 1]]})
     assert (inferred.num_nodes("author"), inferred.num_nodes("paper")) == (4, 8)
     assert gnn.HeteroGraph({W: np.zeros((2, 0), int)}).num_nodes("paper") == 0
@@ -273,6 +274,8 @@ def test_layers_are_trained_and_saved(tmp_path):
         (lambda: gnn.HeteroGraph(EDGES, X, edge_attr={("a", "b", "c"): ATTR}), ValueError, "edge_attr is given for .*a type without edges"),
         (lambda: gnn.HeteroGraph(EDGES, X, edge_attr={W: ATTR}), ValueError, "edge_attr has 4 rows for 5 edges"),
         (lambda: gnn.HeteroGraph(EDGES, num_nodes={"paper": -1}), ValueError, r"num_nodes\['paper'\] must be an integer from 0 on, got -1"),
+        (lambda: gnn.Bipartite(EDGES[W], 4.0, 6), TypeError, "Bipartite: num_sources must be an integer, got 4.0"),
+        (lambda: gnn.Bipartite([], 4, -1), ValueError, "Bipartite: num_targets must not be negative, got -1"),
         (lambda: GRAPH["paper", "writes", "author"], ValueError, "there are no edges .*; types are"),
         (lambda: GRAPH.num_nodes("editor"), ValueError, "no nodes of type 'editor'; types are author, paper, venue"),
         (lambda: gnn.HeteroGraph([EDGES], X), TypeError, "edges must be a dict by types of nodes or edges, got list"),

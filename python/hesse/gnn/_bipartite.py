@@ -56,6 +56,11 @@ class Bipartite(Edges):
         edge_weight: Any = None, edge_data: Mapping[str, Any] | None = None,
     ) -> None:  # fmt: skip
         edges = checked_edges(edge_index)
+        for name, n in (("num_sources", num_sources), ("num_targets", num_targets)):
+            if isinstance(n, bool) or not isinstance(n, (int, np.integer)):
+                raise _hesse.ArgumentTypeError(f"Bipartite: {name} must be an integer, got {n!r}")
+            if n < 0:
+                raise _hesse.ArgumentError(f"Bipartite: {name} must not be negative, got {n}")
         for row, n, what in ((0, num_sources, "source"), (1, num_targets, "target")):
             bad = np.flatnonzero((edges[row] < 0) | (edges[row] >= n))
             if bad.size:
