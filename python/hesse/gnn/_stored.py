@@ -20,6 +20,9 @@ __all__ = ["npz_arrays", "pickled_arrays"]
 
 _Numbers = np.ndarray[Any, Any]
 _MOST_PACKED = 1040  # bytes that one byte of a deflated file can stand for
+_MOST_OPCODES = (
+    5000  # of a hundred arrays; objects inside each other, thousands deep, would overflow the stack
+)
 _TORCH_MAGIC = 0x1950A86A20F9469CFC6C  # begins what torch.save wrote before version 1.6
 _KNOWN = {  # what pickles of arrays name; bytes are named where there are none
     "numpy": ("ndarray", "dtype"), "numpy.core.multiarray": ("_reconstruct",), "_codecs": ("encode",),
@@ -137,7 +140,11 @@ class _Unpickler(pickle.Unpickler):
 
     def load(self) -> Any:
         begin = self.stream.tell()
-        for opcode, argument, _ in pickletools.genops(self.stream):  # parses, and makes nothing
+        for count, (opcode, argument, _) in enumerate(
+            pickletools.genops(self.stream)
+        ):  # parses, and makes nothing
+            if count == _MOST_OPCODES:
+                raise pickle.UnpicklingError(f"it has more than {_MOST_OPCODES} steps")
             if opcode.name == "BINPERSID":
                 raise pickle.UnpicklingError("it has tensors of PyTorch")
             # Memory is taken up to the number that LONG_BINPUT names.
