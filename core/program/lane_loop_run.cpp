@@ -130,15 +130,21 @@ struct LaneLoop::Run {
   }
   char* lane_of(const FrameRow& r, int lane) const { return frame + r.offset + lane * r.item; }
   char* example_of(size_t place, int lane) const { return example[place * at(threads) + at(lane)]; }
+  // n numbers from places so many bytes apart to others.
+  static void copy_all(char* to, int64_t to_step, const char* from, int64_t from_step, int64_t n,
+                       int64_t item) {
+    if (n == 1) return copy(to, from, item);
+    if (item == 8)
+      for (; n-- > 0; to += to_step, from += from_step) std::memcpy(to, from, 8);
+    else
+      for (; n-- > 0; to += to_step, from += from_step) copy(to, from, item);
+  }
   // The numbers of a row from an entry of an operand, and back.
   void read(const FrameRow& r, int lane, const char* from, int64_t step) {
-    char* to = lane_of(r, lane);
-    for (int64_t i = r.uniform ? 1 : wide; i-- > 0; to += r.item, from += step) copy(to, from, r.item);
+    copy_all(lane_of(r, lane), r.item, from, step, r.uniform ? 1 : wide, r.item);
   }
   void write(char* to, int64_t step, const FrameRow& r, int lane) const {
-    const char* from = lane_of(r, lane);
-    const int64_t next = r.uniform ? 0 : r.item;
-    for (int64_t i = step == 0 ? 1 : wide; i-- > 0; to += step, from += next) copy(to, from, r.item);
+    copy_all(to, step, lane_of(r, lane), r.uniform ? 0 : r.item, step == 0 ? 1 : wide, r.item);
   }
   void load(size_t i, int lane) {
     const Rows& rows = loop.inputs_[i];
@@ -260,7 +266,7 @@ struct LaneLoop::Run {
       if (loop.frame_.lanes() == 1)
         copy(to, from, item);
       else if (m.from.uniform)
-        for (int64_t i = 0; i < loop.frame_.lanes(); ++i) copy(to + i * item, from, item);
+        copy_all(to, item, from, 0, wide, item);
       else
         std::memcpy(to, from, at(item * loop.frame_.lanes()));
       return;
@@ -392,10 +398,9 @@ Arrays LaneLoop::evaluated(std::span<const Array> x, const Avals& results, int64
     const size_t count = inputs_[k - num_carry_].size();
     for (size_t e = 0; e < entries; ++e)
       for (size_t i = 0; i < count; ++i) {
-        char* p = to.data + static_cast<int64_t>(e) * to.time + to.entries[i];
-        const char* from = all + e * call.bytes_of_entry(0) + (index + i) * call.bytes_of_scalar();
-        for (int64_t r = to.row == 0 ? 1 : call.wide; r-- > 0; p += to.row, from += to.item)
-          Run::copy(p, from, to.item);
+        Run::copy_all(to.data + static_cast<int64_t>(e) * to.time + to.entries[i], to.row,
+                      all + e * call.bytes_of_entry(0) + (index + i) * call.bytes_of_scalar(), to.item,
+                      to.row == 0 ? 1 : call.wide, to.item);
       }
     index += count;
   }
