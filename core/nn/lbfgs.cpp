@@ -148,7 +148,7 @@ Lbfgs::Trial Lbfgs::try_step(const ValueAndGradient& f, const std::vector<double
 bool Lbfgs::line_search(const ValueAndGradient& f, const std::vector<double>& d, double slope, double t,
                         Trial& best) {
   const double f0 = state_.value;
-  const double rounding = 8 * std::numeric_limits<double>::epsilon() * std::abs(f0);
+  const double rounding = 512 * std::numeric_limits<double>::epsilon() * std::abs(f0);  // of sums of terms
   const auto decreases = [&](const Trial& a) {
     return a.value <= f0 + options_.c1 * a.t * slope ||
            (std::abs(a.value - f0) <= rounding && a.slope <= (2 * options_.c1 - 1) * slope);
@@ -166,7 +166,7 @@ bool Lbfgs::line_search(const ValueAndGradient& f, const std::vector<double>& d,
       best = std::move(now);
       return true;
     }
-    if (!now.finite || !decreases(now) || now.value >= low.value) {
+    if (!now.finite || !decreases(now) || now.value >= low.value + rounding) {
       high = std::move(now);  // too long: the minimum lies between low and here
       bracketed = true;
     } else if (bracketed) {
@@ -187,11 +187,15 @@ bool Lbfgs::line_search(const ValueAndGradient& f, const std::vector<double>& d,
       t = low.t + 0.1 * (high.t - low.t);
       continue;
     }
-    // Inside the bracket, a tenth of its length away from its ends.
+    // Inside the bracket, a tenth of its length away from its ends: where the cubic has its minimum, or where
+    // values say nothing, the slope between its ends' is 0.
     const auto [left, right] = std::minmax(low.t, high.t);
     const double margin = 0.1 * (right - left);
-    t = std::clamp(cubic_minimiser(low.t, low.value, low.slope, high.t, high.value, high.slope),
-                   left + margin, right - margin);
+    const bool by_slopes = std::abs(high.value - low.value) <= rounding && low.slope * high.slope < 0.0;
+    const double guess = by_slopes
+                             ? low.t - low.slope * (high.t - low.t) / (high.slope - low.slope)
+                             : cubic_minimiser(low.t, low.value, low.slope, high.t, high.value, high.slope);
+    t = std::clamp(guess, left + margin, right - margin);
   }
   require<NumericalError>(
       any_finite, "lbfgs: the function or its gradient was NaN or infinite at every one of the ",
