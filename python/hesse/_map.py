@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from . import _hesse
-from ._flat import Outputs, check_callable, flat_function
+from ._flat import Outputs, check_callable, flat_function, name_of
 from ._hesse import control as _c
 from ._hesse import tree_flatten
 
@@ -42,8 +42,9 @@ def map(
         Per operand: "each" (slice i of axis 0), "uniform" (the whole of it), or ("gather", k) (row
         ``indices[k][i]``).
     results : str, tuple, or list of such
-        For all outputs or per output: "each" (stacked on axis 0), "sum" (over the examples), or
-        ("segment_sum", k, num_segments) (row ``indices[k][i]`` of the result accumulates example i).
+        For all outputs, per item of a tuple that f returns (for all outputs in it), or per output: "each" (stacked
+        on axis 0), "sum" (over the examples), or ("segment_sum", k, num_segments) (row ``indices[k][i]`` of the
+        result accumulates example i).
     indices : sequence
         Integer arrays of length n.
 
@@ -78,10 +79,20 @@ def map(
             )
         n = lengths[0]
     outputs = Outputs()
-    flat = flat_function(f, leaves, treedef, positions, {}, outputs, "map")
+    sizes: list[int] = []  # how many outputs each item of a tuple has
+
+    def sized(*arguments: Any) -> Any:
+        found = f(*arguments)
+        sizes[:] = [len(_hesse.tree_leaves(item)) for item in found] if isinstance(found, tuple) else []
+        return found
+
+    sized.__name__ = name_of(f)
+    flat = flat_function(sized, leaves, treedef, positions, {}, outputs, "map")
 
     def results_of_outputs(count: int) -> list[tuple[Any, ...]]:
         if isinstance(results, list):
+            if len(results) == len(sizes):
+                return [_tuple(r) for r, size in zip(results, sizes, strict=True) for _ in range(size)]
             if len(results) != count:
                 raise _hesse.ArgumentError(f"map: results has {len(results)} entries for {count} outputs")
             return [_tuple(r) for r in results]
