@@ -19,7 +19,9 @@ from ._neighbours import radius_graph
 __all__ = ["ase_calculator"]
 
 
-def ase_calculator(energy: Callable[[Graph], Array], cutoff: float, *, dtype: Any = None) -> Any:
+def ase_calculator(
+    energy: Callable[[Graph], Array], cutoff: float, *, pairs: bool = False, dtype: Any = None
+) -> Any:
     """A calculator of ASE from an energy of graphs, for its dynamics, optimisers and so on.
 
     Parameters
@@ -29,6 +31,8 @@ def ase_calculator(energy: Callable[[Graph], Array], cutoff: float, *, dtype: An
         as a `SchNet`. It may not see periodic images other than by the graph's shifts and cell (`edge_vectors`).
     cutoff : float
         In Angstrom.
+    pairs : bool
+        Whether the graph has every pair of neighbours once, as `Graph.pairs`: quicker where the energy takes it.
     dtype : optional
         Of the positions, by default float64; that of the energy's weights.
 
@@ -59,7 +63,7 @@ def ase_calculator(energy: Callable[[Graph], Array], cutoff: float, *, dtype: An
     require("ase.calculators.calculator", "ase", "ase_calculator")
     if not 0 < cutoff < np.inf:
         raise _hesse.ArgumentError(f"ase_calculator: cutoff must be positive and finite, got {cutoff}")
-    return _calculator_class()(energy, float(cutoff), np.float64 if dtype is None else dtype)
+    return _calculator_class()(energy, float(cutoff), bool(pairs), np.float64 if dtype is None else dtype)
 
 
 def _one_energy(energy: Callable[[Graph], Array], graph: Graph) -> Array:
@@ -79,9 +83,9 @@ def _calculator_class() -> Any:
     class HesseCalculator(base.Calculator):  # type: ignore[misc]
         implemented_properties = ("energy", "free_energy", "forces", "stress")
 
-        def __init__(self, energy: Callable[[Graph], Array], cutoff: float, dtype: Any) -> None:
+        def __init__(self, energy: Callable[[Graph], Array], cutoff: float, pairs: bool, dtype: Any) -> None:
             super().__init__()
-            self._energy, self._cutoff, self._dtype = energy, cutoff, dtype
+            self._energy, self._cutoff, self._paired, self._dtype = energy, cutoff, pairs, dtype
 
         def calculate(
             self, atoms: Any = None, properties: Any = ("energy",), system_changes: Any = base.all_changes
@@ -95,7 +99,9 @@ def _calculator_class() -> Any:
                     f"stress needs a cell that repeats in all directions, pbc is {periodic.tolist()}"
                 )
             # Neighbours are found in float64 whatever the network computes in.
-            graph = radius_graph(at.positions, self._cutoff, cell=cell, periodic=periodic, z=at.numbers)
+            graph = radius_graph(
+                at.positions, self._cutoff, cell=cell, periodic=periodic, z=at.numbers, pairs=self._paired
+            )
             data = {k: _hesse.astype(v, self._dtype) for k, v in graph.graph_data.items()}
             assert graph.pos is not None
             graph = graph.replace(pos=_hesse.astype(graph.pos, self._dtype), graph_data=data)

@@ -26,8 +26,8 @@ def batch(graphs: Sequence[Any]) -> Any:
     Parameters
     ----------
     graphs : sequence of Graph, or of HeteroGraph
-        At least one, all with the same arrays. `y` and `graph_data` are joined along axis 0; what is a scalar
-        per graph becomes a vector.
+        At least one, all with the same arrays, and all or none with pairs. `y` and `graph_data` are joined along
+        axis 0; what is a scalar per graph becomes a vector.
 
     Returns
     -------
@@ -37,7 +37,7 @@ def batch(graphs: Sequence[Any]) -> Any:
     Raises
     ------
     ValueError
-        Without graphs, or where one has an array that another lacks.
+        Without graphs, or where one has an array, or pairs, that another lacks.
     TypeError
         For what is not a graph, and for sparse features.
 
@@ -63,6 +63,12 @@ def batch(graphs: Sequence[Any]) -> Any:
             raise _hesse.ArgumentTypeError(f"batch: x of graph {k} is sparse; use x.todense() first")
     if len(graphs) == 1:
         return graphs[0]
+    paired = [g.paired for g in graphs]
+    if any(paired) and not all(paired):
+        raise _hesse.ArgumentError(
+            f"batch: graph {paired.index(True)} has pairs of nodes, each once, graph {paired.index(False)} has directed "
+            "edges; use pairs() or directed() for all"
+        )
 
     def joined(name: str, values: list[Any], grow: bool = False) -> Array | None:
         present = [v is not None for v in values]
@@ -114,6 +120,7 @@ def batch(graphs: Sequence[Any]) -> Any:
         **{k: joined(k, [getattr(g, k) for g in graphs]) for k in ("x", "edge_attr", "edge_weight", "pos")},
         "y": joined("y", [g.y for g in graphs], grow=True),
         **{field: dicts(field) for field in ("node_data", "edge_data", "graph_data")},
+        "paired": paired[0],
     }
     return assembled(fields)
 
@@ -190,6 +197,7 @@ def unbatch(graph: Graph) -> list[Graph]:
             node_data={k: cut(v, a, b) for k, v in graph.node_data.items()},
             edge_data={k: cut(v, e, f) for k, v in graph.edge_data.items()},
             graph_data={k: of_graph(f"graph_data[{k!r}]", g)(v) for k, v in graph.graph_data.items()},
+            paired=graph.paired,
         )
         given = order[e:f]
         result.append(

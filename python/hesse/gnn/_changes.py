@@ -41,7 +41,7 @@ def with_edges(graph: Graph, edge_index: Any, take: Any, new: float) -> Graph:
 
         fields = {k: taken(getattr(graph, k)) for k in graph.EDGE_FIELDS if getattr(graph, k) is not None}
         data = {k: taken(v) for k, v in graph.edge_data.items()}
-    made = Graph(edge_index, num_nodes=graph.num_nodes, edge_data=data, **fields)
+    made = Graph(edge_index, num_nodes=graph.num_nodes, edge_data=data, paired=graph.paired, **fields)
     kept = {
         k: getattr(graph, k)
         for k in ("x", "pos", "y", "node_data", "graph_data", "node_graph", "node_starts", "graph_mask")
@@ -123,6 +123,7 @@ def subgraph(graph: Graph, nodes: Any) -> Graph:
         np.stack([new_name[s[keep]], new_name[t[keep]]]),
         num_nodes=len(chosen),
         edge_data={k: seg.rows(v, kept) for k, v in graph.edge_data.items()},
+        paired=graph.paired,
         **fields,
     )
     starts = np.searchsorted(graph_of, np.arange(graph.num_graphs + 1)).astype(np.int64)

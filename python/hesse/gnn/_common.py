@@ -12,7 +12,7 @@ from ..nn._layers import Linear
 from ..random import next_key
 from ..sparse import CSR
 from ._bipartite import Bipartite
-from ._graph import Graph
+from ._graph import Graph, refuse_pairs
 
 __all__ = [
     "check_sizes",
@@ -46,7 +46,8 @@ def pair_of(layer: str, in_features: Any) -> tuple[int, int]:
     return in_features, in_features
 
 
-def require_graph(layer: str, graph: Any) -> None:
+def require_graph(layer: str, graph: Any, pairs: bool = False) -> None:
+    """A `Graph`, with directed edges unless the layer takes `pairs` too."""
     if isinstance(graph, Bipartite):
         raise _hesse.ArgumentTypeError(
             f"{layer}: graph must be a hs.gnn.Graph, got edges between two types of nodes; SAGEConv, GATConv, GATv2Conv, "
@@ -57,11 +58,13 @@ def require_graph(layer: str, graph: Any) -> None:
             f"{layer}: graph must be a hs.gnn.Graph, got {type(graph).__name__}; layers are called as "
             "layer(x, graph)"
         )
+    if not pairs:
+        refuse_pairs(layer, graph)
 
 
-def require_atoms(layer: str, graph: Any) -> tuple[Array, Array]:
+def require_atoms(layer: str, graph: Any, pairs: bool = False) -> tuple[Array, Array]:
     """The positions and the atomic numbers of a graph."""
-    require_graph(layer, graph)
+    require_graph(layer, graph, pairs)
     if graph.pos is None or "z" not in graph.node_data:
         raise _hesse.ArgumentError(
             f'{layer}: the graph needs positions and atomic numbers: pos= and node_data={{"z": ...}}'
@@ -69,9 +72,11 @@ def require_atoms(layer: str, graph: Any) -> tuple[Array, Array]:
     return graph.pos, graph.node_data["z"]
 
 
-def features(layer: str, x: Any, graph: Graph, width: int | None = None, sparse: bool = False) -> Any:
+def features(
+    layer: str, x: Any, graph: Graph, width: int | None = None, sparse: bool = False, pairs: bool = False
+) -> Any:
     """Checked features of nodes, [N, width]: an array, or a sparse matrix where the layer takes one."""
-    require_graph(layer, graph)
+    require_graph(layer, graph, pairs)
     if isinstance(x, CSR):
         if not sparse:
             raise _hesse.ArgumentTypeError(f"{layer}: x must be dense; use x.todense()")

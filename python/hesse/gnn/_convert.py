@@ -9,7 +9,7 @@ import numpy as np
 
 from .. import _hesse
 from ..sparse import CSR
-from ._graph import Graph, numpy_of
+from ._graph import Graph, numpy_of, refuse_pairs
 from ._hetero import HeteroGraph
 
 __all__ = ["from_dense", "from_networkx", "from_pyg", "from_scipy", "to_pyg"]
@@ -241,7 +241,7 @@ def to_pyg(graph: Any) -> Any:
     TypeError
         For what is no graph, and sparse features.
     ValueError
-        For a name in `node_data`, `edge_data` or `graph_data` that a field has already.
+        For a name in `node_data`, `edge_data` or `graph_data` that a field has already, and for a graph of pairs.
     ImportError
         Without PyTorch Geometric.
 
@@ -255,6 +255,8 @@ def to_pyg(graph: Any) -> Any:
         raise _hesse.ArgumentTypeError(
             f"to_pyg: graph must be a Graph or HeteroGraph, got {type(graph).__name__}"
         )
+    if isinstance(graph, Graph):
+        refuse_pairs("to_pyg", graph)
     try:
         torch, pyg = (importlib.import_module(name) for name in ("torch", "torch_geometric.data"))
     except ImportError as error:

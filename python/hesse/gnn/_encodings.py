@@ -71,7 +71,7 @@ def random_walk_encoding(graph: Graph, k: int) -> Array:
     """
     k = _steps("random_walk_encoding", k)
     parts = []
-    for g in unbatch(graph):
+    for g in unbatch(graph.directed() if isinstance(graph, Graph) else graph):
         a = _dense(g)
         degree = a.sum(axis=1, keepdims=True)
         walk = np.divide(a, degree, out=np.zeros_like(a), where=degree != 0)
@@ -133,7 +133,7 @@ def laplacian_encoding(graph: Graph, k: int, *, key: Any = None) -> Array:
             "laplacian_encoding: the graph has directed edges; use graph.undirected() first"
         )
     parts = []
-    for g in unbatch(graph):
+    for g in unbatch(graph.directed()):
         n = g.num_nodes
         vectors = np.zeros((n, k))
         if n > 1:

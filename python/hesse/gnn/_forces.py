@@ -51,7 +51,7 @@ def energy_and_forces(energy: Callable[[Graph], Array], graph: Graph) -> tuple[A
            [-0.5]], dtype=float64)
     """
     check_callable(energy, "energy_and_forces")
-    require_graph("energy_and_forces", graph)
+    require_graph("energy_and_forces", graph, pairs=True)
     if graph.pos is None:
         raise _hesse.ArgumentError("energy_and_forces: the graph has no positions; make it with pos=")
 
@@ -106,7 +106,7 @@ def energy_forces_and_stress(energy: Callable[[Graph], Array], graph: Graph) -> 
     Array([[-0.2, -0.2, -0.2,  0. ,  0. ,  0. ]], dtype=float64)
     """
     check_callable(energy, "energy_forces_and_stress")
-    require_graph("energy_forces_and_stress", graph)
+    require_graph("energy_forces_and_stress", graph, pairs=True)
     if graph.pos is None or graph.pos.shape[1] != 3:
         found = "none" if graph.pos is None else f"shape {graph.pos.shape}"
         raise _hesse.ArgumentError(

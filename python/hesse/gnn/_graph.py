@@ -13,7 +13,7 @@ from ..sparse import CSR
 from . import _segments as seg
 from ._edges import Edges, checked_edges, described, length_of, numpy_of, rows_of
 
-__all__ = ["Graph", "assembled", "numpy_of"]
+__all__ = ["Graph", "assembled", "numpy_of", "refuse_pairs", "refuse_self_loops"]
 
 
 class Graph(Edges):
@@ -43,6 +43,10 @@ class Graph(Edges):
         Targets: (N, ...) for nodes, or (1, ...) for the graph.
     node_data, edge_data, graph_data : dict of arrays, optional
         Further arrays by name, with a row per node, per edge, and per graph.
+    paired : bool
+        Whether every edge stands for both directions between its nodes, of which it is one: half of an undirected
+        graph. `pairs` and `directed` turn one kind into the other. Layers say whether they take pairs, and refuse
+        them otherwise.
 
     Attributes
     ----------
@@ -62,7 +66,8 @@ class Graph(Edges):
     Raises
     ------
     ValueError
-        For an `edge_index` that is not (2, E), and for arrays whose lengths do not fit.
+        For an `edge_index` that is not (2, E), for arrays whose lengths do not fit, and for a pair of a node and
+        itself, other than its image in a periodic system.
     IndexError
         For an edge with a negative index or one that is not below the number of nodes.
     TypeError
@@ -90,6 +95,7 @@ class Graph(Edges):
     y: Array | None
     node_data: dict[str, Array]
     graph_data: dict[str, Array]
+    paired: bool
 
     def __init__(
         self,
@@ -104,6 +110,7 @@ class Graph(Edges):
         node_data: Mapping[str, Any] | None = None,
         edge_data: Mapping[str, Any] | None = None,
         graph_data: Mapping[str, Any] | None = None,
+        paired: bool = False,
     ) -> None:
         edges = checked_edges(edge_index)
         n = self._count(edges, x, pos, num_nodes)
@@ -128,6 +135,9 @@ class Graph(Edges):
         self.y = None if y is None else _hesse.asarray(y)
         self.node_data = {k: of_nodes(f"node_data[{k!r}]", v) for k, v in (node_data or {}).items()}
         self.graph_data = {k: _hesse.asarray(v) for k, v in (graph_data or {}).items()}
+        self.paired = bool(paired)
+        if self.paired:
+            refuse_self_loops("Graph", self)
 
     @staticmethod
     def _count(edges: np.ndarray[Any, Any], x: Any, pos: Any, num_nodes: int | None) -> int:
@@ -161,13 +171,41 @@ class Graph(Edges):
     def __repr__(self) -> str:
         graphs = f"{self.num_graphs} graphs, " if self.num_graphs != 1 else ""
         named = {k: getattr(self, k) for k in ("x", "edge_attr", "edge_weight", "pos", "y")}
-        sizes = f"{graphs}{self.num_nodes} nodes", f"{self.num_edges} edges"
+        sizes = f"{graphs}{self.num_nodes} nodes", f"{self.num_edges} {'pairs' if self.paired else 'edges'}"
         return described("Graph", sizes, named, self.node_data, self.edge_data, self.graph_data)
 
     # ---- matrices ----------------------------------------------------------------------------------------------
+    def adjacency(self, values: Any = None) -> CSR:
+        """The matrix A with A[target, source] = value: ``A @ x`` sums over incoming edges.
+
+        Of a graph of pairs it has the edges that are stored, so the sum over neighbours is ``A @ x + A.T @ x``.
+
+        Parameters
+        ----------
+        values : array, (E,), optional
+            By default `edge_weight`, or ones in the dtype of `x`. Duplicate edges stay apart and add up.
+        """
+        return super().adjacency(values)
+
     def weights(self, dtype: Any = None) -> Array:
         """`edge_weight`, or ones of the dtype, by default that of `x`, (E,)."""
         return super().weights(self.x.dtype if dtype is None and self.x is not None else dtype)
+
+    def degree(self, direction: str = "in", weighted: bool = False) -> Array:
+        """How many edges end in ("in") or start from ("out") each node, (N,); weighted: the sum of their weights.
+
+        In a graph of pairs it is how many pairs a node is in, whatever the direction: as in `directed`.
+
+        Returns
+        -------
+        Array
+            int64, or the dtype of `edge_weight`.
+        """
+        if not self.paired:
+            return super().degree(direction, weighted)
+        one_way = self.replace(paired=False)
+        one_way.degree(direction)  # which checks it
+        return one_way.degree("in", weighted) + one_way.degree("out", weighted)
 
     def normalised(self, kind: str = "sym") -> Graph:
         """The same graph with edge weights divided by degrees (sums of weights); 0 where a degree is 0.
@@ -177,11 +215,17 @@ class Graph(Edges):
         kind : str
             With d the degree by incoming edges: "sym": w_ij / sqrt(d_i d_j) (Kipf and Welling 2017);
             "rw": w_ij / d_i, so that what a node gets is a mean; "left": w_ij over the degree of the source by
-            outgoing edges, so that what a node sends is shared out.
+            outgoing edges, so that what a node sends is shared out. The latter two are not the same in both
+            directions, and refused for a graph of pairs.
         """
         w = self.weights()
+        if self.paired and kind in ("rw", "left"):
+            refuse_pairs(f"normalised({kind!r})", self)
         if kind == "sym":
-            d = _inverse(seg.total(w, self.target, self.num_nodes), root=True)
+            d = seg.total(w, self.target, self.num_nodes)
+            if self.paired:
+                d = d + seg.total(w, self.source, self.num_nodes)
+            d = _inverse(d, root=True)
             w = seg.rows(d, self.target) * w * seg.rows(d, self.source)
         elif kind == "rw":
             w = seg.rows(_inverse(seg.total(w, self.target, self.num_nodes)), self.target) * w
@@ -204,6 +248,7 @@ class Graph(Edges):
             raise _hesse.ArgumentError(f"laplacian: kind must be None, 'sym' or 'rw', got {kind!r}")
         from .. import sparse
 
+        refuse_pairs("laplacian", self)
         w = _hesse.where(self.source == self.target, 0, self.weights())
         plain = self.replace(edge_weight=w)
         n = self.num_nodes
@@ -221,7 +266,7 @@ class Graph(Edges):
 
     # ---- other graphs on the same nodes ------------------------------------------------------------------------
     def with_edges(self, edge_index: Any, take: Any = None, new: float = 0.0) -> Graph:
-        """The same nodes with other edges.
+        """The same nodes with other edges; in a graph of pairs, with other pairs.
 
         Parameters
         ----------
@@ -240,6 +285,7 @@ class Graph(Edges):
 
     def with_self_loops(self, fill_value: float = 1.0) -> Graph:
         """Adds an edge from every node to itself where there is none; its weight and attributes are `fill_value`."""
+        refuse_pairs("with_self_loops", self)
         s, t = self._pairs("with_self_loops")
         missing = np.setdiff1d(np.arange(self.num_nodes), s[s == t])
         edges = np.stack([np.concatenate([s, missing]), np.concatenate([t, missing])])
@@ -256,6 +302,7 @@ class Graph(Edges):
         """Duplicate edges become one, whose weight and attributes are their "sum", "mean" or "max"."""
         from ._changes import merged
 
+        refuse_pairs("coalesced", self)
         s, t = self._pairs("coalesced")
         return merged(self, "coalesced", s, t, np.arange(len(s)), reduce)
 
@@ -266,13 +313,16 @@ class Graph(Edges):
         """
         from ._changes import merged
 
+        refuse_pairs("undirected", self)
         s, t = self._pairs("undirected")
         take = np.arange(len(s))
         both = np.concatenate([s, t]), np.concatenate([t, s])
         return merged(self, "undirected", *both, np.concatenate([take, take]), reduce)
 
     def is_undirected(self) -> bool:
-        """Whether every edge has its reverse, as often and with the same weight."""
+        """Whether every edge has its reverse, as often and with the same weight; a graph of pairs stands for one."""
+        if self.paired:
+            return True
         s, t = self._pairs("is_undirected")
         columns = [np.zeros(len(s))]
         if self.edge_weight is not None:
@@ -285,6 +335,57 @@ class Graph(Edges):
         """Whether an edge goes from a node to itself."""
         s, t = self._pairs("has_self_loops")
         return bool((s == t).any())
+
+    def pairs(self) -> Graph:
+        """An undirected graph with one edge for both directions: messages both ways share what is the same for both.
+
+        Of every edge and its reverse one is kept: that from the node with the lower number or, between a node and its
+        image, the one whose shift has a positive first entry that is not 0. `message_passing`, `CFConv`, `SchNet` and
+        poolings take such graphs, `batch`, `pad`, `DataLoader` and `subgraph` keep them so.
+
+        Returns
+        -------
+        Graph
+            With ``paired=True`` and half of the edges; itself where it has pairs already.
+
+        Raises
+        ------
+        ValueError
+            For an edge without its reverse (as often and, in a periodic system, with the opposite
+            ``edge_data["shift"]``), for a self-loop, and for arrays of edges that differ between the two directions.
+
+        Examples
+        --------
+        >>> import hesse as hs
+        >>> path = hs.gnn.Graph([[0, 1, 1, 2], [1, 0, 2, 1]], edge_weight=[3.0, 3.0, 5.0, 5.0])
+        >>> half = path.pairs()
+        >>> half, half.edge_weight
+        (Graph(3 nodes, 2 pairs, edge_weight=float64[2]), Array([3., 5.], dtype=float64))
+        >>> x = hs.array([[1.0], [10.0], [100.0]])
+        >>> hs.gnn.message_passing(lambda xi, xj, w: (w * xj, w * xi), "sum", x, half, half.edge_weight)
+        Array([[ 30.],
+               [503.],
+               [ 50.]], dtype=float64)
+        """
+        from ._undirected import pairs
+
+        return pairs(self)
+
+    def directed(self) -> Graph:
+        """A graph of pairs with every edge in both directions: the inverse of `pairs`, but for the order of edges.
+
+        Both directions have the arrays of the pair, and opposite shifts. A graph without pairs is returned as it is.
+
+        Examples
+        --------
+        >>> import hesse as hs
+        >>> hs.gnn.Graph([[0, 1], [1, 2]], paired=True).directed().edge_index
+        Array([[1, 0, 2, 1],
+               [0, 1, 1, 2]], dtype=int64)
+        """
+        from ._undirected import directed
+
+        return directed(self)
 
     def subgraph(self, nodes: Any) -> Graph:
         """The graph of some nodes, in the order given, and the edges between them.
@@ -312,6 +413,29 @@ def assembled(fields: Mapping[str, Any]) -> Graph:
         if not kind.startswith("ClassVar"):
             object.__setattr__(made, name, fields[name])
     return made
+
+
+def refuse_pairs(function: str, graph: Graph) -> None:
+    """Where the edges that are stored would be taken for all of them."""
+    if graph.paired:
+        raise _hesse.ArgumentError(
+            f"{function}: the graph has pairs of nodes, each once, and {function} needs edges in both directions: use "
+            "graph.directed(); message_passing, CFConv, SchNet and poolings take pairs"
+        )
+
+
+def refuse_self_loops(function: str, graph: Graph) -> None:
+    """A pair joins two nodes, or a node to an image of itself: a self-loop has no other direction."""
+    s, t = graph._pairs(function)
+    loops = s == t
+    if loops.any() and "shift" in graph.edge_data:
+        loops &= ~numpy_of(function, "edge_data['shift']", graph.edge_data["shift"]).any(axis=1)
+    if loops.any():
+        node = int(s[np.flatnonzero(loops)[0]])
+        raise _hesse.ArgumentError(
+            f"{function}: node {node} is joined to itself, which is no pair ({int(loops.sum())} such edge(s)); "
+            "without_self_loops() leaves these out"
+        )
 
 
 def _inverse(d: Array, root: bool = False) -> Array:

@@ -164,7 +164,7 @@ class HeteroGraph(Module):
         self.edges = {}
         for name, index in indices.items():
             source, _, target = type_of(name)
-            arrays = {
+            arrays: dict[str, Any] = {
                 "edge_attr": attr.get(name),
                 "edge_weight": weight.get(name),
                 "edge_data": data.get(name),

@@ -30,6 +30,7 @@ class _Union:
     fields: dict[str, dict[str, Data]]  # "node", "edge" and "graph" to what has a row for each of them
     node_starts: Data
     edge_starts: Data
+    paired: bool
 
     @staticmethod
     def of(function: str, graph: Graph) -> _Union:
@@ -62,7 +63,7 @@ class _Union:
                     "every graph's with a first axis of length 1"
                 )
         starts = structure["node_starts"]
-        return _Union(structure, fields, starts, structure["target_starts"][starts])
+        return _Union(structure, fields, starts, structure["target_starts"][starts], graph.paired)
 
     def model(self) -> tuple[Data, int, int]:
         """What padding is made of: the two nodes of the first edge, that edge, and its graph."""
@@ -124,7 +125,7 @@ class _Union:
 
     def _graph(self, structure: dict[str, Data], rows: dict[str, Data]) -> Graph:
         fields: dict[str, Any] = {"x": None, "edge_attr": None, "edge_weight": None, "pos": None, "y": None}
-        fields.update({"node_data": {}, "edge_data": {}, "graph_data": {}})
+        fields.update({"node_data": {}, "edge_data": {}, "graph_data": {}, "paired": self.paired})
         for kind, arrays in self.fields.items():
             index = rows[kind]
             for name, value in arrays.items():

@@ -35,8 +35,10 @@ def message_passing(
         Takes the rows of the target, of the source, and of the edge (None without `edge_attr`) for ONE edge, and
         returns a tree of arrays. What it captures is the same for all edges. For "softmax" it returns
         (logits, values), with logits of shape () or (H,) and values of shape (...) or (H, ...).
+        In a graph of pairs (`Graph.pairs`) it is called once for both directions and returns two such trees, the
+        message to the target and the one to the source: what is the same for both is computed once.
     reduce : str
-        "sum", "mean", "max", "min" or "softmax". A node without edges gets 0.
+        "sum", "mean", "max", "min" or "softmax", the last not for pairs. A node without edges gets 0.
     x : array or tree of arrays, (N, ...)
     graph : Graph or Bipartite
         For the latter x is a pair: trees of arrays of the sources and of the targets.
@@ -54,7 +56,10 @@ def message_passing(
     Raises
     ------
     ValueError
-        For another word than these, and for arrays whose rows do not fit.
+        For another word than these, for arrays whose rows do not fit, and for messages of a pair that differ in
+        shape.
+    TypeError
+        For a message of a pair that is no pair of trees of one structure.
 
     References
     ----------
@@ -80,7 +85,7 @@ def message_passing(
             )
         source, target, sources = *x, graph.num_sources
     else:
-        require_graph("message_passing", graph)
+        require_graph("message_passing", graph, pairs=True)
         source, target, sources = x, x, graph.num_nodes
     if reduce not in ("sum", "mean", "max", "min", "softmax"):
         raise _hesse.ArgumentError(
@@ -96,6 +101,14 @@ def message_passing(
                     f"message_passing: {name} must have {rows} rows for this graph, got shape {shape}"
                 )
     stored = store_edges or reduce in ("max", "min")
+    paired = isinstance(graph, Graph) and graph.paired
+    if paired and reduce == "softmax":
+        raise _hesse.ArgumentError(
+            "message_passing: reduce='softmax' is over the edges into a node, and the graph has pairs of nodes, each "
+            "once: use graph.directed()"
+        )
+    if paired:
+        message = _checked(message)
 
     def each(f: Callable[..., Any], results: Any, *more: Any) -> Any:
         operands = [target, source, edge_attr, *more]
@@ -113,6 +126,8 @@ def message_passing(
         return vmap(f, axes)(rows(target, graph.target), rows(source, graph.source), edge_attr)
 
     n, ids, starts = graph.num_nodes, graph.target, graph.target_starts
+    if paired:  # a node gets messages where it is the target and where it is the source
+        ids, starts = _hesse.concat([ids, graph.source]), starts + graph.source_starts
     if reduce == "softmax":
         if stored:
             logits, values = per_edge(message)
@@ -127,11 +142,17 @@ def message_passing(
         return each(weighted, ("segment_sum", 0, n), weights)
     if stored:
         messages = per_edge(message)
+        if paired:
+            messages = _hesse.tree_map(lambda *both: _hesse.concat(both), *messages)
         if reduce == "sum":
             return _hesse.tree_map(lambda m: seg.total(m, ids, n), messages)
         reduction = {"mean": seg.mean, "max": seg.maximum, "min": seg.minimum}[reduce]
         return _hesse.tree_map(lambda m: reduction(m, ids, starts), messages)
-    sums = each(message, ("segment_sum", 0, n))
+    if paired:
+        both = each(message, [("segment_sum", 0, n), ("segment_sum", 1, n)])
+        sums = _hesse.tree_map(_hesse.add, *both)
+    else:
+        sums = each(message, ("segment_sum", 0, n))
     if reduce == "sum":
         return sums
 
@@ -139,3 +160,31 @@ def message_passing(
         return s / seg.over(_hesse.maximum(seg.counts(starts, s.dtype), 1), s)
 
     return _hesse.tree_map(mean, sums)
+
+
+def _checked(message: Callable[..., Any]) -> Callable[..., Any]:
+    """The message of a pair: two trees of one structure and shapes."""
+
+    def both(xi: Any, xj: Any, e: Any) -> Any:
+        found = message(xi, xj, e)
+        if not isinstance(found, tuple) or len(found) != 2:
+            what = f"{len(found)} items" if isinstance(found, tuple) else f"a {type(found).__name__}"
+            raise _hesse.ArgumentTypeError(
+                "message_passing: in a graph of pairs message must return two messages, (to the target, to the source), "
+                f"got {what}"
+            )
+        (there, kind), (back, other) = map(_hesse.tree_flatten, found)
+        if kind != other:
+            raise _hesse.ArgumentTypeError(
+                "message_passing: the messages of a pair must have one structure, but the one to the target is "
+                f"{kind} and the one to the source {other}"
+            )
+        shapes = [[tuple(_hesse.asarray(a).shape) for a in leaves] for leaves in (there, back)]
+        if shapes[0] != shapes[1]:
+            raise _hesse.ArgumentError(
+                "message_passing: the messages of a pair must have the same shapes, but the one to the target has "
+                f"{shapes[0]} and the one to the source {shapes[1]}"
+            )
+        return found
+
+    return both

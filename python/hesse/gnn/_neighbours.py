@@ -13,6 +13,7 @@ from .._hesse import Array
 from . import _segments as seg
 from ._common import require_graph
 from ._graph import Graph, numpy_of
+from ._undirected import is_kept
 
 __all__ = ["edge_offsets", "edge_vectors", "finite_positions", "neighbours", "radius_graph", "vectors_of"]
 
@@ -244,6 +245,7 @@ def radius_graph(
     y: Any = None,
     node_data: Mapping[str, Any] | None = None,
     graph_data: Mapping[str, Any] | None = None,
+    pairs: bool = False,
 ) -> Graph:
     """The graph that joins all positions within a cutoff, as `SchNet` takes it.
 
@@ -256,6 +258,9 @@ def radius_graph(
         Atomic numbers, which become ``node_data["z"]``.
     x, y, node_data, graph_data
         As for `Graph`.
+    pairs : bool
+        Whether every pair of neighbours is one edge and not two, as `Graph.pairs` makes it: for `SchNet` and
+        `message_passing`.
 
     Returns
     -------
@@ -278,6 +283,12 @@ def radius_graph(
     Array([-2, -1,  1,  2], dtype=int64)
     """
     edges, shifts = neighbours(pos, cutoff, cell, periodic)
+    if pairs:
+        s, t = np.asarray(edges)
+        by = np.zeros((len(s), 0)) if shifts is None else np.asarray(shifts)
+        kept = is_kept(s, t, by)
+        edges = _hesse.asarray(np.stack([s[kept], t[kept]]))
+        shifts = None if shifts is None else _hesse.asarray(by[kept])
     p = _hesse.asarray(pos)
     if np.asarray(pos).dtype.kind != "f":
         p = _hesse.astype(p, _hesse.float64)
@@ -287,7 +298,9 @@ def radius_graph(
     if shifts is not None:
         of_edges["shift"] = shifts
         of_graph["cell"] = _hesse.astype(_hesse.asarray(cell), p.dtype)[None]
-    return Graph(edges, x, pos=p, y=y, node_data=of_nodes, edge_data=of_edges, graph_data=of_graph)
+    return Graph(
+        edges, x, pos=p, y=y, node_data=of_nodes, edge_data=of_edges, graph_data=of_graph, paired=pairs
+    )
 
 
 def edge_vectors(graph: Graph) -> Array:
@@ -301,7 +314,8 @@ def edge_vectors(graph: Graph) -> Array:
     Returns
     -------
     Array, (E, D)
-        Differentiable by the positions and by ``graph_data["cell"]``.
+        In a graph of pairs one vector for each of them: sums over edges count every pair once. Differentiable by the
+        positions and by ``graph_data["cell"]``.
 
     Raises
     ------
@@ -321,7 +335,7 @@ def edge_vectors(graph: Graph) -> Array:
 
 def vectors_of(layer: str, graph: Graph) -> Array:
     """`edge_vectors`, whose errors name the layer."""
-    require_graph(layer, graph)
+    require_graph(layer, graph, pairs=True)
     if graph.pos is None:
         raise _hesse.ArgumentError(f"{layer}: the graph has no positions; make it with pos=")
     vectors = seg.rows(graph.pos, graph.source) - seg.rows(graph.pos, graph.target)

@@ -54,7 +54,7 @@ class GraphNorm(Module):
         self.epsilon = epsilon
 
     def __call__(self, x: Any, graph: Graph) -> Array:
-        x = features("GraphNorm", x, graph, self.scale.shape[0])
+        x = features("GraphNorm", x, graph, self.scale.shape[0], pairs=True)
         ids, starts = graph.node_graph, graph.node_starts
         centred = x - self.mean_scale * seg.rows(seg.mean(x, ids, starts), ids)
         variance = seg.mean(centred * centred, ids, starts)
@@ -94,7 +94,7 @@ class PairNorm(Module):
         self.scale, self.individually, self.epsilon = scale, individually, epsilon
 
     def __call__(self, x: Any, graph: Graph) -> Array:
-        x = features("PairNorm", x, graph)
+        x = features("PairNorm", x, graph, pairs=True)
         ids, starts = graph.node_graph, graph.node_starts
         centred: Array = x - seg.rows(seg.mean(x, ids, starts), ids)
         if self.individually:

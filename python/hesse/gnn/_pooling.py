@@ -50,7 +50,7 @@ def global_sum_pool(x: Any, graph: Graph) -> Array:
     >>> hs.gnn.global_sum_pool(graph.x, graph)
     Array([[4.]], dtype=float64)
     """
-    x = features("global_sum_pool", x, graph)
+    x = features("global_sum_pool", x, graph, pairs=True)
     return seg.total(x, graph.node_graph, graph.num_graphs)
 
 
@@ -73,7 +73,7 @@ def global_mean_pool(x: Any, graph: Graph) -> Array:
     >>> hs.gnn.global_mean_pool(graph.x, graph)
     Array([[2.]], dtype=float64)
     """
-    return seg.mean(features("global_mean_pool", x, graph), graph.node_graph, graph.node_starts)
+    return seg.mean(features("global_mean_pool", x, graph, pairs=True), graph.node_graph, graph.node_starts)
 
 
 def global_max_pool(x: Any, graph: Graph) -> Array:
@@ -95,7 +95,7 @@ def global_max_pool(x: Any, graph: Graph) -> Array:
     >>> hs.gnn.global_max_pool(graph.x, graph)
     Array([[3.]], dtype=float64)
     """
-    return seg.maximum(features("global_max_pool", x, graph), graph.node_graph, graph.node_starts)
+    return seg.maximum(features("global_max_pool", x, graph, pairs=True), graph.node_graph, graph.node_starts)
 
 
 class AttentionPooling(Module):
@@ -128,7 +128,7 @@ class AttentionPooling(Module):
         self.gate, self.net = gate, net
 
     def __call__(self, x: Any, graph: Graph) -> Array:
-        x = features("AttentionPooling", x, graph)
+        x = features("AttentionPooling", x, graph, pairs=True)
         weights, _ = seg.softmax(self.gate(x), graph.node_graph, graph.num_graphs)
         return seg.total(
             weights * (x if self.net is None else self.net(x)), graph.node_graph, graph.num_graphs
@@ -174,7 +174,7 @@ class Set2Set(Module):
 
     def __call__(self, x: Any, graph: Graph) -> Array:
         width = self.cell.state.weight.shape[1]
-        x = features("Set2Set", x, graph, width)
+        x = features("Set2Set", x, graph, width, pairs=True)
         ids, n = graph.node_graph, graph.num_graphs
         h = c = _hesse.zeros((n, width), dtype=x.dtype)
         both = _hesse.zeros((n, 2 * width), dtype=x.dtype)
@@ -236,7 +236,7 @@ class TopKPooling(Module):
         self.ratio = ratio
 
     def __call__(self, x: Any, graph: Graph) -> tuple[Array, Graph, Array]:
-        x = features("TopKPooling", x, graph, self.direction.shape[0])
+        x = features("TopKPooling", x, graph, self.direction.shape[0], pairs=True)
         score = _hesse.tanh(x @ self.direction / vector_norm(self.direction))
         data = numpy_of("TopKPooling", "x", _hesse.stop_gradient(score))
         starts = numpy_of("TopKPooling", "node_starts", graph.node_starts)
@@ -296,7 +296,7 @@ class VirtualNode(Module):
         return _hesse.broadcast_to(self.first, (graph.num_graphs, self.first.shape[0]))
 
     def __call__(self, x: Any, v: Array, graph: Graph) -> tuple[Array, Array]:
-        x = features("VirtualNode", x, graph, self.first.shape[0])
+        x = features("VirtualNode", x, graph, self.first.shape[0], pairs=True)
         v = self.net(v + global_sum_pool(x, graph))
         return x + seg.rows(v, graph.node_graph), v
 

@@ -107,7 +107,7 @@ def sample_of(function: str, graph: Graph, parts: tuple[Array, ...], seeds: int,
     nodes, edges, source, target, target_starts, source_starts, targets_by_source, by_source = parts
     m, f = nodes.shape[0], edges.shape[0]
     fields: dict[str, Any] = dict.fromkeys(("x", "edge_attr", "edge_weight", "pos", "y"))
-    fields.update({"node_data": {}, "edge_data": {}, "graph_data": {}})
+    fields.update({"node_data": {}, "edge_data": {}, "graph_data": {}, "paired": False})
     made = assembled(
         fields
         | {

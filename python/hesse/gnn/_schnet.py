@@ -43,7 +43,8 @@ class CFConv(Module):
 
     The filter is W(r) = C(r) f(g(r)) with Gaussians g_k(r) = exp(-(r - k d)^2 / (2 d^2)) on a grid of spacing d
     from 0 to the cutoff c, a network f of two linear layers, and C(r) = (cos(pi r / c) + 1) / 2. Edges should join
-    the pairs within the cutoff (`radius_graph`): those beyond it are not left out. In a periodic system the vector of
+    the pairs within the cutoff (`radius_graph`): those beyond it are not left out. In a graph of pairs
+    (`Graph.pairs`) a filter serves both directions, which halves most of the work. In a periodic system the vector of
     an edge is pos[source] - pos[target] + shift @ cell with ``edge_data["shift"]`` and ``graph_data["cell"]``. The
     filters of edges live in a tile, forwards and backwards; their products with features are written once and added.
     With `store_edges` what belongs to edges is stored, (E, F), and not computed again in every pass: a training step
@@ -110,7 +111,7 @@ class CFConv(Module):
         return values
 
     def __call__(self, x: Any, graph: Graph) -> Array:
-        require_graph("CFConv", graph)
+        require_graph("CFConv", graph, pairs=True)
         if graph.pos is None:
             raise _hesse.ArgumentError("CFConv: the graph has no positions; make it with pos=")
         width = self.second.weight.shape[0]
@@ -122,14 +123,15 @@ class CFConv(Module):
 
         if self.store_edges:
             filters = self.filter(_hesse.sqrt(_hesse.sum(vectors_of("CFConv", graph) ** 2, axis=1)))
-            product: Array = graph.adjacency(filters) @ x
+            a = graph.adjacency(filters)
+            product: Array = a @ x + a.T @ x if graph.paired else a @ x
             return product
 
-        def message(target: Any, source: Any, edge: Any) -> Array:
-            (_, p), (features, q) = target, source
+        def message(target: Any, source: Any, edge: Any) -> Any:
+            (own, p), (other, q) = target, source
             vector = q - p if edge is None else q - p + edge
-            weighted: Array = features * self.filter(_hesse.sqrt(_hesse.sum(vector**2)))
-            return weighted
+            w = self.filter(_hesse.sqrt(_hesse.sum(vector**2)))
+            return (w * other, w * own) if graph.paired else w * other
 
         y: Array = message_passing(message, "sum", (x, graph.pos), graph, edge_offsets("CFConv", graph))
         return y
@@ -163,7 +165,8 @@ class SchNet(Module):
         The widths of the features and of the filters.
     interactions, gaussians : int
     cutoff : float
-        In the unit of the positions; edges should join the pairs within it (`hs.gnn.radius_graph`).
+        In the unit of the positions; edges should join the pairs within it (`hs.gnn.radius_graph`). In a graph of
+        pairs (``radius_graph(..., pairs=True)``) every filter is computed once, for the same energies and forces.
     largest : int
         Atomic numbers are below it.
     store_edges : bool
@@ -223,7 +226,7 @@ class SchNet(Module):
         self.last = Linear(max(hidden // 2, 1), 1, key=three, dtype=dtype)
 
     def __call__(self, graph: Graph) -> Array:
-        _, z = require_atoms("SchNet", graph)
+        _, z = require_atoms("SchNet", graph, pairs=True)
         h = _hesse.gather(self.embedding, z)
         for interaction in self.interactions:
             h = h + interaction(h, graph)
