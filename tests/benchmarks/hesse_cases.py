@@ -35,8 +35,8 @@ def build(workload: str, form: str, dtype: str, threads: int, points: int | None
         return gcn(form, dtype)
     if workload.startswith("w6_"):
         return neighbours(workload, dtype, points or data.GRAPH_EDGES)
-    if workload == "w7":
-        return schnet(form, dtype, points or graph_data.MOLECULES)
+    if workload.startswith("w7"):
+        return schnet(form, dtype, points or graph_data.MOLECULES, pairs=workload == "w7_pairs")
     if workload in ("w12", "w12_eager"):
         return chain(dtype, compiled=workload == "w12")
     return {"w9": lenet, "call20": call20, "eager_op": eager_op}[workload](dtype)

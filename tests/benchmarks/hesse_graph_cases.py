@@ -41,7 +41,7 @@ def gcn(form: str, dtype: str) -> Case:
     return training_of(loss_of, opt, GCN(*layers), (x, graph, labelled, labels))
 
 
-def schnet(form: str, dtype: str, count: int) -> Case:
+def schnet(form: str, dtype: str, count: int, pairs: bool = False) -> Case:
     found = graph_data.molecules(dtype, count)
     w, linear = (
         found.weights,
@@ -73,7 +73,8 @@ def schnet(form: str, dtype: str, count: int) -> Case:
         atoms, edges = found.molecule == m, found.molecule[found.target] == m
         first = m * graph_data.ATOMS
         between = [found.source[edges] - first, found.target[edges] - first]
-        graphs.append(gnn.Graph(between, pos=found.pos[atoms], node_data={"z": found.z[atoms]}))
+        graph = gnn.Graph(between, pos=found.pos[atoms], node_data={"z": found.z[atoms]})
+        graphs.append(graph.pairs() if pairs else graph)
     inputs = gnn.batch(graphs), hs.asarray(found.energies), hs.asarray(found.forces)
 
     def loss_of(model: Any, graph: Any, energies: Any, forces: Any) -> Any:

@@ -255,6 +255,15 @@ WORKLOADS = {
             dtypes=("float32",),
         ),
         Workload(
+            "w7_pairs",
+            "the same energies and forces by one filter per pair of atoms (peers: per directed edge)",
+            {"hesse": ("message passing", "stored edges"), "jax": ("segment_sum",), "torch": ("index_add",)},
+            ratios(3.0, ("float32",)),
+            None,
+            True,
+            dtypes=("float32",),
+        ),
+        Workload(
             "w12",
             "99 operations on 8 numbers, forward and backward, compiled",
             {"hesse": ("compiled",), "jax": ("jit",), "torch": ("compile",)},
@@ -287,7 +296,7 @@ WORKLOADS = {
 GROUPS = {
     "w3": ("w3_short", "w3_long"),
     "w6": ("w6_forward", "w6_both"),
-    "gnn": ("w5", "w5_sparse", "w6_forward", "w6_both", "w7"),
+    "gnn": ("w5", "w5_sparse", "w6_forward", "w6_both", "w7", "w7_pairs"),
     "w8": ("w8_1", "w8_5"),
     "w12": ("w12", "w12_eager"),
     "solvers": ("w3_short", "w3_long", "w4", "w4_batched"),

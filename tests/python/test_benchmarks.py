@@ -154,6 +154,7 @@ EXPECTED = {
     "w6_forward": lambda: neighbour_sums(False),
     "w6_both": lambda: neighbour_sums(True),
     "w7": schnet_loss,
+    "w7_pairs": schnet_loss,
     "w3_short": lambda: spiral_loss("w3_short"),
     "w3_long": lambda: spiral_loss("w3_long"),
     "w4": lambda: data.ROBERTSON_LOSS,
@@ -180,7 +181,7 @@ def test_every_workload_has_a_reference():
 )
 def test_the_loss_at_step_0(name, form, dtype):
     some = dict.fromkeys(data.PINN_SIZES, 500) | dict.fromkeys(workloads.GROUPS["w6"], SOME_EDGES)
-    points = (some | {"w7": SOME_MOLECULES}).get(name)
+    points = (some | dict.fromkeys(("w7", "w7_pairs"), SOME_MOLECULES)).get(name)
     case = hesse_cases.build(name, form, dtype, threads=1, points=points)
     first = case.step()
     assert first == pytest.approx(EXPECTED[name](), rel=workloads.WORKLOADS[name].tolerance(dtype))

@@ -31,7 +31,7 @@ def build(workload: str, form: str, dtype: str, threads: int, points: int | None
         return robertson(workload)
     if workload.startswith("w5"):
         return gcn(form, dtype)
-    if workload == "w7":
+    if workload.startswith("w7"):
         return schnet(dtype)
     if workload.startswith("w6_"):
         return neighbours(workload, dtype)
