@@ -1,5 +1,7 @@
 """Graphs with one edge per pair: against the directed graph, against loops in NumPy, carried along, refused."""
 
+import pickle
+
 import gnn_cases
 import numpy as np
 import pytest
@@ -139,6 +141,13 @@ def test_random_multigraphs():
         if len(s):
             with pytest.raises(ValueError, match="more often than its reverse"):
                 gnn.Graph(both[:, 1:], num_nodes=5).pairs()
+
+
+def test_copies_keep_what_edges_are():
+    half = directed("periodic").pairs()
+    for copy in (pickle.loads(pickle.dumps(half)), hs.tree_map(lambda a: a, half), half.replace(x=None)):
+        assert copy.paired
+        same_graph(copy, half)
 
 
 # ---- SchNet ------------------------------------------------------------------------------------------------------------

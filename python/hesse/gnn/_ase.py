@@ -32,7 +32,8 @@ def ase_calculator(
     cutoff : float
         In Angstrom.
     pairs : bool
-        Whether the graph has every pair of neighbours once, as `Graph.pairs`: quicker where the energy takes it.
+        Whether the graph has every pair of neighbours once, as `Graph.pairs`: quicker with a `SchNet`. A sum over
+        edges counts each pair once then, and not twice.
     dtype : optional
         Of the positions, by default float64; that of the energy's weights.
 
