@@ -66,9 +66,10 @@ shuffled = np.random.default_rng(options.seed).permutation(frames)
 train, test = shuffled[: frames * 4 // 5], shuffled[frames * 4 // 5 :]
 mean = energies[train].mean()
 
-# All batches join the same atoms: one graph, into which positions are put, and so one program.
-pairs = np.array([(j, i) for i in range(atoms) for j in range(atoms) if i != j]).T
-molecule = gnn.Graph(pairs, pos=np.float32(pos[0]), node_data={"z": numbers})
+# All batches join the same atoms: one graph, into which positions are put, and so one program. Each pair of atoms is
+# one edge: SchNet's filter is the same in both directions.
+pairs = np.array([(j, i) for i in range(atoms) for j in range(i)]).T
+molecule = gnn.Graph(pairs, pos=np.float32(pos[0]), node_data={"z": numbers}, paired=True)
 together = gnn.batch([molecule] * BATCH)
 small = options.quick
 width = min(options.width, 32) if small else options.width
@@ -172,7 +173,7 @@ if options.nve or options.quick:
     if not set(numbers.tolist()) <= set(MASSES):
         raise SystemExit(f"add the masses of {sorted(set(numbers.tolist()) - set(MASSES))} to MASSES")
     masses = np.array([MASSES[int(z)] for z in numbers])[:, None]
-    fixed = gnn.Graph(pairs, pos=np.zeros((atoms, 3)), node_data={"z": numbers})
+    fixed = gnn.Graph(pairs, pos=np.zeros((atoms, 3)), node_data={"z": numbers}, paired=True)
     rate = hs.asarray(PER_FS2 / masses)
 
     def potential(model, x):
