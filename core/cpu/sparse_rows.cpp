@@ -355,22 +355,47 @@ bool dot_block(const RowPattern<I>& p, const T* a, const T* b, int64_t b_step, T
   return ok;
 }
 
+/// value[h] = a[h] * b[c, h] over a register block of the row: one number for each head.
+template <int N, bool Partial, class T, class I>
+bool times_block(const RowPattern<I>& p, const T* a, const T* b, int64_t b_step, T* values,
+                 int64_t value_step, int64_t some, int64_t begin, int64_t end) {
+  const hn::ScalableTag<T> d;
+  const auto lanes = static_cast<int64_t>(hn::Lanes(d));
+  const Walk<I> walk(p);
+  using V = hn::Vec<decltype(d)>;
+  V left[N];
+  repeat<N>([&](auto k) HESSE_INLINED { left[k] = load < Partial && k == N - 1 > (d, a + k * lanes, some); });
+  bool ok = true;
+  const int64_t bytes = (Partial ? (N - 1) * lanes + some : N * lanes) * static_cast<int64_t>(sizeof(T));
+  for (int64_t at = begin; at < end; ++at) {
+    int64_t c, e;
+    walk.prefetch(at, b, b_step, bytes);
+    if (HWY_UNLIKELY(!walk.locate(at, c, e))) {
+      ok = false;
+      continue;
+    }
+    const T* const row = b + c * b_step;
+    T* const to = values + e * value_step;
+    repeat<N>([&](auto k) HESSE_INLINED {
+      constexpr bool kPartial = Partial && k == N - 1;
+      store<kPartial>(hn::Mul(left[k], load<kPartial>(d, row + k * lanes, some)), d, to + k * lanes, some);
+    });
+  }
+  return ok;
+}
+
 template <class T, class I>
 bool SampledOf(const RowPattern<I>& p, const T* a, DenseRows<const T> b, DenseRows<T> values, int64_t heads,
                int64_t width, int64_t begin, int64_t end) {
   bool ok = true;
   if (width == 1) {
-    const Walk<I> walk(p);
-    for (int64_t at = begin; at < end; ++at) {
-      int64_t c, e;
-      if (HWY_UNLIKELY(!walk.locate(at, c, e))) {
-        ok = false;
-        continue;
-      }
-      const T* const row = b.at + c * b.step;
-      T* const to = values.at + e * values.step;
-      for (int64_t h = 0; h < heads; ++h) to[h] = a[h] * row[h];
-    }
+    for (int64_t from = begin; from < end; from += kPass)
+      for_blocks<T>(heads, [&](int vectors, bool partial, int64_t at, int64_t some) HWY_ATTR {
+        with_constants(vectors, partial, [&](auto n, auto part) HWY_ATTR {
+          ok &= times_block<n(), part()>(p, a + at, b.at + at, b.step, values.at + at, values.step, some,
+                                         from, std::min(end, from + kPass));
+        });
+      });
     return ok;
   }
   const auto lanes = static_cast<int64_t>(hn::Lanes(hn::ScalableTag<T>()));

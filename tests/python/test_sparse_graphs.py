@@ -391,3 +391,25 @@ def test_matrix_market_files(tmp_path):
         hs.sparse.mmread(tmp_path / "none.mtx")
     with pytest.raises(TypeError, match="mmwrite"):
         hs.sparse.mmwrite(tmp_path / "c.mtx", np.eye(2))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("heads", [1, 2, 7, 8, 16, 19, 33, 64, 70, 131])
+def test_one_number_for_each_head(heads, dtype):
+    """y[i, h] = sum of w[e, h] x[j, h], and its gradients: vectors that are whole and not, rows that are long."""
+    n, m = 9, 3000
+    row, col = np.concatenate([RNG.integers(1, n, m // 2), np.zeros(m // 2, int)]), RNG.integers(0, n, m)
+    w, x, ct = (RNG.normal(size=(k, heads)).astype(dtype) for k in (m, n, n))
+
+    def f(w, x):
+        return hs.sparse.coo(w, row, col, (n, n), duplicates="keep") @ x
+
+    y, pull = hs.vjp(f, hs.asarray(w), hs.asarray(x))
+    of_w, of_x = pull(hs.asarray(ct))
+    expected_y, expected_x = np.zeros((n, heads)), np.zeros((n, heads))
+    np.add.at(expected_y, row, w * x[col].astype(np.float64))
+    np.add.at(expected_x, col, w * ct[row].astype(np.float64))
+    np.testing.assert_array_equal(of_w, ct[row] * x[col])
+    rtol = 1e-12 if dtype is np.float64 else 2e-5
+    np.testing.assert_allclose(y, expected_y, rtol=rtol, atol=100 * rtol)
+    np.testing.assert_allclose(of_x, expected_x, rtol=rtol, atol=100 * rtol)
