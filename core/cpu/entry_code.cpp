@@ -66,8 +66,9 @@ bool makes_bools(EntryOp op) {
 // Bytes of the widest vectors.
 constexpr int kVector = 64;
 
-/// The steps of a loop for one vector of entries of 64 bytes (AVX-512) or 32 (AVX2), or for one entry. Values stay in registers while there are
-/// enough; then those go whose next reader is farthest: loads are read again, results lie on the stack.
+/// The steps of a loop for one vector of entries of 64 bytes (AVX-512) or 32 (AVX2), or for one entry. Values
+/// stay in registers while there are enough; then those go whose next reader is farthest: loads are read
+/// again, results lie on the stack.
 class Body {
  public:
   Body(Xbyak::CodeGenerator& code, const Loop& loop, const std::vector<Reg64>& pointers, const Reg64& index,
@@ -533,7 +534,8 @@ struct EntryCode::Assembler : Xbyak::CodeGenerator {
     Xbyak::Label row, next;
     L(row);
     xor_(ecx, ecx);
-    for (const int width : {64 / item, 32 / item, 1}) {  // as many of the widest vectors as there are, then the rest
+    for (const int width :
+         {64 / item, 32 / item, 1}) {  // as many of the widest vectors as there are, then the rest
       if (width * item == 64 && active_isa() < Isa::Avx512) continue;
       Xbyak::Label again, narrower;
       if (width > 1) {
