@@ -58,8 +58,9 @@ def num(x, dtype="float64"):
 
 
 def limits(dtype):
+    """The spacing at 1, the smallest normal number (compiled programs and maps flush what is smaller), the largest."""
     info = np.finfo(dtype)
-    return LD(info.eps), LD(info.smallest_subnormal), LD(info.max)
+    return LD(info.eps), LD(info.smallest_normal), LD(info.max)
 
 
 def quiet(f):
