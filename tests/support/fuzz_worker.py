@@ -26,7 +26,16 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 import hesse as hs
 
-ALLOWED = (ValueError, TypeError, IndexError, FloatingPointError, OverflowError, MemoryError, hs.Error)
+ALLOWED = (
+    ValueError,
+    TypeError,
+    IndexError,
+    FloatingPointError,
+    OverflowError,
+    MemoryError,
+    FileNotFoundError,
+    hs.Error,
+)
 DTYPES = (
     "bool",
     "int8",
