@@ -222,8 +222,6 @@ class ScalarCode::Builder {
     for (Work& sum : works_) {
       const Role role = sum.kernel.role;
       if (role != Role::Add && role != Role::Subtract) continue;
-      // Of a sum of two products the order may be either: both are rounded.
-      if (role == Role::Add && maker[at(sum.in[0])] >= 0 && maker[at(sum.in[1])] >= 0) continue;
       for (size_t i = 0; i < 2; ++i) {
         const int v = sum.in[i], m = maker[at(v)];
         if (m < 0) continue;
