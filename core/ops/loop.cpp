@@ -8,6 +8,17 @@
 
 namespace hesse {
 
+OpRef LoopParts::op() const {
+  const auto carries = static_cast<int>(num_carry);
+  return is_scan() ? scan_op(body, carries, static_cast<int>(num_xs), length, reverse, save)
+                   : while_op(cond, body, carries, static_cast<int>(num_cond_consts), save);
+}
+
+std::optional<LoopParts> loop_parts(const Op& op) {
+  const auto* loop = dynamic_cast<const Loop*>(&op);
+  return loop ? std::optional(loop->parts()) : std::nullopt;
+}
+
 LoopTangent loop_jvp(const Ref<const Graph>& body, int num_carry, int num_xs,
                      const std::vector<bool>& marked_in) {
   const int n = body->num_inputs();

@@ -1,11 +1,29 @@
 #pragma once
-#include "core/op.h"
+#include <optional>
+
+#include "core/graph.h"
 
 namespace hesse {
+
+/// A scan, or a while_loop (cond: null of a scan), by its parts.
+struct LoopParts {
+  Ref<const Graph> cond = nullptr, body = nullptr;
+  size_t num_carry = 0, num_xs = 0, num_cond_consts = 0;
+  int64_t length = 0;  ///< of a scan; kDynamic: that of its xs
+  bool reverse = false, save = false;
+  bool is_scan() const { return !cond; }
+  OpRef op() const;
+};
+/// Those of a loop; nullopt of another op.
+std::optional<LoopParts> loop_parts(const Op& op);
 
 /// A scan of `body`: (carry..., x_t..., consts...) -> (carry..., y_t...). Inputs: carry, xs, consts. Outputs:
 /// the last carries, the ys, and with `save` the carries that entered each step (stacks: what reverse mode
 /// recomputes from).
+///
+/// In programs (core/program/kept_steps.h) the x_t and y_t may be stacks, whose length differs from step to
+/// step: xs and ys are then the stacks of all steps, one behind the other, and behind all inputs, or outputs,
+/// stand their lengths, int64 [length] for each. Such a scan has no derivatives.
 OpRef scan_op(Ref<const Graph> body, int num_carry, int num_xs, int64_t length, bool reverse, bool save);
 
 /// A while_loop of `cond` on (carry..., consts of cond...) and `body` on (carry..., consts of body...), with

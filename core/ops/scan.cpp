@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <map>
 
 #include "core/cpu/assign.h"
 #include "core/debug.h"
@@ -18,6 +19,8 @@ Shape with_front(int64_t n, Shape s) {
   return s;
 }
 
+bool is_stack(const Aval& a) { return !a.shape.empty() && a.shape.front() == kDynamic; }
+
 class ScanOp final : public Op, public Loop {
  public:
   ScanOp(Ref<const Graph> body, int num_carry, int num_xs, int64_t length, bool reverse, bool save,
@@ -30,8 +33,21 @@ class ScanOp final : public Op, public Loop {
         reverse_(reverse),
         save_(save),
         in_program_(in_program),
-        primal_(std::move(primal)) {}
+        primal_(std::move(primal)) {
+    for (size_t i = nc_; i < nc_ + nx_; ++i)
+      if (is_stack(body_->input_aval(static_cast<int>(i)))) stack_xs_.push_back(i);
+    for (size_t k = nc_; k < static_cast<size_t>(body_->num_outputs()); ++k)
+      if (is_stack(body_->output_aval(static_cast<int>(k)))) stack_ys_.push_back(k);
+  }
   std::string_view name() const override { return "scan"; }
+  LoopParts parts() const override {
+    return {.body = body_,
+            .num_carry = nc_,
+            .num_xs = nx_,
+            .length = length_,
+            .reverse = reverse_,
+            .save = save_};
+  }
   double flops(std::span<const Aval> x, std::span<const Aval>) const override {
     return static_cast<double>(std::max<int64_t>(steps(x), 0)) * body_->flops();
   }
@@ -61,7 +77,9 @@ class ScanOp final : public Op, public Loop {
       out.results.push_back(k < nc ? k : k - nc + static_cast<int>(nc_));
     return out;
   }
-  bool steps_together(const std::vector<bool>&) const override { return !save_ && !has_effect(); }
+  bool steps_together(const std::vector<bool>&) const override {
+    return !save_ && !has_stacks() && !has_effect();
+  }
   SharedWork shared_work(const std::vector<bool>& varies) const override {
     return hesse::shared_work(*expanded(body_), loop_marks(*body_, static_cast<int>(nc_), varies));
   }
@@ -94,23 +112,31 @@ class ScanOp final : public Op, public Loop {
   }
 
   Avals infer(std::span<const Aval> x) const override {
-    require(static_cast<int>(x.size()) == body_->num_inputs(), "scan: ", x.size(), " inputs for a body of ",
-            body_->num_inputs());
-    const int64_t n = steps(x);
-    Avals out;
+    require(x.size() == static_cast<size_t>(body_->num_inputs()) + stack_xs_.size(), "scan: ", x.size(),
+            " inputs for a body of ", body_->num_inputs());
     for (size_t i = 0; i < nc_; ++i) {
       const Aval want = body_->input_aval(static_cast<int>(i)), got = body_->output_aval(static_cast<int>(i));
       require(x[i] == want && got == want, "scan: carry ", i, " starts as ", describe(x[i].shape, x[i].dtype),
               " and the body returns ", describe(got.shape, got.dtype),
               "; a carry keeps its shape and dtype: start it so, or convert it in the body with astype");
-      out.push_back(want);
     }
+    return results(steps(x));
+  }
+  // Of so many steps.
+  Avals results(int64_t n) const {
+    Avals out;
+    out.reserve(2 * nc_ + static_cast<size_t>(body_->num_outputs()));
+    for (size_t i = 0; i < nc_; ++i) out.push_back(body_->input_aval(static_cast<int>(i)));
     for (size_t k = nc_; k < static_cast<size_t>(body_->num_outputs()); ++k) {
       const Aval a = body_->output_aval(static_cast<int>(k));
-      out.push_back({with_front(n, a.shape), a.dtype});
+      out.push_back(is_stack(a) ? a : Aval{with_front(n, a.shape), a.dtype});
     }
     if (save_)
-      for (size_t i = 0; i < nc_; ++i) out.push_back({with_front(n, x[i].shape), x[i].dtype});
+      for (size_t i = 0; i < nc_; ++i) {
+        const Aval& a = body_->input_aval(static_cast<int>(i));
+        out.push_back({with_front(n, a.shape), a.dtype});
+      }
+    out.resize(out.size() + stack_ys_.size(), {{n}, kInt64});
     return out;
   }
 
@@ -120,16 +146,20 @@ class ScanOp final : public Op, public Loop {
   }
   Arrays eval_owned(Arrays& x) const override {
     Avals avals;
+    avals.reserve(x.size());
     for (const Array& a : x) avals.push_back(aval(a));
-    const Avals shapes = infer(avals);
     const int64_t n = steps(avals);
+    const Avals shapes = in_program_ ? results(n) : infer(avals);  // programs have checked
     if ((in_program_ || n > Prepared::kWorthwhile) && !debug_nans())
       if (const LaneLoop* loop = lane_loop(false)) return loop->evaluated(x, shapes, n);
-    const auto carries = static_cast<int64_t>(nc_);
+    const auto carries = static_cast<int64_t>(nc_), inputs = static_cast<int64_t>(body_->num_inputs());
     Arrays carry(std::make_move_iterator(x.begin()), std::make_move_iterator(x.begin() + carries)), stacked;
     for (size_t k = nc_; k < shapes.size(); ++k)
-      stacked.push_back(Array::uninitialized(shapes[k].shape, shapes[k].dtype));
+      stacked.push_back(is_stack(shapes[k]) ? Array()
+                                            : Array::uninitialized(shapes[k].shape, shapes[k].dtype));
     const size_t ny = static_cast<size_t>(body_->num_outputs()) - nc_;
+    StackSlices slices(stack_xs_, x, n);
+    std::vector<Arrays> stacks(stack_ys_.size(), Arrays(static_cast<size_t>(n)));  // by step
     for (int64_t s = 0; s < n; ++s) {
       if (s % 64 == 0) poll_interrupt();
       const int64_t t = reverse_ ? n - 1 - s : s;
@@ -137,18 +167,30 @@ class ScanOp final : public Op, public Loop {
         for (size_t i = 0; i < nc_; ++i) cpu::assign(carry[i].view(), cpu::at(stacked[ny + i].view(), 0, t));
       Arrays in = std::move(carry);  // the step may write where the last one did
       in.reserve(x.size());
-      for (size_t i = nc_; i < nc_ + nx_; ++i) in.push_back(x[i].viewed(cpu::at(x[i].view(), 0, t)));
-      in.insert(in.end(), x.begin() + static_cast<int64_t>(nc_ + nx_), x.end());
+      for (size_t i = nc_; i < nc_ + nx_; ++i)
+        in.push_back(x[i].viewed(
+            is_stack(body_->input_aval(static_cast<int>(i))) ? slices.at(i, t) : cpu::at(x[i].view(), 0, t)));
+      in.insert(in.end(), x.begin() + carries + static_cast<int64_t>(nx_), x.begin() + inputs);
       Arrays out = prepared_.for_step(s, in_program_).run_owned(std::move(in));
-      for (size_t k = 0; k < ny; ++k) cpu::assign(out[nc_ + k].view(), cpu::at(stacked[k].view(), 0, t));
+      for (size_t k = 0; k < ny; ++k)
+        if (stacked[k].defined()) cpu::assign(out[nc_ + k].view(), cpu::at(stacked[k].view(), 0, t));
+      for (size_t j = 0; j < stacks.size(); ++j) stacks[j][static_cast<size_t>(t)] = out[stack_ys_[j]];
       out.resize(nc_);
       carry = std::move(out);
+    }
+    for (size_t j = 0; j < stacks.size(); ++j) {
+      std::vector<int64_t> lengths;
+      for (const Array& stack : stacks[j]) lengths.push_back(stack.dim(0));
+      stacked[stack_ys_[j] - nc_] = joined(stacks[j], shapes[stack_ys_[j]]);
+      stacked[stacked.size() - stacks.size() + j] = Array::from<int64_t>(lengths, {n});
     }
     carry.insert(carry.end(), stacked.begin(), stacked.end());
     return carry;
   }
 
-  bool has_lane_kernel() const override { return !debug_nans() && lane_loop(true) != nullptr; }
+  bool has_lane_kernel() const override {
+    return !has_stacks() && !debug_nans() && lane_loop(true) != nullptr;
+  }
   void kernel(std::span<const View> x, std::span<const View> out, int lane_axes) const override {
     lane_loop(true)->run(x, out, lane_axes, nx_ > 0 ? x[nc_].shape[0] : length_);
   }
@@ -156,6 +198,7 @@ class ScanOp final : public Op, public Loop {
   // (c, dc) is carried along: constant memory.
   MaybeArrays jvp(std::span<const Array> x, std::span<const Array> y,
                   std::span<const MaybeArray> dx) const override {
+    refuse_stacks();
     std::vector<bool> marked;
     for (const MaybeArray& t : dx) marked.push_back(t.has_value());
     const LoopTangent d = loop_jvp(body_, static_cast<int>(nc_), static_cast<int>(nx_), marked);
@@ -194,6 +237,7 @@ class ScanOp final : public Op, public Loop {
   std::optional<MaybeArrays> vjp(std::span<const Array> x, std::span<const Array> y,
                                  std::span<const MaybeArray> ct,
                                  const std::vector<bool>& wanted) const override {
+    refuse_stacks();
     const size_t ny = static_cast<size_t>(body_->num_outputs()) - nc_;
     Arrays all(y.begin(), y.end());
     if (!save_)
@@ -221,9 +265,54 @@ class ScanOp final : public Op, public Loop {
   }
 
  private:
+  /// The stacks that steps take from xs.
+  class StackSlices {
+   public:
+    StackSlices(const std::vector<size_t>& xs, std::span<const Array> x, int64_t n) {
+      for (size_t j = 0; j < xs.size(); ++j) {
+        const View lengths = x[x.size() - xs.size() + j].view();
+        std::vector<int64_t> begin{0};
+        for (int64_t t = 0; t < n; ++t)
+          begin.push_back(begin.back() + lengths.as<const int64_t>()[t * lengths.strides[0]]);
+        require(std::ranges::is_sorted(begin) && begin.back() == x[xs[j]].dim(0), "scan: stacks of ",
+                begin.back(), " entries in all, but ", x[xs[j]].dim(0), " are given");
+        slices_.emplace(xs[j], Slices{x[xs[j]].view(), std::move(begin)});
+      }
+    }
+    View at(size_t i, int64_t t) const {
+      const auto& [all, begin] = slices_.at(i);
+      const auto from = begin[static_cast<size_t>(t)];
+      return cpu::range(all, 0, from, begin[static_cast<size_t>(t) + 1] - from);
+    }
+
+   private:
+    struct Slices {
+      View all;
+      std::vector<int64_t> begin;
+    };
+    std::map<size_t, Slices> slices_;
+  };
+  static Array joined(const Arrays& stacks, Aval a) {
+    a.shape[0] = 0;
+    for (const Array& stack : stacks) a.shape[0] += stack.dim(0);
+    const Array out = Array::uninitialized(a.shape, a.dtype);
+    int64_t at = 0;
+    for (const Array& stack : stacks) {
+      cpu::assign(stack.view(), cpu::range(out.view(), 0, at, stack.dim(0)));
+      at += stack.dim(0);
+    }
+    return out;
+  }
+  bool has_stacks() const { return !stack_xs_.empty() || !stack_ys_.empty(); }
+  void refuse_stacks() const {
+    if (has_stacks())
+      throw Error(
+          "scan: with stacks it belongs to a program that is run; differentiate the graph it was made from");
+  }
   int64_t steps(std::span<const Aval> x) const {
     int64_t n = length_;
     for (size_t i = nc_; i < nc_ + nx_; ++i) {
+      if (is_stack(body_->input_aval(static_cast<int>(i)))) continue;
       require(!x[i].shape.empty(), "scan: xs ", i - nc_,
               " is a scalar; scan runs over axis 0, what is the same in all steps belongs into the closure");
       const int64_t m = x[i].shape.front();
@@ -234,13 +323,12 @@ class ScanOp final : public Op, public Loop {
     return n;
   }
   // The loop as code for one example, or for lanes of them.
-  const LaneLoop* lane_loop(bool in_lanes) const {
-    return lane_loops_.get(LaneLoop::Scan{body_, nc_, nx_, reverse_, save_}, in_lanes);
-  }
+  const LaneLoop* lane_loop(bool in_lanes) const { return lane_loops_.get(parts(), in_lanes); }
   Ref<const Graph> body_;
   Prepared prepared_;
   LaneLoops lane_loops_;
   size_t nc_, nx_;
+  std::vector<size_t> stack_xs_, stack_ys_;  // inputs and outputs of the body
   int64_t length_;
   bool reverse_, save_;
   bool in_program_;  // not a parameter: results differ in rounding at most

@@ -67,6 +67,9 @@ class WhileOp final : public Op, public Loop {
         in_program_(in_program),
         primal_(std::move(primal)) {}
   std::string_view name() const override { return "while_loop"; }
+  LoopParts parts() const override {
+    return {.cond = cond_, .body = body_, .num_carry = nc_, .num_cond_consts = nk_, .save = save_};
+  }
   bool has_effect() const override { return has_effects(*body_) || has_effects(*cond_); }
   OpRef prepared() const override {
     return in_program_ ? OpRef()
@@ -287,9 +290,7 @@ class WhileOp final : public Op, public Loop {
     return outputs_that_depend(*cond_, in)[0];
   }
   // The loop as code for one example, or for lanes of them.
-  const LaneLoop* lane_loop(bool in_lanes) const {
-    return lane_loops_.get(LaneLoop::While{cond_, body_, nc_, save_}, in_lanes);
-  }
+  const LaneLoop* lane_loop(bool in_lanes) const { return lane_loops_.get(parts(), in_lanes); }
   Ref<const Graph> cond_, body_;
   Prepared prepared_cond_, prepared_body_;
   LaneLoops lane_loops_;
@@ -378,7 +379,7 @@ Arrays fori_loop(const Array& lower, const Array& upper,
                    return next;
                  },
                  in);
-  out.resize(out.size() - 2);
+  out.erase(out.end() - 2, out.end());
   return out;
 }
 

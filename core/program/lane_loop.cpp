@@ -17,14 +17,11 @@ size_t at(int64_t v) { return static_cast<size_t>(v); }
 /// Thrown inside this file only: the loop runs as before.
 struct NotOnLanes {};
 
-template <class T>
-T param(const Op& op, std::string_view name) {
-  for (const auto& [key, value] : op.params())
-    if (key == name) return std::get<T>(value);
-  throw NotOnLanes{};
+bool is_stack(const Aval& a) { return !a.shape.empty() && a.shape.front() == kDynamic; }
+Aval entry_of(Aval stack) {
+  stack.shape.erase(0);
+  return stack;
 }
-
-bool is_loop(const Graph::Equation& eq) { return eq.op->name() == "while_loop" || eq.op->name() == "scan"; }
 
 }  // namespace
 
@@ -35,19 +32,43 @@ class LaneLoop::Builder {
 
   explicit Builder(LaneLoop& into) : into_(into), frame_(into.frame_) {}
 
-  void scan(const Scan& s) {
+  void lay_out(const LoopParts& loop) { loop.is_scan() ? scan(loop) : while_loop(loop); }
+
+ private:
+  static constexpr int64_t kMostEquations = 12288;
+  /// A value that is a stack: which, and where in its entries.
+  struct Place {
+    int stack = -1;
+    size_t index = 0;
+  };
+
+  void scan(const LoopParts& s) {
     into_.scan_ = true;
     into_.reverse_ = s.reverse;
     into_.save_ = s.save;
     into_.num_carry_ = s.num_carry;
     into_.num_xs_ = s.num_xs;
-    into_.inputs_ = rows_of(s.body->input_avals(), s.num_carry + s.num_xs);
+    Avals avals = s.body->input_avals();
+    std::vector<Place> stacks(avals.size());
+    for (size_t i = 0; i < avals.size(); ++i)
+      if (is_stack(avals[i])) {
+        stacks[i].stack = static_cast<int>(into_.stacks_.size());
+        into_.stacks_.push_back({at(num_elements(entry_of(avals[i]).shape)), static_cast<int>(i)});
+        avals[i].shape = {0};  // nothing of it is loaded
+      }
+    into_.inputs_ = rows_of(avals, s.num_carry + s.num_xs);
     int block = new_block();
     const Ref<const Graph> body = prepared(s.body);
     const std::vector<bool> read = read_inputs(*body);
     for (size_t i = s.num_carry; i < read.size(); ++i)
       if (!read[i]) into_.inputs_[i].clear();  // need not be loaded
-    const std::vector<Rows> out = graph(body, into_.inputs_, block, s.num_carry);
+    const std::vector<Rows> out = graph(body, into_.inputs_, block, s.num_carry, &stacks);
+    for (size_t k = s.num_carry; k < stacks.size(); ++k)
+      if (const Place& p = stacks[k]; p.stack >= 0)
+        keep({k, p.stack, p.index, at(num_elements(entry_of(body->output_aval(static_cast<int>(k))).shape))});
+    // Lanes have no stacks of different lengths to give, and what is kept lies in the order of the steps.
+    const bool given = !into_.stacks_.empty() && into_.stacks_[0].operand >= 0, kept = !into_.kept_.empty();
+    if ((into_.threads() > 1 && (given || kept)) || (s.reverse && kept)) throw NotOnLanes{};
     into_.carry_out_.assign(into_.inputs_.begin(), into_.inputs_.begin() + static_cast<int64_t>(s.num_carry));
     into_.ys_.assign(out.begin() + static_cast<int64_t>(s.num_carry), out.end());
     for (size_t i = 0; i < s.num_carry; ++i) move(block, out[i], into_.inputs_[i]);
@@ -64,20 +85,22 @@ class LaneLoop::Builder {
     finish();
   }
 
-  void while_loop(const While& w) {
+  void while_loop(const LoopParts& w) {
     into_.num_carry_ = w.num_carry;
+    into_.save_ = w.save;
     Avals avals = w.cond->input_avals();
     const Avals of_body = w.body->input_avals();
     avals.insert(avals.end(), of_body.begin() + static_cast<int64_t>(w.num_carry), of_body.end());
     into_.inputs_ = rows_of(avals, w.num_carry);
     into_.carry_out_.assign(into_.inputs_.begin(), into_.inputs_.begin() + static_cast<int64_t>(w.num_carry));
-    if (w.save) results_ = new_stack(into_.carry_out_);
-    into_.entry_ = loop(w.cond, w.body, w.num_carry, into_.inputs_, kEnd, results_);
+    const int stack = w.save ? new_stack(into_.carry_out_) : -1;
+    into_.entry_ = loop(w.cond, w.body, w.num_carry, into_.inputs_, kEnd, stack);
+    for (size_t i = 0, index = 0; w.save && i < w.num_carry; ++i) {
+      keep({w.num_carry + i, stack, index, into_.carry_out_[i].size()});
+      index += into_.carry_out_[i].size();
+    }
     finish();
   }
-
- private:
-  static constexpr int64_t kMostEquations = 12288;
 
   static Ref<const Graph> prepared(const Ref<const Graph>& g) {
     return with_prepared_loops(merged(expanded(g)));
@@ -175,25 +198,28 @@ class LaneLoop::Builder {
   }
 
   // The equations of a graph from `block` on, which becomes the last block; rows of the results.
-  // Of the results the first `targets` are wanted where the first inputs are.
+  // Of the results the first `targets` are wanted where the first inputs are. `stacks`: those among the
+  // inputs; then those among the results.
   std::vector<Rows> graph(const Ref<const Graph>& g, const std::vector<Rows>& inputs, int& block,
-                          size_t targets = 0) {
+                          size_t targets = 0, std::vector<Place>* stacks = nullptr) {
     std::vector<Rows> rows(g->values().size());
     std::vector<Place> places(rows.size());
     std::copy(inputs.begin(), inputs.end(), rows.begin());
+    if (stacks) std::copy(stacks->begin(), stacks->end(), places.begin());
     const auto& equations = g->equations();
     std::vector<int> constant(rows.size(), -1);
     for (size_t c = 0; c < g->constants().size(); ++c)
       constant[at(g->constants()[c].first)] = static_cast<int>(c);
     for (size_t begin = 0; begin <= equations.size();) {
       size_t end = begin;
-      while (end < equations.size() && !is_loop(equations[end])) ++end;
+      std::optional<LoopParts> inner;
+      while (end < equations.size() && !(inner = loop_parts(*equations[end].op))) ++end;
       const bool last = end == equations.size();
       // What is read later, and by more than the moves behind this stretch.
       std::vector<bool> read(rows.size(), false), later(rows.size(), false);
       for (const int v : g->outputs()) (last ? read : later)[at(v)] = true;
       if (!last) {
-        const size_t carries = num_carry(equations[end]);
+        const size_t carries = inner->num_carry;
         for (size_t i = 0; i < equations[end].in.size(); ++i)
           (i < carries ? read : later)[at(equations[end].in[i])] = true;
         for (size_t e = end + 1; e < equations.size(); ++e)
@@ -202,14 +228,11 @@ class LaneLoop::Builder {
       straight(*g, begin, end, read, later, rows, block, last ? targets : 0);
       if (!last) {
         const Graph::Equation& eq = equations[end];
-        const bool is_scan = eq.op->name() == "scan";
-        const size_t carries = num_carry(eq);
+        const size_t carries = inner->num_carry;
         std::vector<Rows> in;
         for (size_t i = 0; i < eq.in.size(); ++i) {
           if (places[at(eq.in[i])].stack >= 0) {  // what is taken from it lies here
-            Aval row = g->values()[at(eq.in[i])];
-            row.shape.erase(0);
-            in.push_back(rows_of({row}, 1)[0]);
+            in.push_back(rows_of({entry_of(g->values()[at(eq.in[i])])}, 1)[0]);
             continue;
           }
           const Rows& from = constant_or(*g, eq.in[i], constant, rows);
@@ -227,14 +250,12 @@ class LaneLoop::Builder {
           in.push_back(to);
         }
         const int next = new_block();
-        const Ref<const Graph> body = param<Ref<const Graph>>(*eq.op, "body");
-        if (is_scan) {
-          const int test = backwards(eq, body, in, places, next);
+        if (inner->is_scan()) {
+          const int test = backwards(eq, *inner, in, places, next);
           into_.blocks_[at(block)].to = into_.blocks_[at(block)].rewind = test;
         } else {
-          const Ref<const Graph> cond = param<Ref<const Graph>>(*eq.op, "cond");
           int stack = -1;
-          if (param<bool>(*eq.op, "save")) {
+          if (inner->save) {
             stack = new_stack({in.begin(), in.begin() + static_cast<int64_t>(carries)});
             into_.blocks_[at(block)].clear.push_back(stack);
             size_t index = 0;
@@ -243,7 +264,7 @@ class LaneLoop::Builder {
               index += in[i].size();
             }
           }
-          into_.blocks_[at(block)].to = loop(cond, body, carries, in, next, stack);
+          into_.blocks_[at(block)].to = loop(inner->cond, inner->body, carries, in, next, stack);
         }
         for (size_t k = 0; k < carries; ++k) rows[at(eq.out[k])] = in[k];
         block = next;
@@ -251,31 +272,37 @@ class LaneLoop::Builder {
       begin = end + 1;
     }
     std::vector<Rows> out;
-    for (const int v : g->outputs())
-      if (places[at(v)].stack >= 0) throw NotOnLanes{};
-    for (const int v : g->outputs()) out.push_back(constant_or(*g, v, constant, rows));
+    if (stacks) stacks->assign(g->outputs().size(), {});
+    for (size_t k = 0; k < g->outputs().size(); ++k) {
+      const int v = g->outputs()[k];
+      if (const Place& p = places[at(v)]; p.stack >= 0) {
+        if (!stacks || into_.stacks_[at(p.stack)].operand >= 0) throw NotOnLanes{};
+        (*stacks)[k] = p;
+        out.emplace_back();
+      } else {
+        out.push_back(constant_or(*g, v, constant, rows));
+      }
+    }
     return out;
   }
-  /// A value that is a stack: which, and where in its entries.
-  struct Place {
-    int stack = -1;
-    size_t index = 0;
-  };
   int new_stack(const std::vector<Rows>& carry) {
     size_t scalars = 0;
     for (const Rows& rows : carry) scalars += rows.size();
     if (scalars == 0) throw NotOnLanes{};
-    into_.stacks_.push_back(scalars);
+    into_.stacks_.push_back({scalars});
     return static_cast<int>(into_.stacks_.size()) - 1;
   }
+  void keep(const Kept& result) {
+    into_.stacks_[at(result.stack)].kept = true;
+    into_.kept_.push_back(result);
+  }
   // A scan over what loops have put on their stacks, from the last step to the first.
-  int backwards(const Graph::Equation& eq, const Ref<const Graph>& body, const std::vector<Rows>& in,
+  int backwards(const Graph::Equation& eq, const LoopParts& scan, const std::vector<Rows>& in,
                 const std::vector<Place>& places, int exit) {
-    const size_t carries = num_carry(eq), xs = at(param<int64_t>(*eq.op, "num_xs"));
-    if (xs == 0 || eq.out.size() != carries || !param<bool>(*eq.op, "reverse") || param<bool>(*eq.op, "save"))
-      throw NotOnLanes{};
+    const size_t carries = scan.num_carry, xs = scan.num_xs;
+    if (xs == 0 || eq.out.size() != carries || !scan.reverse || scan.save) throw NotOnLanes{};
     const int test = new_block();
-    const Ref<const Graph> of_step = prepared(body);
+    const Ref<const Graph> of_step = prepared(scan.body);
     const std::vector<bool> read = read_inputs(*of_step);
     for (size_t i = 0; i < xs; ++i) {
       const Place& p = places[at(eq.in[carries + i])];
@@ -296,7 +323,6 @@ class LaneLoop::Builder {
     into_.blocks_[at(block)].to = test;
     return test;
   }
-  static size_t num_carry(const Graph::Equation& eq) { return at(param<int64_t>(*eq.op, "num_carry")); }
 
   // The rows of a value.
   const Rows& constant_or(const Graph& g, int v, const std::vector<int>& constant, std::vector<Rows>& rows) {
@@ -328,8 +354,9 @@ class LaneLoop::Builder {
     const GraphPart part = part_of(g, inside, wanted);
     kept_.clear();
     if (part.outputs.empty()) return;
-    for (const int v : part.outputs)
-      if (!g.values()[at(v)].shape.empty() && g.values()[at(v)].shape.front() == kDynamic) throw NotOnLanes{};
+    for (const std::vector<int>* all : {&part.inputs, &part.outputs})
+      for (const int v : *all)
+        if (is_stack(g.values()[at(v)])) throw NotOnLanes{};
     // Kernels of arrays do more at a time: worth it while the calls outweigh what they do. Taking a graph
     // apart takes milliseconds: what is far beyond is left at once.
     const auto most = static_cast<double>(kWorthwhile * (end - begin + 4));
@@ -371,11 +398,13 @@ class LaneLoop::Builder {
     }
   }
 
-  // Of what is put on the stacks only that which is taken off; results are kept whole.
+  // Of what is put on the stacks only that which is taken off, or a result.
   void drop_unread() {
     for (size_t s = 0; s < into_.stacks_.size(); ++s) {
-      if (static_cast<int>(s) == results_) continue;
-      std::vector<int> place(into_.stacks_[s], -1);
+      if (into_.stacks_[s].operand >= 0) continue;
+      std::vector<int> place(into_.stacks_[s].scalars, -1);
+      for (const Kept& k : into_.kept_)
+        for (size_t i = 0; k.stack == static_cast<int>(s) && i < k.scalars; ++i) place[k.index + i] = 0;
       for (const Block& b : into_.blocks_)
         for (const Column& c : b.columns)
           if (c.stack == static_cast<int>(s)) place[c.index] = 0;
@@ -392,12 +421,36 @@ class LaneLoop::Builder {
         for (Column& c : b.columns)
           if (c.stack == static_cast<int>(s)) c.index = at(place[c.index]);
       }
-      into_.stacks_[s] = count;
+      for (Kept& k : into_.kept_)
+        if (k.stack == static_cast<int>(s) && k.scalars > 0) k.index = at(place[k.index]);
+      into_.stacks_[s].scalars = count;
     }
+  }
+
+  void list_scalars() {
+    const auto list = [&](std::vector<Scalar>& to, size_t place, const Rows& rows) {
+      if (!rows.empty()) into_.by_element_.push_back(place);
+      for (size_t k = 0; k < rows.size(); ++k) to.push_back({place, k, rows[k]});
+    };
+    const size_t nc = into_.num_carry_, ny = into_.ys_.size();
+    const auto given = std::ranges::count_if(into_.stacks_, [](const Stack& s) { return s.operand >= 0; });
+    const size_t operands = into_.inputs_.size() + at(given);  // with their lengths
+    for (size_t i = nc; i < nc + into_.num_xs_; ++i) list(into_.scalars_of_xs_, i, into_.inputs_[i]);
+    for (size_t k = 0; k < ny; ++k) list(into_.scalars_of_ys_, operands + nc + k, into_.ys_[k]);
+    for (size_t i = 0; into_.save_ && i < nc; ++i)
+      list(into_.scalars_saved_, operands + nc + ny + i, into_.inputs_[i]);
   }
 
   void finish() {
     drop_unread();
+    if (into_.scan_) list_scalars();
+    for (const Rows& rows : into_.inputs_) {
+      bool packed = !rows.empty();
+      for (size_t k = 0; k < rows.size(); ++k)
+        packed = packed && rows[k].uniform && rows[k].item == 8 &&
+                 rows[k].offset == rows[0].offset + 8 * static_cast<int64_t>(k);
+      into_.packed_.push_back(packed);
+    }
     for (size_t i = 0; i < into_.blocks_.size(); ++i) {
       Block& b = into_.blocks_[i];
       for (Move& m : b.moves)
@@ -466,7 +519,6 @@ class LaneLoop::Builder {
 
   LaneLoop& into_;
   Frame& frame_;
-  int results_ = -1;                  // the stack whose entries are results
   std::map<int64_t, FrameRow> kept_;  // of the last block: where a row that is kept was made, by its offset
 };
 
@@ -502,54 +554,38 @@ std::shared_ptr<const LaneLoop> laid_out(const Make& make) {
 
 }  // namespace
 
-std::shared_ptr<const LaneLoop> LaneLoop::make(const Scan& scan, int64_t lanes) {
+std::shared_ptr<const LaneLoop> LaneLoop::make(const LoopParts& loop, int64_t lanes) {
   return laid_out([&](std::unique_ptr<cpu::EntryCode> code) {
     std::shared_ptr<LaneLoop> out(new LaneLoop(lanes, std::move(code)));
-    Builder(*out).scan(scan);
+    Builder(*out).lay_out(loop);
     return out;
   });
 }
 
-template <class Lay>
-std::shared_ptr<const LaneLoop> LaneLoop::by_rows(const LoopParts& loop, const Lay& lay) {
+std::shared_ptr<const LaneLoop> LaneLoop::make_by_rows(const LoopParts& loop) {
   for (const size_t seed : seeds(*loop.body, loop.num_carry)) {
     const int64_t n = loop.body->input_aval(static_cast<int>(seed)).shape.front();
     // The same limit as for what is laid out: seen at once.
     if (loop.body->flops() > 2.0 * static_cast<double>(n * (loop.body->count() + 4)) * Builder::kWorthwhile)
       continue;
-    const std::optional<LoopOfOneRow> row = of_one_row(loop, seed);
+    std::optional<LoopOfOneRow> row = of_one_row(loop, seed);
     if (!row) continue;
+    if (loop.is_scan()) {  // in an entry of a stack
+      for (size_t i = 0; i < row->operands.size(); ++i)
+        if (is_stack(loop.body->input_aval(static_cast<int>(i))) && row->operands[i] >= 0) --row->operands[i];
+      for (size_t k = 0; k < row->results.size(); ++k)
+        if (is_stack(loop.body->output_aval(static_cast<int>(k))) && row->results[k] >= 0) --row->results[k];
+    }
     auto made = laid_out([&](std::unique_ptr<cpu::EntryCode> code) {
       std::shared_ptr<LaneLoop> out(new LaneLoop(n, std::move(code), true));
       out->operands_ = row->operands;
       out->results_ = row->results;
-      lay(Builder(*out), row->parts);
+      Builder(*out).lay_out(row->parts);
       return out;
     });
     if (made) return made;
   }
   return nullptr;
-}
-
-std::shared_ptr<const LaneLoop> LaneLoop::make_by_rows(const Scan& s) {
-  return by_rows({nullptr, s.body, s.num_carry, s.num_xs, s.save},
-                 [&](Builder&& builder, const LoopParts& row) {
-                   builder.scan({row.body, s.num_carry, s.num_xs, s.reverse, s.save});
-                 });
-}
-
-std::shared_ptr<const LaneLoop> LaneLoop::make_by_rows(const While& w) {
-  return by_rows({w.cond, w.body, w.num_carry, 0, w.save}, [&](Builder&& builder, const LoopParts& row) {
-    builder.while_loop({row.cond, row.body, w.num_carry, w.save});
-  });
-}
-
-std::shared_ptr<const LaneLoop> LaneLoop::make(const While& loop, int64_t lanes) {
-  return laid_out([&](std::unique_ptr<cpu::EntryCode> code) {
-    std::shared_ptr<LaneLoop> out(new LaneLoop(lanes, std::move(code)));
-    Builder(*out).while_loop(loop);
-    return out;
-  });
 }
 
 }  // namespace hesse

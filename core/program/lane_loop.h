@@ -16,27 +16,11 @@ namespace hesse {
 /// it.
 class LaneLoop {
  public:
-  /// A scan (core/ops/loop.h): inputs carry, xs, consts; outputs carry, ys, and with `save` the carries that
-  /// entered each step.
-  struct Scan {
-    const Ref<const Graph>& body;
-    size_t num_carry, num_xs;
-    bool reverse, save;
-  };
-  /// A while_loop: inputs carry, consts of cond, consts of body; outputs carry, and with `save` stacks.
-  struct While {
-    const Ref<const Graph>& cond;
-    const Ref<const Graph>& body;
-    size_t num_carry;
-    bool save;
-  };
-  /// nullptr where an equation cannot be taken apart, or arrays are too large for that to be worth while.
-  static std::shared_ptr<const LaneLoop> make(const Scan& scan, int64_t lanes);
-  static std::shared_ptr<const LaneLoop> make(const While& loop, int64_t lanes);
+  /// nullopt where an equation cannot be taken apart, or arrays are too large for that to be worth while.
+  static std::shared_ptr<const LaneLoop> make(const LoopParts& loop, int64_t lanes);
   /// For one example whose state has a row in each lane, all of which go the same way
   /// (core/program/one_row.h): nullptr where there are no such rows either.
-  static std::shared_ptr<const LaneLoop> make_by_rows(const Scan& scan);
-  static std::shared_ptr<const LaneLoop> make_by_rows(const While& loop);
+  static std::shared_ptr<const LaneLoop> make_by_rows(const LoopParts& loop);
 
   /// Runs all examples: operands and results have `lane_axes` innermost axes of examples. `length`: of the
   /// scan.
@@ -50,11 +34,39 @@ class LaneLoop {
   struct Move {
     FrameRow from, to;
   };
+  /// What a loop puts somewhere at every step, so many scalars.
+  struct Stack {
+    size_t scalars = 0;
+    int operand = -1;   // that holds the stacks of all elements of the scan, one behind the other
+    bool kept = false;  // those of all elements are a result
+  };
+  /// A result that is a part of a stack.
+  struct Kept {
+    size_t result;
+    int stack;
+    size_t index, scalars;
+  };
   /// A scalar of the entries of a stack, and where it goes.
   struct Column {
     int stack = -1;
     size_t index = 0;
     FrameRow to;
+  };
+  /// An entry of an operand, or behind these a result, of which an element of the scan has a slice.
+  struct Scalar {
+    size_t place, index;
+    FrameRow row;
+  };
+  /// Memory of runs that are over, for the next: what is in it does not matter, but constants are.
+  class Frames {
+   public:
+    Ref<Buffer> take(const Frame& frame) const;
+    void give(Ref<Buffer> frame) const;
+
+   private:
+    static constexpr size_t kMost = 4;
+    mutable std::mutex mutex_;
+    mutable std::vector<Ref<Buffer>> free_;
   };
   struct Block {
     // Next: the next element of the scan. Pop: the last entry of a stack, while there is one.
@@ -70,22 +82,24 @@ class LaneLoop {
     Rows entry;
     int cursor = -1;              // of Pop: how many entries are left
     std::vector<Column> columns;  // and what is read of each
-    std::vector<int> clear;       // stacks to be emptied
+    std::vector<int> clear;       // stacks that begin anew
     int rewind = -1;              // a Pop block whose cursor is to be set
   };
   class Builder;
   struct Run;
-  template <class Lay>
-  static std::shared_ptr<const LaneLoop> by_rows(const LoopParts& loop, const Lay& lay);
   /// `code`: null where kernels are to do it.
   LaneLoop(int64_t lanes, std::unique_ptr<cpu::EntryCode> code, bool together = false)
       : frame_(lanes, together && code), code_(std::move(code)), together_(together) {}
   /// Of what runs by itself, each of which may take another block: lanes, or all of them together.
   int64_t threads() const { return together_ ? 1 : frame_.lanes(); }
-  /// Where result k, a carry, a y or a stack of carries, has its rows in a slice.
+  /// Where result k, a carry, a y, a stack of carries or lengths, has its rows in a slice.
   RowAxis rows_of_result(size_t k) const {
     if (!together_) return kShared;
-    return k < results_.size() ? results_[k] : results_[k - results_.size()];
+    if (k < results_.size()) return results_[k];
+    return k - results_.size() < num_carry_ && save_ ? results_[k - results_.size()] : kShared;
+  }
+  RowAxis rows_of_operand(size_t i) const {
+    return together_ && i < operands_.size() ? operands_[i] : kShared;
   }
 
   Frame frame_;
@@ -97,9 +111,14 @@ class LaneLoop {
   std::vector<Rows> inputs_;                 // by input
   std::vector<Rows> carry_out_;              // results: the carries
   std::vector<Rows> ys_;
+  std::vector<bool> packed_;  // by input: numbers that lie one behind the other
+  std::vector<Scalar> scalars_of_xs_, scalars_saved_, scalars_of_ys_;
+  std::vector<size_t> by_element_;  // operands and results that an element has entries of
+  Frames frames_;
   size_t num_carry_ = 0, num_xs_ = 0;
   bool scan_ = false, reverse_ = false, save_ = false;
-  std::vector<size_t> stacks_;  // scalars of an entry, by stack
+  std::vector<Stack> stacks_;
+  std::vector<Kept> kept_;  // of a scan, each has lengths behind all results
   size_t num_cursors_ = 0;
   FrameRow marked_;  // bools: the lanes of a block that runs
   int entry_ = 0;
@@ -108,8 +127,7 @@ class LaneLoop {
 /// The loop of an op for one example and for lanes, made when first asked for.
 class LaneLoops {
  public:
-  template <class Loop>
-  const LaneLoop* get(const Loop& loop, bool in_lanes) const {
+  const LaneLoop* get(const LoopParts& loop, bool in_lanes) const {
     std::call_once(once_[in_lanes], [&] {
       made_[in_lanes] = LaneLoop::make(loop, in_lanes ? kLanes : 1);
       if (!in_lanes && !made_[0]) made_[0] = LaneLoop::make_by_rows(loop);

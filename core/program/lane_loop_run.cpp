@@ -3,7 +3,6 @@
 #include <bit>
 #include <cstring>
 
-#include "core/allocator.h"
 #include "core/ops/control_graph.h"
 #include "core/program/lane_loop.h"
 
@@ -14,6 +13,25 @@ size_t at(int64_t v) { return static_cast<size_t>(v); }
 
 }  // namespace
 
+Ref<Buffer> LaneLoop::Frames::take(const Frame& frame) const {
+  {
+    const std::lock_guard lock(mutex_);
+    if (!free_.empty()) {
+      Ref<Buffer> out = std::move(free_.back());
+      free_.pop_back();
+      return out;
+    }
+  }
+  Ref<Buffer> out = Buffer::allocate(at(std::max<int64_t>(frame.bytes(), 64)));
+  frame.initialise(static_cast<char*>(out->data()));
+  return out;
+}
+
+void LaneLoop::Frames::give(Ref<Buffer> frame) const {
+  const std::lock_guard lock(mutex_);
+  if (free_.size() < kMost) free_.push_back(std::move(frame));
+}
+
 /// One call. A thread is what goes its own way: a lane, or all lanes where they are the rows of one example.
 /// Entries and rows of a thread are `wide` numbers.
 struct LaneLoop::Run {
@@ -21,7 +39,9 @@ struct LaneLoop::Run {
   /// Entries of one operand or result, where example 0 has them, and steps in bytes: to the next element of a
   /// scan, and to the next row (0 where all have the same).
   struct Place {
-    std::vector<int64_t> entries;
+    int64_t step = 0;              // to the next entry, where they are evenly spaced
+    std::vector<int64_t> entries;  // else each
+    int64_t entry(size_t k) const { return entries.empty() ? static_cast<int64_t>(k) * step : entries[k]; }
     int64_t item = 8, time = 0, row = 0;
     bool partial = false;  // rows hold what adds up to it
     char* data = nullptr;
@@ -37,22 +57,22 @@ struct LaneLoop::Run {
   Dims shape;  // of the examples
   int64_t examples = 1, next = 0, steps = 0;
   int64_t element[kMostThreads];
-  /// One entry of a place, and where it lies in the frame.
-  struct Scalar {
-    size_t place;  // operands, then results
-    int64_t entry;
-    FrameRow row;
+  std::vector<char*> example;     // by operand or result, then thread: where it lies
+  std::vector<char*> element_at;  // by operand or result: the element of the thread in hand
+  std::vector<uint32_t> waiting;  // by block: threads, a bit each
+  /// What is on a stack, from `begin` on that of this element of the scan. A number has eight bytes.
+  struct Entries {
+    Ref<Buffer> memory;
+    size_t begin = 0, used = 0;
+    char* data() const { return static_cast<char*>(memory->data()); }
   };
-  std::vector<char*> example;         // by operand or result, then thread: where it lies
-  std::vector<char*> element_at;      // by operand or result: the element of the thread in hand
-  std::vector<size_t> by_element;     // operands and results that an element has an entry of
-  std::vector<Scalar> xs, saved, ys;  // these entries
-  std::vector<uint32_t> waiting;      // by block: threads, a bit each
-  struct Entries {                    // a number has eight bytes
-    std::vector<char> bytes;
-    size_t used = 0;
+  /// The stack of this element within an operand that holds those of all, in entries; and their lengths.
+  struct Slice {
+    size_t begin = 0, count = 0;
+    const Place* lengths = nullptr;
   };
   std::vector<Entries> stacks;  // by stack and thread
+  std::vector<Slice> slices;    // by stack
   std::vector<size_t> cursors;  // by cursor and thread
   uint32_t active = 0;
   int dear = -1;  // the last block that was not cheap
@@ -63,32 +83,34 @@ struct LaneLoop::Run {
         wide(l.frame_.lanes() / threads),
         lane_axes(axes),
         length(n),
-        memory(Buffer::allocate(at(std::max<int64_t>(l.frame_.bytes(), 64)))),
+        memory(l.frames_.take(l.frame_)),
         frame(static_cast<char*>(memory->data())),
         waiting(l.blocks_.size(), 0),
         stacks(l.stacks_.size() * at(threads)),
+        slices(l.stacks_.size()),
         cursors(l.num_cursors_ * at(threads), 0) {
     const View& any = x.empty() ? y[0] : x[0];
     for (size_t d = any.shape.size() - at(axes); d < any.shape.size(); ++d) shape.push_back(any.shape[d]);
     for (const int64_t s : shape) examples *= s;
+    in.reserve(x.size());
+    out.reserve(y.size());
     for (size_t i = 0; i < x.size(); ++i)
-      in.push_back(place(x[i], i >= l.num_carry_ && i < l.num_carry_ + l.num_xs_,
-                         l.together_ ? l.operands_[i] : kShared));
+      in.push_back(place(x[i], (i >= l.num_carry_ && i < l.num_carry_ + l.num_xs_) || i >= l.inputs_.size(),
+                         l.rows_of_operand(i)));
     for (size_t k = 0; k < y.size(); ++k) out.push_back(place(y[k], k >= l.num_carry_, l.rows_of_result(k)));
     example.resize((x.size() + y.size()) * at(threads));
-    l.frame_.initialise(frame);
     element_at.resize(x.size() + y.size());
     if (!l.scan_) return;
-    const auto list = [&](std::vector<Scalar>& to, size_t i, const Place& p, const Rows& rows) {
-      if (!rows.empty()) by_element.push_back(i);
-      for (size_t k = 0; k < rows.size(); ++k) to.push_back({i, p.entries[k], rows[k]});
-    };
-    const size_t first_y = l.num_carry_, first_saved = first_y + l.ys_.size();
-    for (size_t i = l.num_carry_; i < l.num_carry_ + l.num_xs_; ++i) list(xs, i, in[i], l.inputs_[i]);
-    for (size_t k = 0; k < l.ys_.size(); ++k) list(ys, x.size() + first_y + k, out[first_y + k], l.ys_[k]);
-    for (size_t i = 0; l.save_ && i < l.num_carry_; ++i)
-      list(saved, x.size() + first_saved + i, out[first_saved + i], l.inputs_[i]);
+    size_t lengths = l.inputs_.size();
+    for (size_t s = 0; s < slices.size(); ++s) {
+      if (l.stacks_[s].operand < 0) continue;
+      slices[s].lengths = &in[lengths++];
+      slices[s].begin = at(l.reverse_ ? x[at(l.stacks_[s].operand)].shape[0] : 0);
+    }
   }
+  Run(const Run&) = delete;
+  Run& operator=(const Run&) = delete;
+  ~Run() { loop.frames_.give(std::move(memory)); }
 
   Place place(const View& v, bool by_element, RowAxis rows) const {
     Place p;
@@ -97,15 +119,30 @@ struct LaneLoop::Run {
     p.view = &v;
     size_t d = 0;
     if (by_element) p.time = v.strides[d++] * p.item;
-    p.entries = {0};
     p.partial = rows == kPartial;
-    const size_t of_rows = rows < 0 ? v.shape.size() : d + at(rows);
+    const size_t of_rows = rows < 0 ? v.shape.size() : d + at(rows), end = v.shape.size() - at(lane_axes);
     if (rows >= 0) p.row = v.strides[of_rows] * p.item;
-    for (; d + at(lane_axes) < v.shape.size(); ++d) {
-      if (d == of_rows) continue;
+    // The axes but that of rows, as one where they follow each other.
+    Dims shape, strides;
+    for (; d < end; ++d) {
+      if (d == of_rows || v.shape[d] == 1) continue;
+      if (!shape.empty() && strides.back() == v.shape[d] * v.strides[d]) {
+        shape.back() *= v.shape[d];
+        strides.back() = v.strides[d];
+      } else {
+        shape.push_back(v.shape[d]);
+        strides.push_back(v.strides[d]);
+      }
+    }
+    if (shape.size() <= 1) {
+      p.step = shape.empty() ? 0 : strides[0] * p.item;
+      return p;
+    }
+    p.entries = {0};
+    for (size_t a = 0; a < shape.size(); ++a) {
       std::vector<int64_t> all;
       for (const int64_t e : p.entries)
-        for (int64_t i = 0; i < v.shape[d]; ++i) all.push_back(e + i * v.strides[d] * p.item);
+        for (int64_t i = 0; i < shape[a]; ++i) all.push_back(e + i * strides[a] * p.item);
       p.entries = std::move(all);
     }
     return p;
@@ -134,7 +171,9 @@ struct LaneLoop::Run {
   static void copy_all(char* to, int64_t to_step, const char* from, int64_t from_step, int64_t n,
                        int64_t item) {
     if (n == 1) return copy(to, from, item);
-    if (item == 8)
+    if (to_step == item && from_step == item)
+      std::memcpy(to, from, at(n * item));
+    else if (item == 8)
       for (; n-- > 0; to += to_step, from += from_step) std::memcpy(to, from, 8);
     else
       for (; n-- > 0; to += to_step, from += from_step) copy(to, from, item);
@@ -149,8 +188,12 @@ struct LaneLoop::Run {
   void load(size_t i, int lane) {
     const Rows& rows = loop.inputs_[i];
     const char* const from = example_of(i, lane);
+    if (loop.packed_[i] && in[i].entries.empty() && in[i].step == 8) {
+      std::memcpy(lane_of(rows[0], 0), from, 8 * rows.size());
+      return;
+    }
     for (size_t k = 0; k < rows.size(); ++k) {
-      read(rows[k], lane, from + in[i].entries[k], in[i].row);
+      read(rows[k], lane, from + in[i].entry(k), in[i].row);
       if (in[i].partial) std::memset(lane_of(rows[k], 1), 0, at((wide - 1) * rows[k].item));
     }
   }
@@ -158,7 +201,7 @@ struct LaneLoop::Run {
     char* const to = example_of(in.size() + i, lane);
     for (size_t k = 0; k < rows.size(); ++k) {
       if (out[i].partial) rows[k].dtype == kFloat64 ? add_up<double>(rows[k]) : add_up<float>(rows[k]);
-      write(to + out[i].entries[k], out[i].row, rows[k], lane);
+      write(to + out[i].entry(k), out[i].row, rows[k], lane);
     }
   }
   template <class T>
@@ -171,26 +214,41 @@ struct LaneLoop::Run {
   // The element of a scan that a lane begins with.
   void begin_element(int lane) {
     find_element(lane);
-    for (const Scalar& s : xs) read(s.row, lane, element_at[s.place] + s.entry, in[s.place].row);
-    for (const Scalar& s : saved) write_element(s, lane);
+    for (Slice& s : slices)
+      if (s.lengths) take_slice(s, time_of(element[lane]));
+    for (const Scalar& s : loop.scalars_of_xs_)
+      read(s.row, lane, element_at[s.place] + in[s.place].entry(s.index), in[s.place].row);
+    for (const Scalar& s : loop.scalars_saved_) write_element(s, lane);
+  }
+  void take_slice(Slice& s, int64_t time) {
+    int64_t count;
+    std::memcpy(&count, s.lengths->data + time * s.lengths->time, sizeof count);
+    if (!loop.reverse_) s.begin += s.count;
+    s.count = at(count);
+    if (loop.reverse_) s.begin -= s.count;
   }
   void write_element(const Scalar& s, int lane) const {
-    write(element_at[s.place] + s.entry, out[s.place - in.size()].row, s.row, lane);
+    const Place& p = out[s.place - in.size()];
+    write(element_at[s.place] + p.entry(s.index), p.row, s.row, lane);
   }
   // All scalars are then one loop: of many short ones processors do not expect the ends.
   void find_element(int lane) {
     const int64_t time = time_of(element[lane]);
-    for (const size_t i : by_element)
+    for (const size_t i : loop.by_element_)
       element_at[i] = example_of(i, lane) + time * (i < in.size() ? in[i] : out[i - in.size()]).time;
   }
   Entries& stack(int s, int lane) { return stacks[at(s * threads + lane)]; }
   size_t bytes_of_scalar() const { return 8 * at(wide); }
-  size_t bytes_of_entry(int stack) const { return bytes_of_scalar() * loop.stacks_[at(stack)]; }
+  size_t bytes_of_entry(int stack) const { return bytes_of_scalar() * loop.stacks_[at(stack)].scalars; }
   void push(const Block& b, int lane) {
     Entries& to = stack(b.stack, lane);
     const size_t entry = bytes_of_scalar() * b.entry.size(), end = to.used + entry;
-    if (end > to.bytes.size()) to.bytes.resize(std::max(2 * to.bytes.size(), 8 * entry));
-    char* p = to.bytes.data() + to.used;
+    if (!to.memory || end > to.memory->bytes()) {
+      const Ref<Buffer> more = Buffer::allocate(std::max(2 * to.used, 8 * entry));
+      if (to.used > 0) std::memcpy(more->data(), to.data(), to.used);
+      to.memory = more;
+    }
+    char* p = to.data() + to.used;
     for (const FrameRow& r : b.entry) {
       write(p, wide == 1 ? 0 : r.item, r, lane);
       p += bytes_of_scalar();
@@ -198,12 +256,20 @@ struct LaneLoop::Run {
     to.used = end;
   }
   size_t& cursor(const Block& b, int lane) { return cursors[at(b.cursor * threads + lane)]; }
+  size_t entries(int s, int lane) {
+    if (loop.stacks_[at(s)].operand >= 0) return slices[at(s)].count;
+    const Entries& all = stack(s, lane);
+    return (all.used - all.begin) / bytes_of_entry(s);
+  }
   void rewind(const Block& b, int lane) {
-    const auto entries = [&](const Column& c) { return stack(c.stack, lane).used / bytes_of_entry(c.stack); };
-    cursor(b, lane) = entries(b.columns[0]);
+    cursor(b, lane) = entries(b.columns[0].stack, lane);
     for (const Column& c : b.columns)
-      require(entries(c) == cursor(b, lane), "scan: xs of lengths ", cursor(b, lane), " and ", entries(c),
-              "; all xs are sliced along axis 0 together");
+      require(entries(c.stack, lane) == cursor(b, lane), "scan: xs of lengths ", cursor(b, lane), " and ",
+              entries(c.stack, lane), "; all xs are sliced along axis 0 together");
+  }
+  void clear(int s, int lane) {
+    Entries& all = stack(s, lane);
+    all.begin = all.used = loop.stacks_[at(s)].kept ? all.used : 0;
   }
   bool pop(const Block& b, int lane) {
     size_t& left = cursor(b, lane);
@@ -212,13 +278,39 @@ struct LaneLoop::Run {
     const char* from = nullptr;
     int last = -1;
     for (const Column& c : b.columns) {
+      if (const int i = loop.stacks_[at(c.stack)].operand; i >= 0) {
+        const Place& p = in[at(i)];
+        const auto entry = static_cast<int64_t>(slices[at(c.stack)].begin + left);
+        read(c.to, lane, p.data + entry * p.time + p.entry(c.index), p.row);
+        continue;
+      }
       if (c.stack != last) {
         last = c.stack;
-        from = stack(c.stack, lane).bytes.data() + left * bytes_of_entry(last);
+        const Entries& all = stack(c.stack, lane);
+        from = all.data() + all.begin + left * bytes_of_entry(last);
       }
       read(c.to, lane, from + c.index * bytes_of_scalar(), c.to.item);
     }
     return true;
+  }
+  // A part of a stack as an array like `none`, which has no entries; none where there are none.
+  Array kept(const Kept& k, const Array& none) const {
+    const Entries& all = stacks[at(k.stack)];
+    if (all.used == 0) return {};
+    const auto item = static_cast<int64_t>(itemsize(none.dtype()));
+    const auto scalar = static_cast<int64_t>(bytes_of_scalar()) / item;
+    Shape shape = none.shape();
+    shape[0] = static_cast<int64_t>(all.used / bytes_of_entry(k.stack));
+    const RowAxis rows = loop.rows_of_result(k.result);
+    Strides strides(shape.size(), 1);  // of the rows of a number
+    int64_t stride = scalar;
+    for (size_t d = shape.size(); d-- > 1;) {
+      if (rows >= 0 && d == at(rows) + 1) continue;
+      strides[d] = stride;
+      stride *= shape[d];
+    }
+    strides[0] = static_cast<int64_t>(bytes_of_entry(k.stack)) / item;
+    return Array(shape, strides, static_cast<int64_t>(k.index) * scalar, none.dtype(), all.memory);
   }
   void wait_at(int block, uint32_t lanes) {
     if (block != kEnd)
@@ -242,7 +334,8 @@ struct LaneLoop::Run {
       ++next;
       element[lane] = 0;
       for (size_t i = 0; i < in.size(); ++i)
-        if (i < loop.num_carry_ || i >= loop.num_carry_ + loop.num_xs_) load(i, lane);
+        if (i < loop.num_carry_ || (i >= loop.num_carry_ + loop.num_xs_ && i < loop.inputs_.size()))
+          load(i, lane);
       if (!loop.scan_ || length > 0) break;
       for (size_t i = 0; i < loop.carry_out_.size(); ++i) store(i, loop.carry_out_[i], lane);
     }
@@ -252,7 +345,12 @@ struct LaneLoop::Run {
   }
   void next_element(const Block& b, int lane) {
     find_element(lane);
-    for (const Scalar& s : ys) write_element(s, lane);
+    for (const Scalar& s : loop.scalars_of_ys_) write_element(s, lane);
+    for (size_t j = 0; j < loop.kept_.size(); ++j) {
+      const Place& to = out[out.size() - loop.kept_.size() + j];
+      const auto count = static_cast<int64_t>(entries(loop.kept_[j].stack, lane));
+      std::memcpy(to.data + time_of(element[lane]) * to.time, &count, sizeof count);
+    }
     if (++element[lane] == length) return finish(lane);
     begin_element(lane);
     wait_at(b.to, 1u << lane);
@@ -336,7 +434,7 @@ struct LaneLoop::Run {
   }
   void run_block(const Block& b, uint32_t lanes) {
     for (const int s : b.clear)
-      for (uint32_t rest = lanes; rest != 0; rest &= rest - 1) stack(s, std::countr_zero(rest)).used = 0;
+      for (uint32_t rest = lanes; rest != 0; rest &= rest - 1) clear(s, std::countr_zero(rest));
     if (b.rewind >= 0)
       for (uint32_t rest = lanes; rest != 0; rest &= rest - 1)
         rewind(loop.blocks_[at(b.rewind)], std::countr_zero(rest));
@@ -376,34 +474,16 @@ void LaneLoop::run(std::span<const View> x, std::span<const View> out, int lane_
 Arrays LaneLoop::evaluated(std::span<const Array> x, const Avals& results, int64_t length) const {
   std::vector<View> in, views;
   Arrays out;
-  const bool stacked = !scan_ && !stacks_.empty() && results.size() > num_carry_;
   for (const Array& a : x) in.push_back(a.view());
-  for (size_t k = 0; k < (stacked ? num_carry_ : results.size()); ++k) {
-    out.push_back(Array::uninitialized(results[k].shape, results[k].dtype));
+  for (Aval a : results) {
+    if (a.shape.size() > 0 && a.shape.front() == kDynamic) a.shape[0] = 0;  // known when all is done
+    out.push_back(Array::uninitialized(a.shape, a.dtype));
     views.push_back(out.back().view());
   }
   Run call(*this, in, views, 0, length);
   call.run();
-  if (!stacked) return out;
-  const char* const all = call.stacks[0].bytes.data();
-  const size_t entries = call.stacks[0].used / call.bytes_of_entry(0);
-  size_t index = 0;
-  for (size_t k = num_carry_; k < results.size(); ++k) {
-    Shape shape = results[k].shape;
-    shape.erase(0);
-    shape.insert(0, static_cast<int64_t>(entries));
-    out.push_back(Array::uninitialized(shape, results[k].dtype));
-    const View view = out.back().view();
-    const Run::Place to = call.place(view, true, rows_of_result(k));
-    const size_t count = inputs_[k - num_carry_].size();
-    for (size_t e = 0; e < entries; ++e)
-      for (size_t i = 0; i < count; ++i) {
-        Run::copy_all(to.data + static_cast<int64_t>(e) * to.time + to.entries[i], to.row,
-                      all + e * call.bytes_of_entry(0) + (index + i) * call.bytes_of_scalar(), to.item,
-                      to.row == 0 ? 1 : call.wide, to.item);
-      }
-    index += count;
-  }
+  for (const Kept& k : kept_)
+    if (const Array stack = call.kept(k, out[k.result]); stack.defined()) out[k.result] = stack;
   return out;
 }
 

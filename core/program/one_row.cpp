@@ -59,13 +59,6 @@ struct MetByRow {
 /// What has been met so in a graph's loops: axes by equation and operand.
 using Met = std::map<std::pair<int, size_t>, RowAxis>;
 
-template <class T>
-T param(const Op& op, std::string_view name) {
-  for (const auto& [key, value] : op.params())
-    if (key == name) return std::get<T>(value);
-  throw RowsMeet{};
-}
-
 Aval without(Aval a, RowAxis rows) {
   if (rows >= 0) a.shape.erase(at(rows));
   return a;
@@ -91,7 +84,10 @@ class OneRow {
       const Graph::Equation& eq = g_.equations()[e];
       const SourceScope line(eq.source);
       if (eq.op->has_effect()) throw RowsMeet{};
-      is_loop(eq) ? loop(static_cast<int>(e)) : equation(eq);
+      if (const auto parts = loop_parts(*eq.op))
+        loop(static_cast<int>(e), *parts);
+      else
+        equation(eq);
     }
     Arrays out;
     found.clear();
@@ -142,9 +138,9 @@ class OneRow {
       return value.array->viewed(cpu::at(all, at(axis), 0));
     }
     const Graph::Equation& eq = g_.equations()[at(e)];
-    if (is_loop(eq)) {
+    if (const auto parts = loop_parts(*eq.op)) {
       const auto k = at(std::find(eq.out.begin(), eq.out.end(), v) - eq.out.begin());
-      if (k >= at(param<int64_t>(*eq.op, "num_carry"))) throw RowsMeet{};
+      if (k >= parts->num_carry) throw RowsMeet{};
       throw MetByRow{e, k, axis};
     }
     if (eq.op->name() == "broadcast_to") {
@@ -250,21 +246,8 @@ class OneRow {
     return axes;
   }
 
-  static bool is_loop(const Graph::Equation& eq) {
-    return eq.op->name() == "scan" || eq.op->name() == "while_loop";
-  }
-  void loop(int e) {
+  void loop(int e, const LoopParts& parts) {
     const Graph::Equation& eq = g_.equations()[at(e)];
-    const Op& op = *eq.op;
-    const bool is_scan = op.name() == "scan", save = param<bool>(op, "save");
-    LoopParts parts;
-    parts.body = param<Ref<const Graph>>(op, "body");
-    parts.num_carry = at(param<int64_t>(op, "num_carry"));
-    parts.save = save;
-    if (is_scan)
-      parts.num_xs = at(param<int64_t>(op, "num_xs"));
-    else
-      parts.cond = param<Ref<const Graph>>(op, "cond");
     const size_t nc = parts.num_carry, xs_end = nc + parts.num_xs;
     std::vector<RowAxis> axes;
     for (size_t i = 0; i < eq.in.size(); ++i) {
@@ -281,12 +264,7 @@ class OneRow {
       const RowAxis a = row.operands[i];
       x.push_back(a < 0 ? whole(eq.in[i]) : row_of(eq.in[i], i >= nc && i < xs_end ? a + 1 : a));
     }
-    const auto carries = static_cast<int>(nc);
-    const OpRef of_row = is_scan ? scan_op(row.parts.body, carries, static_cast<int>(parts.num_xs),
-                                           param<int64_t>(op, "length"), param<bool>(op, "reverse"), save)
-                                 : while_op(row.parts.cond, row.parts.body, carries,
-                                            static_cast<int>(param<int64_t>(op, "num_cond_consts")), save);
-    const Arrays y = hesse::apply(of_row, x);
+    const Arrays y = hesse::apply(row.parts.op(), x);
     for (size_t k = 0; k < y.size(); ++k) {
       const size_t saved = k - row.results.size();  // where it is one
       const RowAxis a = k < row.results.size() ? row.results[k] : row.results[saved];

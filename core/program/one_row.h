@@ -1,17 +1,9 @@
 #pragma once
 #include <optional>
 
-#include "core/graph.h"
+#include "core/ops/loop.h"
 
 namespace hesse {
-
-/// A scan or a while_loop (cond: null of a scan) by its parts; operands are carry, xs, consts, or carry,
-/// consts of cond, consts of body (core/ops/loop.h, core/ops/control.h).
-struct LoopParts {
-  Ref<const Graph> cond, body;
-  size_t num_carry = 0, num_xs = 0;
-  bool save = false;
-};
 
 /// How the rows of a loop meet a carry that sums over rows are added to, and that nothing else reads: each
 /// adds what is its own. The carry is the sum of all.

@@ -4,6 +4,7 @@
 #include "core/program/block.h"
 #include "core/program/collapse.h"
 #include "core/program/fuse.h"
+#include "core/program/kept_steps.h"
 #include "core/program/low_rank.h"
 #include "core/program/rewrite.h"
 #include "core/program/sums_inside.h"
@@ -13,8 +14,8 @@ namespace hesse {
 
 /// The program of a graph, before its small equations are laid out.
 inline Ref<const Graph> planned(const Ref<const Graph>& g) {
-  return with_low_rank_products(
-      collapsed(with_sums_inside(fused(unrolled(merged(with_prepared_loops(expanded(g))))))));
+  return with_kept_steps(with_low_rank_products(
+      collapsed(with_sums_inside(fused(unrolled(merged(with_prepared_loops(expanded(g)))))))));
 }
 
 /// The program of a graph that is run again and again: maps joined, small equations in blocks. Made when

@@ -2,6 +2,7 @@
 #include <optional>
 
 #include "core/graph.h"
+#include "core/ops/loop.h"
 #include "core/program/map_loops.h"
 
 namespace hesse {
@@ -21,6 +22,7 @@ Ref<const Graph> expanded(const Ref<const Graph>& g, bool inside = false);
 class Loop {
  public:
   virtual ~Loop() = default;
+  virtual LoopParts parts() const = 0;
   /// The same loop, whose body is prepared before its first step; null: this one is.
   virtual OpRef prepared() const = 0;
   /// Whether the other is this loop, and gives the carries that entered each step behind its results.

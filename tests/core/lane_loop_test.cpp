@@ -47,7 +47,8 @@ struct Halved {
   std::vector<int64_t> n;
 };
 Halved in_lanes(const std::vector<double>& start, double limit, int64_t lanes = 8) {
-  const auto loop = LaneLoop::make(LaneLoop::While{above(), halved(), 2, false}, lanes);
+  const auto loop =
+      LaneLoop::make(LoopParts{.cond = above(), .body = halved(), .num_carry = 2, .save = false}, lanes);
   EXPECT_NE(loop, nullptr);
   const auto count = static_cast<int64_t>(start.size());
   const Array x = f64(start), n = i64(std::vector<int64_t>(start.size(), 5)), bound(limit);
@@ -102,7 +103,8 @@ TEST(LaneLoop, OneLaneAndEightGiveTheSameBits) {
 }
 
 TEST(LaneLoop, StacksGrow) {
-  const auto loop = LaneLoop::make(LaneLoop::While{above(), halved(), 2, true}, 1);
+  const auto loop =
+      LaneLoop::make(LoopParts{.cond = above(), .body = halved(), .num_carry = 2, .save = true}, 1);
   ASSERT_NE(loop, nullptr);
   for (const int steps : {0, 1, 9, 1000}) {
     const Array x(std::ldexp(1.0, steps - 500)), n(int64_t{-3}), limit(std::ldexp(1.0, -500));
@@ -134,7 +136,8 @@ TEST(LaneLoop, Integers) {
         return Arrays{x, y, tests, add(x, y), subtract(x, y), astype(less(y, x), kInt64)};
       },
       Avals(6, kCount));
-  const auto loop = LaneLoop::make(LaneLoop::Scan{body, 6, 0, false, false}, 8);
+  const auto loop = LaneLoop::make(
+      LoopParts{.body = body, .num_carry = 6, .num_xs = 0, .reverse = false, .save = false}, 8);
   ASSERT_NE(loop, nullptr);
   const auto count = static_cast<int64_t>(a.size());
   const Array zero = i64(std::vector<int64_t>(a.size(), 0));
@@ -167,7 +170,8 @@ TEST(LaneLoop, ScansForwardsAndBackwardsKeepTheirCarries) {
       Avals{kNumber, kNumber, kNumber});
   for (const bool reverse : {false, true})
     for (const int64_t length : {0, 1, 5}) {
-      const auto loop = LaneLoop::make(LaneLoop::Scan{body, 2, 1, reverse, true}, 8);
+      const auto loop = LaneLoop::make(
+          LoopParts{.body = body, .num_carry = 2, .num_xs = 1, .reverse = reverse, .save = true}, 8);
       ASSERT_NE(loop, nullptr);
       constexpr int64_t kCountOf = 11;
       std::vector<double> start, other, xs;
@@ -286,7 +290,7 @@ TEST(LaneLoop, FactorsAreReadInLoopsBehindThem) {
     expected[0] = out[0];
     expected[1] = out[1];
   }
-  const auto loop = LaneLoop::make(LaneLoop::While{cond, body, 2, false}, 1);
+  const auto loop = LaneLoop::make(LoopParts{.cond = cond, .body = body, .num_carry = 2, .save = false}, 1);
   ASSERT_NE(loop, nullptr);
   const Arrays out = loop->evaluated(in, {avals[0], avals[1]}, 0);
   EXPECT_EQ(out[1].item<int64_t>(), 3);
@@ -304,7 +308,7 @@ TEST(LaneLoop, TestsThatAreCarries) {
         return Arrays{c[1], c[2] < int64_t{3}, c[2] + int64_t{1}};
       },
       avals);
-  const auto loop = LaneLoop::make(LaneLoop::While{cond, body, 3, false}, 1);
+  const auto loop = LaneLoop::make(LoopParts{.cond = cond, .body = body, .num_carry = 3, .save = false}, 1);
   ASSERT_NE(loop, nullptr);
   const Arrays out = loop->evaluated(Arrays{Array(true), Array(true), Array(int64_t{0})}, avals, 0);
   EXPECT_EQ(out[2].item<int64_t>(), 5);  // the fourth step makes the first false, the fifth moves it up
@@ -312,7 +316,9 @@ TEST(LaneLoop, TestsThatAreCarries) {
 
 TEST(LaneLoop, WhatCannotBeTakenApartRunsAsBefore) {
   const auto drawn = trace_closed([](Span x) { return Arrays{sort(x[0])}; }, Avals{{{4}, kFloat64}});
-  EXPECT_EQ(LaneLoop::make(LaneLoop::Scan{drawn, 1, 0, false, false}, 8), nullptr);
+  EXPECT_EQ(LaneLoop::make(
+                LoopParts{.body = drawn, .num_carry = 1, .num_xs = 0, .reverse = false, .save = false}, 8),
+            nullptr);
 }
 
 }  // namespace
