@@ -193,3 +193,60 @@ def test_positions_must_hold_data_and_a_shift_needs_its_cell(model, crystal):
         model(graph.replace(graph_data={}))
     with pytest.raises(ValueError, match=r"graph_data\[.cell.\] \[1, 3, 3\], got shapes .* and \(3, 3\)"):
         model(graph.replace(graph_data={"cell": hs.eye(3)}))
+
+
+# ---- graphs of structures ----------------------------------------------------------------------------------------------
+def structure(n, cell, seed):
+    rng = np.random.default_rng(seed)
+    arrays = {"forces": rng.normal(size=(n, 3)), "group": np.arange(n), "name": np.array(["a"] * n)}
+    periodic = np.array([True, False, True]) if cell is not None else np.zeros(3, bool)
+    return hs.io.Structure(
+        rng.integers(1, 9, n), rng.uniform(size=(n, 3)) * 3, cell, periodic, arrays, {"energy": 1.0}
+    )
+
+
+@pytest.mark.parametrize("pairs", [False, True])
+@pytest.mark.parametrize("dtype", [None, hs.float32])
+def test_graphs_of_structures(pairs, dtype):
+    cell = np.array([[2.0, 0.0, 0.3], [0.0, 3.0, 0.0], [0.1, 0.0, 2.5]])
+    structures = [structure(4, cell, 0), structure(1, cell, 1), structure(6, cell, 2)]
+    y = np.array([[1e5 + 0.125, 2.0], [3.0, 4.0], [5.0, 6.0]])
+    graphs = gnn.from_structures(structures, 2.2, y - y[0], pairs=pairs, dtype=dtype)
+    real = hs.float64 if dtype is None else dtype
+    assert graphs[2].num_edges > 0
+    for k, (g, s) in enumerate(zip(graphs, structures, strict=True)):
+        by_hand = gnn.radius_graph(s.positions, 2.2, cell=cell, periodic=s.periodic, z=s.numbers, pairs=pairs)
+        assert g.paired is pairs and sorted(g.node_data) == ["forces", "group", "z"]
+        for a, b in (
+            (g.edge_index, by_hand.edge_index), (g.edge_data["shift"], by_hand.edge_data["shift"]),
+            (g.node_data["z"], s.numbers), (g.node_data["group"], s.arrays["group"]),
+        ):  # fmt: skip
+            np.testing.assert_array_equal(a, b)
+        for a, b in (
+            (g.pos, s.positions), (g.node_data["forces"], s.arrays["forces"]), (g.graph_data["cell"], [cell]),
+            (g.y, [y[k] - y[0]]),
+        ):  # fmt: skip
+            assert a.dtype == real and a.shape == np.shape(b)
+            np.testing.assert_array_equal(a, np.asarray(b).astype(str(real)))
+    assert gnn.batch(graphs).num_graphs == 3
+    free = gnn.from_structures([structure(5, None, 3)], 2.2, dtype=dtype)[0]
+    assert free.y is None and not free.graph_data and not free.edge_data and free.num_edges > 0
+    assert gnn.from_structures([], 2.0, []) == []
+
+
+def test_structures_that_are_refused():
+    s = structure(2, None, 0)
+    with pytest.raises(TypeError, match="from_structures: structures is one Structure; give a list"):
+        gnn.from_structures(s, 2.0)
+    with pytest.raises(TypeError, match="from_structures: item 1 is a int, not a Structure"):
+        gnn.from_structures([s, 3], 2.0)
+    for y in (1.0, [1.0, 2.0]):
+        with pytest.raises(
+            ValueError, match="from_structures: y must have a row for each of 1 structures, got shape"
+        ):
+            gnn.from_structures([s], 2.0, y)
+    s.arrays["z"] = np.zeros(2)
+    with pytest.raises(ValueError, match='from_structures: structure 0 has an array "z"'):
+        gnn.from_structures([s], 2.0)
+    alone = hs.io.Structure(np.array([1]), np.zeros((1, 3)))
+    assert alone.cell is None and not alone.periodic.any() and alone.arrays == {} and alone.info == {}

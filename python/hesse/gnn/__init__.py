@@ -51,6 +51,7 @@ from ._sampled import HeteroSample, Sample
 from ._schnet import CFConv, SchNet, shifted_softplus
 from ._spectral import APPNP, ChebConv, GCNConv, SGConv
 from ._splits import EarlyStopping, class_weights, random_split, stratified_split
+from ._structures import from_structures
 from ._tudataset import load_tudataset
 
 __all__ = [
@@ -121,6 +122,7 @@ __all__ = [
     "from_rdkit",
     "from_scipy",
     "from_smiles",
+    "from_structures",
     "global_max_pool",
     "global_mean_pool",
     "global_sum_pool",

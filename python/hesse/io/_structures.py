@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -43,29 +43,29 @@ class Structure:
         Atomic numbers, int64 (N,).
     positions : ndarray
         (N, 3).
-    cell : ndarray or None
+    cell : ndarray, optional
         A lattice vector in every row, (3, 3).
-    periodic : ndarray
-        Which of them repeat, bool (3,).
-    arrays : dict of ndarray
+    periodic : ndarray, optional
+        Which of them repeat, bool (3,); by default none.
+    arrays : dict of ndarray, optional
         What belongs to atoms, (N, ...), such as "forces".
-    info : dict
+    info : dict, optional
         What belongs to the structure, such as "energy".
 
     Examples
     --------
     >>> import hesse as hs, numpy as np
-    >>> atom = hs.io.Structure(np.array([2]), np.zeros((1, 3)), None, np.zeros(3, bool), {}, {"energy": 0.0})
+    >>> atom = hs.io.Structure(np.array([2]), np.zeros((1, 3)), info={"energy": 0.0})
     >>> hs.gnn.radius_graph(atom.positions, 1.0, cell=atom.cell, periodic=atom.periodic, z=atom.numbers)
     Graph(1 nodes, 0 edges, pos=float64[1,3], z=int64[1])
     """
 
     numbers: _Numbers
     positions: _Numbers
-    cell: _Numbers | None
-    periodic: _Numbers
-    arrays: dict[str, _Numbers]
-    info: dict[str, Any]
+    cell: _Numbers | None = None
+    periodic: _Numbers = field(default_factory=lambda: np.zeros(3, bool))
+    arrays: dict[str, _Numbers] = field(default_factory=dict)
+    info: dict[str, Any] = field(default_factory=dict)
 
 
 class _Lines:
