@@ -1,7 +1,8 @@
-"""Physics-informed networks: domains and their points, residuals as maths at one point, training, errors."""
+"""Physics-informed networks: domains and their points, residuals as maths at one point, training, errors; finite elements."""
 
 from .._hesse import physics as _p
 from ._domains import Box, Domain, Interval, TimeBox
+from ._elements import linear_elements
 from ._pinn import PINN, Boundary, Data, Initial, Residual
 from ._stages import Adam, Lbfgs, Stage
 from ._training import Record, Training, train
@@ -23,6 +24,7 @@ __all__ = [
     "Training",
     "burgers_exact",
     "latin_hypercube",
+    "linear_elements",
     "max_error",
     "relative_l2",
     "sample",
