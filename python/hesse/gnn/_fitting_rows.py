@@ -16,7 +16,7 @@ from ._fitting import Batch, Estimator
 from ._graph import Graph, numpy_of
 from ._loader import DataLoader
 from ._prefetch import NeighbourLoader
-from ._sampled import nodes_of
+from ._sampled import ids_of
 
 __all__ = ["OfGraphs", "OfLinks", "OfNodes"]
 
@@ -29,8 +29,9 @@ class OfNodes(Estimator):
     _what = "nodes"
 
     def _rows(self, x: Any) -> Any:
-        nodes = nodes_of(self._name, "X", self.graph, x)
+        require_graph(self._name, self.graph, pairs=True)  # layers say whether they take pairs
         n = self.graph.num_nodes
+        nodes = ids_of(self._name, "X", n, x)
         if nodes.size and (nodes.min() < 0 or nodes.max() >= n):
             raise _hesse.OutOfRangeError(
                 f"{self._name}: nodes are 0 to {n - 1}, got {nodes.min()} to {nodes.max()}"
@@ -80,7 +81,7 @@ class OfLinks(Estimator):
     _what = "pairs"
 
     def _rows(self, x: Any) -> Any:
-        require_graph(self._name, self.graph)
+        require_graph(self._name, self.graph, pairs=True)
         pairs = numpy_of(self._name, "X", x)
         if pairs.ndim != 2 or pairs.shape[1] != 2 or (pairs.size and pairs.dtype.kind not in "iu"):
             raise _hesse.ArgumentError(
