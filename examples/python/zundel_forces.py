@@ -46,7 +46,7 @@ load = hs.io.load_structures if str(options.file).endswith((".h5", ".hdf5")) els
 frames = load(options.file) if options.file else draw()
 energies = np.array([s.info["energy"] for s in frames])
 start = frames[energies.argmin()]
-if options.nve and not set(start.numbers) <= set(MASSES):
+if (options.nve or options.quick) and not set(start.numbers) <= set(MASSES):
     raise SystemExit(f"add the masses of {set(start.numbers.tolist()) - set(MASSES)} to MASSES")
 train, test = np.split(np.random.default_rng(options.seed).permutation(len(frames)), [len(frames) * 4 // 5])
 # Each pair of atoms is one edge: SchNet's filter is the same in both directions.
