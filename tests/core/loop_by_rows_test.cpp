@@ -75,7 +75,8 @@ TEST(LoopByRows, TrajectoriesWithOneStepSize) {
   for (const DType dtype : {kFloat64, kFloat32})
     for (const int64_t n : {4, 5, 8, 13, 20, 64}) {
       const Trajectories t(n, dtype);
-      const auto loop = LaneLoop::make_by_rows(LoopParts{.cond = t.cond, .body = t.body, .num_carry = 4, .save = false});
+      const auto loop =
+          LaneLoop::make_by_rows(LoopParts{.cond = t.cond, .body = t.body, .num_carry = 4, .save = false});
       ASSERT_NE(loop, nullptr) << n;
       Arrays in = t.carry;
       in.insert(in.end(), t.weights.begin(), t.weights.end());
@@ -88,7 +89,8 @@ TEST(LoopByRows, TrajectoriesWithOneStepSize) {
 
 TEST(LoopByRows, StacksHoldWholeStates) {
   const Trajectories t(6, kFloat64);
-  const auto loop = LaneLoop::make_by_rows(LoopParts{.cond = t.cond, .body = t.body, .num_carry = 4, .save = true});
+  const auto loop =
+      LaneLoop::make_by_rows(LoopParts{.cond = t.cond, .body = t.body, .num_carry = 4, .save = true});
   ASSERT_NE(loop, nullptr);
   std::vector<Arrays> saved;
   Avals results = avals_of(t.expected(&saved));
@@ -127,7 +129,8 @@ TEST(LoopByRows, ScansOverSlicesWithRows) {
       },
       avals);
   for (const bool reverse : {false, true}) {
-    const auto loop = LaneLoop::make_by_rows(LoopParts{.body = body, .num_carry = 2, .num_xs = 2, .reverse = reverse, .save = true});
+    const auto loop = LaneLoop::make_by_rows(
+        LoopParts{.body = body, .num_carry = 2, .num_xs = 2, .reverse = reverse, .save = true});
     ASSERT_NE(loop, nullptr);
     Arrays c = carry;
     std::vector<Arrays> ys(5, Arrays(kSteps, c[0]));
@@ -165,7 +168,8 @@ TEST(LoopByRows, LoopsInsideBeginWithWhatIsShared) {
         return Arrays{0.9 * x[0] - inner[0]};
       },
       avals_of(carry));
-  const auto loop = LaneLoop::make_by_rows(LoopParts{.body = body, .num_carry = 1, .num_xs = 0, .reverse = false, .save = false});
+  const auto loop = LaneLoop::make_by_rows(
+      LoopParts{.body = body, .num_carry = 1, .num_xs = 0, .reverse = false, .save = false});
   ASSERT_NE(loop, nullptr);
   Arrays c = carry;
   for (int step = 0; step < 4; ++step) c = body->run(c);
@@ -176,7 +180,8 @@ TEST(LoopByRows, RowsThatMeetOtherwiseAreLeftToArrays) {
   const Arrays carry{numbers({6, 2}, kFloat64, 1)};
   const auto made = [&](const std::function<Array(const Array&)>& f) {
     const auto body = trace_closed([&](Span x) { return Arrays{f(x[0])}; }, avals_of(carry));
-    return LaneLoop::make_by_rows(LoopParts{.body = body, .num_carry = 1, .num_xs = 0, .reverse = false, .save = false}) != nullptr;
+    return LaneLoop::make_by_rows(LoopParts{
+               .body = body, .num_carry = 1, .num_xs = 0, .reverse = false, .save = false}) != nullptr;
   };
   EXPECT_TRUE(made([](const Array& y) { return y * sum(y); }));
   EXPECT_FALSE(made([](const Array& y) { return y * max(y); }));
@@ -190,7 +195,9 @@ TEST(LoopByRows, RowsThatMeetOtherwiseAreLeftToArrays) {
       },
       avals_of(carry));
   const auto body = trace_closed([](Span x) { return Arrays{x[0] + 1.0}; }, avals_of(carry));
-  EXPECT_EQ(LaneLoop::make_by_rows(LoopParts{.cond = row_decides, .body = body, .num_carry = 1, .save = false}), nullptr);
+  EXPECT_EQ(
+      LaneLoop::make_by_rows(LoopParts{.cond = row_decides, .body = body, .num_carry = 1, .save = false}),
+      nullptr);
 }
 
 }  // namespace
