@@ -5,6 +5,9 @@
 
 namespace hesse {
 
+/// Whether a value is a stack, whose length is known when it runs.
+inline bool is_stack(const Aval& a) { return !a.shape.empty() && a.shape.front() == kDynamic; }
+
 /// A scan, or a while_loop (cond: null of a scan), by its parts.
 struct LoopParts {
   Ref<const Graph> cond = nullptr, body = nullptr;

@@ -19,8 +19,6 @@ Shape with_front(int64_t n, Shape s) {
   return s;
 }
 
-bool is_stack(const Aval& a) { return !a.shape.empty() && a.shape.front() == kDynamic; }
-
 class ScanOp final : public Op, public Loop {
  public:
   ScanOp(Ref<const Graph> body, int num_carry, int num_xs, int64_t length, bool reverse, bool save,

@@ -13,7 +13,6 @@ namespace {
 using Equation = Graph::Equation;
 
 size_t at(int64_t v) { return static_cast<size_t>(v); }
-bool is_stack(const Aval& a) { return !a.shape.empty() && a.shape.front() == kDynamic; }
 std::vector<int> part(const std::vector<int>& all, size_t begin, size_t end) {
   return {all.begin() + static_cast<int64_t>(begin), all.begin() + static_cast<int64_t>(end)};
 }

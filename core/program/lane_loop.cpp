@@ -17,7 +17,6 @@ size_t at(int64_t v) { return static_cast<size_t>(v); }
 /// Thrown inside this file only: the loop runs as before.
 struct NotOnLanes {};
 
-bool is_stack(const Aval& a) { return !a.shape.empty() && a.shape.front() == kDynamic; }
 Aval entry_of(Aval stack) {
   stack.shape.erase(0);
   return stack;

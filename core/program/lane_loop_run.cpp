@@ -476,7 +476,7 @@ Arrays LaneLoop::evaluated(std::span<const Array> x, const Avals& results, int64
   Arrays out;
   for (const Array& a : x) in.push_back(a.view());
   for (Aval a : results) {
-    if (a.shape.size() > 0 && a.shape.front() == kDynamic) a.shape[0] = 0;  // known when all is done
+    if (is_stack(a)) a.shape[0] = 0;  // known when all is done
     out.push_back(Array::uninitialized(a.shape, a.dtype));
     views.push_back(out.back().view());
   }

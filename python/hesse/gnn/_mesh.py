@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from .. import _hesse
+from .._cells import as_corners
 from .._hesse import Array
 from .._hesse import nn as _nn
 from .._map import map as _map
@@ -57,17 +58,7 @@ def _sides(kind: str, cells: Any, n: int) -> np.ndarray[Any, Any]:
         raise _hesse.ArgumentError(
             f"from_mesh: cells of kind {kind!r} must be [M, {_CORNERS[kind]}], got shape {c.shape}"
         )
-    if c.dtype.kind not in "iu":
-        raise _hesse.ArgumentTypeError(
-            f"from_mesh: cells must hold integers, got {c.dtype}; convert with astype(int)"
-        )
-    bad = np.flatnonzero(((c < 0) | (c >= n)).any(axis=1))
-    if bad.size:
-        raise _hesse.OutOfRangeError(
-            f"from_mesh: cell {bad[0]} of kind {kind!r} has the corners {c[bad[0]].tolist()}, but points are 0 to "
-            f"{n - 1}; {len(bad)} cell(s) are out of range"
-        )
-    c = c.astype(np.int64)
+    c = as_corners("from_mesh", c, n, f" of kind {kind!r}")
     ordered = np.sort(c, axis=1)
     bad = np.flatnonzero((ordered[:, 1:] == ordered[:, :-1]).any(axis=1))
     if bad.size:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from .. import _hesse
+from .._cells import as_corners
 from .._hesse import Array
 from ..linalg import det, inv, solve
 from ..sparse import CSR, coo
@@ -120,17 +121,7 @@ def _checked(p: Array, cells: Any) -> _Numbers:
             f"linear_elements: cells must be [M, d + 1] with 1 <= d <= {dimensions}, the dimension of the points, got shape "
             f"{c.shape}"
         )
-    if c.dtype.kind not in "iu":
-        raise _hesse.ArgumentTypeError(
-            f"linear_elements: cells must hold integers, got {c.dtype}; convert with astype(int)"
-        )
-    bad = np.flatnonzero(((c < 0) | (c >= n)).any(axis=1))
-    if bad.size:
-        raise _hesse.OutOfRangeError(
-            f"linear_elements: cell {bad[0]} has the corners {c[bad[0]].tolist()}, but points are 0 to {n - 1}; "
-            f"{len(bad)} cell(s) are out of range"
-        )
-    return c.astype(np.int64)
+    return as_corners("linear_elements", c, n)
 
 
 def _refuse_flat(volume: Array, sides: Array) -> None:
