@@ -60,7 +60,8 @@ using Loop = EntryLoop;
 
 size_t at(int i) { return static_cast<size_t>(i); }
 bool makes_bools(EntryOp op) {
-  return (op >= EntryOp::Equal && op <= EntryOp::Not) || op >= EntryOp::EqualInt;
+  return (op >= EntryOp::Equal && op <= EntryOp::Not) ||
+         (op >= EntryOp::EqualInt && op <= EntryOp::LessEqualInt);
 }
 
 // Bytes of the widest vectors.
@@ -71,7 +72,8 @@ constexpr int kVector = 64;
 /// again, results lie on the stack.
 class Body {
  public:
-  Body(Xbyak::CodeGenerator& code, const Loop& loop, const std::vector<Reg64>& pointers, const Reg64& index,
+  /// `index`: of the entry; null of the first.
+  Body(Xbyak::CodeGenerator& code, const Loop& loop, const std::vector<Reg64>& pointers, const Reg64* index,
        int width)
       : c_(code),
         loop_(loop),
@@ -114,7 +116,8 @@ class Body {
   Address memory(const Loop::Memory& m, int item) const {
     const Reg64& base = pointers_[at(m.pointer)];
     const int offset = static_cast<int>(m.offset);
-    return m.uniform ? Xbyak::util::ptr[base + offset] : Xbyak::util::ptr[base + index_ * item + offset];
+    return m.uniform || !index_ ? Xbyak::util::ptr[base + offset]
+                                : Xbyak::util::ptr[base + *index_ * item + offset];
   }
 
   // A register for a value or temporary, which stays where it is during this step.
@@ -395,6 +398,17 @@ class Body {
       case EntryOp::LessEqualInt:
         compare_integers(s.op, a, b);
         break;
+      case EntryOp::Copy: {
+        const Ymm x = in_register(a);
+        if (const int v = static_cast<int>(loop_.loads.size()) + now_; s.out && uses_[at(v)].empty()) {
+          store(x, *s.out, false);
+          if (dies(a)) drop(a);
+          return;
+        }
+        const Ymm out = result({a});
+        if (out.getIdx() != x.getIdx()) c_.vmovaps(out, x);
+        break;
+      }
     }
     const int v = static_cast<int>(loop_.loads.size()) + now_;
     if (s.out) store(vector(reg_[at(v)]), *s.out, makes_bools(s.op));
@@ -498,7 +512,7 @@ class Body {
   Xbyak::CodeGenerator& c_;
   const Loop& loop_;
   const std::vector<Reg64>& pointers_;
-  const Reg64& index_;
+  const Reg64* const index_;
   const bool single_, full_;
   int item_ = 4, now_ = 0, slots_ = 0;
   bool wide_ = false;
@@ -521,9 +535,8 @@ struct EntryCode::Assembler : Xbyak::CodeGenerator {
     const std::vector<Reg64> all{r8, r9, r10, r11, rbx, r12, r13, r14, rdi};
     const std::vector<Reg64> pointers(all.end() - static_cast<std::ptrdiff_t>(body.row_bytes.size()),
                                       all.end());
-    const Reg64 &index = rcx, &rows = rsi, &run = rdx, &whole = r15;
+    const Reg64& rows = rsi;
     const Reg64 saved[] = {rbx, rbp, r12, r13, r14, r15};
-    const int item = static_cast<int>(itemsize(body.dtype));
     for (const Reg64& r : saved) push(r);
     mov(rbp, rsp);
     sub(rsp, static_cast<uint32_t>(kVector * body.steps.size()));
@@ -531,12 +544,35 @@ struct EntryCode::Assembler : Xbyak::CodeGenerator {
     for (size_t p = 0; p < pointers.size(); ++p)  // rdi, where the others are found, last
       mov(pointers[p], ptr[rdi + 8 * static_cast<int>(p)]);
 
-    Xbyak::Label row, next;
+    Xbyak::Label row;
     L(row);
-    xor_(ecx, ecx);
-    for (const int width :
-         {64 / item, 32 / item, 1}) {  // as many of the widest vectors as there are, then the rest
-      if (width * item == 64 && active_isa() < Isa::Avx512) continue;
+    body.run > 0 ? known_entries(body, pointers) : any_entries(body, pointers);
+    for (size_t p = 0; p < pointers.size(); ++p)
+      if (body.row_bytes[p] != 0) add(pointers[p], static_cast<uint32_t>(body.row_bytes[p]));
+    dec(rows);
+    jnz(row, T_NEAR);
+
+    vzeroupper();
+    mov(rsp, rbp);
+    for (size_t i = std::size(saved); i-- > 0;) pop(saved[i]);
+    ret();
+  }
+
+ private:
+  const Reg64& index = Xbyak::util::rcx;
+  const Reg64& run = Xbyak::util::rdx;
+  const Reg64& whole = Xbyak::util::r15;
+
+  // Of a row there are as many of the widest vectors as fit, then the rest.
+  static std::vector<int> widths(const Loop& body) {
+    const int item = static_cast<int>(itemsize(body.dtype));
+    if (active_isa() < Isa::Avx512) return {32 / item, 1};
+    return {64 / item, 32 / item, 1};
+  }
+  void any_entries(const Loop& body, const std::vector<Reg64>& pointers) {
+    Xbyak::Label next;
+    xor_(index, index);
+    for (const int width : widths(body)) {
       Xbyak::Label again, narrower;
       if (width > 1) {
         mov(whole, run);
@@ -548,7 +584,7 @@ struct EntryCode::Assembler : Xbyak::CodeGenerator {
         jae(next, T_NEAR);
       }
       L(again);
-      Body(*this, body, pointers, index, width).emit();
+      Body(*this, body, pointers, &index, width).emit();
       add(index, width);
       if (width > 1) {
         cmp(index, whole);
@@ -560,15 +596,25 @@ struct EntryCode::Assembler : Xbyak::CodeGenerator {
       L(narrower);
     }
     L(next);
-    for (size_t p = 0; p < pointers.size(); ++p)
-      if (body.row_bytes[p] != 0) add(pointers[p], static_cast<uint32_t>(body.row_bytes[p]));
-    dec(rows);
-    jnz(row, T_NEAR);
-
-    vzeroupper();
-    mov(rsp, rbp);
-    for (size_t i = std::size(saved); i-- > 0;) pop(saved[i]);
-    ret();
+  }
+  void known_entries(const Loop& body, const std::vector<Reg64>& pointers) {
+    int64_t begin = 0;
+    for (const int width : widths(body)) {
+      const int64_t end = begin + (body.run - begin) / width * width;
+      if (end == begin) continue;
+      if (begin == 0 && end == width && end == body.run)
+        return Body(*this, body, pointers, nullptr, width).emit();
+      Xbyak::Label again;
+      if (begin == 0) xor_(index, index);
+      L(again);
+      Body(*this, body, pointers, &index, width).emit();
+      add(index, width);
+      if (end > begin + width) {
+        cmp(index, static_cast<uint32_t>(end));
+        jl(again, T_NEAR);
+      }
+      begin = end;
+    }
   }
 };
 

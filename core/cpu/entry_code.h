@@ -13,8 +13,8 @@
 namespace hesse::cpu {
 
 /// What takes a few instructions; comparisons make bools, And, Or and Not work on bools, Where reads
-/// (bool, x, y). Those named Int, and Where, also take int64 in loops of float64, whose entries have the
-/// same size.
+/// (bool, x, y). Those named Int, and Where and Copy, also take int64 in loops of float64, whose entries have
+/// the same size.
 enum class EntryOp : uint8_t {
   Negative,
   Abs,
@@ -45,6 +45,7 @@ enum class EntryOp : uint8_t {
   NotEqualInt,
   LessInt,
   LessEqualInt,
+  Copy,
 };  // clang-format keeps a line for each kind
 
 /// The operation that a kernel of simd_kernels<T>() computes; nullopt for the others (exp, tanh, ...).
@@ -71,6 +72,8 @@ struct EntryLoop {
   static constexpr int kMostPointers = 9;
   static constexpr size_t kMostSteps = 512;  ///< each may need a place on the stack
 
+  /// Entries of every row where that is known: code for other lengths is then not written. 0: any.
+  int64_t run = 0;
   /// Or kFloat64. Bools are the results of comparisons, operands of And, Or and Not, the first one of Where.
   DType dtype = kFloat32;
   std::vector<int64_t> row_bytes;  ///< by pointer, at most kMostPointers
@@ -83,11 +86,11 @@ struct EntryLoop {
 /// three throw Error where the system gives no memory.
 class EntryCode {
  public:
-  /// Runs a loop over `rows` rows of `run` entries.
+  /// Runs a loop over `rows` rows of `run` entries, those of the loop if it states them.
   using Function = void (*)(char* const* pointers, int64_t rows, int64_t run);
 
-  /// Whether code can be made here: the instruction set in use is AVX2 or better (the code is AVX2's), and
-  /// the system lets a process make memory executable.
+  /// Whether code can be made here: the instruction set in use is AVX2 or better, and the system lets
+  /// a process make memory executable.
   static bool available();
 
   EntryCode();

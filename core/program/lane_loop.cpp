@@ -461,9 +461,8 @@ class LaneLoop::Builder {
     }
     if (into_.code_) {
       into_.marked_ = frame_.take(kBool);
-      if (into_.threads() > 1)
-        for (Block& b : into_.blocks_)
-          for (std::vector<Move>* moves : {&b.aside, &b.moves}) as_code(b, *moves);
+      for (Block& b : into_.blocks_)
+        for (std::vector<Move>* moves : {&b.aside, &b.moves}) as_code(b, *moves);
       into_.code_->finish();
     }
     cheapest_first();
@@ -488,27 +487,33 @@ class LaneLoop::Builder {
     into_.blocks_ = std::move(blocks);
   }
 
-  // Moves of entries of four and eight bytes as selections by the lanes that are marked.
+  // Moves of entries of four and eight bytes: of all lanes, or of those that are marked.
   void as_code(Block& b, std::vector<Move>& moves) {
-    constexpr size_t kMost = cpu::EntryLoop::kMostSteps / 2;
+    const bool marked = into_.threads() > 1;
     for (const DType dtype : {kFloat64, kFloat32}) {
       const auto begin = std::stable_partition(moves.begin(), moves.end(), [&](const Move& m) {
         return m.to.item != static_cast<int64_t>(itemsize(dtype));
       });
       for (auto m = begin; m != moves.end();) {
         cpu::EntryLoop loop;
+        loop.run = frame_.width();
         loop.dtype = dtype;
         loop.row_bytes = {0};
+        std::map<int64_t, int> number;  // of loads, by offset
         const auto load = [&](const FrameRow& r) {
-          loop.loads.push_back({0, r.offset, false});
+          const auto [at, is_new] = number.try_emplace(r.offset, static_cast<int>(loop.loads.size()));
+          if (!is_new) return at->second;
+          loop.loads.push_back({0, r.offset, r.uniform});
           loop.is_bool.push_back(r.dtype == kBool);
-          return static_cast<int>(loop.loads.size()) - 1;
+          return at->second;
         };
-        load(into_.marked_);
-        for (; m != moves.end() && loop.steps.size() < kMost; ++m) {
-          const int from = load(m->from), to = load(m->to);
-          loop.steps.push_back(
-              {cpu::EntryOp::Where, {0, from, to}, cpu::EntryLoop::Memory{0, m->to.offset, false}});
+        if (marked) load(into_.marked_);
+        for (; m != moves.end() && loop.steps.size() < cpu::EntryLoop::kMostSteps; ++m) {
+          const cpu::EntryLoop::Memory out{0, m->to.offset, false};
+          if (marked)
+            loop.steps.push_back({cpu::EntryOp::Where, {0, load(m->from), load(m->to)}, out});
+          else
+            loop.steps.push_back({cpu::EntryOp::Copy, {load(m->from), -1, -1}, out});
         }
         b.moving.push_back(into_.code_->add(loop));
       }

@@ -73,8 +73,9 @@ class LaneLoop {
     enum class Then : uint8_t { Jump, Branch, Next, Pop };
     std::optional<ScalarCode> code;
     std::vector<Move> moves;
-    std::vector<Move> aside;                              // before them: what a move reads and another writes
-    std::vector<const cpu::EntryCode::Function*> moving;  // the same as code, of lanes that are marked
+    std::vector<Move> aside;  // before them: what a move reads and another writes
+    // The same as code: of all lanes, or where each is a thread, of those that are marked.
+    std::vector<const cpu::EntryCode::Function*> moving;
     Then then = Then::Jump;
     FrameRow condition;
     int to = kEnd, otherwise = kEnd;
@@ -89,7 +90,9 @@ class LaneLoop {
   struct Run;
   /// `code`: null where kernels are to do it.
   LaneLoop(int64_t lanes, std::unique_ptr<cpu::EntryCode> code, bool together = false)
-      : frame_(lanes, together && code), code_(std::move(code)), together_(together) {}
+      : frame_(together && code ? Frame::of_rows(lanes) : Frame(lanes)),
+        code_(std::move(code)),
+        together_(together) {}
   /// Of what runs by itself, each of which may take another block: lanes, or all of them together.
   int64_t threads() const { return together_ ? 1 : frame_.lanes(); }
   /// Where result k, a carry, a y, a stack of carries or lengths, has its rows in a slice.

@@ -440,8 +440,8 @@ struct LaneLoop::Run {
         rewind(loop.blocks_[at(b.rewind)], std::countr_zero(rest));
     if (b.code) b.code->run(frame);
     if (!b.moving.empty()) {
-      set_bools(loop.marked_, lanes);
-      for (const auto* code : b.moving) (*code)(&frame, 1, loop.frame_.lanes());
+      if (threads > 1) set_bools(loop.marked_, lanes);
+      for (const auto* code : b.moving) (*code)(&frame, 1, loop.frame_.width());
     }
     for (const Move& m : b.aside) move(m, active);
     for (const Move& m : b.moves) move(m, lanes);

@@ -117,9 +117,22 @@ std::optional<EntryOp> code_op(const EntryKernel& kernel, std::string_view name,
 
 }  // namespace
 
+Frame Frame::of_rows(int64_t lanes) {
+  const auto whole = [&](int64_t vector) { return (lanes + vector - 1) / vector * vector; };
+  Frame frame(lanes);
+  frame.width_ = whole(4);
+  // Kernels work on what fills a row up, too: a quarter more at most.
+  if (cpu::active_isa() >= cpu::Isa::Avx512 && 4 * whole(8) <= 5 * lanes) frame.width_ = whole(8);
+  frame.uniform_constants_ = true;
+  return frame;
+}
+
 int64_t Frame::take_offset() {
+  constexpr int64_t kLine = 64;  // vectors that lie in two lines take twice as long
+  const int64_t row = 8 * width_;
+  if (row % kLine == 0) bytes_ = (bytes_ + kLine - 1) / kLine * kLine;
   const int64_t offset = bytes_;
-  bytes_ += (8 * lanes_ + 7) / 8 * 8;
+  bytes_ += row;
   return offset;
 }
 
@@ -144,7 +157,7 @@ FrameRow Frame::constant(const Array& scalar) {
 void Frame::initialise(char* frame) const {
   std::memset(frame, 0, static_cast<size_t>(bytes_));
   for (const Constant& c : constants_)
-    for (int64_t l = 0; l < (c.row.uniform ? 1 : lanes_); ++l)
+    for (int64_t l = 0; l < (c.row.uniform ? 1 : width_); ++l)
       std::memcpy(frame + c.row.offset + l * static_cast<int64_t>(c.value.size()), c.value.data(),
                   c.value.size());
 }
@@ -396,7 +409,7 @@ class ScalarCode::Builder {
   void give_together(int v, size_t block, size_t i) {
     ++together_[block].used;
     block_[at(v)] = static_cast<int>(block);
-    give(v, {together_[block].offset + static_cast<int64_t>(i) * 8 * frame_.lanes(), dtype(v)});
+    give(v, {together_[block].offset + static_cast<int64_t>(i) * 8 * frame_.width(), dtype(v)});
   }
   void end_together(size_t block) {
     if (--together_[block].used == 0)
@@ -491,6 +504,7 @@ class ScalarCode::Builder {
 
   void add_code(const Stretch& stretch) {
     cpu::EntryLoop loop;
+    loop.run = frame_.width();
     loop.dtype = stretch.dtype;
     loop.row_bytes = {0};
     std::map<int, int> number;  // operand of the loop, by value
@@ -559,14 +573,14 @@ class ScalarCode::Builder {
 
 ScalarCode::ScalarCode(const Ref<const Graph>& graph, const std::vector<FrameRow>& inputs, Frame& frame,
                        cpu::EntryCode* code, const std::vector<std::optional<FrameRow>>& wanted)
-    : graph_(graph), lanes_(frame.lanes()) {
+    : graph_(graph), lanes_(frame.lanes()), width_(frame.width()) {
   Builder(*this, *graph, inputs, frame, code, wanted);
 }
 
 void ScalarCode::run(char* frame) const {
   for (const Step& s : steps_) {
     if (s.code != nullptr)
-      (*s.code)(&frame, 1, lanes_);
+      (*s.code)(&frame, 1, width_);
     else
       call(s, frame);
   }
@@ -579,10 +593,10 @@ void ScalarCode::call(const Step& s, char* frame) const {
   if (s.kernel.kind != EntryKernel::Kind::None) {
     constexpr int64_t kSteps[3] = {1, 1, 1};
     const auto call = s.in.back().dtype == kFloat64 ? &call_entry_kernel<double> : &call_entry_kernel<float>;
-    return call(s.kernel, in, kSteps, out, lanes_ * s.rows);
+    return call(s.kernel, in, kSteps, out, width_ * s.rows);
   }
   if (s.function != nullptr) {
-    for (int64_t r = 0, step = 0; r < s.rows; ++r, step += 8 * lanes_) {
+    for (int64_t r = 0, step = 0; r < s.rows; ++r, step += 8 * width_) {
       const char* const row[] = {in[0] + step, in[1], in[2]};
       s.function(row, out + step, lanes_);
     }

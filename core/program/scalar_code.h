@@ -18,13 +18,15 @@ struct FrameRow {
   bool operator==(const FrameRow&) const = default;
 };
 
-/// Memory in which every scalar has a row of so many lanes, one entry behind the other. With
-/// `uniform_constants` floats that are the same for all lanes have one entry.
+/// Memory in which every scalar has a row of so many lanes, one entry behind the other.
 class Frame {
  public:
-  explicit Frame(int64_t lanes, bool uniform_constants = false)
-      : lanes_(lanes), uniform_constants_(uniform_constants) {}
+  explicit Frame(int64_t lanes) : lanes_(lanes), width_(lanes) {}
+  /// For a number of lanes that the instruction set does not choose: rows are filled up to whole vectors,
+  /// what code computes there means nothing, and floats that are the same for all lanes have one entry.
+  static Frame of_rows(int64_t lanes);
   int64_t lanes() const { return lanes_; }
+  int64_t width() const { return width_; }  ///< of a row, in entries
   int64_t bytes() const { return bytes_; }
   FrameRow take(DType dtype) { return {take_offset(), dtype}; }
   int64_t take_offset();
@@ -40,8 +42,8 @@ class Frame {
     FrameRow row;
     std::vector<char> value;  // of one lane
   };
-  int64_t lanes_, bytes_ = 0;
-  bool uniform_constants_;
+  int64_t lanes_, width_, bytes_ = 0;
+  bool uniform_constants_ = false;
   std::vector<Constant> constants_;
 };
 
@@ -80,7 +82,7 @@ class ScalarCode {
   void call(const Step& s, char* frame) const;
 
   Ref<const Graph> graph_;
-  int64_t lanes_;
+  int64_t lanes_, width_;
   std::vector<Step> steps_;
   std::vector<FrameRow> outputs_;
   double cost_ = 0;

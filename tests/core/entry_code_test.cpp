@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <limits>
@@ -37,8 +38,9 @@ constexpr EntryOp kAll[] = {EntryOp::Negative,
                             EntryOp::Where,
                             EntryOp::MultiplyAdd,
                             EntryOp::MultiplySubtract,
-                            EntryOp::SubtractProduct};
-bool is_unary(EntryOp op) { return op <= EntryOp::Rsqrt; }
+                            EntryOp::SubtractProduct,
+                            EntryOp::Copy};
+bool is_unary(EntryOp op) { return op <= EntryOp::Rsqrt || op == EntryOp::Copy; }
 bool is_binary(EntryOp op) { return op >= EntryOp::Add && op <= EntryOp::Minimum; }
 bool is_compare(EntryOp op) { return op >= EntryOp::Equal && op <= EntryOp::LessEqual; }
 bool is_logical(EntryOp op) { return op >= EntryOp::And && op <= EntryOp::Not; }
@@ -103,6 +105,9 @@ auto kernel_of(EntryOp op) {
       case EntryOp::LessInt:
       case EntryOp::LessEqualInt:
         return;  // of integers: tests/core/lane_loop_test.cpp
+      case EntryOp::Copy:
+        std::copy_n(x[0], n, out);
+        return;
     }
   };
 }
@@ -140,8 +145,8 @@ class RandomLoop {
 
   void check() {
     EntryCode code;
-
     const EntryCode::Function* first = code.add(loop_);
+    loop_.run = run_;  // code for this length only
     const EntryCode::Function* second = code.add(loop_);
     code.finish();
     for (const EntryCode::Function* f : {first, second}) {
