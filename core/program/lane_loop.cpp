@@ -1,6 +1,7 @@
 #include "core/program/lane_loop.h"
 
 #include <algorithm>
+#include <map>
 #include <numeric>
 
 #include "core/cpu/assign.h"
@@ -528,24 +529,6 @@ class LaneLoop::Builder {
 
 namespace {
 
-// Carries that may have rows: one of each length, the most frequent first.
-std::vector<size_t> seeds(const Graph& body, size_t num_carry) {
-  constexpr int64_t kFewest = 4, kMost = 64;  // rows: below, a vector is not full; above, kernels have enough
-  constexpr size_t kTries = 2;
-  std::map<int64_t, std::vector<size_t>> by_length;
-  for (size_t i = 0; i < num_carry; ++i) {
-    const Aval& a = body.input_aval(static_cast<int>(i));
-    if (!a.shape.empty() && is_floating(a.dtype) && a.shape.front() >= kFewest && a.shape.front() <= kMost)
-      by_length[a.shape.front()].push_back(i);
-  }
-  std::vector<std::pair<size_t, size_t>> found;
-  for (const auto& [length, carries] : by_length) found.emplace_back(carries.size(), carries[0]);
-  std::ranges::stable_sort(found, std::greater<>(), &std::pair<size_t, size_t>::first);
-  std::vector<size_t> out;
-  for (size_t k = 0; k < std::min(found.size(), kTries); ++k) out.push_back(found[k].second);
-  return out;
-}
-
 // Null for loops that do not run on lanes.
 template <class Make>
 std::shared_ptr<const LaneLoop> laid_out(const Make& make) {
@@ -567,7 +550,7 @@ std::shared_ptr<const LaneLoop> LaneLoop::make(const LoopParts& loop, int64_t la
 }
 
 std::shared_ptr<const LaneLoop> LaneLoop::make_by_rows(const LoopParts& loop) {
-  for (const size_t seed : seeds(*loop.body, loop.num_carry)) {
+  for (const size_t seed : carries_with_rows(*loop.body, loop.num_carry)) {
     const int64_t n = loop.body->input_aval(static_cast<int>(seed)).shape.front();
     // The same limit as for what is laid out: seen at once.
     if (loop.body->flops() > 2.0 * static_cast<double>(n * (loop.body->count() + 4)) * Builder::kWorthwhile)

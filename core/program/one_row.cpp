@@ -350,6 +350,23 @@ LoopOfOneRow loop_of_one_row(const LoopParts& loop, int64_t n, std::vector<RowAx
 
 }  // namespace
 
+std::vector<size_t> carries_with_rows(const Graph& body, size_t num_carry) {
+  constexpr int64_t kFewest = 4, kMost = 64;  // rows: below, a vector is not full; above, kernels have enough
+  constexpr size_t kTries = 2;
+  std::map<int64_t, std::vector<size_t>> by_length;
+  for (size_t i = 0; i < num_carry; ++i) {
+    const Aval& a = body.input_aval(static_cast<int>(i));
+    if (!a.shape.empty() && is_floating(a.dtype) && a.shape.front() >= kFewest && a.shape.front() <= kMost)
+      by_length[a.shape.front()].push_back(i);
+  }
+  std::vector<std::pair<size_t, size_t>> found;
+  for (const auto& [length, carries] : by_length) found.emplace_back(carries.size(), carries[0]);
+  std::ranges::stable_sort(found, std::greater<>(), &std::pair<size_t, size_t>::first);
+  std::vector<size_t> out;
+  for (size_t k = 0; k < std::min(found.size(), kTries); ++k) out.push_back(found[k].second);
+  return out;
+}
+
 OpRef sum_over_rows(int64_t n) { return make_op<SumOverRows>(n); }
 
 std::optional<LoopOfOneRow> of_one_row(const LoopParts& loop, size_t seed) {

@@ -21,6 +21,9 @@ struct LoopOfOneRow {
   std::vector<RowAxis> results;
 };
 
+/// Carries that may have rows, their first axis: one of each length, the most frequent first.
+std::vector<size_t> carries_with_rows(const Graph& body, size_t num_carry);
+
 /// Found by following the rows of carry `seed`, its first axis, through all equations (Op::on_row); operands
 /// of the same shape are taken to have rows, too. nullopt where rows meet otherwise than in sums.
 std::optional<LoopOfOneRow> of_one_row(const LoopParts& loop, size_t seed);
