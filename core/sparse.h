@@ -55,7 +55,8 @@ CSR csc(const Array& data, const Array& indices, const Array& indptr, int64_t ro
 /// as given, so that values of edges need not be sorted. Throws IndexError for places out of range.
 CSR coo(const Array& data, const Array& row, const Array& col, int64_t rows, int64_t cols,
         Duplicates duplicates = Duplicates::Sum);
-/// The entries of a matrix that are not zero. Throws ValueError unless `dense` has two axes.
+/// The entries of a matrix that are not zero, with indices of int32 where they fit. Throws ValueError unless
+/// `dense` has two axes.
 CSR from_dense(const Array& dense);
 /// Ones on the diagonal.
 CSR identity(int64_t n, DType dtype = kFloat64, DType index_dtype = kInt64);

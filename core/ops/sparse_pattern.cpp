@@ -193,7 +193,11 @@ CSR from_dense(const Array& dense) {
   const std::vector<Array> places = nonzero(dense);
   const int64_t rows = dense.shape()[0], cols = dense.shape()[1];
   const Array flat = add(multiply(places[0], Array(cols)), places[1]);
-  return coo(gather(reshape(dense, {rows * cols}), flat), places[0], places[1], rows, cols);
+  const DType index = std::max({rows, cols, flat.size()}) <= std::numeric_limits<int32_t>::max()
+                          ? DType::Int32
+                          : DType::Int64;
+  return coo(gather(reshape(dense, {rows * cols}), flat), astype(places[0], index), astype(places[1], index),
+             rows, cols);
 }
 
 CSR identity(int64_t n, DType dtype, DType index_dtype) {

@@ -395,7 +395,7 @@ def identity(n: int, *, dtype: Any = None, index_dtype: Any = None) -> CSR:
 
 
 def from_dense(dense: Any) -> CSR:
-    """The entries of a matrix that are not zero.
+    """The entries of a matrix that are not zero, with indices of int32 where they fit, as SciPy has them.
 
     Parameters
     ----------

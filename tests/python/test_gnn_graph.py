@@ -161,6 +161,41 @@ def test_coalesced_and_undirected():
         g.coalesced("least")
 
 
+def test_edges_to_different_images_are_different():
+    # Two nodes in a cell of length 5: 0 -> 1 within it (twice), 0 -> 1 over the border, and 1 -> an image of itself.
+    shift = np.array([[0.0, 0, 0], [0, 0, 0], [5, 0, 0], [0, 5, 0]])
+    g = gnn.Graph(
+        [[0, 0, 0, 1], [1, 1, 1, 1]], edge_weight=[1.0, 2.0, 4.0, 8.0], edge_data={"shift": shift, "n": W[:4]}
+    )
+
+    def edges(g):
+        return sorted(
+            (int(a), int(b), *map(float, v), float(w))
+            for a, b, v, w in zip(
+                g.source, g.target, np.asarray(g.edge_data["shift"]), g.edge_weight, strict=True
+            )
+        )
+
+    once = g.coalesced()
+    assert edges(once) == [(0, 1, 0, 0, 0, 3), (0, 1, 5, 0, 0, 4), (1, 1, 0, 5, 0, 8)]
+    np.testing.assert_allclose(np.sort(np.asarray(once.edge_data["n"])), np.sort([W[0] + W[1], W[2], W[3]]))
+    both = g.undirected()
+    there = edges(once)
+    assert edges(both) == sorted(
+        [*there, *((b, a, 0.0 - x, 0.0 - y, 0.0 - z, w) for a, b, x, y, z, w in there)]
+    )
+    assert both.pairs().num_edges == 3
+    assert not g.has_self_loops() and g.without_self_loops().num_edges == 4
+    looped = g.with_self_loops()
+    assert looped.num_edges == 6 and looped.has_self_loops()
+    new = [
+        k
+        for k in range(6)
+        if int(looped.source[k]) == int(looped.target[k]) and float(looped.edge_weight[k]) == 1
+    ]
+    assert len(new) == 2 and not np.asarray(looped.edge_data["shift"])[new].any()
+
+
 def test_subgraph():
     g = graph(y=np.arange(N), node_data={"name": np.arange(N) * 10})
     nodes = np.array([4, 0, 2])

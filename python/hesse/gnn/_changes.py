@@ -10,7 +10,7 @@ from .. import _hesse
 from .._hesse import Array
 from ..sparse import CSR
 from . import _segments as seg
-from ._graph import Graph, numpy_of
+from ._graph import Graph, numpy_of, shifts
 
 __all__ = ["merged", "subgraph", "with_edges"]
 
@@ -33,14 +33,15 @@ def with_edges(graph: Graph, edge_index: Any, take: Any, new: float) -> Graph:
         known = _hesse.asarray(np.maximum(where, 0))
         missing = _hesse.asarray(where < 0)
 
-        def taken(value: Array) -> Array:
+        def taken(value: Array, new: float = new) -> Array:
             if graph.num_edges == 0:
                 return _hesse.full((len(where), *value.shape[1:]), new, dtype=value.dtype)
             picked = seg.rows(value, known)
             return _hesse.where(seg.over(missing, picked), _hesse.asarray(new, dtype=value.dtype), picked)
 
         fields = {k: taken(getattr(graph, k)) for k in graph.EDGE_FIELDS if getattr(graph, k) is not None}
-        data = {k: taken(v) for k, v in graph.edge_data.items()}
+        # A new edge joins the nodes themselves, not images of them.
+        data = {k: taken(v, 0.0 if k == "shift" else new) for k, v in graph.edge_data.items()}
     made = Graph(edge_index, num_nodes=graph.num_nodes, edge_data=data, paired=graph.paired, **fields)
     kept = {
         k: getattr(graph, k)
@@ -55,15 +56,21 @@ def merged(
     s: np.ndarray[Any, Any],
     t: np.ndarray[Any, Any],
     take: np.ndarray[Any, Any],
+    turned: np.ndarray[Any, Any],
     reduce: str,
 ) -> Graph:
-    """The graph with one edge for each pair (s, t); arrays come from the edges `take`, reduced over duplicates."""
+    """The graph with one edge for each pair (s, t); arrays come from the edges `take`, reduced over duplicates.
+
+    In a periodic system edges to different images of a node are different; those `turned` have the opposite shift.
+    """
     if reduce not in ("sum", "mean", "max"):
         raise _hesse.ArgumentError(f"{function}: reduce must be 'sum', 'mean' or 'max', got {reduce!r}")
-    order = np.lexsort((s, t))
-    s, t, take = s[order], t[order], take[order]
+    shift = shifts(function, graph)
+    shift = np.where(turned[:, None], -shift[take], shift[take])
+    order = np.lexsort((*shift.T, s, t))
+    s, t, take, shift = s[order], t[order], take[order], shift[order]
     first = np.ones(len(s), bool)
-    first[1:] = (s[1:] != s[:-1]) | (t[1:] != t[:-1])
+    first[1:] = (s[1:] != s[:-1]) | (t[1:] != t[:-1]) | (shift[1:] != shift[:-1]).any(axis=1)
     starts = np.concatenate([np.flatnonzero(first), [len(s)]]).astype(np.int64)
     ids = _hesse.asarray((np.cumsum(first) - 1).astype(np.int64))
     made = with_edges(graph, np.stack([s[first], t[first]]), None, 0.0)
@@ -78,7 +85,12 @@ def merged(
         return reduction[reduce](seg.rows(value, at), ids, _hesse.asarray(starts))
 
     fields = {k: merged(getattr(graph, k)) for k in graph.EDGE_FIELDS if getattr(graph, k) is not None}
-    return made.replace(edge_data={k: merged(v) for k, v in graph.edge_data.items()}, **fields)
+    data = {k: merged(v) for k, v in graph.edge_data.items() if k != "shift"}
+    if "shift" in graph.edge_data:
+        data["shift"] = _hesse.asarray(
+            shift[first].reshape(int(first.sum()), *graph.edge_data["shift"].shape[1:])
+        )
+    return made.replace(edge_data={k: data[k] for k in graph.edge_data}, **fields)
 
 
 def subgraph(graph: Graph, nodes: Any) -> Graph:

@@ -284,10 +284,13 @@ class Graph(Edges):
         return numpy_of(function, "source", self.source), numpy_of(function, "target", self.target)
 
     def with_self_loops(self, fill_value: float = 1.0) -> Graph:
-        """Adds an edge from every node to itself where there is none; its weight and attributes are `fill_value`."""
+        """Adds an edge from every node to itself where there is none; its weight and attributes are `fill_value`.
+
+        In a periodic system an edge to an image of its own node is none, and ``edge_data["shift"]`` of the new is 0.
+        """
         refuse_pairs("with_self_loops", self)
         s, t = self._pairs("with_self_loops")
-        missing = np.setdiff1d(np.arange(self.num_nodes), s[s == t])
+        missing = np.setdiff1d(np.arange(self.num_nodes), s[self_loops("with_self_loops", self)])
         edges = np.stack([np.concatenate([s, missing]), np.concatenate([t, missing])])
         take = np.concatenate([np.arange(len(s)), np.full(len(missing), -1)])
         return self.with_edges(edges, take, fill_value)
@@ -295,21 +298,25 @@ class Graph(Edges):
     def without_self_loops(self) -> Graph:
         """Leaves out the edges from a node to itself."""
         s, t = self._pairs("without_self_loops")
-        keep = np.flatnonzero(s != t)
+        keep = np.flatnonzero(~self_loops("without_self_loops", self))
         return self.with_edges(np.stack([s[keep], t[keep]]), keep)
 
     def coalesced(self, reduce: str = "sum") -> Graph:
-        """Duplicate edges become one, whose weight and attributes are their "sum", "mean" or "max"."""
+        """Duplicate edges become one, whose weight and attributes are their "sum", "mean" or "max".
+
+        Edges with different ``edge_data["shift"]`` lead to different images of a node: they stay apart.
+        """
         from ._changes import merged
 
         refuse_pairs("coalesced", self)
         s, t = self._pairs("coalesced")
-        return merged(self, "coalesced", s, t, np.arange(len(s)), reduce)
+        return merged(self, "coalesced", s, t, np.arange(len(s)), np.zeros(len(s), bool), reduce)
 
     def undirected(self, reduce: str = "sum") -> Graph:
         """Every edge in both directions, each pair once; weights and attributes are reduced ("sum", "mean", "max").
 
-        Under "sum" a weight given in both directions counts twice, as in A + A^T.
+        Under "sum" a weight given in both directions counts twice, as in A + A^T. The reverse of an edge has the
+        opposite ``edge_data["shift"]``.
         """
         from ._changes import merged
 
@@ -317,7 +324,8 @@ class Graph(Edges):
         s, t = self._pairs("undirected")
         take = np.arange(len(s))
         both = np.concatenate([s, t]), np.concatenate([t, s])
-        return merged(self, "undirected", *both, np.concatenate([take, take]), reduce)
+        turned = np.arange(2 * len(s)) >= len(s)
+        return merged(self, "undirected", *both, np.concatenate([take, take]), turned, reduce)
 
     def is_undirected(self) -> bool:
         """Whether every edge has its reverse, as often and with the same weight; a graph of pairs stands for one."""
@@ -333,8 +341,7 @@ class Graph(Edges):
 
     def has_self_loops(self) -> bool:
         """Whether an edge goes from a node to itself."""
-        s, t = self._pairs("has_self_loops")
-        return bool((s == t).any())
+        return bool(self_loops("has_self_loops", self).any())
 
     def pairs(self) -> Graph:
         """An undirected graph with one edge for both directions: messages both ways share what is the same for both.
@@ -424,14 +431,28 @@ def refuse_pairs(function: str, graph: Graph) -> None:
         )
 
 
+def self_loops(function: str, graph: Graph) -> np.ndarray[Any, Any]:
+    """Which edges join a node to itself, and not to an image of itself: bool (E,)."""
+    s, t = graph._pairs(function)
+    loops: np.ndarray[Any, Any] = s == t
+    if loops.any() and "shift" in graph.edge_data:
+        loops &= ~shifts(function, graph).any(axis=1)
+    return loops
+
+
+def shifts(function: str, graph: Graph) -> np.ndarray[Any, Any]:
+    """By how much the image of an edge's source is moved, (E, D); D is 0 where edges have no ``shift``."""
+    if "shift" not in graph.edge_data:
+        return np.zeros((graph.num_edges, 0))
+    shift = numpy_of(function, "edge_data['shift']", graph.edge_data["shift"])
+    return shift.reshape(len(shift), int(np.prod(shift.shape[1:])))
+
+
 def refuse_self_loops(function: str, graph: Graph) -> None:
     """A pair joins two nodes, or a node to an image of itself: a self-loop has no other direction."""
-    s, t = graph._pairs(function)
-    loops = s == t
-    if loops.any() and "shift" in graph.edge_data:
-        loops &= ~numpy_of(function, "edge_data['shift']", graph.edge_data["shift"]).any(axis=1)
+    loops = self_loops(function, graph)
     if loops.any():
-        node = int(s[np.flatnonzero(loops)[0]])
+        node = int(graph._pairs(function)[0][np.flatnonzero(loops)[0]])
         raise _hesse.ArgumentError(
             f"{function}: node {node} is joined to itself, which is no pair ({int(loops.sum())} such edge(s)); "
             "without_self_loops() leaves these out"

@@ -9,7 +9,7 @@ import numpy as np
 from .. import _hesse
 from .._hesse import Array
 from ._changes import with_edges
-from ._graph import Graph, numpy_of, refuse_self_loops
+from ._graph import Graph, numpy_of, refuse_self_loops, shifts
 
 __all__ = ["directed", "is_kept", "pairs"]
 
@@ -38,9 +38,7 @@ def pairs(graph: Graph) -> Graph:
     arrays = {k: getattr(graph, k) for k in graph.EDGE_FIELDS if getattr(graph, k) is not None}
     arrays |= {f"edge_data[{k!r}]": v for k, v in graph.edge_data.items() if k != "shift"}
     values = {k: _flat(k, v) for k, v in arrays.items()}
-    shift: _Numbers = np.zeros((len(s), 0))
-    if "shift" in graph.edge_data:
-        shift = _flat("edge_data['shift']", graph.edge_data["shift"])
+    shift: _Numbers = shifts("pairs", graph)
     kept = is_kept(s, t, shift)
     # Every edge under the name that it has in the direction kept, and equal names as one number.
     names = [np.where(kept, s, t), np.where(kept, t, s), *np.where(kept[:, None], shift, -shift).T]
@@ -58,7 +56,7 @@ def pairs(graph: Graph) -> Graph:
         back = " with the opposite shift" if shift.shape[1] else ""
         raise _hesse.ArgumentError(
             f"pairs: the edge from node {s[e]} to node {t[e]}{by} is there more often than its reverse{back} "
-            f"({int(np.abs(excess).sum())} edge(s) have none); undirected() adds those of a graph without shifts"
+            f"({int(np.abs(excess).sum())} edge(s) have none); undirected() adds them"
         )
     # Between duplicates the values decide which is the reverse of which.
     columns = [c for v in values.values() for c in v.T] if len(s) > 2 * count else []
