@@ -245,22 +245,35 @@ HWY_INLINE bool for_rows(const RowPattern<I>& p, int64_t first, int64_t last, in
   return ok;
 }
 
+/// Whether all are in [0, limit). Compilers keep to one number at a time here.
+template <class I>
+bool all_below(const I* x, int64_t n, int64_t limit) {
+  using U = std::make_unsigned_t<I>;
+  const hn::ScalableTag<U> d;
+  const auto lanes = static_cast<int64_t>(hn::Lanes(d));
+  const auto* u = reinterpret_cast<const U*>(x);
+  auto most = hn::Zero(d), others = most;
+  int64_t i = 0;
+  for (; i + 2 * lanes <= n; i += 2 * lanes) {
+    most = hn::Max(most, hn::LoadU(d, u + i));
+    others = hn::Max(others, hn::LoadU(d, u + i + lanes));
+  }
+  U largest = hn::GetLane(hn::MaxOfLanes(d, hn::Max(most, others)));
+  for (; i < n; ++i) largest = std::max(largest, u[i]);
+  return n == 0 || static_cast<uint64_t>(largest) < static_cast<uint64_t>(limit);
+}
+
 /// Whether the rows [first, last) follow each other, and their columns and entries are in range.
 template <class I>
 bool in_range(const RowPattern<I>& p, int64_t first, int64_t last) {
-  int64_t begin = p.starts[first];
-  const int64_t end = p.starts[last];
+  const int64_t begin = p.starts[first], end = p.starts[last];
   if (begin < 0 || end > p.positions) return false;
   for (int64_t r = first; r < last; ++r)
     if (p.starts[r] > p.starts[r + 1]) return false;
   if (!p.columns && end > p.cols) return false;
   if (!p.entries && end > p.num_entries) return false;
-  bool outside = false;
-  for (; begin < end; ++begin) {
-    if (p.columns) outside |= static_cast<uint64_t>(p.columns[begin]) >= static_cast<uint64_t>(p.cols);
-    if (p.entries) outside |= static_cast<uint64_t>(p.entries[begin]) >= static_cast<uint64_t>(p.num_entries);
-  }
-  return !outside;
+  return (!p.columns || all_below(p.columns + begin, end - begin, p.cols)) &&
+         (!p.entries || all_below(p.entries + begin, end - begin, p.num_entries));
 }
 
 /// y[w] = sum of v * x[c, w] over positions that are in range, for a row that is one register block. Rows of
