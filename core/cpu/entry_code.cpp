@@ -559,9 +559,9 @@ struct EntryCode::Assembler : Xbyak::CodeGenerator {
   }
 
  private:
-  const Reg64& index = Xbyak::util::rcx;
-  const Reg64& run = Xbyak::util::rdx;
-  const Reg64& whole = Xbyak::util::r15;
+  const Reg64& index_ = Xbyak::util::rcx;
+  const Reg64& run_ = Xbyak::util::rdx;
+  const Reg64& whole_ = Xbyak::util::r15;
 
   // Of a row there are as many of the widest vectors as fit, then the rest.
   static std::vector<int> widths(const Loop& body) {
@@ -571,26 +571,26 @@ struct EntryCode::Assembler : Xbyak::CodeGenerator {
   }
   void any_entries(const Loop& body, const std::vector<Reg64>& pointers) {
     Xbyak::Label next;
-    xor_(index, index);
+    xor_(index_, index_);
     for (const int width : widths(body)) {
       Xbyak::Label again, narrower;
       if (width > 1) {
-        mov(whole, run);
-        sub(whole, width);
-        cmp(index, whole);
+        mov(whole_, run_);
+        sub(whole_, width);
+        cmp(index_, whole_);
         jg(narrower, T_NEAR);
       } else {
-        cmp(index, run);
+        cmp(index_, run_);
         jae(next, T_NEAR);
       }
       L(again);
-      Body(*this, body, pointers, &index, width).emit();
-      add(index, width);
+      Body(*this, body, pointers, &index_, width).emit();
+      add(index_, width);
       if (width > 1) {
-        cmp(index, whole);
+        cmp(index_, whole_);
         jle(again, T_NEAR);
       } else {
-        cmp(index, run);
+        cmp(index_, run_);
         jb(again, T_NEAR);
       }
       L(narrower);
@@ -605,12 +605,12 @@ struct EntryCode::Assembler : Xbyak::CodeGenerator {
       if (begin == 0 && end == width && end == body.run)
         return Body(*this, body, pointers, nullptr, width).emit();
       Xbyak::Label again;
-      if (begin == 0) xor_(index, index);
+      if (begin == 0) xor_(index_, index_);
       L(again);
-      Body(*this, body, pointers, &index, width).emit();
-      add(index, width);
+      Body(*this, body, pointers, &index_, width).emit();
+      add(index_, width);
       if (end > begin + width) {
-        cmp(index, static_cast<uint32_t>(end));
+        cmp(index_, static_cast<uint32_t>(end));
         jl(again, T_NEAR);
       }
       begin = end;

@@ -262,3 +262,17 @@ def test_bad_input(call, error, says):
         call()
     for part in says:
         assert part in str(raised.value).replace(",)", ")"), str(raised.value)
+
+
+@pytest.mark.parametrize("dtype", ["int32", "int64"])
+def test_a_wrong_index_is_found_wherever_it_stands(dtype):
+    n = 71  # several vectors, and a rest
+    indices, indptr = np.arange(n, dtype=dtype), np.array([0, n], dtype)
+    a, x = hs.sparse.csr(np.ones(n), indices, indptr, (1, n)), np.ones((n, 3))
+    np.testing.assert_allclose(np.asarray(a @ x), n)
+    for at in range(n):
+        for wrong in (n, -1):
+            bad = indices.copy()
+            bad[at] = wrong
+            with pytest.raises(IndexError, match="csr_matmul"):
+                a.replace(indices=hs.asarray(bad)) @ x
