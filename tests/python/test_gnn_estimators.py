@@ -239,6 +239,41 @@ def test_graphs():
     assert len(traced) <= 6
 
 
+def test_models_that_prepare():
+    """DimeNet++ finds triplets outside of compiled functions: of the batches of training, validation and prediction."""
+    rng = np.random.default_rng(0)
+    places = [rng.normal(size=(4 + k % 3, 3)) * 1.2 for k in range(24)]
+    graphs = [gnn.radius_graph(p, 3.0, z=[8, 1, 1, 6, 6, 1][: len(p)]) for p in places]
+    bends = np.array([np.sum((p[0] - p[1]) * (p[0] - p[2])) for p in places])
+    traced = []
+
+    class Counted(gnn.DimeNetPlusPlus):
+        def __call__(self, graph, line=None):
+            traced.append((graph.num_nodes, graph.num_edges))
+            return super().__call__(graph, line)
+
+    def build(key):
+        return Counted(8, 4, 2, 8, 1, 2, 3, 3.0, output_layers=1, key=key)
+
+    r = gnn.GraphRegressor(build, epochs=12, batch_size=8)
+    r.fit(graphs[:20], bends[:20], validation=(graphs[20:], bends[20:]))
+    assert r.history_[-1].loss < r.history_[0].loss and np.isfinite(r.history_[-1].validation)
+    assert len(traced) < 20 < 12 * 3  # prepared for few sizes
+    alone = [float(r.model_(g)[0]) for g in graphs[20:]]
+    np.testing.assert_allclose(r.predict(graphs[20:]), alone, rtol=1e-11)
+
+    class Wrong(Pooled):
+        def prepare(self, batch):
+            return batch
+
+    def wrong(key):
+        made = pooled(key, 1)
+        return Wrong(made.conv, made.last)
+
+    with pytest.raises(TypeError, match=r"GraphRegressor: the model's prepare must give a tuple"):
+        gnn.GraphRegressor(wrong, epochs=1).fit(graphs, bends)
+
+
 def test_parameters():
     c = classifier(epochs=7, patience=2)
     assert c.get_params()["epochs"] == 7 and set(c.get_params()) == {

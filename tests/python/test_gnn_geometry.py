@@ -365,6 +365,29 @@ def test_triplets_keep_other_images():
     assert (np.asarray(line.degree()) == 5).all()
 
 
+def test_triplets_of_padding():
+    """Those added join the last edge of padding with itself: energies of the other graphs stay, to rounding."""
+    graph = gnn.batch([molecule(0, 4), molecule(1, 5)])
+    padded = gnn.pad(graph, graph.num_nodes + 4, graph.num_edges + 3, 4)
+    count, last = gnn.triplets(padded).num_edges, padded.num_edges - 1
+    line = gnn.triplets(padded, count + 5)
+    assert line.num_nodes == padded.num_edges and line.num_edges == count + 5
+    added = (np.asarray(line.edge_index) == last).all(axis=0)
+    assert added.sum() == 5
+    assert gnn.triplets(padded, count).num_edges == count
+    model = CASES[3].model()
+    np.testing.assert_allclose(model(padded, line)[:2], model(graph), rtol=1e-13)
+    # Few numbers of triplets for batches of about equal sizes; none are added where nothing is padding.
+    numbers = set()
+    for seed in range(30):
+        some = gnn.batch([molecule(seed, 6), molecule(seed + 30, 7)])
+        prepared, line = model.prepare(gnn.pad(some, 20, 90, 3))
+        assert line.num_edges >= gnn.triplets(prepared).num_edges
+        numbers.add(line.num_edges)
+        assert model.prepare(some)[1].num_edges == gnn.triplets(some).num_edges
+    assert len(numbers) < 12
+
+
 def test_bessel_functions_against_scipy():
     from scipy.special import spherical_jn
 
@@ -427,6 +450,12 @@ def test_what_is_refused():
         hs.compile(lambda m, g: m(g))(model, graph)
     with pytest.raises(TypeError, match=r"triplets: graph must be a hs\.gnn\.Graph"):
         gnn.triplets(3)
+    with pytest.raises(ValueError, match=r"triplets: num_triplets=1, but there are \d+"):
+        gnn.triplets(graph, 1)
+    with pytest.raises(ValueError, match=r"would be added, and the last edge is not one of padding"):
+        gnn.triplets(graph, 10_000)
+    with pytest.raises(TypeError, match=r"triplets: num_triplets must be an integer, got 2\.5"):
+        gnn.triplets(graph, 2.5)
     n = 20_000  # all edges into and out of one node: 10^8 triplets and more
     star = gnn.Graph([[*range(1, n), *[0] * (n - 1)], [*[0] * (n - 1), *range(1, n)]])
     with pytest.raises(

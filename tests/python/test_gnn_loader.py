@@ -354,7 +354,7 @@ def test_a_compiled_function_is_recorded_once_per_size():
         for _ in range(4):
             assert abs(sum(float(total(b)) for b in loader) - expected) < 1e-2
         assert len(recorded) <= most
-        assert loader.sizes[-1] == (np.sort(sizes)[-16:].sum() + 2, 2 * np.sort(sizes)[-16:].sum())
+        assert loader.sizes[-1] == (np.sort(sizes)[-16:].sum() + 2, 2 * np.sort(sizes)[-16:].sum() + 1)
     usual = gnn.DataLoader(given, 16, shuffle=True, key=1, pad=True)
     first = [b.num_nodes == usual.sizes[0][0] for _ in range(10) for b in usual]
     assert np.mean(first) > 0.9  # the first size is for nearly all batches
@@ -369,7 +369,8 @@ def test_sizes_given():
     assert {(b.num_nodes, b.num_edges) for b in loader} <= set(sizes)
     assert len({(b.num_nodes, b.num_edges) for b in loader}) == 2
     one = gnn.DataLoader(given[:1] * 6, 3, pad=True)
-    assert one.sizes == ((11, 12),)
+    assert one.sizes == ((11, 13),)
+    assert not np.asarray(next(iter(one)).edge_mask)[-1]  # the last edge is of padding
     # Padding of what is padded already is no data.
     assert gnn.DataLoader(gnn.pad(gnn.batch(given), 50, 60, 14), 2).num_graphs == len(given)
 
@@ -403,7 +404,7 @@ G = gnn.Graph([[0], [1]], [[1.0], [2.0]])
         (
             lambda: gnn.DataLoader([G], 1, pad=[(3, 1)]),
             ValueError,
-            r"none of the sizes \[\(3, 1\)\] .* add \(4, 1\)",
+            r"none of the sizes \[\(3, 1\)\] .* add \(4, 2\)",
         ),
         (lambda: gnn.DataLoader([G], 1, pad=[]), ValueError, r"none of the sizes \[\] has room"),
         (lambda: gnn.DataLoader([G, gnn.Graph([[0], [1]])], 1), ValueError, "graph 1 has no x, graph 0 has"),

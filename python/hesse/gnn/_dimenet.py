@@ -26,7 +26,7 @@ __all__ = ["DimeNetPlusPlus", "triplets"]
 _MOST_TRIPLETS = 200_000_000
 
 
-def triplets(graph: Graph) -> Graph:
+def triplets(graph: Graph, num_triplets: int | None = None) -> Graph:
     """The graph whose nodes are the edges of a graph, and whose edges join k -> j with j -> i.
 
     Messages on it are messages between edges: node e of it is edge e of `graph`, in the order of its ``source`` and
@@ -37,6 +37,9 @@ def triplets(graph: Graph) -> Graph:
     ----------
     graph : Graph
         Holds data: triplets are found outside of `hs.compile` and `hs.vmap`.
+    num_triplets : int, optional
+        Fills up to so many, as `pad` does nodes and edges, so that a compiled function meets fewer sizes: what is added
+        joins the last edge with itself. That edge must be one of padding.
 
     Returns
     -------
@@ -46,7 +49,8 @@ def triplets(graph: Graph) -> Graph:
     Raises
     ------
     ValueError
-        For more than 200 million triplets.
+        For more than 200 million triplets, for more than `num_triplets`, or where none can be added as the last edge is
+        not padding.
 
     Examples
     --------
@@ -62,6 +66,25 @@ def triplets(graph: Graph) -> Graph:
            [0, 3]], dtype=int64)
     """
     require_graph("triplets", graph)
+    if num_triplets is not None and num_triplets != 0:
+        check_sizes("triplets", num_triplets=num_triplets)
+    joined = _joined(graph)
+    count = joined.shape[1]
+    more = 0 if num_triplets is None else num_triplets - count
+    if more < 0:
+        raise _hesse.ArgumentError(f"triplets: num_triplets={num_triplets}, but there are {count}")
+    if more > 0:
+        if not _ends_in_padding(graph):
+            raise _hesse.ArgumentError(
+                f"triplets: {more} of num_triplets={num_triplets} would be added, and the last edge is not one of padding "
+                "that they can join; use hs.gnn.pad with more edges, or leave num_triplets out"
+            )
+        joined = np.concatenate([joined, np.full((2, more), graph.num_edges - 1)], axis=1)
+    return Graph(joined, num_nodes=graph.num_edges)
+
+
+def _joined(graph: Graph) -> np.ndarray[Any, Any]:
+    """The edges k -> j above the edges j -> i that they lead to, [2, T]."""
     source, target = (numpy_of("triplets", k, getattr(graph, k)) for k in ("source", "target"))
     starts = numpy_of("triplets", "target_starts", graph.target_starts)
     counts = (starts[1:] - starts[:-1])[source]  # edges into the source of every edge
@@ -78,7 +101,11 @@ def triplets(graph: Graph) -> Graph:
     if "shift" in graph.edge_data:
         shift = numpy_of("triplets", "shift", graph.edge_data["shift"])
         back &= (shift[come] == -shift[to]).all(axis=1)
-    return Graph(np.stack([come[~back], to[~back]]), num_nodes=graph.num_edges)
+    return np.stack([come[~back], to[~back]])
+
+
+def _ends_in_padding(graph: Graph) -> bool:
+    return graph.num_edges > 0 and not np.asarray(graph.edge_mask)[-1]
 
 
 def _apply(layers: list[Any], x: Array) -> Array:
@@ -213,7 +240,7 @@ class DimeNetPlusPlus(Module):
     -------
     Array, (G,)
         Of ``model(graph)`` or ``model(graph, triplets)``: the energy of every graph. The graph needs ``pos`` and atomic
-        numbers ``node_data={"z": ...}``. In a compiled function `triplets` of the graph is an argument.
+        numbers ``node_data={"z": ...}``. In a compiled function `triplets` of the graph is an argument, see `prepare`.
 
     Raises
     ------
@@ -288,6 +315,18 @@ class DimeNetPlusPlus(Module):
         self.outputs = [_Output(radial, hidden, output, output_layers, layers) for _ in range(blocks + 1)]
         self.spherical, self.radial = int(spherical), int(radial)
         self.cutoff, self.exponent = float(cutoff), int(exponent)
+
+    def prepare(self, graph: Graph) -> tuple[Graph, Graph]:
+        """What a compiled model is called with: the graph and its `triplets`, as `hs.gnn.GraphRegressor` does.
+
+        Triplets of a padded graph are filled up to one of four numbers between a power of two and the next, where the
+        padding has an edge: batches of a `DataLoader` then need few programs.
+        """
+        if not isinstance(graph, Graph) or not _ends_in_padding(graph):
+            return graph, triplets(graph)
+        count = _joined(graph).shape[1]
+        step = 1 << max(count.bit_length() - 3, 0)
+        return graph, triplets(graph, -(-count // step) * step)
 
     def __call__(self, graph: Graph, line: Graph | None = None) -> Array:
         _, z = require_atoms("DimeNetPlusPlus", graph)

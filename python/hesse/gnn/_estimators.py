@@ -232,7 +232,9 @@ class GraphClassifier(OfGraphs, Classifier):
     Parameters
     ----------
     build : callable
-        Its model is called as ``model(batch)`` with a batch of graphs, and gives scores, (G,) or (G, C).
+        Its model is called as ``model(batch)`` with a batch of graphs, and gives scores, (G,) or (G, C). A model with a
+        method ``prepare(batch)`` is called with what that gives, a tuple, and not with the batch: it runs outside of
+        compiled functions, where numbers of edges and triplets may depend on data (`DimeNetPlusPlus.prepare`).
     batch_size : int, optional
         Graphs per step, 32 by default, in random order and padded (see `DataLoader`): poolings are per graph, and a
         `hs.nn.BatchNorm` needs ``mask=batch.node_mask``.

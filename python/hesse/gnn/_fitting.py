@@ -210,9 +210,8 @@ class Estimator:
         for epoch in range(self.epochs):
             total = weight = 0.0
             for arguments, target, weights in batches():
-                model, state, value = step(
-                    model, state, arguments, target, weights, fold_in(of_dropout, steps)
-                )
+                given = self._prepared(model, arguments)
+                model, state, value = step(model, state, given, target, weights, fold_in(of_dropout, steps))
                 steps += 1
                 share = float(_hesse.sum(weights))
                 total, weight = total + share * float(value), weight + share
@@ -228,6 +227,17 @@ class Estimator:
                 break
         self.model_ = model if stopping is None or stopping.model is None else stopping.model
         return self
+
+    def _prepared(self, model: Any, arguments: tuple[Any, ...]) -> tuple[Any, ...]:
+        """What the model is called with: what it prepares itself, where it can."""
+        if not hasattr(model, "prepare"):
+            return arguments
+        made = model.prepare(*arguments)
+        if not isinstance(made, tuple):
+            raise _hesse.ArgumentTypeError(
+                f"{self._name}: the model's prepare must give a tuple, the arguments of a call, got {made!r}"
+            )
+        return made
 
     def _check(self) -> None:
         if not callable(self.build):
@@ -273,7 +283,8 @@ class Estimator:
         total = weight = 0.0
         for arguments, y, weights in batches():
             share = float(_hesse.sum(weights))
-            value = self._loss(self._checked(self._forward(model, arguments), y), y, weights)
+            outputs = self._forward(model, self._prepared(model, arguments))
+            value = self._loss(self._checked(outputs, y), y, weights)
             total, weight = total + share * float(value), weight + share
         return total / weight
 
@@ -286,7 +297,8 @@ class Estimator:
         blank = np.zeros(len(rows))
         found = []
         for arguments, y, weights in self._batches(rows, blank, np.ones(len(rows)), None)():
-            found.append((self._checked(self._forward(self.model_, arguments), y), weights))
+            outputs = self._forward(self.model_, self._prepared(self.model_, arguments))
+            found.append((self._checked(outputs, y), weights))
         return self._gathered(rows, blank, found)
 
 

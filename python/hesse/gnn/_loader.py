@@ -237,7 +237,8 @@ class DataLoader:
     pad : bool, int, or sequence of (nodes, edges)
         Whether batches are padded (`hs.gnn.pad`), so that a function under `hs.compile` is recorded and prepared
         once for all batches of a size: to at most that many sizes (True: 3, or buckets + 1), or to the smallest of the
-        sizes given that fits. Every padded batch has ``batch_size + 1`` graphs, the last batch too.
+        sizes given that fits. Every padded batch has ``batch_size + 1`` graphs, the last batch too, and at least two
+        nodes and an edge of padding.
 
     Attributes
     ----------
@@ -280,7 +281,7 @@ class DataLoader:
     >>> loader = hs.gnn.DataLoader(graphs, 2, shuffle=True, key=0, pad=True)
     >>> losses = [loss(2.0, batch) for epoch in range(3) for batch in loader]
     >>> len(losses), float(losses[0]), loader.sizes
-    (9, 4.0, ((6, 2),))
+    (9, 4.0, ((6, 3),))
     """
 
     def __init__(
@@ -383,7 +384,7 @@ class DataLoader:
         levels = default if pad is True else _integer("DataLoader", "pad", pad, 1)
 
         def bound(n: int, e: int) -> tuple[int, int]:
-            return min(n, largest[0]) + 2, min(e, largest[1])
+            return min(n, largest[0]) + 2, min(e, largest[1]) + 1
 
         if self.buckets > 1:
             each = (self._bucket == k for k in range(self.buckets))
@@ -400,7 +401,7 @@ class DataLoader:
                     int(np.ceil(u ** (1.0 - part) * m**part)) for u, m in zip(first, largest, strict=True)
                 )
                 sizes.append(bound(n, e))
-        sizes.append((largest[0] + 2, largest[1]))
+        sizes.append(bound(*largest))
         return tuple(dict.fromkeys(sizes))
 
     def _largest(self, counts: Data) -> int:
@@ -426,7 +427,7 @@ class DataLoader:
         if not any(_holds(size, *largest) for size in sizes):
             raise _hesse.ArgumentError(
                 f"DataLoader: none of the sizes {sizes} has room for the largest batch of {self.batch_size}: "
-                f"{largest[0]} nodes, 2 of padding, and {largest[1]} edges; add ({largest[0] + 2}, {largest[1]})"
+                f"{largest[0]} nodes and {largest[1]} edges, 2 and 1 of padding; add ({largest[0] + 2}, {largest[1] + 1})"
             )
         return tuple(sizes)
 
@@ -448,5 +449,5 @@ def _fewer(sizes: list[tuple[int, int]], most: int) -> list[tuple[int, int]]:
 
 
 def _holds(size: tuple[int, int], nodes: int, edges: int) -> bool:
-    """Whether there is room; padding needs two nodes."""
-    return size[0] >= nodes + 2 and size[1] >= edges
+    """Whether there is room; padding needs two nodes and an edge."""
+    return size[0] >= nodes + 2 and size[1] >= edges + 1
