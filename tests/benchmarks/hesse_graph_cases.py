@@ -51,7 +51,7 @@ def schnet(form: str, dtype: str, count: int, pairs: bool = False) -> Case:
     )
     model = gnn.SchNet(
         graph_data.WIDTH, graph_data.WIDTH, graph_data.INTERACTIONS, graph_data.GAUSSIANS,
-        graph_data.CUTOFF, store_edges=form == "stored edges", dtype=dtype,
+        graph_data.CUTOFF, store_edges={"default": None, "tiles": False}[form], dtype=dtype,
     )  # fmt: skip
     interactions = [
         part.replace(

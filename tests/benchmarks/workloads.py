@@ -248,7 +248,7 @@ WORKLOADS = {
         Workload(
             "w7",
             "SchNet on 64 molecules of 20 atoms, loss on energies and forces, Adam step",
-            {"hesse": ("message passing", "stored edges"), "jax": ("segment_sum",), "torch": ("index_add",)},
+            {"hesse": ("default", "tiles"), "jax": ("segment_sum",), "torch": ("index_add",)},
             ratios(2.0, ("float32",)),
             None,
             True,
@@ -257,7 +257,7 @@ WORKLOADS = {
         Workload(
             "w7_pairs",
             "the same energies and forces by one filter per pair of atoms (peers: per directed edge)",
-            {"hesse": ("message passing", "stored edges"), "jax": ("segment_sum",), "torch": ("index_add",)},
+            {"hesse": ("default", "tiles"), "jax": ("segment_sum",), "torch": ("index_add",)},
             ratios(3.0, ("float32",)),
             None,
             True,

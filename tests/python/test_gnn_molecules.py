@@ -109,6 +109,17 @@ def test_stored_filters_give_what_those_in_tiles_give():
         np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-11)
 
 
+def test_filters_are_stored_where_they_are_few(monkeypatch):
+    """By default what is stored has a limit: the same bits as with the choice that is made."""
+    graph = molecule(0)
+    energy = lambda store: gnn.SchNet(12, 10, 2, 9, CUTOFF, store_edges=store, key=hs.random.key(1))(graph)
+    assert hs.array_equal(energy(None), energy(True))
+    bytes_stored = graph.num_edges * 10 * 8
+    for limit, stored in ((bytes_stored, True), (bytes_stored - 1, False)):
+        monkeypatch.setattr("hesse.gnn._schnet._STORED_BYTES", limit)
+        assert hs.array_equal(energy(None), energy(stored))
+
+
 @pytest.mark.parametrize("store", [False, True])
 @pytest.mark.parametrize("dtype, rtol", [(hs.float64, 1e-12), (hs.float32, 2e-4)])
 def test_compiled_as_eager(dtype, rtol, store):
