@@ -62,10 +62,35 @@ void map1_simd(const View& x, const View& out, F f) {
   });
 }
 
+/// Whether an operand is one row, repeated along all other axes.
+inline bool is_repeated_row(const View& x) {
+  const size_t last = x.shape.size() - 1;
+  for (size_t axis = 0; axis < last; ++axis)
+    if (x.strides[axis] != 0) return false;
+  return x.strides[last] == 1;
+}
+
 /// For arithmetic (Out = T) and comparisons (Out = bool).
 template <class T, class Out>
 void map2_simd(const View& x, const View& y, const View& out,
                void (*f)(const T*, int64_t, const T*, int64_t, Out*, int64_t)) {
+  // A matrix and a short row, such as a bias: the row is copied as often as a block holds it, since a run
+  // for every row costs more than its entries.
+  if (out.shape.size() >= 2 && out.shape.back() > 1 && out.shape.back() <= kBlock / 2 &&
+      is_contiguous(out.shape, out.strides)) {
+    const bool first = is_repeated_row(x);
+    const View &row = first ? x : y, &other = first ? y : x;
+    if (is_repeated_row(row) && is_contiguous(other.shape, other.strides)) {
+      const int64_t n = out.shape.back(), size = out.size(), step = kBlock / n * n;
+      T rows[kBlock];
+      for (int64_t i = 0; i < std::min(step, size); ++i) rows[i] = row.as<T>()[i % n];
+      for (int64_t at = 0; at < size; at += step) {
+        const T *const a = other.as<T>() + at, *const r = rows;
+        f(first ? r : a, 1, first ? a : r, 1, out.as<Out>() + at, std::min(step, size - at));
+      }
+      return;
+    }
+  }
   for_each_run<3>({&x, &y, &out}, [f](const Run<3>& r) {
     const T *const a = r.as<T>(0), *const b = r.as<T>(1);
     Out* const o = r.as<Out>(2);

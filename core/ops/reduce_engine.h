@@ -126,6 +126,8 @@ struct Pack {
 };
 
 inline constexpr int64_t kBlock = 128;
+/// Of what is left of a row: sums over nodes of 7 classes, say.
+inline constexpr int kNarrowWidth = 4;
 
 /// Combines n <= kBlock elements; at(i) points to the i-th of W neighbours.
 template <class Op, class T, int W, class At>
@@ -175,7 +177,7 @@ Pack<T, W> fold_range(const T* base, const Loops& loops, int64_t begin, int64_t 
         Pack<T, W> out;
         fold.columns(first, stride, n, out.v);
         return out;
-      } else if (stride == 1) {
+      } else if (W == 1 && stride == 1) {
         return {{fold.run(first, n)}};
       }
     }
@@ -227,13 +229,17 @@ void reduce(const View& x, const View& out, const Axes& axes, bool keepdims) {
       for (int64_t i = 0; i < inner; ++i) po[i * inner_out] = Op::template identity<T>();
     } else {
       int64_t i = 0;
-      if (inner_x == 1)
-        for (; i + kWidth <= inner; i += kWidth) {
-          const Pack<T, kWidth> r = fold_range<Op, T, kWidth>(px + i, loops, 0, loops.count);
-          for (int w = 0; w < kWidth; ++w) po[(i + w) * inner_out] = r.v[w];
+      const auto packs = [&]<int W>(std::integral_constant<int, W>) {
+        for (; i + W <= inner; i += W) {
+          const Pack<T, W> r = fold_range<Op, T, W>(px + i * inner_x, loops, 0, loops.count);
+          for (int w = 0; w < W; ++w) po[(i + w) * inner_out] = r.v[w];
         }
-      for (; i < inner; ++i)
-        po[i * inner_out] = fold_range<Op, T, 1>(px + i * inner_x, loops, 0, loops.count).v[0];
+      };
+      if (inner_x == 1) {
+        packs(std::integral_constant<int, kWidth>{});
+        packs(std::integral_constant<int, kNarrowWidth>{});
+      }
+      packs(std::integral_constant<int, 1>{});
     }
     size_t d = outer_axes;
     for (; d-- > 0;) {

@@ -130,6 +130,17 @@ TEST(Strides, TransposedSlicedAndBroadcastOperands) {
   // Pairs: a short innermost axis.
   const Array pairs = reshape(x, {300, 2});
   same(pairs * f64({2, 3}), straight(pairs) * straight(broadcast_to(f64({2, 3}), {300, 2})));
+  // Short rows, on either side, of lengths that fill blocks and that do not; results of another dtype.
+  for (const int64_t n : {2, 7, 16, 60, 120}) {
+    const Array a = reshape(slice(reshape(x, {600}), {0}, {600 / n * n}, {1}), {600 / n, n});
+    const Array row = slice(reshape(x, {600}), {3}, {3 + n}, {1});
+    const Array full = straight(broadcast_to(row, {600 / n, n}));
+    same(a - row, straight(a) - full);
+    same(row - a, full - straight(a));
+    same(where(less(row, a), a, row), where(less(full, a), a, full));
+  }
+  const Array cube = reshape(x, {5, 4, 30}), row = slice(x, {3, 0}, {4, 30}, {1, 1});
+  same(cube / row, straight(cube) / straight(broadcast_to(row, {5, 4, 30})));
 }
 
 // On a tile every operand has a lane axis, of stride 0 where it is uniform; the output need not be
