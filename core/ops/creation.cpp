@@ -39,6 +39,7 @@ template <class F>
 Array band(int64_t rows, int64_t cols, F holds) {
   Array mask = Array::uninitialized({rows, cols}, kBool);
   bool* out = mask.view().as<bool>();
+  if (cols == 0) return mask;  // however many rows there are
   for (int64_t i = 0; i < rows; ++i)
     for (int64_t j = 0; j < cols; ++j) *out++ = holds(j - i);
   return mask;
@@ -49,6 +50,7 @@ template <class F>
 Array banded(std::string_view function, const Array& x, F holds) {
   require(x.ndim() >= 2, function, ": expected a matrix or a stack of them, got ", describe(x));
   require<TypeError>(x.dtype() != kKey, function, ": keys are not numbers; got ", describe(x));
+  if (num_elements(x.shape()) == 0) return x;  // a mask may not be empty
   return where(band(x.dim(-2), x.dim(-1), holds), x, literal(0.0, x));
 }
 

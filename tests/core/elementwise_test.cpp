@@ -348,6 +348,9 @@ TEST(Creation, FillsAndMatrices) {
   expect_error<ValueError>([] { meshgrid({f64({1})}, "zz"); }, "meshgrid: indexing is 'zz'");
   expect_error<ValueError>([] { tril(f64({1})); }, "tril: expected a matrix");
   expect_error<TypeError>([] { zeros({1}, kKey); }, "zeros: keys");
+  // Nothing is done for rows without entries, nor for the masks of no matrices.
+  EXPECT_EQ(eye(int64_t{1} << 40, 0).shape(), (Shape{int64_t{1} << 40, 0}));
+  EXPECT_EQ(tril(zeros({0, 1 << 20, 1 << 20})).shape(), (Shape{0, 1 << 20, 1 << 20}));
 }
 
 }  // namespace
