@@ -67,7 +67,7 @@ inline bool is_repeated_row(const View& x) {
   const size_t last = x.shape.size() - 1;
   for (size_t axis = 0; axis < last; ++axis)
     if (x.strides[axis] != 0) return false;
-  return x.strides[last] == 1;
+  return x.strides[last] != 0;
 }
 
 /// For arithmetic (Out = T) and comparisons (Out = bool).
@@ -83,7 +83,7 @@ void map2_simd(const View& x, const View& y, const View& out,
     if (is_repeated_row(row) && is_contiguous(other.shape, other.strides)) {
       const int64_t n = out.shape.back(), size = out.size(), step = kBlock / n * n;
       T rows[kBlock];
-      for (int64_t i = 0; i < std::min(step, size); ++i) rows[i] = row.as<T>()[i % n];
+      for (int64_t i = 0; i < std::min(step, size); ++i) rows[i] = row.as<T>()[i % n * row.strides.back()];
       for (int64_t at = 0; at < size; at += step) {
         const T *const a = other.as<T>() + at, *const r = rows;
         f(first ? r : a, 1, first ? a : r, 1, out.as<Out>() + at, std::min(step, size - at));

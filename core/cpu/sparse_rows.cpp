@@ -93,9 +93,13 @@ HWY_INLINE hn::Vec<D> load(D d, const T* p, int64_t some) {
 template <bool Partial, class D, class T>
 HWY_INLINE void store(hn::Vec<D> v, D d, T* p, int64_t some) {
   if constexpr (Partial) {
+#if HWY_TARGET == HWY_AVX2 || HWY_TARGET == HWY_AVX3
+    hn::BlendedStore(v, hn::FirstN(d, static_cast<size_t>(some)), d, p);
+#else
     HWY_ALIGN T buffer[hn::MaxLanes(d)];
     hn::Store(v, d, buffer);
     for (int64_t i = 0; i < some; ++i) p[i] = buffer[i];
+#endif
   } else {
     hn::StoreU(v, d, p);
   }
