@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 
 import numpy as np
 import pytest
@@ -126,6 +127,29 @@ def test_dtypes_are_kept_and_complex_parameters_descend():
             g = hs.grad(lambda z: hs.abs(z - goal) ** 2)(z)
             z, state = opt.update(g, state, z)
         assert abs(complex(z) - goal) < 1e-3
+
+
+@pytest.mark.parametrize(
+    "opt", [hs.optim.sgd(0.1, 0.9), hs.optim.adam(0.1, l2=np.float32(0.5))], ids=["sgd", "adam"]
+)
+def test_updates_from_python_are_programs(opt):
+    """The same bits as within a compiled function, for any number of models, and arguments stay what they were."""
+    compiled = hs.compile(opt.update)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for n in range(12):
+            params = {"w": hs.linspace(-1.0, 1.0, n + 1), "b": hs.array(0.5), "fixed": hs.array([1, 2])}
+            grads = {"w": params["w"] ** 2, "b": hs.array(hs.nan), "fixed": None}
+            state = opt.init(params)
+            new, found = opt.update(grads, state, params)
+            if n == 0:
+                expected, wanted = compiled(grads, state, params)
+                for a, b in zip(
+                    hs.tree_leaves((new, found)), hs.tree_leaves((expected, wanted)), strict=True
+                ):
+                    np.testing.assert_array_equal(a, b)
+            assert bool(hs.isnan(new["b"])) and hs.array_equal(new["fixed"], [1, 2])
+            assert hs.array_equal(params["w"], np.linspace(-1.0, 1.0, n + 1)) and int(state.step) == 0
 
 
 def test_an_update_can_be_differentiated():
