@@ -258,39 +258,39 @@ Array einsum(const std::string& subscripts, const Arrays& operands) {
   const DType dtype = common_dtype("einsum", operands);
   require<TypeError>(dtype != kKey && dtype != kBool, "einsum: operands must be numeric, got dtype ", dtype,
                      "; convert with astype first");
-  std::vector<Operand> todo;
+  std::vector<Operand> remaining;
   for (size_t i = 0; i < operands.size(); ++i) {
-    todo.push_back({converted(operands[i], dtype), parsed.input(i)});
-    simplify(todo.back(), parsed);
+    remaining.push_back({converted(operands[i], dtype), parsed.input(i)});
+    simplify(remaining.back(), parsed);
   }
   // What is needed of operands i and j: the labels of the result and of all others.
   const auto needed = [&](size_t i, size_t j) {
     Labels kept = parsed.output();
-    for (size_t k = 0; k < todo.size(); ++k)
-      if (k != i && k != j) kept.insert(kept.end(), todo[k].labels.begin(), todo[k].labels.end());
+    for (size_t k = 0; k < remaining.size(); ++k)
+      if (k != i && k != j) kept.insert(kept.end(), remaining[k].labels.begin(), remaining[k].labels.end());
     return kept;
   };
-  for (size_t i = 0; i < todo.size(); ++i) sum_out(todo[i], needed(i, i));
+  for (size_t i = 0; i < remaining.size(); ++i) sum_out(remaining[i], needed(i, i));
   // Greedy: the pair whose product frees most memory; the first of equals.
-  while (todo.size() > 1) {
+  while (remaining.size() > 1) {
     size_t best_i = 0, best_j = 1;
     double best = 0;
-    for (size_t i = 0; i < todo.size(); ++i)
-      for (size_t j = i + 1; j < todo.size(); ++j) {
-        const Meeting m(todo[i].labels, todo[j].labels, needed(i, j));
-        const double growth =
-            size_of(m.result(), parsed) - size_of(todo[i].labels, parsed) - size_of(todo[j].labels, parsed);
+    for (size_t i = 0; i < remaining.size(); ++i)
+      for (size_t j = i + 1; j < remaining.size(); ++j) {
+        const Meeting m(remaining[i].labels, remaining[j].labels, needed(i, j));
+        const double growth = size_of(m.result(), parsed) - size_of(remaining[i].labels, parsed) -
+                              size_of(remaining[j].labels, parsed);
         if ((i == 0 && j == 1) || growth < best) {
           best = growth;
           best_i = i;
           best_j = j;
         }
       }
-    Operand product = contract(todo[best_i], todo[best_j], needed(best_i, best_j), parsed);
-    todo.erase(todo.begin() + static_cast<int64_t>(best_j));
-    todo[best_i] = std::move(product);
+    Operand product = contract(remaining[best_i], remaining[best_j], needed(best_i, best_j), parsed);
+    remaining.erase(remaining.begin() + static_cast<int64_t>(best_j));
+    remaining[best_i] = std::move(product);
   }
-  return ordered(todo[0], parsed.output());
+  return ordered(remaining[0], parsed.output());
 }
 
 }  // namespace hesse

@@ -118,6 +118,9 @@ def test_filters_are_stored_where_they_are_few(monkeypatch):
     for limit, stored in ((bytes_stored, True), (bytes_stored - 1, False)):
         monkeypatch.setattr("hesse.gnn._schnet._STORED_BYTES", limit)
         assert hs.array_equal(energy(None), energy(stored))
+        model = gnn.SchNet(12, 10, 2, 9, CUTOFF, key=hs.random.key(1))
+        recorded = hs.make_graph(model, graph)
+        assert (recorded.count("csr_matmul") > 0) is stored and (recorded.count("map") > 0) is not stored
 
 
 @pytest.mark.parametrize("store", [False, True])

@@ -68,7 +68,11 @@ def triplets(graph: Graph, num_triplets: int | None = None) -> Graph:
     require_graph("triplets", graph)
     if num_triplets is not None and num_triplets != 0:
         check_sizes("triplets", num_triplets=num_triplets)
-    joined = _joined(graph)
+    return _line(graph, _joined(graph), num_triplets)
+
+
+def _line(graph: Graph, joined: np.ndarray[Any, Any], num_triplets: int | None) -> Graph:
+    """The graph of these triplets, filled up."""
     count = joined.shape[1]
     more = 0 if num_triplets is None else num_triplets - count
     if more < 0:
@@ -324,9 +328,9 @@ class DimeNetPlusPlus(Module):
         """
         if not isinstance(graph, Graph) or not _ends_in_padding(graph):
             return graph, triplets(graph)
-        count = _joined(graph).shape[1]
-        step = 1 << max(count.bit_length() - 3, 0)
-        return graph, triplets(graph, -(-count // step) * step)
+        joined = _joined(graph)
+        step = 1 << max(joined.shape[1].bit_length() - 3, 0)
+        return graph, _line(graph, joined, -(-joined.shape[1] // step) * step)
 
     def __call__(self, graph: Graph, line: Graph | None = None) -> Array:
         _, z = require_atoms("DimeNetPlusPlus", graph)

@@ -62,7 +62,7 @@ class CFConv(Module):
         In the unit of the positions.
     store_edges : bool, optional
         Whether what belongs to edges is stored; by default where an array (E, F) takes no more than 8 MiB. A training step
-        with forces holds some ten of them for each interaction.
+        with forces holds some 14 of them for each interaction.
     key, dtype
         As for `hs.nn.Linear`.
 
