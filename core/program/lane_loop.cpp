@@ -5,6 +5,8 @@
 #include <numeric>
 
 #include "core/cpu/assign.h"
+#include "core/ops/map_split.h"
+#include "core/program/loop_sums.h"
 #include "core/program/one_row.h"
 #include "core/program/rewrite.h"
 #include "core/program/scalars.h"
@@ -103,7 +105,7 @@ class LaneLoop::Builder {
   }
 
   static Ref<const Graph> prepared(const Ref<const Graph>& g) {
-    return with_prepared_loops(merged(expanded(g)));
+    return with_sums_begun(with_prepared_loops(merged(expanded(g))));
   }
   static std::vector<bool> read_inputs(const Graph& g) {
     std::vector<bool> read(g.values().size(), false);
@@ -236,7 +238,7 @@ class LaneLoop::Builder {
             continue;
           }
           const Rows& from = constant_or(*g, eq.in[i], constant, rows);
-          if (i >= carries) {
+          if (i >= carries || is_carried_on(*g, eq, i, targets)) {
             in.push_back(from);
             continue;
           }
@@ -285,6 +287,13 @@ class LaneLoop::Builder {
     }
     return out;
   }
+  // Whether carry i of a loop inside is that carry of the loop around which its result becomes: one place.
+  static bool is_carried_on(const Graph& g, const Graph::Equation& loop, size_t i, size_t targets) {
+    const int v = loop.in[i];
+    if (at(v) >= targets || g.outputs()[at(v)] != loop.out[i]) return false;
+    const std::vector<int> uses = producers_and_uses(g).second;
+    return uses[at(v)] == 1 && uses[at(loop.out[i])] == 1;
+  }
   int new_stack(const std::vector<Rows>& carry) {
     size_t scalars = 0;
     for (const Rows& rows : carry) scalars += rows.size();
@@ -292,8 +301,9 @@ class LaneLoop::Builder {
     into_.stacks_.push_back({scalars});
     return static_cast<int>(into_.stacks_.size()) - 1;
   }
-  void keep(const Kept& result) {
+  void keep(Kept result) {
     into_.stacks_[at(result.stack)].kept = true;
+    result.lengths = at(std::ranges::find(into_.kept_, result.stack, &Kept::stack) - into_.kept_.begin());
     into_.kept_.push_back(result);
   }
   // A scan over what loops have put on their stacks, from the last step to the first.

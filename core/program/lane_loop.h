@@ -45,6 +45,7 @@ class LaneLoop {
     size_t result;
     int stack;
     size_t index, scalars;
+    size_t lengths = 0;  // which of these also stands for its lengths: the first of this stack
   };
   /// A scalar of the entries of a stack, and where it goes.
   struct Column {
@@ -56,17 +57,6 @@ class LaneLoop {
   struct Scalar {
     size_t place, index;
     FrameRow row;
-  };
-  /// Memory of runs that are over, for the next: what is in it does not matter, but constants are.
-  class Frames {
-   public:
-    Ref<Buffer> take(const Frame& frame) const;
-    void give(Ref<Buffer> frame) const;
-
-   private:
-    static constexpr size_t kMost = 4;
-    mutable std::mutex mutex_;
-    mutable std::vector<Ref<Buffer>> free_;
   };
   struct Block {
     // Next: the next element of the scan. Pop: the last entry of a stack, while there is one.
@@ -88,6 +78,19 @@ class LaneLoop {
   };
   class Builder;
   struct Run;
+  /// Runs that are over, for the next: their memory, and where operands and results of these layouts lie.
+  class Runs {
+   public:
+    Runs();
+    ~Runs();
+    std::unique_ptr<Run> take(const LaneLoop& loop) const;
+    void give(std::unique_ptr<Run> run) const;
+
+   private:
+    static constexpr size_t kMost = 4;
+    mutable std::mutex mutex_;
+    mutable std::vector<std::unique_ptr<Run>> free_;
+  };
   /// `code`: null where kernels are to do it.
   LaneLoop(int64_t lanes, std::unique_ptr<cpu::EntryCode> code, bool together = false)
       : frame_(together && code ? Frame::of_rows(lanes) : Frame(lanes)),
@@ -117,7 +120,7 @@ class LaneLoop {
   std::vector<bool> packed_;  // by input: numbers that lie one behind the other
   std::vector<Scalar> scalars_of_xs_, scalars_saved_, scalars_of_ys_;
   std::vector<size_t> by_element_;  // operands and results that an element has entries of
-  Frames frames_;
+  Runs runs_;
   size_t num_carry_ = 0, num_xs_ = 0;
   bool scan_ = false, reverse_ = false, save_ = false;
   std::vector<Stack> stacks_;

@@ -13,25 +13,6 @@ size_t at(int64_t v) { return static_cast<size_t>(v); }
 
 }  // namespace
 
-Ref<Buffer> LaneLoop::Frames::take(const Frame& frame) const {
-  {
-    const std::lock_guard lock(mutex_);
-    if (!free_.empty()) {
-      Ref<Buffer> out = std::move(free_.back());
-      free_.pop_back();
-      return out;
-    }
-  }
-  Ref<Buffer> out = Buffer::allocate(at(std::max<int64_t>(frame.bytes(), 64)));
-  frame.initialise(static_cast<char*>(out->data()));
-  return out;
-}
-
-void LaneLoop::Frames::give(Ref<Buffer> frame) const {
-  const std::lock_guard lock(mutex_);
-  if (free_.size() < kMost) free_.push_back(std::move(frame));
-}
-
 /// One call. A thread is what goes its own way: a lane, or all lanes where they are the rows of one example.
 /// Entries and rows of a thread are `wide` numbers.
 struct LaneLoop::Run {
@@ -39,20 +20,21 @@ struct LaneLoop::Run {
   /// Entries of one operand or result, where example 0 has them, and steps in bytes: to the next element of a
   /// scan, and to the next row (0 where all have the same).
   struct Place {
+    View view;  // without its data
+    bool by_element = false;
     int64_t step = 0;              // to the next entry, where they are evenly spaced
     std::vector<int64_t> entries;  // else each
     int64_t entry(size_t k) const { return entries.empty() ? static_cast<int64_t>(k) * step : entries[k]; }
     int64_t item = 8, time = 0, row = 0;
     bool partial = false;  // rows hold what adds up to it
     char* data = nullptr;
-    const View* view = nullptr;
   };
   const LaneLoop& loop;
   const int64_t threads, wide;
-  int lane_axes;
-  int64_t length;
-  Ref<Buffer> memory;
-  char* frame;
+  const Ref<Buffer> memory;
+  char* const frame;
+  int lane_axes = 0;
+  int64_t length = 0;
   std::vector<Place> in, out;
   Dims shape;  // of the examples
   int64_t examples = 1, next = 0, steps = 0;
@@ -63,7 +45,7 @@ struct LaneLoop::Run {
   /// What is on a stack, from `begin` on that of this element of the scan. A number has eight bytes.
   struct Entries {
     Ref<Buffer> memory;
-    size_t begin = 0, used = 0;
+    size_t begin = 0, used = 0, last = 0;  // bytes; what to begin with, from the last run
     char* data() const { return static_cast<char*>(memory->data()); }
   };
   /// The stack of this element within an operand that holds those of all, in entries; and their lengths.
@@ -77,46 +59,84 @@ struct LaneLoop::Run {
   uint32_t active = 0;
   int dear = -1;  // the last block that was not cheap
 
-  Run(const LaneLoop& l, std::span<const View> x, std::span<const View> y, int axes, int64_t n)
+  explicit Run(const LaneLoop& l)
       : loop(l),
         threads(l.threads()),
         wide(l.frame_.lanes() / threads),
-        lane_axes(axes),
-        length(n),
-        memory(l.frames_.take(l.frame_)),
+        memory(Buffer::allocate(at(std::max<int64_t>(l.frame_.bytes(), 64)))),
         frame(static_cast<char*>(memory->data())),
-        waiting(l.blocks_.size(), 0),
         stacks(l.stacks_.size() * at(threads)),
-        slices(l.stacks_.size()),
-        cursors(l.num_cursors_ * at(threads), 0) {
-    const View& any = x.empty() ? y[0] : x[0];
-    for (size_t d = any.shape.size() - at(axes); d < any.shape.size(); ++d) shape.push_back(any.shape[d]);
-    for (const int64_t s : shape) examples *= s;
-    in.reserve(x.size());
-    out.reserve(y.size());
-    for (size_t i = 0; i < x.size(); ++i)
-      in.push_back(place(x[i], (i >= l.num_carry_ && i < l.num_carry_ + l.num_xs_) || i >= l.inputs_.size(),
-                         l.rows_of_operand(i)));
-    for (size_t k = 0; k < y.size(); ++k) out.push_back(place(y[k], k >= l.num_carry_, l.rows_of_result(k)));
-    example.resize((x.size() + y.size()) * at(threads));
-    element_at.resize(x.size() + y.size());
-    if (!l.scan_) return;
-    size_t lengths = l.inputs_.size();
-    for (size_t s = 0; s < slices.size(); ++s) {
-      if (l.stacks_[s].operand < 0) continue;
-      slices[s].lengths = &in[lengths++];
-      slices[s].begin = at(l.reverse_ ? x[at(l.stacks_[s].operand)].shape[0] : 0);
-    }
+        slices(l.stacks_.size()) {
+    l.frame_.initialise(frame);
   }
   Run(const Run&) = delete;
   Run& operator=(const Run&) = delete;
-  ~Run() { loop.frames_.give(std::move(memory)); }
 
-  Place place(const View& v, bool by_element, RowAxis rows) const {
+  void begin(std::span<const View> x, std::span<const View> y, int axes, int64_t n) {
+    length = n;
+    place_all(x, y, axes);
+    const View& any = x.empty() ? y[0] : x[0];
+    shape.resize(0);
+    examples = 1;
+    for (size_t d = any.shape.size() - at(axes); d < any.shape.size(); ++d) shape.push_back(any.shape[d]);
+    for (const int64_t s : shape) examples *= s;
+    waiting.assign(loop.blocks_.size(), 0);
+    cursors.assign(loop.num_cursors_ * at(threads), 0);
+    for (Entries& e : stacks) e.begin = e.used = 0;
+    next = steps = 0;
+    active = 0;
+    dear = -1;
+    if (!loop.scan_) return;
+    size_t lengths = loop.inputs_.size();
+    for (size_t s = 0; s < slices.size(); ++s) {
+      if (loop.stacks_[s].operand < 0) continue;
+      slices[s].lengths = &in[lengths++];
+      slices[s].count = 0;
+      slices[s].begin = at(loop.reverse_ ? x[at(loop.stacks_[s].operand)].shape[0] : 0);
+    }
+  }
+  /// Of what was on the stacks, little is kept for the next run.
+  void end() {
+    constexpr size_t kMostKept = size_t{1} << 20;
+    for (size_t i = 0; i < stacks.size(); ++i) {
+      stacks[i].last = std::min(stacks[i].used, kMostKept);
+      if (!stacks[i].memory || loop.stacks_[i / at(threads)].kept || stacks[i].memory->bytes() > kMostKept)
+        stacks[i].memory = nullptr;
+    }
+  }
+
+  void place_all(std::span<const View> x, std::span<const View> y, int axes) {
+    const bool anew = axes != lane_axes || in.empty();
+    lane_axes = axes;
+    in.resize(x.size());
+    out.resize(y.size());
+    example.resize((x.size() + y.size()) * at(threads));
+    element_at.resize(x.size() + y.size());
+    const size_t carries = loop.num_carry_;
+    for (size_t i = 0; i < x.size(); ++i) {
+      const bool by_element = (i >= carries && i < carries + loop.num_xs_) || i >= loop.inputs_.size();
+      place(in[i], x[i], by_element, loop.rows_of_operand(i), anew);
+    }
+    for (size_t k = 0; k < y.size(); ++k) place(out[k], y[k], k >= carries, loop.rows_of_result(k), anew);
+  }
+  // Layouts are mostly those of the last run.
+  void place(Place& p, const View& v, bool by_element, RowAxis rows, bool anew) const {
+    if (anew || p.by_element != by_element || !same_layout(p.view, v, by_element)) {
+      p = placed(v, by_element, rows);
+      p.view = v;
+      p.by_element = by_element;
+    }
+    p.data = static_cast<char*>(v.data);
+  }
+  static bool same_layout(const View& a, const View& b, bool by_element) {
+    if (a.dtype != b.dtype || a.shape.size() != b.shape.size() || !(a.strides == b.strides)) return false;
+    for (size_t d = by_element ? 1 : 0; d < a.shape.size(); ++d)
+      if (a.shape[d] != b.shape[d]) return false;
+    return true;
+  }
+  Place placed(const View& v, bool by_element, RowAxis rows) const {
     Place p;
     p.item = itemsize(v.dtype);
-    p.data = static_cast<char*>(v.data);
-    p.view = &v;
     size_t d = 0;
     if (by_element) p.time = v.strides[d++] * p.item;
     p.partial = rows == kPartial;
@@ -149,7 +169,7 @@ struct LaneLoop::Run {
   }
   char* at_example(const Place& p, int64_t e) const {
     char* out = p.data;
-    const Strides& strides = p.view->strides;
+    const Strides& strides = p.view.strides;
     for (size_t a = shape.size(); a-- > 0;) {
       out += e % shape[a] * strides[strides.size() - shape.size() + a] * p.item;
       e /= shape[a];
@@ -204,10 +224,16 @@ struct LaneLoop::Run {
       write(to + out[i].entry(k), out[i].row, rows[k], lane);
     }
   }
+  // In four sums, as each addition waits for the one before it.
   template <class T>
   void add_up(const FrameRow& r) {
     T* const x = reinterpret_cast<T*>(lane_of(r, 0));
-    for (int64_t i = 1; i < wide; ++i) x[0] += x[i];
+    T sums[4] = {};
+    int64_t i = 0;
+    for (; i + 4 <= wide; i += 4)
+      for (int64_t j = 0; j < 4; ++j) sums[j] += x[i + j];
+    for (; i < wide; ++i) sums[0] += x[i];
+    x[0] = (sums[0] + sums[1]) + (sums[2] + sums[3]);
   }
   int64_t time_of(int64_t e) const { return loop.reverse_ ? length - 1 - e : e; }
 
@@ -244,7 +270,7 @@ struct LaneLoop::Run {
     Entries& to = stack(b.stack, lane);
     const size_t entry = bytes_of_scalar() * b.entry.size(), end = to.used + entry;
     if (!to.memory || end > to.memory->bytes()) {
-      const Ref<Buffer> more = Buffer::allocate(std::max(2 * to.used, 8 * entry));
+      const Ref<Buffer> more = Buffer::allocate(std::max({2 * to.used, 8 * entry, to.last}));
       if (to.used > 0) std::memcpy(more->data(), to.data(), to.used);
       to.memory = more;
     }
@@ -293,14 +319,14 @@ struct LaneLoop::Run {
     }
     return true;
   }
-  // A part of a stack as an array like `none`, which has no entries; none where there are none.
-  Array kept(const Kept& k, const Array& none) const {
+  // A part of a stack as an array.
+  Array kept(const Kept& k, Aval entries) const {
     const Entries& all = stacks[at(k.stack)];
-    if (all.used == 0) return {};
-    const auto item = static_cast<int64_t>(itemsize(none.dtype()));
-    const auto scalar = static_cast<int64_t>(bytes_of_scalar()) / item;
-    Shape shape = none.shape();
+    Shape& shape = entries.shape;
     shape[0] = static_cast<int64_t>(all.used / bytes_of_entry(k.stack));
+    if (shape[0] == 0) return Array::uninitialized(shape, entries.dtype);
+    const auto item = static_cast<int64_t>(itemsize(entries.dtype));
+    const auto scalar = static_cast<int64_t>(bytes_of_scalar()) / item;
     const RowAxis rows = loop.rows_of_result(k.result);
     Strides strides(shape.size(), 1);  // of the rows of a number
     int64_t stride = scalar;
@@ -310,7 +336,7 @@ struct LaneLoop::Run {
       stride *= shape[d];
     }
     strides[0] = static_cast<int64_t>(bytes_of_entry(k.stack)) / item;
-    return Array(shape, strides, static_cast<int64_t>(k.index) * scalar, none.dtype(), all.memory);
+    return Array(shape, strides, static_cast<int64_t>(k.index) * scalar, entries.dtype, all.memory);
   }
   void wait_at(int block, uint32_t lanes) {
     if (block != kEnd)
@@ -347,6 +373,7 @@ struct LaneLoop::Run {
     find_element(lane);
     for (const Scalar& s : loop.scalars_of_ys_) write_element(s, lane);
     for (size_t j = 0; j < loop.kept_.size(); ++j) {
+      if (loop.kept_[j].lengths != j) continue;
       const Place& to = out[out.size() - loop.kept_.size() + j];
       const auto count = static_cast<int64_t>(entries(loop.kept_[j].stack, lane));
       std::memcpy(to.data + time_of(element[lane]) * to.time, &count, sizeof count);
@@ -467,23 +494,55 @@ struct LaneLoop::Run {
   }
 };
 
+LaneLoop::Runs::Runs() = default;
+LaneLoop::Runs::~Runs() = default;
+
+std::unique_ptr<LaneLoop::Run> LaneLoop::Runs::take(const LaneLoop& loop) const {
+  {
+    const std::lock_guard lock(mutex_);
+    if (!free_.empty()) {
+      std::unique_ptr<Run> out = std::move(free_.back());
+      free_.pop_back();
+      return out;
+    }
+  }
+  return std::make_unique<Run>(loop);
+}
+
+void LaneLoop::Runs::give(std::unique_ptr<Run> run) const {
+  run->end();
+  const std::lock_guard lock(mutex_);
+  if (free_.size() < kMost) free_.push_back(std::move(run));
+}
+
 void LaneLoop::run(std::span<const View> x, std::span<const View> out, int lane_axes, int64_t length) const {
-  Run(*this, x, out, lane_axes, length).run();
+  std::unique_ptr<Run> call = runs_.take(*this);  // one that throws is not used again
+  call->begin(x, out, lane_axes, length);
+  call->run();
+  runs_.give(std::move(call));
 }
 
 Arrays LaneLoop::evaluated(std::span<const Array> x, const Avals& results, int64_t length) const {
-  std::vector<View> in, views;
-  Arrays out;
+  std::vector<View> in, views(results.size());
+  in.reserve(x.size());
+  Arrays out(results.size());
   for (const Array& a : x) in.push_back(a.view());
-  for (Aval a : results) {
-    if (is_stack(a)) a.shape[0] = 0;  // known when all is done
-    out.push_back(Array::uninitialized(a.shape, a.dtype));
-    views.push_back(out.back().view());
+  const size_t lengths = results.size() - (scan_ ? kept_.size() : 0);
+  for (size_t k = 0; k < results.size(); ++k) {
+    if (is_stack(results[k])) {  // known when all is done
+      views[k] = {nullptr, results[k].dtype, results[k].shape, contiguous_strides(results[k].shape)};
+      continue;
+    }
+    const bool shared = k >= lengths && kept_[k - lengths].lengths != k - lengths;
+    out[k] = shared ? out[lengths + kept_[k - lengths].lengths]
+                    : Array::uninitialized(results[k].shape, results[k].dtype);
+    views[k] = out[k].view();
   }
-  Run call(*this, in, views, 0, length);
-  call.run();
-  for (const Kept& k : kept_)
-    if (const Array stack = call.kept(k, out[k.result]); stack.defined()) out[k.result] = stack;
+  std::unique_ptr<Run> call = runs_.take(*this);
+  call->begin(in, views, 0, length);
+  call->run();
+  for (const Kept& k : kept_) out[k.result] = call->kept(k, results[k.result]);
+  runs_.give(std::move(call));
   return out;
 }
 

@@ -220,11 +220,7 @@ class OneRow {
   }
   bool is_zero(int v) const {
     const Value& value = values_[at(v)];
-    if (value.axis != kShared || !value.array->has_data() || !is_floating(value.array->dtype())) return false;
-    const Array flat = Array::uninitialized(value.array->shape(), value.array->dtype());
-    cpu::assign(value.array->view(), flat.view());
-    const auto* p = static_cast<const char*>(flat.view().data);
-    return std::all_of(p, p + at(flat.size()) * itemsize(flat.dtype()), [](char c) { return c == 0; });
+    return value.axis == kShared && hesse::is_zero(*value.array);
   }
   std::optional<Op::Row> on_row(const Graph::Equation& eq, const std::vector<RowAxis>& axes) {
     Arrays x;

@@ -3,6 +3,7 @@
 #include <unordered_map>
 
 #include "core/constant.h"
+#include "core/cpu/assign.h"
 #include "core/ops.h"
 #include "core/ops/map_split.h"
 
@@ -42,6 +43,15 @@ Ref<const Graph> replaced(const Graph& g,
         return out;
       },
       g.input_avals());
+}
+
+bool is_zero(const Array& a) {
+  if (!a.has_data() || !is_floating(a.dtype())) return false;
+  const Array flat = Array::uninitialized(a.shape(), a.dtype());
+  cpu::assign(a.view(), flat.view());
+  const auto* bytes = static_cast<const char*>(flat.view().data);
+  return std::all_of(bytes, bytes + static_cast<size_t>(a.size()) * itemsize(a.dtype()),
+                     [](char c) { return c == 0; });
 }
 
 GraphPart part_of(const Graph& g, const std::vector<const Graph::Equation*>& equations,

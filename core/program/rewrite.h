@@ -31,6 +31,9 @@ struct GraphPart {
 GraphPart part_of(const Graph& g, const std::vector<const Graph::Equation*>& equations,
                   const std::vector<bool>& read);
 
+/// Whether these are floats that are known, and all bits are those of 0.
+bool is_zero(const Array& a);
+
 /// Whether a constant is one entry repeated.
 inline bool is_repeated(const Array& a) {
   for (size_t d = 0; d < a.ndim(); ++d)

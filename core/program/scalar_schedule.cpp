@@ -105,6 +105,39 @@ class Scheduler {
     works_ = std::move(rest);
   }
 
+  // Outputs that read the same behind each other. Of what an output reads beside what is its own, the value
+  // that fewest others read says with which it belongs: of products of columns, as in gradients of weights,
+  // each column is then read once.
+  std::vector<int> outputs_by_operands(const std::vector<int>& maker) const {
+    std::vector<int> readers(g_.values().size(), 0), first(readers.size(), -1);
+    for (const Work& w : works_)
+      for (const int v : w.in) ++readers[at(v)];
+    for (const int v : g_.outputs()) ++readers[at(v)];
+    std::vector<std::pair<int, int>> order;  // the first output of the group, and the output
+    for (const int output : g_.outputs()) {
+      int shared = output;
+      std::vector<int> own{maker[at(output)]};
+      while (!own.empty()) {
+        const int w = own.back();
+        own.pop_back();
+        if (w < 0) continue;
+        for (const int v : works_[at(w)].in)
+          if (readers[at(v)] == 1)
+            own.push_back(maker[at(v)]);
+          else if (shared == output || readers[at(v)] < readers[at(shared)] ||
+                   (readers[at(v)] == readers[at(shared)] && v < shared))
+            shared = v;
+      }
+      int& group = first[at(shared)];
+      if (group < 0) group = static_cast<int>(order.size());
+      order.emplace_back(group, output);
+    }
+    std::ranges::stable_sort(order, {}, &std::pair<int, int>::first);
+    std::vector<int> out;
+    for (const auto& [group, output] : order) out.push_back(output);
+    return out;
+  }
+
   // An order in which most values are read soon, while they are in registers: behind what each needs, and of
   // that the longest chain first.
   std::vector<int> turns(const std::vector<int>& maker) const {
@@ -114,7 +147,7 @@ class Scheduler {
       for (const int v : works_[w].in)
         if (maker[at(v)] >= 0) depth[w] = std::max(depth[w], depth[at(maker[at(v)])] + 1);
     int next = 0;
-    for (const int output : g_.outputs()) {
+    for (const int output : outputs_by_operands(maker)) {
       if (maker[at(output)] >= 0) path.push_back(maker[at(output)]);
       while (!path.empty()) {
         int deepest = -1;

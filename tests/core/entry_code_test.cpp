@@ -285,6 +285,50 @@ TYPED_TEST(EntryCodeTest, DoesWhatTheKernelsDo) {
   }
 }
 
+// Of a long frame: rows and numbers for all entries, hundreds of kilobytes from each other.
+TYPED_TEST(EntryCodeTest, ReachesPlacesFarFromTheBeginning) {
+  using T = TypeParam;
+  if (!EntryCode::available()) GTEST_SKIP() << "no machine code here";
+  for (const int64_t run : {1, 4, 8, 12, 16, 24, 31}) {
+    constexpr int kRows = 2000, kNumbers = 3000, kSteps = 500;
+    const int64_t row = (run * static_cast<int64_t>(sizeof(T)) + 63) / 64 * 64;
+    const int64_t numbers = kRows * row, results = numbers + kNumbers * static_cast<int64_t>(sizeof(T)) + 64;
+    std::vector<T> memory(static_cast<size_t>((results + kSteps * row) / static_cast<int64_t>(sizeof(T))));
+    std::mt19937 random(static_cast<unsigned>(run));
+    for (T& x : memory) x = std::normal_distribution<T>(0, 2)(random);
+    const std::vector<T> before = memory;
+    const auto at = [&](int64_t bytes) { return static_cast<size_t>(bytes) / sizeof(T); };
+    EntryLoop loop;
+    loop.run = run;
+    loop.dtype = sizeof(T) == 8 ? kFloat64 : kFloat32;
+    loop.row_bytes = {0};
+    for (int k = 0; k < 2 * kSteps; ++k) {
+      const bool uniform = k % 2 == 1;
+      const auto i = static_cast<int64_t>(random());
+      loop.loads.push_back(
+          {0, uniform ? numbers + i % kNumbers * static_cast<int64_t>(sizeof(T)) : i % kRows * row, uniform});
+      loop.is_bool.push_back(false);
+    }
+    for (int k = 0; k < kSteps; ++k)
+      loop.steps.push_back({EntryOp::Multiply, {2 * k, 2 * k + 1, -1}, Memory{0, results + k * row, false}});
+    EntryCode code;
+    const EntryCode::Function* f = code.add(loop);
+    code.finish();
+    char* const pointer = reinterpret_cast<char*>(memory.data());
+    (*f)(&pointer, 1, run);
+    for (int64_t k = 0; k < kSteps; ++k)
+      for (int64_t i = 0; i < run; ++i) {
+        const Memory &x = loop.loads[static_cast<size_t>(2 * k)],
+                     &y = loop.loads[static_cast<size_t>(2 * k + 1)];
+        ASSERT_EQ(memory[at(results + k * row) + static_cast<size_t>(i)],
+                  before[at(x.offset) + static_cast<size_t>(i)] * before[at(y.offset)])
+            << "run " << run << ", step " << k << ", entry " << i;
+      }
+    ASSERT_TRUE(std::equal(before.begin(), before.begin() + static_cast<std::ptrdiff_t>(at(results)),
+                           memory.begin()));
+  }
+}
+
 TYPED_TEST(EntryCodeTest, KnowsKernelsOfAFewInstructions) {
   const auto& k = simd_kernels<TypeParam>();
   const auto op = [](auto f) { return entry_op<TypeParam>(reinterpret_cast<void (*)()>(f)); };

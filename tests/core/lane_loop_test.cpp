@@ -314,6 +314,57 @@ TEST(LaneLoop, TestsThatAreCarries) {
   EXPECT_EQ(out[2].item<int64_t>(), 5);  // the fourth step makes the first false, the fifth moves it up
 }
 
+// Memory and layouts are those of the last run where they fit.
+TEST(LaneLoop, RunsOfOtherLayoutsFollowEachOther) {
+  const auto body = trace_closed(
+      [](Span x) {
+        return Arrays{0.5 * x[0] + x[1], x[0] * x[1]};
+      },
+      Avals{{{2}, kFloat64}, {{2}, kFloat64}});
+  const auto loop = LaneLoop::make(
+      LoopParts{.body = body, .num_carry = 1, .num_xs = 1, .reverse = false, .save = false}, 8);
+  ASSERT_NE(loop, nullptr);
+  for (const auto& [length, lanes, transposed] : std::vector<std::tuple<int64_t, int64_t, bool>>{
+           {3, 5, false}, {3, 5, true}, {7, 5, true}, {7, 2, false}, {1, 20, false}, {3, 5, false}}) {
+    std::vector<double> start, xs;
+    for (int64_t i = 0; i < 2 * lanes; ++i) start.push_back(std::cos(static_cast<double>(i)));
+    for (int64_t i = 0; i < 2 * length * lanes; ++i) xs.push_back(std::sin(static_cast<double>(i)));
+    const Array c = Array::from<double>(start, {2, lanes}),
+                x = transposed ? transpose(Array::from<double>(xs, {lanes, 2, length}), Axes{2, 1, 0})
+                               : Array::from<double>(xs, {length, 2, lanes});
+    const Array last = Array::uninitialized({2, lanes}, kFloat64),
+                ys = Array::uninitialized({length, 2, lanes}, kFloat64);
+    const View in[] = {c.view(), x.view()}, out[] = {last.view(), ys.view()};
+    loop->run(in, out, 1, length);
+    Array carry = c;
+    for (int64_t t = 0; t < length; ++t) {
+      const Array of_step = reshape(slice(x, {t, 0, 0}, {t + 1, 2, lanes}, {1, 1, 1}), Shape{2, lanes});
+      const Array y = reshape(slice(ys, {t, 0, 0}, {t + 1, 2, lanes}, {1, 1, 1}), Shape{2, lanes});
+      EXPECT_EQ(y.to_vector<double>(), (carry * of_step).to_vector<double>());
+      carry = 0.5 * carry + of_step;
+    }
+    for (size_t i = 0; i < start.size(); ++i)
+      EXPECT_NEAR(last.to_vector<double>()[i], carry.to_vector<double>()[i], 1e-15);
+  }
+}
+
+TEST(LaneLoop, StacksOfOneRunOutliveTheNext) {
+  const auto loop =
+      LaneLoop::make(LoopParts{.cond = above(), .body = halved(), .num_carry = 2, .save = true}, 1);
+  ASSERT_NE(loop, nullptr);
+  const Avals results{kNumber, kCount, {{kDynamic}, kFloat64}, {{kDynamic}, kInt64}};
+  const auto run = [&](double start) {
+    return loop->evaluated(Arrays{Array(start), Array(int64_t{0}), Array(1.5)}, results, 0);
+  };
+  const Arrays many = run(std::ldexp(1.0, 20)), none = run(1.0), few = run(8.0);
+  std::vector<double> expected;
+  for (int k = 20; k > 0; --k) expected.push_back(std::ldexp(1.0, k));
+  EXPECT_EQ(many[2].to_vector<double>(), expected);
+  EXPECT_EQ(many[3].to_vector<int64_t>().back(), 19);
+  EXPECT_EQ(none[2].shape(), Shape{0});
+  EXPECT_EQ(few[2].to_vector<double>(), (std::vector<double>{8, 4, 2}));
+}
+
 TEST(LaneLoop, WhatCannotBeTakenApartRunsAsBefore) {
   const auto drawn = trace_closed([](Span x) { return Arrays{sort(x[0])}; }, Avals{{{4}, kFloat64}});
   EXPECT_EQ(LaneLoop::make(
