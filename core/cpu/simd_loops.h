@@ -1,6 +1,7 @@
 #pragma once
 #include <algorithm>
 
+#include "core/cpu/lane_gemm.h"
 #include "core/cpu/loops.h"
 #include "core/cpu/simd_kernels.h"
 
@@ -44,9 +45,72 @@ void write_blocks(T* out, int64_t step, int64_t n, F f) {
   }
 }
 
+/// An operand of a result with short rows, such as a bias or a transposed matrix, many rows at a time: a run
+/// for every row costs more than its entries.
+template <class T>
+class ShortRows {
+ public:
+  enum class Kind { Contiguous, Repeated, Transposed, Other };
+  static Kind kind(const View& x) {
+    if (is_contiguous(x.shape, x.strides)) return Kind::Contiguous;
+    if (std::all_of(x.strides.begin(), x.strides.end() - 1, [](int64_t s) { return s == 0; }))
+      return Kind::Repeated;
+    return x.shape.size() == 2 && x.strides[0] == 1 && x.strides[1] > 0 ? Kind::Transposed : Kind::Other;
+  }
+  /// Whether that is worth while for one of the operands, and can be done for all.
+  static bool fit(const View& out, std::initializer_list<const View*> operands) {
+    if (out.shape.size() < 2 || out.shape.back() < 2 || out.shape.back() > kBlock / 2 ||
+        !is_contiguous(out.shape, out.strides))
+      return false;
+    bool worthwhile = false;
+    for (const View* x : operands) {
+      const Kind k = kind(*x);
+      if (k == Kind::Other) return false;
+      worthwhile = worthwhile || k == Kind::Transposed || (k == Kind::Repeated && x->strides.back() != 0);
+    }
+    return worthwhile;
+  }
+  /// f(first entry, number of entries) for blocks of whole rows.
+  template <class F>
+  static void for_blocks(const View& out, F f) {
+    const int64_t n = out.shape.back(), size = out.size(), step = kBlock / n * n;
+    for (int64_t at = 0; at < size; at += step) f(at, std::min(step, size - at));
+  }
+
+  explicit ShortRows(const View& x) : kind_(kind(x)), at_(x.as<const T>()), n_(x.shape.back()) {
+    if (kind_ == Kind::Transposed) step_ = x.strides[1];
+    if (kind_ != Kind::Repeated) return;
+    const int64_t filled = std::min(kBlock / n_ * n_, x.size());
+    for (int64_t i = 0; i < filled; ++i) block_[i] = at_[i % n_ * x.strides.back()];
+  }
+  const T* read(int64_t first, int64_t n) {
+    if (kind_ == Kind::Contiguous) return at_ + first;
+    if (kind_ == Kind::Transposed) {
+      const int64_t row = first / n_, rows = n / n_;
+      if constexpr (std::is_same_v<T, float> || std::is_same_v<T, double>)
+        lane_kernels<T>().transpose(n_, rows, at_ + row, step_, block_, n_);
+      else
+        for (int64_t i = 0; i < n; ++i) block_[i] = at_[row + i / n_ + i % n_ * step_];
+    }
+    return block_;
+  }
+
+ private:
+  const Kind kind_;
+  const T* const at_;
+  const int64_t n_;
+  int64_t step_ = 0;
+  T block_[kBlock];
+};
+
 /// out = f(x), f(from, to, n) on contiguous entries.
 template <class T, class F>
 void map1_simd(const View& x, const View& out, F f) {
+  if (ShortRows<T>::fit(out, {&x})) {
+    ShortRows<T> rows(x);
+    return ShortRows<T>::for_blocks(out,
+                                    [&](int64_t at, int64_t n) { f(rows.read(at, n), out.as<T>() + at, n); });
+  }
   for_each_run<2>({&x, &out}, [f](const Run<2>& r) {
     const T* const a = r.as<T>(0);
     T* const o = r.as<T>(1);
@@ -62,34 +126,15 @@ void map1_simd(const View& x, const View& out, F f) {
   });
 }
 
-/// Whether an operand is one row, repeated along all other axes.
-inline bool is_repeated_row(const View& x) {
-  const size_t last = x.shape.size() - 1;
-  for (size_t axis = 0; axis < last; ++axis)
-    if (x.strides[axis] != 0) return false;
-  return x.strides[last] != 0;
-}
-
 /// For arithmetic (Out = T) and comparisons (Out = bool).
 template <class T, class Out>
 void map2_simd(const View& x, const View& y, const View& out,
                void (*f)(const T*, int64_t, const T*, int64_t, Out*, int64_t)) {
-  // A matrix and a short row, such as a bias: the row is copied as often as a block holds it, since a run
-  // for every row costs more than its entries.
-  if (out.shape.size() >= 2 && out.shape.back() > 1 && out.shape.back() <= kBlock / 2 &&
-      is_contiguous(out.shape, out.strides)) {
-    const bool first = is_repeated_row(x);
-    const View &row = first ? x : y, &other = first ? y : x;
-    if (is_repeated_row(row) && is_contiguous(other.shape, other.strides)) {
-      const int64_t n = out.shape.back(), size = out.size(), step = kBlock / n * n;
-      T rows[kBlock];
-      for (int64_t i = 0; i < std::min(step, size); ++i) rows[i] = row.as<T>()[i % n * row.strides.back()];
-      for (int64_t at = 0; at < size; at += step) {
-        const T *const a = other.as<T>() + at, *const r = rows;
-        f(first ? r : a, 1, first ? a : r, 1, out.as<Out>() + at, std::min(step, size - at));
-      }
-      return;
-    }
+  if (ShortRows<T>::fit(out, {&x, &y})) {
+    ShortRows<T> left(x), right(y);
+    return ShortRows<T>::for_blocks(out, [&](int64_t at, int64_t n) {
+      f(left.read(at, n), 1, right.read(at, n), 1, out.as<Out>() + at, n);
+    });
   }
   for_each_run<3>({&x, &y, &out}, [f](const Run<3>& r) {
     const T *const a = r.as<T>(0), *const b = r.as<T>(1);

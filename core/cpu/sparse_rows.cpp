@@ -282,10 +282,9 @@ bool in_range(const RowPattern<I>& p, int64_t first, int64_t last) {
 
 /// y[w] = sum of v * x[c, w] over positions that are in range, for a row that is one register block. Rows of
 /// one or two vectors have two sums, so that additions do not wait for each other.
-template <int N, bool Partial, bool Entries, class T, class I>
-HWY_INLINE void product_of_block(const RowPattern<I>& p, DenseRows<const T> values, DenseRows<const T> x,
+template <int N, bool Partial, bool Entries, class D, class T, class I>
+HWY_INLINE void product_of_block(D d, const RowPattern<I>& p, DenseRows<const T> values, DenseRows<const T> x,
                                  T* y, int64_t some, int64_t begin, int64_t end) {
-  const hn::ScalableTag<T> d;
   const auto lanes = static_cast<int64_t>(hn::Lanes(d));
   using V = hn::Vec<decltype(d)>;
   constexpr int kSums = N <= 2 ? 2 : 1;
@@ -322,16 +321,27 @@ bool ProductRows(const RowPattern<I>& p, DenseRows<const T> values, DenseRows<co
   constexpr int64_t kNear = int64_t{1} << 18;  // bytes of x that need no prefetching
   if (heads == 1 && width > 1 && width <= 4 * lanes && p.columns && first < last &&
       p.cols * x.step * static_cast<int64_t>(sizeof(T)) <= kNear && in_range(p, first, last)) {
-    const int64_t vectors = (width + lanes - 1) / lanes, some = width - (vectors - 1) * lanes;
-    with_constants(static_cast<int>(vectors), some < lanes, [&](auto n, auto partial) HWY_ATTR {
+    const auto all = [&](auto d, int64_t some, auto n, auto partial) HWY_ATTR {
       const auto rows = [&](auto entries) HWY_ATTR {
         for_rows(p, first, last, longest, any_longer, [&](int64_t r, int64_t begin, int64_t end) HWY_ATTR {
-          product_of_block<n(), partial(), entries()>(p, values, x, y.at + r * y.step, some, begin, end);
+          product_of_block<n(), partial(), entries()>(d, p, values, x, y.at + r * y.step, some, begin, end);
           return true;
         });
       };
       p.entries ? rows(std::true_type()) : rows(std::false_type());
-    });
+    };
+    const hn::ScalableTag<T> whole;
+#if HWY_TARGET == HWY_AVX2 || HWY_TARGET == HWY_AVX3
+    if (2 * width <= lanes) {  // half a vector lies in two lines of the cache less often
+      const hn::Half<decltype(whole)> half;
+      const auto one = std::integral_constant<int, 1>();
+      2 * width < lanes ? all(half, width, one, std::true_type()) : all(half, width, one, std::false_type());
+      return true;
+    }
+#endif
+    const int64_t vectors = (width + lanes - 1) / lanes, some = width - (vectors - 1) * lanes;
+    with_constants(static_cast<int>(vectors), some < lanes,
+                   [&](auto n, auto partial) HWY_ATTR { all(whole, some, n, partial); });
     return true;
   }
   return for_rows(p, first, last, longest, any_longer, [&](int64_t r, int64_t begin, int64_t end) HWY_ATTR {
