@@ -353,5 +353,36 @@ TEST(Creation, FillsAndMatrices) {
   EXPECT_EQ(tril(zeros({0, 1 << 20, 1 << 20})).shape(), (Shape{0, 1 << 20, 1 << 20}));
 }
 
+// Operands of short rows are read in blocks: the bits are those of packed ones.
+TEST(Elementwise, TransposedAndRepeatedOperandsOfShortRows) {
+  for (const DType dtype : {kFloat64, kFloat32})
+    for (const int64_t n : {2, 3, 7, 16, 127, 128, 129})
+      for (const int64_t rows : {0, 1, 5, 16, 17, 300}) {
+        const auto numbers = [&](const Shape& shape, double phase) {
+          std::vector<double> v;
+          for (int64_t i = 0; i < num_elements(shape); ++i)
+            v.push_back(std::sin(phase + 1.7 * static_cast<double>(i)));
+          return astype(Array::from<double>(v, shape), dtype);
+        };
+        const Array turned = transpose(numbers({n, rows}, 1), Axes{1, 0}), packed = numbers({rows, n}, 2),
+                    row = broadcast_to(numbers({n}, 3), Shape{rows, n}),
+                    uniform = broadcast_to(numbers({}, 4), Shape{rows, n}),
+                    backwards = flip(transpose(numbers({n, rows}, 5), Axes{1, 0}), Axes{1});
+        const Array operands[] = {turned, packed, row, uniform, backwards};
+        const auto expect_same = [&](const Array& got, const Array& expected) {
+          EXPECT_EQ(astype(got, kFloat64).to_vector<double>(), astype(expected, kFloat64).to_vector<double>())
+              << rows << " x " << n;
+        };
+        for (const Array& x : operands) {
+          expect_same(exp(x), exp(copy(x)));
+          expect_same(square(x), square(copy(x)));
+          for (const Array& y : operands) {
+            expect_same(x - y, copy(x) - copy(y));
+            expect_same(x < y, copy(x) < copy(y));
+          }
+        }
+      }
+}
+
 }  // namespace
 }  // namespace hesse
