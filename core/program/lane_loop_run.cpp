@@ -97,7 +97,7 @@ struct LaneLoop::Run {
   }
   /// Of what was on the stacks, little is kept for the next run.
   void end() {
-    constexpr size_t kMostKept = size_t{1} << 20;
+    constexpr size_t kMostKept = size_t{1} << 16;
     for (size_t i = 0; i < stacks.size(); ++i) {
       stacks[i].last = std::min(stacks[i].used, kMostKept);
       if (!stacks[i].memory || loop.stacks_[i / at(threads)].kept || stacks[i].memory->bytes() > kMostKept)
