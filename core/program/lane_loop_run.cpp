@@ -20,7 +20,7 @@ struct LaneLoop::Run {
   /// Entries of one operand or result, where example 0 has them, and steps in bytes: to the next element of a
   /// scan, and to the next row (0 where all have the same).
   struct Place {
-    View view;  // without its data
+    View view;  // as it was met last; `data` says where it is now
     bool by_element = false;
     int64_t step = 0;              // to the next entry, where they are evenly spaced
     std::vector<int64_t> entries;  // else each
