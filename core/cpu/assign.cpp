@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "core/cpu/lane_gemm.h"
+#include "core/cpu/simd_kernels.h"
 
 namespace hesse::cpu {
 namespace {
@@ -75,6 +76,12 @@ void run(const View& src, const View& dst, const F& f) {
     loop<T>(axes, 0, src.as<const T>(), dst.as<T>(), f);
 }
 
+template <class T>
+void add_run(const T* from, T* to, int64_t n) {
+  if constexpr (std::is_same_v<T, float> || std::is_same_v<T, double>)
+    simd_kernels<T>().add(to, 1, from, 1, to, n);
+}
+
 struct Bytes16 {
   uint64_t a, b;
 };
@@ -108,6 +115,9 @@ void accumulate(const View& src, const View& dst) {
       throw TypeError("accumulate: keys cannot be added");
     else if constexpr (std::is_same_v<T, bool>)
       run<T>(src, dst, [](T& d, const T& s) { d = d || s; });
+    else if (const bool one_run = src.strides == dst.strides && is_contiguous(src.shape, src.strides);
+             (std::is_same_v<T, float> || std::is_same_v<T, double>)&&one_run)
+      add_run(src.as<const T>(), dst.as<T>(), src.size());
     else
       run<T>(src, dst, [](T& d, const T& s) { d = static_cast<T>(d + s); });
   });

@@ -73,20 +73,25 @@ class Windows {
   std::vector<Window> windows_;
 };
 
+/// The first entries of a vector of 64 bytes: those that are loaded and stored where a row ends within it.
+inline const Xbyak::Opmask kFirstEntries = Xbyak::util::k2;
+
 /// The steps of a loop for one vector of entries of 64 bytes (AVX-512) or 32 (AVX2), or for one entry. Values
 /// stay in registers while there are enough; then those go whose next reader is farthest: loads are read
 /// again, results lie on the stack.
 class Body {
  public:
-  /// `index`: of the entry; null of the first. `windows`: null where there are none.
+  /// `index`: of the entry; null of the first. `windows`: null where there are none. `partial`: only
+  /// kFirstEntries of a vector of 64 bytes.
   Body(Xbyak::CodeGenerator& code, const Loop& loop, const std::vector<Reg64>& pointers, const Reg64* index,
-       int width, const Windows* windows = nullptr)
+       int width, const Windows* windows = nullptr, bool partial = false)
       : c_(code),
         loop_(loop),
         pointers_(pointers),
         index_(index),
         windows_(windows),
         single_(width == 1),
+        partial_(partial),
         full_(width * static_cast<int>(itemsize(loop.dtype)) == kVector) {
     item_ = static_cast<int>(itemsize(loop.dtype));
     wide_ = item_ == 8;
@@ -185,7 +190,7 @@ class Body {
     if (reg_[at(v)] >= 0 || !dies(v) || std::count(uses_[at(v)].begin(), uses_[at(v)].end(), now_) != 1)
       return false;
     if (!is_load(v)) return true;
-    return !single_ && !loop_.loads[at(v)].uniform && !loop_.is_bool[at(v)];
+    return !single_ && !partial_ && !loop_.loads[at(v)].uniform && !loop_.is_bool[at(v)];
   }
   Address folded(int v) const {
     if (!is_load(v)) return slot(slot_[at(v)]);
@@ -215,9 +220,9 @@ class Body {
         c_.movzx(Xbyak::util::eax, Xbyak::util::byte[from.getRegExp()]);
         c_.vmovd(x, Xbyak::util::eax);
       } else if (wide_) {
-        c_.vpmovzxbq(r, from);
+        c_.vpmovzxbq(loaded(r), from);
       } else {
-        c_.vpmovzxbd(r, from);
+        c_.vpmovzxbd(loaded(r), from);
       }
       if (full_) {
         wide_ ? c_.vptestmq(kMask, r, r) : c_.vptestmd(kMask, r, r);
@@ -235,15 +240,17 @@ class Body {
     else if (single_)
       wide_ ? c_.vmovsd(x, from) : c_.vmovss(x, from);
     else
-      c_.vmovups(r, from);
+      wide_ ? c_.vmovupd(loaded(r), from) : c_.vmovups(loaded(r), from);
   }
+  Ymm loaded(const Ymm& r) const { return partial_ ? r | kFirstEntries | Xbyak::util::T_z : r; }
+  Address stored(const Address& to) const { return partial_ ? to | kFirstEntries : to; }
 
   void store(const Ymm& r, const Loop::Memory& m, bool is_bool) {
     const Xmm x(r.getIdx());
     if (!is_bool) {
       const Address to = memory(m, item_);
       if (!single_)
-        c_.vmovups(to, r);
+        wide_ ? c_.vmovupd(stored(to), r) : c_.vmovups(stored(to), r);
       else
         wide_ ? c_.vmovsd(to, x) : c_.vmovss(to, x);
       return;
@@ -258,7 +265,7 @@ class Body {
     const Ymm t = allocate(kTemporary);
     if (full_) {
       wide_ ? c_.vpsrlq(t, r, 63) : c_.vpsrld(t, r, 31);
-      wide_ ? c_.vpmovqb(to, t) : c_.vpmovdb(to, t);
+      wide_ ? c_.vpmovqb(stored(to), t) : c_.vpmovdb(stored(to), t);
       return release(t);
     }
     const Xmm bytes(t.getIdx());
@@ -525,7 +532,7 @@ class Body {
   const std::vector<Reg64>& pointers_;
   const Reg64* const index_;
   const Windows* const windows_;
-  const bool single_, full_;
+  const bool single_, partial_, full_;
   int item_ = 4, now_ = 0, slots_ = 0;
   bool wide_ = false;
   std::vector<std::vector<int>> uses_;  // by value: the steps that read it

@@ -88,37 +88,41 @@ struct EntryCode::Assembler : Xbyak::CodeGenerator {
   const Reg64& run_ = Xbyak::util::rdx;
   const Reg64& whole_ = Xbyak::util::r15;
 
-  // Of a row there are as many of the widest vectors as fit, then the rest.
-  static std::vector<int> widths(const Loop& body) {
-    const int item = static_cast<int>(itemsize(body.dtype));
-    if (active_isa() < Isa::Avx512) return {32 / item, 1};
-    return {64 / item, 32 / item, 1};
+  static int width_of(const Loop& body) {  // of the widest vectors
+    return (active_isa() < Isa::Avx512 ? 32 : kVector) / static_cast<int>(itemsize(body.dtype));
   }
+  // Of a row there are as many of the widest vectors as fit; the rest is part of one (AVX-512), or goes entry
+  // by entry.
   void any_entries(const Loop& body, const std::vector<Reg64>& pointers) {
-    Xbyak::Label next;
+    using namespace Xbyak::util;
+    Xbyak::Label again, rest, next;
+    const int width = width_of(body);
     xor_(index_, index_);
-    for (const int width : widths(body)) {
-      Xbyak::Label again, narrower;
-      if (width > 1) {
-        mov(whole_, run_);
-        sub(whole_, width);
-        cmp(index_, whole_);
-        jg(narrower, T_NEAR);
-      } else {
-        cmp(index_, run_);
-        jae(next, T_NEAR);
-      }
-      L(again);
-      Body(*this, body, pointers, &index_, width).emit();
-      add(index_, width);
-      if (width > 1) {
-        cmp(index_, whole_);
-        jle(again, T_NEAR);
-      } else {
-        cmp(index_, run_);
-        jb(again, T_NEAR);
-      }
-      L(narrower);
+    mov(whole_, run_);
+    sub(whole_, width);
+    jl(rest, T_NEAR);
+    L(again);
+    Body(*this, body, pointers, &index_, width).emit();
+    add(index_, width);
+    cmp(index_, whole_);
+    jle(again, T_NEAR);
+    L(rest);
+    cmp(index_, run_);
+    jae(next, T_NEAR);
+    if (active_isa() >= Isa::Avx512) {
+      mov(whole_, run_);
+      sub(whole_, index_);
+      mov(eax, -1);
+      bzhi(eax, eax, whole_.cvt32());
+      kmovw(kFirstEntries, eax);
+      Body(*this, body, pointers, &index_, width, nullptr, true).emit();
+    } else {
+      Xbyak::Label one;
+      L(one);
+      Body(*this, body, pointers, &index_, 1).emit();
+      add(index_, 1);
+      cmp(index_, run_);
+      jb(one, T_NEAR);
     }
     L(next);
   }
@@ -130,23 +134,26 @@ struct EntryCode::Assembler : Xbyak::CodeGenerator {
       windows->set(*this, pointers[0]);
     }
     const Windows* const from = windows ? &*windows : nullptr;
-    int64_t begin = 0;
-    for (const int width : widths(body)) {
-      const int64_t end = begin + (body.run - begin) / width * width;
-      if (end == begin) continue;
-      if (begin == 0 && end == width && end == body.run)
-        return Body(*this, body, pointers, nullptr, width, from).emit();
+    const int width = width_of(body);
+    const int64_t whole = body.run / width * width;
+    if (whole == width && whole == body.run) return Body(*this, body, pointers, nullptr, width, from).emit();
+    const bool masked = active_isa() >= Isa::Avx512;
+    const bool only_part = masked && whole == 0;
+    if (!only_part) xor_(index_, index_);
+    const auto entries = [&](int64_t end, int at_once) {
       Xbyak::Label again;
-      if (begin == 0) xor_(index_, index_);
       L(again);
-      Body(*this, body, pointers, &index_, width, from).emit();
-      add(index_, width);
-      if (end > begin + width) {
-        cmp(index_, static_cast<uint32_t>(end));
-        jl(again, T_NEAR);
-      }
-      begin = end;
-    }
+      Body(*this, body, pointers, &index_, at_once, from).emit();
+      add(index_, at_once);
+      cmp(index_, static_cast<uint32_t>(end));
+      jl(again);
+    };
+    if (whole > 0) entries(whole, width);
+    if (whole == body.run) return;
+    if (!masked) return entries(body.run, 1);
+    mov(eax, (1U << (body.run - whole)) - 1);
+    kmovw(kFirstEntries, eax);
+    Body(*this, body, pointers, only_part ? nullptr : &index_, width, from, true).emit();
   }
 };
 

@@ -5,6 +5,7 @@
 #include <utility>
 #include <vector>
 
+#include "core/cpu/isa.h"
 #include "core/dtype.h"
 
 /// Machine code for straight lines of entry-by-entry operations, written while a program is prepared: one
@@ -92,6 +93,8 @@ class EntryCode {
   /// Whether code can be made here: the instruction set in use is AVX2 or better, and the system lets
   /// a process make memory executable.
   static bool available();
+  /// Whether entries that do not fill a vector are run as part of one (AVX-512), and not one by one.
+  static bool has_parts() { return active_isa() >= Isa::Avx512; }
 
   EntryCode();
   ~EntryCode();

@@ -113,7 +113,8 @@ class Chain::Coder {
                                               : cpu::entry_op<double>(s.kernel.f);
     if (!op || ops_.size() == cpu::EntryLoop::kMostSteps) return false;
     const int64_t row = chain_.geometry_.run * itemsize(s.dtype);
-    const bool long_rows = row % kVectorBytes == 0 || row >= 16 * kVectorBytes;
+    const bool long_rows = cpu::EntryCode::has_parts() ? row >= kVectorBytes
+                                                       : row % kVectorBytes == 0 || row >= 16 * kVectorBytes;
     for (int i = 0; i <= s.count; ++i) {
       const Operand& o = i < s.count ? s.in[i] : s.out;
       const bool is_bool = o.item == 1;
@@ -158,6 +159,7 @@ class Chain::Coder {
       loop_.steps.push_back(step);
     }
     for (const Operand& p : piece_.pointers) loop_.row_bytes.push_back(p.rows[1]);
+    if (!piece_.flat) loop_.run = chain_.geometry_.run;
     piece_.code = code.add(loop_);
     return piece_;
   }

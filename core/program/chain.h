@@ -29,7 +29,7 @@ class Chain {
   /// The geometry of a chain that out = kernel(in...) can be part of; nullopt where none can.
   static std::optional<Geometry> fits(const EntryKernel& kernel, std::span<const Place* const> in,
                                       const Place& out);
-  static constexpr int64_t kBlockBytes = 4096;  ///< at most, of one value, where a row is not longer
+  static constexpr int64_t kBlockBytes = 8192;  ///< at most, of one value, where a row is not longer
 
   /// Adds out = kernel(in...), which fits the geometry of the others. The kernel is one for entries of
   /// `dtype`.
