@@ -46,6 +46,14 @@ void init_graph(py::module_& m) {
       .def_readonly("bytes_written", &MapReport::written)
       .def_property_readonly("intensity", &MapReport::intensity, "Operations for every byte read or written.")
       .def_readonly("stored", &MapReport::stored, "Results with a row for every example.");
+  py::class_<ChunkReport>(m, "ChunkReport", "What a program runs on a few rows of a batch at a time.")
+      .def_readonly("rows", &ChunkReport::rows, "Of the batch.")
+      .def_readonly("at_once", &ChunkReport::at_once, "How many run at a time.")
+      .def_readonly("inside", &ChunkReport::inside, "The equation whose body holds it, or an empty string.")
+      .def_readonly("equations", &ChunkReport::equations)
+      .def_readonly("flops", &ChunkReport::flops)
+      .def_readonly("bytes_read", &ChunkReport::read)
+      .def_readonly("bytes_written", &ChunkReport::written);
   py::class_<GraphObject>(m, "Graph", text(docs::kGraph))
       .def_property_readonly("num_inputs", [](const GraphObject& g) { return g.graph->num_inputs(); })
       .def_property_readonly("num_outputs", [](const GraphObject& g) { return g.graph->num_outputs(); })
@@ -99,6 +107,9 @@ void init_graph(py::module_& m) {
       .def_property_readonly(
           "maps", [](const GraphObject& g) { return report(*g.graph).maps; },
           "What every map does, those in bodies of others included.")
+      .def_property_readonly(
+          "chunks", [](const GraphObject& g) { return report(*g.graph).chunks; },
+          "What it runs on a few rows of a batch at a time.")
       .def(
           "explain", [](const GraphObject& g) { return explain(*g.graph); },
           "As text: how maps run, what they store, operations and bytes.")
@@ -118,8 +129,12 @@ void init_graph(py::module_& m) {
   m.def("live_bytes", &Buffer::live_bytes, text(docs::kLiveBytes));
   m.def("allocated_bytes", &Buffer::total_bytes,
         "How many bytes have been asked for so far: for tests of what is done in place.");
-  m.def("_join_everything", &set_join_everything, "on"_a, py::pos_only(),
-        "Whether programs join batches also where it does not pay: for tests.");
+  py::enum_<Joining>(m, "_Joining", "What becomes of batches in programs: for tests.")
+      .value("as_pays", Joining::AsPays)
+      .value("maps", Joining::Maps)
+      .value("chunks", Joining::Chunks);
+  m.def("_set_joining", &set_joining, "how"_a, py::pos_only(),
+        "Whether batches become maps or run in chunks of rows also where it does not pay: for tests.");
   py::enum_<RunExamples>(m, "_RunExamples", "How maps run their examples: for tests.")
       .value("as_costs_say", RunExamples::AsCostsSay)
       .value("on_lanes", RunExamples::OnLanes)

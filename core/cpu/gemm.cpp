@@ -108,21 +108,11 @@ Matrix<const T> with_contiguous_rows(const Matrix<const T>& a, Scratch<T>& scrat
   return {to, a.rows, a.cols, a.cols, 1};
 }
 
-/// out = a b, the columns being lanes; a is read where it lies, once for few columns. The sum over k goes in
-/// pieces, so that what is read again of b stays in the cache, and what is read of a across its rows too.
+/// out = a b, the columns being lanes.
 template <class T>
 void product_by_lanes(const Matrix<const T>& a, const Matrix<const T>& b, const Matrix<T>& out) {
-  constexpr int64_t kPartOfB = int64_t{1} << 17, kAcrossRows = 16;
   Scratch<T> scratch;
-  const Matrix<const T> x = with_contiguous_rows(b, scratch);
-  const int64_t row_bytes = x.cols * static_cast<int64_t>(sizeof(T));
-  const int64_t piece = a.col == 1 ? std::max(kPartOfB / row_bytes, kAcrossRows) : kAcrossRows;
-  for (int64_t k = 0; k < a.cols; k += piece) {
-    const LaneAddend<T> before{k == 0 ? nullptr : out.data, out.row, 0, 1};
-    lane_kernels<T>().uniform(a.rows, 1, std::min(piece, a.cols - k), x.cols,
-                              {a.data + k * a.col, a.row, a.col}, {x.data + k * x.row, x.row, 0}, before,
-                              {out.data, out.row, 0});
-  }
+  gemm_by_columns(a, with_contiguous_rows(b, scratch), {}, out);
 }
 
 /// The same of the transposed product: the rows of the result are lanes.
@@ -134,17 +124,23 @@ void product_by_rows(const Matrix<const T>& a, const Matrix<const T>& b, const M
   lane_kernels<T>().transpose(out.cols, out.rows, result, out.rows, out.data, out.row);
 }
 
+bool multiplies_and_adds() {
+#ifdef HESSE_HAVE_X86_ISA_UNITS
+  return active_isa() != Isa::Baseline;  // without, Eigen's kernels are twice as fast
+#else
+  return true;
+#endif
+}
+constexpr int64_t kFewestColumns = 8, kMostColumns = 64;  // that are as good as lanes
+
 /// Products of few rows or columns, which are then as good as lanes: a third to two thirds of the time that
 /// Eigen's blocking and packing take. False for others.
 template <class T>
 bool narrow_product(const Matrix<const T>& a, const Matrix<const T>& b, const Matrix<T>& out) {
-  constexpr int64_t kHalf = 4, kLeast = 8, kMost = 64, kSmall = 64 * 64, kCopied = 2048;
+  constexpr int64_t kHalf = 4, kLeast = kFewestColumns, kMost = kMostColumns, kSmall = 64 * 64,
+                    kCopied = 2048;
   const int64_t m = a.rows, k = a.cols, n = b.cols;
-#ifdef HESSE_HAVE_X86_ISA_UNITS
-  const bool fused = active_isa() != Isa::Baseline;  // without, Eigen's kernels are twice as fast
-#else
-  constexpr bool fused = true;
-#endif
+  const bool fused = multiplies_and_adds();
   if (n >= kLeast && ((fused && n <= kMost) || m * k <= kSmall) &&
       (b.col == 1 || m >= kLeast || k * n <= kCopied)) {
     product_by_lanes(a, b, out);
@@ -189,6 +185,30 @@ void product(const Matrix<const T>& a, const Matrix<const T>& b, const Matrix<T>
 }
 
 }  // namespace
+
+bool columns_as_lanes(int64_t columns) {
+  return multiplies_and_adds() && columns >= kFewestColumns && columns <= kMostColumns;
+}
+
+// The sum over k goes in pieces, so that what is read again of b stays in the cache, and what is read of a
+// across its rows too.
+template <class T>
+void gemm_by_columns(const Matrix<const T>& a, const Matrix<const T>& b, const LaneAddend<T>& z,
+                     const Matrix<T>& out) {
+  constexpr int64_t kPartOfB = int64_t{1} << 17, kAcrossRows = 16;
+  const int64_t row_bytes = b.cols * static_cast<int64_t>(sizeof(T));
+  const int64_t piece = a.col == 1 ? std::max(kPartOfB / row_bytes, kAcrossRows) : kAcrossRows;
+  for (int64_t k = 0; k < a.cols; k += piece) {
+    const LaneAddend<T> before = k == 0 ? z : LaneAddend<T>{out.data, out.row, 0, 1};
+    lane_kernels<T>().uniform(a.rows, 1, std::min(piece, a.cols - k), b.cols,
+                              {a.data + k * a.col, a.row, a.col}, {b.data + k * b.row, b.row, 0}, before,
+                              {out.data, out.row, 0});
+  }
+}
+template void gemm_by_columns(const Matrix<const float>&, const Matrix<const float>&,
+                              const LaneAddend<float>&, const Matrix<float>&);
+template void gemm_by_columns(const Matrix<const double>&, const Matrix<const double>&,
+                              const LaneAddend<double>&, const Matrix<double>&);
 
 // 2 m n k flops.
 template <class T>

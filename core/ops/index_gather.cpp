@@ -13,6 +13,27 @@
 namespace hesse {
 namespace {
 
+/// to[i] = table[index[i]] where every row lies in one piece; false, and nothing done, where not.
+bool copy_rows(const View& table, const View& index, const View& to, const IndexWalk& walk, bool& ok) {
+  int64_t row = itemsize(table.dtype);
+  for (size_t d = table.shape.size(); d-- > 1; row *= table.shape[d])
+    if (table.shape[d] != 1 && table.strides[d] * itemsize(table.dtype) != row) return false;
+  if (index.shape.size() != 1 || !is_contiguous(to.shape, to.strides) || to.size() == 0) return false;
+  const auto* const from = static_cast<const char*>(table.data);
+  auto* at = static_cast<char*>(to.data);
+  const auto* const indices = index.as<const int64_t>();
+  for (int64_t k = 0; k < index.shape[0]; ++k, at += row) {
+    int64_t i = indices[k * index.strides[0]];
+    if (walk.locate(i)) {
+      std::memcpy(at, from + i * table.strides[0] * itemsize(table.dtype), static_cast<size_t>(row));
+    } else {
+      std::memset(at, 0, static_cast<size_t>(row));
+      ok = false;
+    }
+  }
+  return true;
+}
+
 void require_int64(std::string_view op, const Aval& index) {
   require<TypeError>(index.dtype == DType::Int64, op, ": indices must be int64, got ", index.dtype);
 }
@@ -33,6 +54,10 @@ class Gather final : public Linear {
     const IndexWalk walk = index_walk(x[0], x[1], rule_, lane_axes);
     const auto* const index = x[1].as<const int64_t>();
     bool ok = true;
+    if (lane_axes == 0 && !rule_.along && rule_.axis == 0 && copy_rows(x[0], x[1], out[0], walk, ok)) {
+      if (!ok || out[0].size() == 0) report_bad_index(x[1], walk.length, rule_, lane_axes);
+      return;
+    }
     visit_itemsize(x[0].dtype, [&](auto tag) {
       using T = typename decltype(tag)::type;
       const T* const from = x[0].as<const T>();
@@ -64,6 +89,12 @@ class Gather final : public Linear {
     if (!ok || out[0].size() == 0) report_bad_index(x[1], walk.length, rule_, lane_axes);
   }
   bool has_lane_kernel() const override { return true; }
+  // An index for every row, of a table that all share.
+  std::optional<Row> on_row(std::span<const Array> x, std::span<const RowAxis> axes,
+                            std::span<const Aval> whole) const override {
+    if (rule_.along || axes[0] != kShared || axes[1] < 0 || whole[1].shape.size() != 1) return std::nullopt;
+    return Row{gather_rows(x[0], x[1], rule_), rule_.axis};
+  }
   bool reads_input(int i) const override { return i == 1; }
   // <ct, dx[index]> = <scatter_add(ct, index), dx>
   MaybeArray transpose(std::span<const Array> x, const Array& ct, int i) const override {

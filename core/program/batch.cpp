@@ -21,18 +21,22 @@ constexpr int64_t kMostRowEntries = 256, kMostFactorEntries = 1024;  // a factor
 constexpr int64_t kMostSharedEntries = 1 << 16;
 constexpr double kTransposeCost = 2;  // an entry that becomes one of a lane, in entries that an op writes
 
-std::atomic<bool> g_join_everything{false};
+std::atomic<Joining> g_joining{Joining::AsPays};
+
+Joining joining_of(Batch::Layout layout) {
+  return layout == Batch::Layout::Lanes ? Joining::Maps : Joining::Chunks;
+}
 
 // Views cost nothing where they stand.
 bool is_work(const Graph::Equation& eq) { return !eq.op->is_view(); }
 
 }  // namespace
 
-void set_join_everything(bool on) { g_join_everything = on; }
-bool join_everything() { return g_join_everything; }
+void set_joining(Joining how) { g_joining = how; }
+Joining joining() { return g_joining; }
 
-Batch::Batch(const Graph& g, Rows rows)
-    : g_(g), rows_(rows), trace_(make_ref<Trace>()), alone_(g.equations().size(), false) {
+Batch::Batch(const Graph& g, Rows rows, Layout layout)
+    : g_(g), rows_(rows), layout_(layout), trace_(make_ref<Trace>()), alone_(g.equations().size(), false) {
   struct Closer {
     const Ref<Trace>& t;
     ~Closer() { t->close(); }
@@ -175,10 +179,14 @@ std::optional<Batch::Answer> Batch::on_row(const Graph::Equation& eq,
                                            const std::vector<RowAxis>& marks) const {
   Arrays x;
   Avals whole;
+  // On lanes every entry of a row would be fetched from elsewhere.
+  const bool gathers = eq.op->name() == "gather";
+  if (gathers && layout_ == Layout::Lanes) return std::nullopt;
   const int64_t most = eq.op->name() == "matmul" ? kMostFactorEntries : kMostRowEntries;
   for (size_t i = 0; i < eq.in.size(); ++i) {
     const Aval row = row_of(eq.in[i], marks[i]);
-    if (num_elements(row.shape) > (marks[i] == kShared ? kMostSharedEntries : most)) return std::nullopt;
+    if (!gathers && num_elements(row.shape) > (marks[i] == kShared ? kMostSharedEntries : most))
+      return std::nullopt;
     x.push_back(trace_->symbol(row));
     whole.push_back(value(eq.in[i]));
   }
@@ -203,9 +211,10 @@ bool Batch::dissolve() {
       ++work;
       entries += static_cast<double>(num_elements(value(equation(e).in[0]).shape));
     }
-    entries -= kTransposeCost * transposed_entries(members);
+    if (layout_ == Layout::Lanes) entries -= kTransposeCost * transposed_entries(members);
     const bool pays = entries >= kLeastWorth && rows_.count >= kFewestRows;
-    const bool anyway = has_map || (work > 1 && join_everything());  // maps are joined in any case
+    const bool anyway =
+        has_map || (work > 1 && joining() == joining_of(layout_));  // maps are joined in any case
     if (anyway || (work > 1 && pays)) {
       if (work > 1) worth_ += anyway ? std::max(entries, 1.0) : entries;
       continue;
@@ -265,9 +274,9 @@ std::vector<Rows> possible_rows(const Graph& g) {
     for (int v : eq.in) {
       const Shape& shape = g.values()[at(v)].shape;
       const int64_t size = num_elements(shape);
-      if (static_cast<double>(size) * 4 < kLeastWorth && !join_everything()) continue;
+      if (static_cast<double>(size) * 4 < kLeastWorth && joining() != Joining::Maps) continue;
       for (int64_t n : shape)
-        if (n >= (join_everything() ? 2 : kFewestRows)) here.emplace(n, false);
+        if (n >= (joining() == Joining::Maps ? 2 : kFewestRows)) here.emplace(n, false);
       here.emplace(size, true);
       entries = std::max(entries, static_cast<double>(size));
     }

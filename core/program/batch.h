@@ -20,7 +20,9 @@ struct Rows {
 /// number of such sums behind them.
 class Batch {
  public:
-  Batch(const Graph& g, Rows rows);
+  /// Whether rows become lanes of a tile, which costs where they have several entries.
+  enum class Layout { Lanes, AsTheyAre };
+  Batch(const Graph& g, Rows rows, Layout layout = Layout::Lanes);
 
   /// By level, the equations that become one map, in order.
   const std::map<int, std::vector<size_t>>& groups() const { return groups_; }
@@ -61,6 +63,7 @@ class Batch {
 
   const Graph& g_;
   Rows rows_;
+  Layout layout_;
   Ref<Trace> trace_;                           // holds the rows on which ops are asked
   std::vector<int> level_, maker_;             // by value
   std::vector<int> uses_;                      // by value
@@ -77,8 +80,9 @@ class Batch {
 /// The numbers of rows that a graph may have maps over: those of its maps, long axes, sizes of large arrays.
 std::vector<Rows> possible_rows(const Graph& g);
 
-/// Whether batches become maps also where that does not pay: tests then meet small ones too.
-void set_join_everything(bool on);
-bool join_everything();
+/// For tests, which then meet small ones too: what becomes of batches also where it does not pay.
+enum class Joining { AsPays, Maps, Chunks };
+void set_joining(Joining how);
+Joining joining();
 
 }  // namespace hesse

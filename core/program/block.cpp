@@ -2,13 +2,12 @@
 
 #include <algorithm>
 #include <map>
-#include <mutex>
 #include <set>
 
 #include "core/cpu/assign.h"
 #include "core/debug.h"
 #include "core/program/rewrite.h"
-#include "core/program/tile.h"
+#include "core/program/strided_tiles.h"
 
 namespace hesse {
 namespace {
@@ -24,7 +23,7 @@ class BlockOp final : public Op {
  public:
   explicit BlockOp(Ref<const Graph> body)
       : body_(std::move(body)),
-        schedule_(with_recomputation(by_levels(as_recorded(*body_, body_->outputs(), {}, {})))),
+        tiles_(with_recomputation(by_levels(as_recorded(*body_, body_->outputs(), {}, {})))),
         overwritten_(inputs_to_overwrite()) {}
   std::string_view name() const override { return "block"; }
   Params params() const override { return {{"body", body_}}; }
@@ -40,17 +39,14 @@ class BlockOp final : public Op {
  private:
   Arrays run(std::span<const Array> x, bool owned) const {
     if (debug_nans()) return body_->run(x);
-    const std::shared_ptr<const Layout> layout = layout_for(x);
-    const Tile& tile = layout->tile;
+    const std::shared_ptr<const Tile> laid_out = tiles_.of(x);
+    const Tile& tile = *laid_out;
     const Ref<Buffer> arena =
         Array::uninitialized({std::max<int64_t>(tile.bytes(), 64)}, DType::UInt8).buffer();
     std::vector<char*> bases{static_cast<char*>(arena->data())};
     bases.reserve(1 + x.size() + body_->constants().size() + body_->outputs().size());
-    const auto data = [](const Array& a) {
-      return static_cast<char*>(a.buffer()->data()) + a.offset() * itemsize(a.dtype());
-    };
-    for (const Array& a : x) bases.push_back(data(a));
-    for (const auto& [id, a] : body_->constants()) bases.push_back(data(a));
+    for (const Array& a : x) bases.push_back(first_entry(a));
+    for (const auto& [id, a] : body_->constants()) bases.push_back(first_entry(a));
     Arrays out;
     out.resize(body_->outputs().size());
     if (owned)
@@ -63,7 +59,7 @@ class BlockOp final : public Op {
     for (size_t k = 0; k < out.size(); ++k) {
       const Aval& a = body_->values()[at(body_->outputs()[k])];
       if (!out[k].defined()) out[k] = Array::uninitialized(a.shape, a.dtype);
-      bases.push_back(data(out[k]));
+      bases.push_back(first_entry(out[k]));
     }
     tile.run(bases.data());
     for (const size_t k : tile.outputs_to_copy())
@@ -77,7 +73,7 @@ class BlockOp final : public Op {
     std::vector<size_t> inputs;
   };
   std::vector<Overwriting> inputs_to_overwrite() const {
-    const Graph& g = *schedule_.graph;
+    const Graph& g = *tiles_.schedule().graph;
     const auto n = static_cast<int>(g.equations().size());
     std::vector<int> maker(g.values().size(), -1), readers(g.values().size(), 0),
         reader(g.values().size(), -1);
@@ -130,35 +126,9 @@ class BlockOp final : public Op {
     return out;
   }
 
-  struct Layout {
-    std::vector<Strides> strides;
-    Tile tile;
-  };
-  std::shared_ptr<const Layout> layout_for(std::span<const Array> x) const {
-    const std::lock_guard lock(mutex_);
-    const auto fits = [&](const Layout& l) {
-      for (size_t i = 0; i < x.size(); ++i)
-        if (!(l.strides[i] == x[i].strides())) return false;
-      return true;
-    };
-    for (const auto& l : layouts_)
-      if (fits(*l)) return l;
-    std::vector<Strides> strides;
-    for (const Array& a : x) strides.push_back(a.strides());
-    const std::vector<std::optional<Strides>> outside(strides.begin(), strides.end());
-    auto made = std::make_shared<const Layout>(
-        Layout{std::move(strides), Tile(schedule_, {}, outside, Tile::Results::Outside)});
-    constexpr size_t kKept = 8;
-    if (layouts_.size() >= kKept) layouts_.erase(layouts_.begin());
-    layouts_.push_back(made);
-    return made;
-  }
-
   Ref<const Graph> body_;
-  Schedule schedule_;
+  StridedTiles tiles_;
   std::vector<Overwriting> overwritten_;
-  mutable std::mutex mutex_;
-  mutable std::vector<std::shared_ptr<const Layout>> layouts_;
 };
 
 bool is_small(const Graph& g, const Graph::Equation& eq) {

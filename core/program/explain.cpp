@@ -6,6 +6,7 @@
 
 #include "core/allocator.h"
 #include "core/ops/map_split.h"
+#include "core/program/chunked_rows.h"
 #include "core/program/map_program.h"
 
 namespace hesse {
@@ -93,9 +94,25 @@ MapReport report_of(const Graph& g, const Graph::Equation& eq, const MapParts& m
   return out;
 }
 
-void collect(const Graph& g, const std::string& inside, std::vector<MapReport>& out) {
+ChunkReport report_of(const Graph& g, const Graph::Equation& eq, const ChunkedRows& op, std::string inside) {
+  const ChunkedRows::Parts& parts = op.parts();
+  ChunkReport out{parts.n, parts.rows, std::move(inside)};
+  out.equations = static_cast<int64_t>(parts.chunk->equations().size());
+  out.flops = eq.op->flops({}, {});
+  const std::vector<int> maker = producers_and_uses(g).first;
+  for (int v : eq.in) {
+    const int e = maker[at(v)];
+    const bool repeated = e >= 0 && g.equations()[at(e)].op->name() == "broadcast_to";
+    out.read += bytes_of(g.values()[at(repeated ? g.equations()[at(e)].in[0] : v)]);
+  }
+  for (int v : eq.out) out.written += bytes_of(g.values()[at(v)]);
+  return out;
+}
+
+void collect(const Graph& g, const std::string& inside, Report& out) {
   for (const Graph::Equation& eq : g.equations()) {
-    if (const MapParts* map = map_parts(*eq.op)) out.push_back(report_of(g, eq, *map, inside));
+    if (const MapParts* map = map_parts(*eq.op)) out.maps.push_back(report_of(g, eq, *map, inside));
+    if (const ChunkedRows* op = chunked_rows(*eq.op)) out.chunks.push_back(report_of(g, eq, *op, inside));
     for (const auto& [key, p] : eq.op->params())
       if (const auto* body = std::get_if<Ref<const Graph>>(&p))
         collect(**body, std::string(eq.op->name()), out);
@@ -112,6 +129,22 @@ std::string counted(double n, const char* what) {
   return out.str();
 }
 
+// What maps and chunks of rows do alike.
+template <class R>
+void print_work(std::ostream& out, const R& r, int64_t count, const char* one) {
+  const double n = static_cast<double>(std::max<int64_t>(count, 1));
+  const double moved = r.read + r.written;
+  out << "  " << r.equations << " equations, " << counted(r.flops / n, "flop") << one
+      << counted(r.flops, "flop") << " in all; reads " << describe_bytes(r.read) << ", writes "
+      << describe_bytes(r.written) << ": " << counted(moved > 0 ? r.flops / moved : 0, "flop") << " a byte\n";
+}
+
+void print(std::ostream& out, const ChunkReport& chunk) {
+  out << "rows of a batch of " << chunk.rows << (chunk.inside.empty() ? "" : ", inside ") << chunk.inside
+      << ": " << chunk.at_once << " at a time\n";
+  print_work(out, chunk, chunk.rows, " a row, ");
+}
+
 void print(std::ostream& out, const MapReport& map) {
   out << "map over " << map.tiling.examples << " examples" << (map.inside.empty() ? "" : ", inside ")
       << map.inside;
@@ -119,10 +152,7 @@ void print(std::ostream& out, const MapReport& map) {
     out << ": one by one\n";
   else
     out << ": tiles of " << map.tiling.lanes << ", " << map.tiling.bytes_per_example << " bytes an example\n";
-  out << "  " << map.equations << " equations, " << counted(map.flops_per_example(), "flop")
-      << " an example, " << counted(map.flops, "flop") << " in all; reads " << describe_bytes(map.read)
-      << ", writes " << describe_bytes(map.written) << ": " << counted(map.intensity(), "flop")
-      << " a byte\n";
+  print_work(out, map, map.tiling.examples, " an example, ");
   for (const Stored& s : map.stored)
     out << "  stored for all examples: " << describe(s.of.shape, s.of.dtype) << ", "
         << describe_bytes(s.bytes()) << ": " << s.why << '\n';
@@ -131,10 +161,10 @@ void print(std::ostream& out, const MapReport& map) {
 }  // namespace
 
 std::vector<Tiling> tilings(const Graph& program) {
-  std::vector<MapReport> maps;
-  collect(program, "", maps);
+  Report all;
+  collect(program, "", all);
   std::vector<Tiling> out;
-  for (const MapReport& m : maps) out.push_back(m.tiling);
+  for (const MapReport& m : all.maps) out.push_back(m.tiling);
   return out;
 }
 
@@ -148,10 +178,10 @@ double MapReport::intensity() const { return read + written > 0 ? flops / (read 
 
 Report report(const Graph& program) {
   Report out;
-  collect(program, "", out.maps);
+  collect(program, "", out);
   out.flops = program.flops();
   for (const Graph::Equation& eq : program.equations()) {
-    if (!map_parts(*eq.op)) ++out.equations_outside;
+    if (!map_parts(*eq.op) && !chunked_rows(*eq.op)) ++out.equations_outside;
     if (eq.op->is_view()) continue;
     for (int v : eq.in) out.bytes += bytes_of(program.values()[at(v)]);
     for (int v : eq.out) out.bytes += bytes_of(program.values()[at(v)]);
@@ -162,13 +192,17 @@ Report report(const Graph& program) {
 std::string explain(const Graph& program) {
   const Report r = report(program);
   std::ostringstream out;
-  double in_maps = 0;
+  double inside = 0;
   for (const MapReport& map : r.maps) {
     print(out, map);
-    if (map.inside.empty()) in_maps += map.flops;
+    if (map.inside.empty()) inside += map.flops;
   }
-  out << "outside maps: " << r.equations_outside << " equations, " << counted(r.flops - in_maps, "flop")
-      << '\n'
+  for (const ChunkReport& chunk : r.chunks) {
+    print(out, chunk);
+    if (chunk.inside.empty()) inside += chunk.flops;
+  }
+  out << (r.chunks.empty() ? "outside maps: " : "outside maps and batches: ") << r.equations_outside
+      << " equations, " << counted(r.flops - inside, "flop") << '\n'
       << "in all: " << counted(r.flops, "flop") << ", " << describe_bytes(r.bytes) << " read and written\n";
   return out.str();
 }

@@ -35,10 +35,21 @@ struct MapReport {
   double intensity() const;
 };
 
+/// What is run on a few rows of a batch at a time (core/program/row_chunks.h). Operations and bytes as for
+/// maps; what the rows share, and sums over them, are counted once.
+struct ChunkReport {
+  int64_t rows = 0, at_once = 0;
+  std::string inside;     ///< the equation whose body holds it; empty: none
+  int64_t equations = 0;  ///< of a few rows
+  double flops = 0;       ///< of all rows
+  double read = 0, written = 0;
+};
+
 /// What a program does in one run. A loop of unknown length counts as one step.
 struct Report {
   std::vector<MapReport> maps;
-  int64_t equations_outside = 0;  ///< equations beside maps
+  std::vector<ChunkReport> chunks;
+  int64_t equations_outside = 0;  ///< equations beside maps and chunks of rows
   double flops = 0;
   double bytes = 0;  ///< that its equations read and write; views do neither
 };

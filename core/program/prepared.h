@@ -7,6 +7,7 @@
 #include "core/program/kept_steps.h"
 #include "core/program/low_rank.h"
 #include "core/program/rewrite.h"
+#include "core/program/row_chunks.h"
 #include "core/program/sums_inside.h"
 #include "core/program/unroll.h"
 
@@ -14,8 +15,8 @@ namespace hesse {
 
 /// The program of a graph, before its small equations are laid out.
 inline Ref<const Graph> planned(const Ref<const Graph>& g) {
-  return with_kept_steps(with_low_rank_products(
-      collapsed(with_sums_inside(fused(unrolled(merged(with_prepared_loops(expanded(g)))))))));
+  return with_kept_steps(with_low_rank_products(collapsed(
+      with_sums_inside(fused(with_row_chunks(unrolled(merged(with_prepared_loops(expanded(g))))))))));
 }
 
 /// The program of a graph that is run again and again: maps joined, small equations in blocks. Made when

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <map>
 
+#include "core/cpu/gemm.h"
 #include "core/cpu/simd_kernels.h"
 
 namespace hesse {
@@ -47,7 +48,7 @@ std::optional<View> alias_of(const Op& op, View x, int lane_axes) {
 }  // namespace
 
 Tile::Tile(const Schedule& s, const Dims& lanes, const std::vector<std::optional<Strides>>& outside,
-           Results results)
+           Results results, const std::vector<bool>& added)
     : graph_(*s.graph), lanes_(lanes) {
   std::vector<int> kept = graph_.outputs();
   if (results == Results::Kept)
@@ -57,7 +58,7 @@ Tile::Tile(const Schedule& s, const Dims& lanes, const std::vector<std::optional
     }
   const std::vector<TileSum> none, &sums = results == Results::Sums ? s.sums : none;
   select(sums);
-  const std::vector<int> owner = place_views(outside, results, sums.size());
+  const std::vector<int> owner = place_views(outside, results, sums.size(), added);
   add_to_products(kept);
   fuse_products(kept);
   form_chains(owner);
@@ -187,7 +188,7 @@ void Tile::fuse_products(const std::vector<int>& kept) {
 
 // Strides, and what lies outside or is a view; slots come after.
 std::vector<int> Tile::place_views(const std::vector<std::optional<Strides>>& outside, Results results,
-                                   size_t num_sums) {
+                                   size_t num_sums, const std::vector<bool>& added) {
   const auto& values = graph_.values();
   places_.resize(values.size());
   std::vector<int> owner(values.size());  // the value whose slot it lies in
@@ -209,6 +210,7 @@ std::vector<int> Tile::place_views(const std::vector<std::optional<Strides>>& ou
     places_[at(id)].view.strides = strides;
     places_[at(id)].base = static_cast<int>(outside.size() + c) + 1;
   }
+  const auto first_output = static_cast<int>(1 + outside.size() + graph_.constants().size() + num_sums);
   if (results != Results::Kept) {  // views follow where their operands lie
     std::vector<bool> computed(values.size(), false);
     for (const Work& work : works_)
@@ -217,8 +219,9 @@ std::vector<int> Tile::place_views(const std::vector<std::optional<Strides>>& ou
                           (results == Results::Outside || graph_.values()[at(v)].shape.empty());
     for (size_t k = 0; k < graph_.outputs().size(); ++k) {
       const int v = graph_.outputs()[k];
+      if (k < added.size() && added[k]) continue;
       if (computed[at(v)] && places_[at(v)].base == 0)
-        places_[at(v)].base = static_cast<int>(1 + outside.size() + graph_.constants().size() + num_sums + k);
+        places_[at(v)].base = first_output + static_cast<int>(k);
       else
         to_copy_.push_back(k);
     }
@@ -236,7 +239,28 @@ std::vector<int> Tile::place_views(const std::vector<std::optional<Strides>>& ou
     p.view.data = nullptr;
     owner[at(eq.out[0])] = owner[at(eq.in[0])];
   }
+  add_to_outputs(added, first_output);
   return owner;
+}
+
+// A product that nothing else reads begins at what it is added to; others are copied.
+void Tile::add_to_outputs(const std::vector<bool>& added, int first_base) {
+  for (size_t k = 0; k < added.size(); ++k) {
+    if (!added[k]) continue;
+    const int v = graph_.outputs()[k];
+    Work* maker = nullptr;
+    bool read = std::count(graph_.outputs().begin(), graph_.outputs().end(), v) > 1;
+    for (Work& w : works_) {
+      read = read || std::find(w.in.begin(), w.in.end(), v) != w.in.end();
+      if (w.equation && w.out[0] == v) maker = &w;
+    }
+    if (!read && maker && product(*maker)) {
+      places_[at(v)].base = first_base + static_cast<int>(k);
+      maker->addend = v;
+    } else {
+      to_copy_.push_back(k);
+    }
+  }
 }
 
 bool Tile::may_overwrite(size_t k, int input) const {
@@ -442,7 +466,9 @@ std::optional<Tile::Matrix> Tile::matrix(int v, int64_t m, int64_t n) const {
 }
 
 std::optional<Tile::Product> Tile::product(const Work& work) const {
-  if (work.equation->op->name() != "matmul" || lanes_.size() != 1) return std::nullopt;
+  if (work.equation->op->name() != "matmul") return std::nullopt;
+  if (lanes_.empty()) return product_by_columns(work);
+  if (lanes_.size() != 1) return std::nullopt;
   const View &a = places_[at(work.in[0])].view, &x = places_[at(work.in[1])].view;
   if (a.shape.size() != 3 || x.shape.size() != 3 || (a.dtype != kFloat32 && a.dtype != kFloat64))
     return std::nullopt;
@@ -462,6 +488,25 @@ std::optional<Tile::Product> Tile::product(const Work& work) const {
     std::swap(p.a, p.x);
     for (Matrix* q : {&p.a, &p.x, &p.addend, &p.out}) *q = q->transposed();
   }
+  return p;
+}
+
+std::optional<Tile::Product> Tile::product_by_columns(const Work& work) const {
+  const auto as_lanes = [&](int v) -> std::optional<Matrix> {
+    const Place& p = places_[at(v)];
+    if (p.view.shape.size() != 2) return std::nullopt;
+    return Matrix{&p, p.view.strides[0], 0, p.view.strides[1]};
+  };
+  const auto a = as_lanes(work.in[0]), x = as_lanes(work.in[1]), out = as_lanes(work.out[0]);
+  const auto addend = work.addend < 0 ? Matrix{} : as_lanes(work.addend);
+  if (!a || !x || !out || !addend) return std::nullopt;
+  const View &av = a->place->view, &xv = x->place->view;
+  if ((av.dtype != kFloat32 && av.dtype != kFloat64) || av.shape[0] == 0 || av.shape[1] == 0 ||
+      !cpu::columns_as_lanes(xv.shape[1]) || x->lane != 1 || out->lane != 1 ||
+      (addend->lane != 0 && addend->lane != 1) || addend->row < 0)
+    return std::nullopt;
+  Product p{av.dtype, av.shape[0], 1, av.shape[1], xv.shape[1], *a, *x, *addend, *out};
+  std::swap(p.a.col, p.a.lane);  // no lanes in it
   return p;
 }
 

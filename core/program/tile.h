@@ -25,9 +25,10 @@ class Tile {
 
   /// Lays out a schedule, which must outlive the tile, for tiles of shape `lanes`. outside[i]: strides of
   /// input i and its lanes where it is read in place; nullopt where it has a slot that is filled for every
-  /// tile. What the schedule's graph gives out outlives all equations.
+  /// tile. What the schedule's graph gives out outlives all equations. added[k], with Results::Outside:
+  /// output k is added to what lies where it goes, at once or, where it is to be copied, by the caller.
   Tile(const Schedule& s, const Dims& lanes, const std::vector<std::optional<Strides>>& outside,
-       Results results);
+       Results results, const std::vector<bool>& added = {});
 
   /// The memory it needs.
   int64_t bytes() const { return bytes_ + passing_bytes_; }
@@ -81,7 +82,8 @@ class Tile {
     int64_t row = 0, col = 0, lane = 0;
     Matrix transposed() const { return {place, col, row, lane}; }
   };
-  /// out[m, n] = addend[m, n] + a[m, k] x[k, n] on one axis of lanes, of float or double.
+  /// out[m, n] = addend[m, n] + a[m, k] x[k, n] on one axis of lanes, of float or double. Without lanes the
+  /// columns are: n is then 1.
   struct Product {
     DType dtype;
     int64_t m, n, k, lanes;
@@ -91,7 +93,8 @@ class Tile {
 
   void select(const std::vector<TileSum>& sums);
   std::vector<int> place_views(const std::vector<std::optional<Strides>>& outside, Results results,
-                               size_t num_sums);
+                               size_t num_sums, const std::vector<bool>& added);
+  void add_to_outputs(const std::vector<bool>& added, int first_base);
   void add_to_products(const std::vector<int>& kept);
   void fuse_products(const std::vector<int>& kept);
   void erase(const std::vector<bool>& gone);  // of works_
@@ -103,6 +106,7 @@ class Tile {
   void prepare(const std::vector<TileSum>& sums, size_t num_inputs);
   std::optional<Matrix> matrix(int v, int64_t m, int64_t n) const;
   std::optional<Product> product(const Work& work) const;
+  std::optional<Product> product_by_columns(const Work& work) const;
   void run_step(const Step& step, char* const* bases) const;
   void run_product(const Product& p, char* const* bases) const;
   void accumulate(const Accumulate& sum, char* const* bases) const;

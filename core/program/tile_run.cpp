@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "core/cpu/assign.h"
+#include "core/cpu/gemm.h"
 #include "core/profile.h"
 #include "core/program/lane_sums.h"
 #include "core/program/tile.h"
@@ -13,6 +14,10 @@ void Tile::run_product(const Product& p, char* const* bases) const {
     const auto data = [&](const Matrix& q) {
       return q.place ? reinterpret_cast<T*>(bases[q.place->base] + q.place->offset) : nullptr;
     };
+    if (lanes_.empty())
+      return cpu::gemm_by_columns<T>(
+          {data(p.a), p.m, p.k, p.a.row, p.a.col}, {data(p.x), p.k, p.lanes, p.x.row, 1},
+          {data(p.addend), p.addend.row, 0, p.addend.lane}, {data(p.out), p.m, p.lanes, p.out.row, 1});
     const auto& kernels = cpu::lane_kernels<T>();
     (p.a.lane == 1 ? kernels.varying : kernels.uniform)(
         p.m, p.n, p.k, p.lanes, {data(p.a), p.a.row, p.a.col}, {data(p.x), p.x.row, p.x.col},

@@ -66,19 +66,22 @@ def scaled(value, factor):
 
 
 # The ways to run a program -----------------------------------------------------------------------------------------------
+JOININGS = ("maps", "chunks")
+
+
 @contextmanager
-def joined():
-    """Batches become maps also where that does not pay."""
-    hs._hesse._join_everything(True)
+def joined(how):
+    """Batches become maps, or run in chunks of rows, also where that does not pay."""
+    hs._hesse._set_joining(getattr(hs._hesse._Joining, how))
     try:
         yield
     finally:
-        hs._hesse._join_everything(False)
+        hs._hesse._set_joining(hs._hesse._Joining.as_pays)
 
 
-def in_joined(f):
+def in_joined(f, how):
     def run(*xs):
-        with joined():
+        with joined(how):
             return f(*xs)
 
     return run
@@ -90,8 +93,11 @@ def plainly(program, rng):
     xs = [hs.asarray(v) for v in program.values()]
     if found := compare(f(*xs), expected, "eager") or compare(hs.compile(f)(*xs), expected, "compiled"):
         return found
-    with joined():
-        return compare(hs.compile(f)(*xs), expected, "compiled, joined")
+    for how in JOININGS:
+        with joined(how):
+            if found := compare(hs.compile(f)(*xs), expected, f"compiled, joined as {how}"):
+                return found
+    return None
 
 
 def in_vmap(program, rng):
@@ -191,7 +197,10 @@ def in_jvp(program, rng):
     expected = [*values, *tangents]
     if found := compare(run(*xs), expected, "jvp") or compare(hs.compile(run)(*xs), expected, "compiled jvp"):
         return found
-    return compare(in_joined(hs.compile(run))(*xs), expected, "compiled jvp, joined")
+    for how in JOININGS:
+        if found := compare(in_joined(hs.compile(run), how)(*xs), expected, f"compiled jvp, joined as {how}"):
+            return found
+    return None
 
 
 def in_grad(program, rng):
@@ -219,7 +228,10 @@ def in_grad(program, rng):
         ("grad", hs.grad(loss, place)),
         ("compiled grad", hs.compile(hs.grad(loss, place))),
         ("grad of compiled", hs.grad(hs.compile(loss), place)),
-        ("compiled grad, joined", in_joined(hs.compile(hs.grad(loss, place)))),
+        *[
+            (f"compiled grad, joined as {how}", in_joined(hs.compile(hs.grad(loss, place)), how))
+            for how in JOININGS
+        ],
     ):
         pairing = size = bd.LD(0)
         for g, k in zip(run(*xs), place, strict=True):
@@ -244,7 +256,8 @@ def in_special_grad(program, rng):
     gradient = hs.grad(lambda *xs: sum(hs.sum(hs.astype(y, hs.float64)) for y in f(*xs)), place)
     sort = lambda z: np.where(np.isnan(z), 2, np.isinf(z) * np.sign(z))
     eager = gradient(*xs)
-    for what, run in (("compiled", hs.compile(gradient)), ("joined", in_joined(hs.compile(gradient)))):
+    ways = [("compiled", hs.compile(gradient))]
+    for what, run in ways + [(f"joined as {how}", in_joined(hs.compile(gradient), how)) for how in JOININGS]:
         for k, (g, e) in enumerate(zip(run(*xs), eager, strict=True)):
             off = sort(np.asarray(g)) != sort(np.asarray(e))
             if off.any():
