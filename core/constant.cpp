@@ -5,17 +5,21 @@
 namespace hesse {
 
 std::optional<std::string> constant_key(const Array& a) {
-  constexpr int64_t kMost = 64;
-  if (a.size() > kMost || !a.has_data() || a.buffer()->is_foreign()) return std::nullopt;
-  Array flat = a;
-  if (!a.contiguous()) {
-    flat = Array::uninitialized(a.shape(), a.dtype());
-    cpu::assign(a.view(), flat.view());
-  }
+  constexpr int64_t kMost = 256;
+  if (!a.has_data() || a.buffer()->is_foreign()) return std::nullopt;
+  View once = a.view();  // without what is repeated
+  for (size_t d = 0; d < once.shape.size(); ++d)
+    if (once.strides[d] == 0 && once.shape[d] > 1) once.shape[d] = 1;
+  if (once.size() > kMost) return std::nullopt;
+  const Array entries = Array::uninitialized(once.shape, a.dtype());
+  cpu::assign(once, entries.view());
   std::string key{static_cast<char>(a.dtype()), static_cast<char>(a.is_weak())};
-  for (const int64_t n : a.shape()) key.push_back(static_cast<char>(n));
-  key.push_back('\0');
-  key.append(static_cast<const char*>(flat.view().data), static_cast<size_t>(a.size()) * itemsize(a.dtype()));
+  const auto add = [&](const void* bytes, size_t n) { key.append(static_cast<const char*>(bytes), n); };
+  for (size_t d = 0; d < a.ndim(); ++d) {
+    const int64_t lengths[2] = {a.shape()[d], once.shape[d]};
+    add(lengths, sizeof(lengths));
+  }
+  add(entries.view().data, static_cast<size_t>(once.size()) * itemsize(a.dtype()));
   return key;
 }
 

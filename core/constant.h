@@ -6,8 +6,9 @@
 
 namespace hesse {
 
-/// What a small constant is: dtype, shape, and bits. Equal for two that can stand for each other; nullopt for
-/// large ones, and for those whose memory somebody else may write to.
+/// What a constant of few entries is, however often they are repeated along axes: dtype, shape, which axes
+/// repeat, and bits. Equal for two that can stand for each other; nullopt for others, and for those whose
+/// memory somebody else may write to.
 std::optional<std::string> constant_key(const Array& a);
 
 /// The same array, or small ones that can stand for each other.
