@@ -5,6 +5,7 @@
 #include <cstring>
 #include <limits>
 
+#include "core/cpu/sparse_rows.h"
 #include "core/ops.h"
 #include "core/ops/elementwise.h"
 #include "core/ops/segment_groups.h"
@@ -13,25 +14,27 @@
 namespace hesse {
 namespace {
 
-/// to[i] = table[index[i]] where every row lies in one piece; false, and nothing done, where not.
-bool copy_rows(const View& table, const View& index, const View& to, const IndexWalk& walk, bool& ok) {
-  int64_t row = itemsize(table.dtype);
-  for (size_t d = table.shape.size(); d-- > 1; row *= table.shape[d])
-    if (table.shape[d] != 1 && table.strides[d] * itemsize(table.dtype) != row) return false;
-  if (index.shape.size() != 1 || !is_contiguous(to.shape, to.strides) || to.size() == 0) return false;
-  const auto* const from = static_cast<const char*>(table.data);
-  auto* at = static_cast<char*>(to.data);
-  const auto* const indices = index.as<const int64_t>();
-  for (int64_t k = 0; k < index.shape[0]; ++k, at += row) {
-    int64_t i = indices[k * index.strides[0]];
-    if (walk.locate(i)) {
-      std::memcpy(at, from + i * table.strides[0] * itemsize(table.dtype), static_cast<size_t>(row));
-    } else {
-      std::memset(at, 0, static_cast<size_t>(row));
-      ok = false;
-    }
+/// to[i] = table[index[i]] where every row lies in one piece: whether all indices are in range; nullopt, and
+/// nothing done, where not.
+std::optional<bool> copy_rows(const View& table, const View& index, const View& to, bool wraps) {
+  int64_t width = 1;
+  for (size_t d = table.shape.size(); d-- > 1; width *= table.shape[d])
+    if (table.shape[d] != 1 && table.strides[d] != width) return std::nullopt;
+  if (index.shape.size() != 1 || !is_contiguous(to.shape, to.strides) || to.size() == 0) return std::nullopt;
+  const auto copy = [&](auto t) {
+    using T = decltype(t);  // of that size: bits are copied
+    return cpu::sparse_rows<T, int64_t>().gather(index.as<const int64_t>(), index.strides[0], index.shape[0],
+                                                 wraps, {static_cast<const T*>(table.data), table.strides[0]},
+                                                 table.shape[0], static_cast<T*>(to.data), width);
+  };
+  switch (itemsize(table.dtype)) {
+    case 4:
+      return copy(float());
+    case 8:
+      return copy(double());
+    default:
+      return std::nullopt;
   }
-  return true;
 }
 
 void require_int64(std::string_view op, const Aval& index) {
@@ -54,10 +57,11 @@ class Gather final : public Linear {
     const IndexWalk walk = index_walk(x[0], x[1], rule_, lane_axes);
     const auto* const index = x[1].as<const int64_t>();
     bool ok = true;
-    if (lane_axes == 0 && !rule_.along && rule_.axis == 0 && copy_rows(x[0], x[1], out[0], walk, ok)) {
-      if (!ok || out[0].size() == 0) report_bad_index(x[1], walk.length, rule_, lane_axes);
-      return;
-    }
+    if (lane_axes == 0 && !rule_.along && rule_.axis == 0)
+      if (const auto copied = copy_rows(x[0], x[1], out[0], rule_.wraps)) {
+        if (!*copied) report_bad_index(x[1], walk.length, rule_, lane_axes);
+        return;
+      }
     visit_itemsize(x[0].dtype, [&](auto tag) {
       using T = typename decltype(tag)::type;
       const T* const from = x[0].as<const T>();
