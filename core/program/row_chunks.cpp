@@ -118,11 +118,14 @@ class Chunking {
   // What part p reads of earlier ones is computed again where that reads no more: what works entry by entry,
   // from the end on.
   void recompute_in(Part& p) const {
-    std::set<int> made;
+    std::set<int> made, whole;  // here, and read by every row as a whole
     for (const size_t e : p.own) made.insert(equation(e).out[0]);
     const auto meet = [&](size_t e) {
-      for (const int v : equation(e).in)
+      for (size_t i = 0; i < equation(e).in.size(); ++i) {
+        const int v = equation(e).in[i];
         if (!made.count(v)) p.read.insert(v);
+        if (batch_.operand_rows(e)[i] == kShared) whole.insert(v);
+      }
     };
     for (const size_t e : p.own) meet(e);
     for (bool changed = true; changed;) {
@@ -130,14 +133,18 @@ class Chunking {
       const std::vector<int> now(p.read.rbegin(), p.read.rend());
       for (const int v : now) {
         const int e = batch_.maker(v);
-        if (e < 0 || !can_recompute(at(e))) continue;
+        if (e < 0 || whole.count(v) || !can_recompute(at(e))) continue;
         double more = 0;
+        bool reads_whole = false;
         std::set<int> met;
-        for (size_t i = 0; i < equation(at(e)).in.size(); ++i)
-          if (const int u = equation(at(e)).in[i]; batch_.operand_rows(at(e))[i] != kShared &&
-                                                   !p.read.count(u) && !made.count(u) && met.insert(u).second)
+        for (size_t i = 0; i < equation(at(e)).in.size(); ++i) {
+          const int u = equation(at(e)).in[i];
+          if (batch_.operand_rows(at(e))[i] == kShared)
+            reads_whole = reads_whole || made.count(u);
+          else if (!p.read.count(u) && !made.count(u) && met.insert(u).second)
             more += least_bytes_[at(u)];
-        if (more > bytes_read(v)) continue;
+        }
+        if (reads_whole || more > bytes_read(v)) continue;
         p.read.erase(v);
         made.insert(v);
         p.all.push_back(at(e));
@@ -204,8 +211,12 @@ class Chunking {
     for (int level = 0; level <= batch_.last_level(); ++level) {
       std::vector<size_t> after;  // maps and the like of the level's own rows
       for (size_t e = 0; e < g_.equations().size(); ++e)
-        if (part_of_[e] < 0 && batch_.level(e) == level && is_wanted(e))
-          batch_.is_member(e) ? after.push_back(e) : alone(e);
+        if (part_of_[e] < 0 && batch_.level(e) == level && is_wanted(e)) {
+          if (batch_.is_member(e))
+            after.push_back(e);
+          else
+            alone(e);
+        }
       for (const size_t e : after) alone(e);
       if (part != parts_.end() && part->level == level) together(*part++);
     }

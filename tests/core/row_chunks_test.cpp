@@ -116,6 +116,22 @@ TEST(RowChunks, LaterChunksComputeAgain) {
   EXPECT_LT(difference(g(x)[0], f(x)[0]), 1e-12);
 }
 
+// What every row reads as a whole cannot be computed again for some rows.
+TEST(RowChunks, RowsMayMeetAllOthers) {
+  const Fn f = [](Span x) {
+    const Array h = tanh(matmul(x[0], x[1]));
+    return Arrays{matmul(h, matrix_transpose(h)), sum(matmul(h * sum(h), x[1]))};
+  };
+  set_joining(Joining::Chunks);
+  std::mt19937_64 generator(5);
+  for (const int64_t n : {2, 5, 8}) {
+    const Arrays x{random_array({n, 3}, kFloat64, generator), random_array({3, 3}, kFloat64, generator)};
+    const Arrays got = compile(f, avals_of(x))(x), expected = f(x);
+    for (size_t k = 0; k < got.size(); ++k) EXPECT_LT(difference(got[k], expected[k]), 1e-13) << n;
+  }
+  set_joining(Joining::AsPays);
+}
+
 TEST(RowChunks, PullBacksToEntriesOfAMatrixAreRows) {
   constexpr int64_t kNodes = 90;
   std::mt19937_64 generator(3);
