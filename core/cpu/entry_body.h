@@ -81,10 +81,10 @@ inline const Xbyak::Opmask kFirstEntries = Xbyak::util::k2;
 /// again, results lie on the stack.
 class Body {
  public:
-  /// `index`: of the entry; null of the first. `windows`: null where there are none. `partial`: only
+  /// `index`: of the entry, or null: `first`. `windows`: null where there are none. `partial`: only
   /// kFirstEntries of a vector of 64 bytes.
   Body(Xbyak::CodeGenerator& code, const Loop& loop, const std::vector<Reg64>& pointers, const Reg64* index,
-       int width, const Windows* windows = nullptr, bool partial = false)
+       int width, const Windows* windows = nullptr, bool partial = false, int first = 0)
       : c_(code),
         loop_(loop),
         pointers_(pointers),
@@ -92,7 +92,8 @@ class Body {
         windows_(windows),
         single_(width == 1),
         partial_(partial),
-        full_(width * static_cast<int>(itemsize(loop.dtype)) == kVector) {
+        full_(width * static_cast<int>(itemsize(loop.dtype)) == kVector),
+        first_(first) {
     item_ = static_cast<int>(itemsize(loop.dtype));
     wide_ = item_ == 8;
     const size_t n = loop.loads.size() + loop.steps.size();
@@ -127,8 +128,9 @@ class Body {
   Address slot(int s) const { return Xbyak::util::ptr[Xbyak::util::rsp + s * kVector]; }
   Address memory(const Loop::Memory& m, int item) const {
     const auto [base, offset] = place(m);
-    return m.uniform || !index_ ? Xbyak::util::ptr[base + offset]
-                                : Xbyak::util::ptr[base + *index_ * item + offset];
+    if (m.uniform) return Xbyak::util::ptr[base + offset];
+    return index_ ? Xbyak::util::ptr[base + *index_ * item + offset]
+                  : Xbyak::util::ptr[base + (offset + first_ * item)];
   }
   std::pair<Reg64, int> place(const Loop::Memory& m) const {
     const Reg64& base = pointers_[at(m.pointer)];
@@ -533,6 +535,7 @@ class Body {
   const Reg64* const index_;
   const Windows* const windows_;
   const bool single_, partial_, full_;
+  const int first_;
   int item_ = 4, now_ = 0, slots_ = 0;
   bool wide_ = false;
   std::vector<std::vector<int>> uses_;  // by value: the steps that read it

@@ -135,12 +135,17 @@ struct EntryCode::Assembler : Xbyak::CodeGenerator {
     }
     const Windows* const from = windows ? &*windows : nullptr;
     const int width = width_of(body);
-    const int64_t whole = body.run / width * width;
-    if (whole == width && whole == body.run) return Body(*this, body, pointers, nullptr, width, from).emit();
     const bool masked = active_isa() >= Isa::Avx512;
-    const bool only_part = masked && whole == 0;
-    if (!only_part) xor_(index_, index_);
-    const auto entries = [&](int64_t end, int at_once) {
+    const auto run = static_cast<int>(body.run), whole = run / width * width;
+    // Short rows of a few steps have no loop; long code is bound by how fast it is read.
+    constexpr int kFewVectors = 4;
+    constexpr size_t kFewSteps = 16;
+    const bool few = masked && run <= kFewVectors * width && body.steps.size() <= kFewSteps;
+    const bool written_out = few || run == width;
+    if (written_out)
+      for (int first = 0; first < whole; first += width)
+        Body(*this, body, pointers, nullptr, width, from, false, first).emit();
+    const auto loop = [&](int end, int at_once) {
       Xbyak::Label again;
       L(again);
       Body(*this, body, pointers, &index_, at_once, from).emit();
@@ -148,12 +153,15 @@ struct EntryCode::Assembler : Xbyak::CodeGenerator {
       cmp(index_, static_cast<uint32_t>(end));
       jl(again);
     };
-    if (whole > 0) entries(whole, width);
-    if (whole == body.run) return;
-    if (!masked) return entries(body.run, 1);
-    mov(eax, (1U << (body.run - whole)) - 1);
+    if (!written_out) {
+      xor_(index_, index_);
+      if (whole > 0) loop(whole, width);
+    }
+    if (whole == run) return;
+    if (!masked) return loop(run, 1);
+    mov(eax, (1U << (run - whole)) - 1);
     kmovw(kFirstEntries, eax);
-    Body(*this, body, pointers, only_part ? nullptr : &index_, width, from, true).emit();
+    Body(*this, body, pointers, written_out ? nullptr : &index_, width, from, true, whole).emit();
   }
 };
 

@@ -73,6 +73,8 @@ struct EntryLoop {
   static constexpr int kMostPointers = 9;
   static constexpr size_t kMostSteps = 512;  ///< each may need a place on the stack
 
+  static constexpr int64_t kMostRun = int64_t{1} << 30;  ///< that `run` states
+
   /// Entries of every row where that is known: code for other lengths is then not written. 0: any.
   int64_t run = 0;
   /// Or kFloat64. Bools are the results of comparisons, operands of And, Or and Not, the first one of Where.

@@ -159,7 +159,7 @@ class Chain::Coder {
       loop_.steps.push_back(step);
     }
     for (const Operand& p : piece_.pointers) loop_.row_bytes.push_back(p.rows[1]);
-    if (!piece_.flat) loop_.run = chain_.geometry_.run;
+    if (!piece_.flat && chain_.geometry_.run < cpu::EntryLoop::kMostRun) loop_.run = chain_.geometry_.run;
     piece_.code = code.add(loop_);
     return piece_;
   }
