@@ -77,9 +77,11 @@ void run(const View& src, const View& dst, const F& f) {
 }
 
 template <class T>
-void add_run(const T* from, T* to, int64_t n) {
+void add(const View& src, const View& dst) {
   if constexpr (std::is_same_v<T, float> || std::is_same_v<T, double>)
-    simd_kernels<T>().add(to, 1, from, 1, to, n);
+    if (src.strides == dst.strides && is_contiguous(src.shape, src.strides))
+      return simd_kernels<T>().add(dst.as<T>(), 1, src.as<const T>(), 1, dst.as<T>(), src.size());
+  run<T>(src, dst, [](T& d, const T& s) { d = static_cast<T>(d + s); });
 }
 
 struct Bytes16 {
@@ -115,11 +117,8 @@ void accumulate(const View& src, const View& dst) {
       throw TypeError("accumulate: keys cannot be added");
     else if constexpr (std::is_same_v<T, bool>)
       run<T>(src, dst, [](T& d, const T& s) { d = d || s; });
-    else if (const bool one_run = src.strides == dst.strides && is_contiguous(src.shape, src.strides);
-             (std::is_same_v<T, float> || std::is_same_v<T, double>)&&one_run)
-      add_run(src.as<const T>(), dst.as<T>(), src.size());
     else
-      run<T>(src, dst, [](T& d, const T& s) { d = static_cast<T>(d + s); });
+      add<T>(src, dst);
   });
 }
 

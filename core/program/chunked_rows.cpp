@@ -67,7 +67,7 @@ double ChunkedRows::flops(std::span<const Aval>, std::span<const Aval>) const {
 /// What the chunks of one evaluation have in common.
 struct ChunkedRows::Run {
   Arrays operands;
-  Arrays out;  // sums: not used
+  Arrays out;  // sums: of all groups, at the end
   std::shared_ptr<const Tile> whole, rest;
   Ref<Buffer> arena() const {
     return Buffer::allocate(at(std::max({whole->bytes(), rest ? rest->bytes() : 0, int64_t{64}})));
@@ -143,7 +143,10 @@ void ChunkedRows::run_group(const Run& run, int64_t first, int64_t last, const A
     tile.run(bases.data());
     for (const size_t k : tile.outputs_to_copy()) {
       const View y = tile.view(form.graph.outputs()[k], bases.data());
-      parts_.summed[k] ? cpu::accumulate(y, to[k].view()) : cpu::assign(y, to[k].view());
+      if (parts_.summed[k])
+        cpu::accumulate(y, to[k].view());
+      else
+        cpu::assign(y, to[k].view());
     }
   }
 }

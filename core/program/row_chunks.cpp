@@ -364,11 +364,12 @@ Ref<const Graph> with_row_chunks(const Ref<const Graph>& g) {
   for (const int64_t n : possible_counts(*g)) {
     const bool maps_take_it = joining() == Joining::AsPays && Batch(*out, {n, false}).worth() > 0;
     if (maps_take_it) continue;
-    const Ref<const Graph> by_rows = with_entries_as_rows(out, n);
-    if (Chunking chunking(*by_rows, n); by_rows != out && chunking.pays() && !chunking.leaves_gathers())
-      out = chunking.result();
-    else if (Chunking as_it_is(*out, n); as_it_is.pays())
-      out = as_it_is.result();
+    if (const Ref<const Graph> by_rows = with_entries_as_rows(out, n); by_rows != out)
+      if (Chunking chunking(*by_rows, n); chunking.pays() && !chunking.leaves_gathers()) {
+        out = chunking.result();
+        continue;
+      }
+    if (Chunking chunking(*out, n); chunking.pays()) out = chunking.result();
   }
   return out;
 }
