@@ -460,16 +460,42 @@ void transpose(int64_t m, int64_t n, const T* from, int64_t from_row, T* to, int
   }
 }
 
+// The last vector of a row lies over part of the one before.
+template <class T>
+bool gather(int64_t n, const int64_t* index, int64_t index_step, bool wrap, int64_t rows, int64_t width,
+            const T* x, int64_t x_row, T* out) {
+  const hn::ScalableTag<T> d;
+  const auto lanes = static_cast<int64_t>(hn::Lanes(d));
+  bool ok = true;
+  for (int64_t k = 0; k < n; ++k, out += width) {
+    int64_t i = index[k * index_step];
+    if (wrap && i < 0) i += rows;
+    if (HWY_UNLIKELY(static_cast<uint64_t>(i) >= static_cast<uint64_t>(rows))) {
+      std::fill_n(out, width, T(0));
+      ok = false;
+      continue;
+    }
+    const T* const row = x + i * x_row;
+    if (width < lanes) {
+      for (int64_t w = 0; w < width; ++w) out[w] = row[w];
+      continue;
+    }
+    for (int64_t w = 0; w + lanes <= width; w += lanes) hn::StoreU(hn::LoadU(d, row + w), d, out + w);
+    hn::StoreU(hn::LoadU(d, row + width - lanes), d, out + width - lanes);
+  }
+  return ok;
+}
+
 const LaneKernels<float>& Float32LaneKernels() {
-  static constexpr LaneKernels<float> kernels{gemm_uniform<float>,     gemm_varying<float>,
-                                              outer_accumulate<float>, row_sums<float>,
-                                              spread<float>,           transpose<float>};
+  static constexpr LaneKernels<float> kernels{
+      gemm_uniform<float>, gemm_varying<float>, outer_accumulate<float>, row_sums<float>, spread<float>,
+      transpose<float>,    gather<float>};
   return kernels;
 }
 const LaneKernels<double>& Float64LaneKernels() {
-  static constexpr LaneKernels<double> kernels{gemm_uniform<double>,     gemm_varying<double>,
-                                               outer_accumulate<double>, row_sums<double>,
-                                               spread<double>,           transpose<double>};
+  static constexpr LaneKernels<double> kernels{
+      gemm_uniform<double>, gemm_varying<double>, outer_accumulate<double>, row_sums<double>, spread<double>,
+      transpose<double>,    gather<double>};
   return kernels;
 }
 

@@ -53,6 +53,10 @@ struct LaneKernels {
   void (*spread)(int64_t rows, int64_t lanes, const T* x, int64_t x_row, int64_t step, T* out);
   /// to[j, i] = from[i, j] for i < m, j < n, rows so far apart: examples become lanes, and lanes examples.
   void (*transpose)(int64_t m, int64_t n, const T* from, int64_t from_row, T* to, int64_t to_row);
+  /// out[i] = x[index[i]], bit by bit, for n indices and x[rows, width], whose rows are x_row apart. Negative
+  /// indices count from the end if they `wrap`. Rows out of range are zero, and false comes back.
+  bool (*gather)(int64_t n, const int64_t* index, int64_t index_step, bool wrap, int64_t rows, int64_t width,
+                 const T* x, int64_t x_row, T* out);
 };
 /// For float and double.
 template <class T>

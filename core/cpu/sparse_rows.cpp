@@ -525,37 +525,10 @@ bool AdjointRows(const RowPattern<I>& p, DenseRows<const T> values, DenseRows<co
   });
 }
 
-// The last vector of a row lies over part of the one before.
-template <class T, class I>
-bool GatherRows(const I* index, int64_t index_step, int64_t n, bool wrap, DenseRows<const T> x, int64_t rows,
-                T* y, int64_t width) {
-  const hn::ScalableTag<T> d;
-  const auto lanes = static_cast<int64_t>(hn::Lanes(d));
-  bool ok = true;
-  for (int64_t k = 0; k < n; ++k, y += width) {
-    auto i = static_cast<int64_t>(index[k * index_step]);
-    if (wrap && i < 0) i += rows;
-    if (HWY_UNLIKELY(static_cast<uint64_t>(i) >= static_cast<uint64_t>(rows))) {
-      std::fill_n(y, width, T(0));
-      ok = false;
-      continue;
-    }
-    const T* const row = x.at + i * x.step;
-    if (width < lanes) {
-      for (int64_t w = 0; w < width; ++w) y[w] = row[w];
-      continue;
-    }
-    for (int64_t w = 0; w + lanes <= width; w += lanes) hn::StoreU(hn::LoadU(d, row + w), d, y + w);
-    hn::StoreU(hn::LoadU(d, row + width - lanes), d, y + width - lanes);
-  }
-  return ok;
-}
-
 template <class T, class I>
 const SparseRows<T, I>& Rows() {
   static constexpr SparseRows<T, I> kernels{ProductRows<T, I>, ProductOf<T, I>,   SampledRows<T, I>,
-                                            SampledOf<T, I>,   AdjointRows<T, I>, AdjointOf<T, I>,
-                                            GatherRows<T, I>};
+                                            SampledOf<T, I>,   AdjointRows<T, I>, AdjointOf<T, I>};
   return kernels;
 }
 const SparseRows<float, int32_t>& Rows32Of32() { return Rows<float, int32_t>(); }

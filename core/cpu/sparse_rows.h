@@ -50,11 +50,6 @@ struct SparseRows {
   /// The same for the positions [begin, end), with one row x and one row y.
   bool (*adjoint_of)(const RowPattern<I>& p, DenseRows<const T> values, const T* x, DenseRows<const T> g,
                      T* y, DenseRows<T> products, int64_t heads, int64_t width, int64_t begin, int64_t end);
-  /// y[i] = x[index[i]], bit by bit, for n indices, of x with `rows` rows; y has its rows one behind the
-  /// other. Negative indices count from the end if they `wrap`. Rows out of range are zero, and false comes
-  /// back.
-  bool (*gather)(const I* index, int64_t index_step, int64_t n, bool wrap, DenseRows<const T> x, int64_t rows,
-                 T* y, int64_t width);
 };
 
 /// For float and double with int32_t and int64_t.

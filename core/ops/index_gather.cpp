@@ -5,7 +5,7 @@
 #include <cstring>
 #include <limits>
 
-#include "core/cpu/sparse_rows.h"
+#include "core/cpu/lane_gemm.h"
 #include "core/ops.h"
 #include "core/ops/elementwise.h"
 #include "core/ops/segment_groups.h"
@@ -23,9 +23,9 @@ std::optional<bool> copy_rows(const View& table, const View& index, const View& 
   if (index.shape.size() != 1 || !is_contiguous(to.shape, to.strides) || to.size() == 0) return std::nullopt;
   const auto copy = [&](auto t) {
     using T = decltype(t);  // of that size: bits are copied
-    return cpu::sparse_rows<T, int64_t>().gather(index.as<const int64_t>(), index.strides[0], index.shape[0],
-                                                 wraps, {static_cast<const T*>(table.data), table.strides[0]},
-                                                 table.shape[0], static_cast<T*>(to.data), width);
+    return cpu::lane_kernels<T>().gather(index.shape[0], index.as<const int64_t>(), index.strides[0], wraps,
+                                         table.shape[0], width, static_cast<const T*>(table.data),
+                                         table.strides[0], static_cast<T*>(to.data));
   };
   switch (itemsize(table.dtype)) {
     case 4:
