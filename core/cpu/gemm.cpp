@@ -195,9 +195,16 @@ bool columns_as_lanes(int64_t columns) {
 template <class T>
 void gemm_by_columns(const Matrix<const T>& a, const Matrix<const T>& b, const LaneAddend<T>& z,
                      const Matrix<T>& out) {
-  constexpr int64_t kPartOfB = int64_t{1} << 17, kAcrossRows = 16;
+  constexpr int64_t kPartOfB = int64_t{1} << 17, kAcrossRows = 16, kNearest = 24 << 10;  // bytes, but the 16
   const int64_t row_bytes = b.cols * static_cast<int64_t>(sizeof(T));
-  const int64_t piece = a.col == 1 ? std::max(kPartOfB / row_bytes, kAcrossRows) : kAcrossRows;
+  if (a.cols == 0) {  // the sum over nothing
+    for (int64_t i = 0; i < a.rows; ++i)
+      for (int64_t j = 0; j < b.cols; ++j)
+        out.data[i * out.row + j] = z.data ? z.data[i * z.row + j * z.step] : T(0);
+    return;
+  }
+  const int64_t both = row_bytes + a.rows * static_cast<int64_t>(sizeof(T));
+  const int64_t piece = std::max(a.col == 1 ? kPartOfB / row_bytes : kNearest / both, kAcrossRows);
   for (int64_t k = 0; k < a.cols; k += piece) {
     const LaneAddend<T> before = k == 0 ? z : LaneAddend<T>{out.data, out.row, 0, 1};
     lane_kernels<T>().uniform(a.rows, 1, std::min(piece, a.cols - k), b.cols,
