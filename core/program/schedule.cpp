@@ -180,7 +180,17 @@ class Recomputation {
     const Graph::Equation* made = items_[at(maker_[at(x)])].equation;
     return made && (role(*made) == Role::Multiply || role(*made) == Role::Square);
   }
-  bool cheap(const Graph::Equation& eq) const { return kernel_of(g_, eq).role != EntryKernel::Role::Plain; }
+  // Nor is what a product of matrices can begin at: an addition to it that is its only reader.
+  bool begins_product(const Graph::Equation& eq) const {
+    if (kernel_of(g_, eq).role != EntryKernel::Role::Add) return false;
+    return std::any_of(eq.in.begin(), eq.in.end(), [&](int x) {
+      return maker_[at(x)] >= 0 && readers_[at(x)].size() == 1 && items_[at(maker_[at(x)])].equation &&
+             items_[at(maker_[at(x)])].equation->op->name() == "matmul";
+    });
+  }
+  bool cheap(const Graph::Equation& eq) const {
+    return kernel_of(g_, eq).role != EntryKernel::Role::Plain && !begins_product(eq);
+  }
   int64_t bytes(int v) const {
     return num_elements(g_.values()[at(v)].shape) * itemsize(g_.values()[at(v)].dtype);
   }
