@@ -133,6 +133,10 @@ void Op::kernel(std::span<const View>, std::span<const View>, int) const {
   throw Error(concat(name(), ": has no kernel"));
 }
 
+void Op::kernel_on_rows(std::span<const View>, const View&, int64_t, int64_t) const {
+  throw Error(concat(name(), ": has no kernel for a range of rows"));
+}
+
 std::optional<View> Op::alias(const View&, int) const { return std::nullopt; }
 
 std::optional<MaybeArrays> Op::vjp(std::span<const Array>, std::span<const Array>,

@@ -72,6 +72,11 @@ class Op : public RefCounted<Op> {
   /// NaN and sets a status.
   virtual void kernel(std::span<const View> x, std::span<const View> out, int lane_axes) const;
   virtual bool has_lane_kernel() const { return false; }
+  /// For ops that find rows by index: writes rows [first, last) of `out` (of a pattern, where entries of a
+  /// sparse matrix come out: those that these rows hold), and reads only what they need, in memory where no
+  /// other rows need be. What has a row for every index is given for this range only; indices count from
+  /// row 0. No lanes. What is out of range is reported as by `kernel`.
+  virtual void kernel_on_rows(std::span<const View> x, const View& out, int64_t first, int64_t last) const;
   /// Ops that only re-arrange strides: the result as a view of the operand's memory, passing `lane_axes`
   /// trailing axes through; nullopt when this operand needs a copy first. `is_view()` says that the op is of
   /// this sort.

@@ -5,6 +5,7 @@
 #include <cstring>
 #include <limits>
 
+#include "core/cpu/assign.h"
 #include "core/cpu/lane_gemm.h"
 #include "core/ops.h"
 #include "core/ops/elementwise.h"
@@ -93,6 +94,10 @@ class Gather final : public Linear {
     if (!ok || out[0].size() == 0) report_bad_index(x[1], walk.length, rule_, lane_axes);
   }
   bool has_lane_kernel() const override { return true; }
+  void kernel_on_rows(std::span<const View> x, const View& out, int64_t first, int64_t last) const override {
+    const View y = cpu::range(out, 0, first, last - first);
+    kernel(x, {&y, 1}, 0);
+  }
   // An index for every row, of a table that all share.
   std::optional<Row> on_row(std::span<const Array> x, std::span<const RowAxis> axes,
                             std::span<const Aval> whole) const override {
@@ -138,15 +143,13 @@ class ScatterAdd final : public Linear {
     if (lane_axes == 0 && rule_.axis == 0 && !rule_.along && sum_segments(x[0], x[1], out[0], rule_.wraps))
       return;
     fill_zero(out[0]);
-    visit_dtype(x[0].dtype, [&](auto tag) {
-      using T = typename decltype(tag)::type;
-      if constexpr (std::is_same_v<T, bool>)
-        combine_rows<T>(out[0], x[1], x[0], rule_, lane_axes, [](T& t, T r) { t = t || r; });
-      else if constexpr (!std::is_same_v<T, Key>)
-        combine_rows<T>(out[0], x[1], x[0], rule_, lane_axes, [](T& t, T r) { t = static_cast<T>(t + r); });
-    });
+    add_rows(x, out[0], lane_axes);
   }
   bool has_lane_kernel() const override { return true; }
+  void kernel_on_rows(std::span<const View> x, const View& out, int64_t first, int64_t last) const override {
+    fill_zero(cpu::range(out, 0, first, last - first));
+    add_rows(x, out, 0);
+  }
   bool reads_input(int i) const override { return i == 1; }
   // <ct, scatter_add(dx, index)> = <ct[index], dx>
   MaybeArray transpose(std::span<const Array> x, const Array& ct, int i) const override {
@@ -155,6 +158,16 @@ class ScatterAdd final : public Linear {
   }
 
  private:
+  void add_rows(std::span<const View> x, const View& out, int lane_axes) const {
+    visit_dtype(x[0].dtype, [&](auto tag) {
+      using T = typename decltype(tag)::type;
+      if constexpr (std::is_same_v<T, bool>)
+        combine_rows<T>(out, x[1], x[0], rule_, lane_axes, [](T& t, T r) { t = t || r; });
+      else if constexpr (!std::is_same_v<T, Key>)
+        combine_rows<T>(out, x[1], x[0], rule_, lane_axes, [](T& t, T r) { t = static_cast<T>(t + r); });
+    });
+  }
+
   int64_t length_;
   IndexRule rule_;
 };

@@ -175,16 +175,22 @@ cpu::RowPattern<I> row_pattern(std::span<const View> side, int64_t num_entries, 
 }
 
 // ---- products ------------------------------------------------------------------------------------------
+/// Rows that are wanted of a product, on one thread; all of them, in parallel, where none are given.
+using WantedRows = std::optional<std::pair<int64_t, int64_t>>;
+
 /// y[r, h, k] = sum over the positions of row r of data[e, h] x[c, h, k]. False where an index is out of
 /// range.
 template <class T, class I>
 bool product_fast(const cpu::RowPattern<I>& p, const View& data, const View& x, const View& y, int64_t heads,
-                  int64_t width) {
+                  int64_t width, const WantedRows& wanted) {
   const auto& kernels = cpu::sparse_rows<T, I>();
   const cpu::DenseRows<const T> values{data.as<const T>(), data.strides[0]};
   const cpu::DenseRows<const T> from{x.as<const T>(), x.strides[0]};
   const cpu::DenseRows<T> to{y.as<T>(), y.strides[0]};
   const int64_t rows = y.shape[0], numbers = heads * width;
+  if (bool longer = false; wanted)
+    return kernels.product(p, values, from, to, heads, width, wanted->first, wanted->second, p.positions,
+                           &longer);
   std::atomic<bool> ok = true, any_longer = false;
   for_blocks_of_rows(Indices(p.starts), rows, p.positions, numbers, [&](int64_t first, int64_t last) {
     bool longer = false;
@@ -207,7 +213,7 @@ bool product_fast(const cpu::RowPattern<I>& p, const View& data, const View& x, 
 
 /// The vector kernels where they apply: nullopt, or whether all indices were in range.
 std::optional<bool> product_fast(std::span<const View> x, std::span<const View> side, const View& y,
-                                 const Axes3& axes) {
+                                 const Axes3& axes, const WantedRows& wanted) {
   const View &data = x[0], &dense = x[1];
   const size_t all = y.shape.size();
   if (!std::all_of(side.begin(), side.end(), packed_indices)) return std::nullopt;
@@ -227,15 +233,16 @@ std::optional<bool> product_fast(std::span<const View> x, std::span<const View> 
         using T = decltype(t);
         using I = decltype(i);
         ok = product_fast<T, I>(row_pattern<I>(side, data.shape[0], dense.shape[0]), data, dense, y, heads,
-                                width);
+                                width, wanted);
       }))
     return std::nullopt;
   return ok;
 }
 
 /// The specification: any strides, any numeric dtype.
-bool product_plain(std::span<const View> x, std::span<const View> side, const View& y, const Axes3& axes) {
-  fill_zero(y);
+bool product_plain(std::span<const View> x, std::span<const View> side, const View& y, const Axes3& axes,
+                   const WantedRows& wanted) {
+  fill_zero(wanted ? cpu::range(y, 0, wanted->first, wanted->second - wanted->first) : y);
   const View &data = x[0], &dense = x[1];
   const Walk walk(side[0], side[1], side[2], data.shape[0], dense.shape[0]);
   const Shape shape(std::span<const int64_t>(y.shape.data() + 1, y.shape.size() - 1));  // [heads, k, lanes]
@@ -251,22 +258,23 @@ bool product_plain(std::span<const View> x, std::span<const View> side, const Vi
   visit_dtype(y.dtype, [&](auto tag) {
     using T = typename decltype(tag)::type;
     if constexpr (!std::is_same_v<T, bool> && !std::is_same_v<T, Key>) {
-      for_blocks_of_rows(
-          Indices(side[0]), y.shape[0], side[1].shape[0], num_elements(shape),
-          [&](int64_t first, int64_t last) {
-            for (int64_t r = first; r < last; ++r) {
-              T* const to = y.as<T>() + r * y.strides[0];
-              if (!walk.row(r, [&](int64_t e, int64_t c) {
-                    const T* const v = data.as<const T>() + e * data.strides[0];
-                    const T* const from = dense.as<const T>() + c * dense.strides[0];
-                    for_each_run<3>(
-                        shape, strides, [&](const Offsets<3>& at, int64_t n, const Offsets<3>& step) {
-                          add_multiple(v + at[0], step[0], from + at[1], step[1], to + at[2], step[2], n);
-                        });
-                  }))
-                ok = false;
-            }
-          });
+      const auto rows = [&](int64_t first, int64_t last) {
+        for (int64_t r = first; r < last; ++r) {
+          T* const to = y.as<T>() + r * y.strides[0];
+          if (!walk.row(r, [&](int64_t e, int64_t c) {
+                const T* const v = data.as<const T>() + e * data.strides[0];
+                const T* const from = dense.as<const T>() + c * dense.strides[0];
+                for_each_run<3>(shape, strides, [&](const Offsets<3>& at, int64_t n, const Offsets<3>& step) {
+                  add_multiple(v + at[0], step[0], from + at[1], step[1], to + at[2], step[2], n);
+                });
+              }))
+            ok = false;
+        }
+      };
+      if (wanted)
+        rows(wanted->first, wanted->second);
+      else
+        for_blocks_of_rows(Indices(side[0]), y.shape[0], side[1].shape[0], num_elements(shape), rows);
     }
   });
   return ok;
@@ -275,10 +283,13 @@ bool product_plain(std::span<const View> x, std::span<const View> side, const Vi
 // ---- sampled products ----------------------------------------------------------------------------------
 template <class T, class I>
 bool sampled_fast(const cpu::RowPattern<I>& p, const View& a, const View& b, const View& y, int64_t heads,
-                  int64_t width, int64_t rows) {
+                  int64_t width, int64_t rows, const WantedRows& wanted) {
   const auto& kernels = cpu::sparse_rows<T, I>();
   const cpu::DenseRows<const T> left{a.as<const T>(), a.strides[0]}, right{b.as<const T>(), b.strides[0]};
   const cpu::DenseRows<T> to{y.as<T>(), y.strides[0]};
+  if (bool longer = false; wanted)
+    return kernels.sampled(p, left, right, to, heads, width, wanted->first, wanted->second, p.positions,
+                           &longer);
   std::atomic<bool> ok = true, any_longer = false;
   for_blocks_of_rows(Indices(p.starts), rows, p.positions, heads * width, [&](int64_t first, int64_t last) {
     bool longer = false;
@@ -298,7 +309,7 @@ bool sampled_fast(const cpu::RowPattern<I>& p, const View& a, const View& b, con
 }
 
 std::optional<bool> sampled_fast(std::span<const View> x, std::span<const View> side, const View& y,
-                                 const Axes3& axes) {
+                                 const Axes3& axes, const WantedRows& wanted) {
   const View &a = x[0], &b = x[1];
   const size_t all = a.shape.size();
   const int64_t rows = side[0].shape[0] - 1;
@@ -317,15 +328,16 @@ std::optional<bool> sampled_fast(std::span<const View> x, std::span<const View> 
         using I = decltype(i);
         const auto p = row_pattern<I>(side, y.shape[0], b.shape[0]);
         // Entries that no position holds are zero.
-        if (p.entries || p.starts[0] != 0 || p.starts[rows] != p.positions) fill_zero(y);
-        ok = sampled_fast<T, I>(p, a, b, y, heads, width, rows);
+        if (!wanted && (p.entries || p.starts[0] != 0 || p.starts[rows] != p.positions)) fill_zero(y);
+        ok = sampled_fast<T, I>(p, a, b, y, heads, width, rows, wanted);
       }))
     return std::nullopt;
   return ok;
 }
 
-bool sampled_plain(std::span<const View> x, std::span<const View> side, const View& y, const Axes3& axes) {
-  fill_zero(y);
+bool sampled_plain(std::span<const View> x, std::span<const View> side, const View& y, const Axes3& axes,
+                   const WantedRows& wanted) {
+  if (!wanted) fill_zero(y);
   const View &a = x[0], &b = x[1];
   const Walk walk(side[0], side[1], side[2], y.shape[0], b.shape[0]);
   const Shape shape(std::span<const int64_t>(a.shape.data() + 1, a.shape.size() - 1));  // [heads, k, lanes]
@@ -341,22 +353,25 @@ bool sampled_plain(std::span<const View> x, std::span<const View> side, const Vi
   visit_dtype(y.dtype, [&](auto tag) {
     using T = typename decltype(tag)::type;
     if constexpr (!std::is_same_v<T, bool> && !std::is_same_v<T, Key>) {
-      for_blocks_of_rows(
-          Indices(side[0]), side[0].shape[0] - 1, side[1].shape[0], num_elements(shape),
-          [&](int64_t first, int64_t last) {
-            for (int64_t r = first; r < last; ++r) {
-              const T* const left = a.as<const T>() + r * a.strides[0];
-              if (!walk.row(r, [&](int64_t e, int64_t c) {
-                    const T* const right = b.as<const T>() + c * b.strides[0];
-                    T* const to = y.as<T>() + e * y.strides[0];
-                    for_each_run<3>(
-                        shape, strides, [&](const Offsets<3>& at, int64_t n, const Offsets<3>& step) {
-                          add_multiple(left + at[0], step[0], right + at[1], step[1], to + at[2], step[2], n);
-                        });
-                  }))
-                ok = false;
-            }
-          });
+      const auto rows = [&](int64_t first, int64_t last) {
+        for (int64_t r = first; r < last; ++r) {
+          const T* const left = a.as<const T>() + r * a.strides[0];
+          if (!walk.row(r, [&](int64_t e, int64_t c) {
+                const T* const right = b.as<const T>() + c * b.strides[0];
+                T* const to = y.as<T>() + e * y.strides[0];
+                if (wanted) fill_zero(cpu::range(y, 0, e, 1));
+                for_each_run<3>(shape, strides, [&](const Offsets<3>& at, int64_t n, const Offsets<3>& step) {
+                  add_multiple(left + at[0], step[0], right + at[1], step[1], to + at[2], step[2], n);
+                });
+              }))
+            ok = false;
+        }
+      };
+      if (wanted)
+        rows(wanted->first, wanted->second);
+      else
+        for_blocks_of_rows(Indices(side[0]), side[0].shape[0] - 1, side[1].shape[0], num_elements(shape),
+                           rows);
     }
   });
   return ok;
@@ -417,24 +432,46 @@ std::optional<bool> adjoint_fast(std::span<const View> x, std::span<const View> 
 
 }  // namespace
 
-void run_product(std::string_view op, std::span<const View> given, const View& y, int lane_axes) {
-  const Packed operands(given, {1});
-  const std::span<const View> x = operands.views();
+namespace {
+void run_product(std::string_view op, std::span<const View> x, const View& y, int lane_axes,
+                 const WantedRows& wanted) {
   const std::array<View, 3> side{shared_part(x[2]), shared_part(x[3]), shared_part(x[4])};
   const auto lanes = static_cast<size_t>(lane_axes);
   const Axes3 axes{x[0].shape.size() - lanes, x[1].shape.size() - lanes, lane_axes};
-  const std::optional<bool> fast = product_fast(x, side, y, axes);
-  if (!(fast ? *fast : product_plain(x, side, y, axes))) report_bad_pattern(op);
+  const std::optional<bool> fast = product_fast(x, side, y, axes, wanted);
+  if (!(fast ? *fast : product_plain(x, side, y, axes, wanted))) report_bad_pattern(op);
+}
+}  // namespace
+
+void run_product(std::string_view op, std::span<const View> x, const View& y, int lane_axes) {
+  const Packed operands(x, {1});
+  run_product(op, operands.views(), y, lane_axes, std::nullopt);
 }
 
-void run_sampled(std::string_view op, std::span<const View> given, const View& y, int lane_axes,
-                 size_t head_axes) {
-  const Packed operands(given, {0, 1});
-  const std::span<const View> x = operands.views();
+void run_product_of_rows(std::string_view op, std::span<const View> x, const View& y, int64_t first,
+                         int64_t last) {
+  run_product(op, x, y, 0, std::pair{first, last});
+}
+
+namespace {
+void run_sampled(std::string_view op, std::span<const View> x, const View& y, int lane_axes, size_t head_axes,
+                 const WantedRows& wanted) {
   const std::array<View, 3> side{shared_part(x[2]), shared_part(x[3]), shared_part(x[4])};
   const Axes3 axes{head_axes + 1, x[0].shape.size() - static_cast<size_t>(lane_axes), lane_axes};
-  const std::optional<bool> fast = sampled_fast(x, side, y, axes);
-  if (!(fast ? *fast : sampled_plain(x, side, y, axes))) report_bad_pattern(op);
+  const std::optional<bool> fast = sampled_fast(x, side, y, axes, wanted);
+  if (!(fast ? *fast : sampled_plain(x, side, y, axes, wanted))) report_bad_pattern(op);
+}
+}  // namespace
+
+void run_sampled(std::string_view op, std::span<const View> x, const View& y, int lane_axes,
+                 size_t head_axes) {
+  const Packed operands(x, {0, 1});
+  run_sampled(op, operands.views(), y, lane_axes, head_axes, std::nullopt);
+}
+
+void run_sampled_of_rows(std::string_view op, std::span<const View> x, const View& y, size_t head_axes,
+                         int64_t first, int64_t last) {
+  run_sampled(op, x, y, 0, head_axes, std::pair{first, last});
 }
 
 bool run_adjoint(std::string_view op, std::span<const View> given, std::span<const View> out) {
@@ -455,7 +492,7 @@ void sum_groups(const int64_t* starts, const int64_t* order, int64_t groups, int
   };
   const cpu::RowPattern<int64_t> p{starts, order, nullptr, positions, positions, positions};
   product_fast<T, int64_t>(p, view(&one, positions, 0), view(x, positions, width), view(y, groups, width), 1,
-                           width);
+                           width, std::nullopt);
 }
 template void sum_groups<float>(const int64_t*, const int64_t*, int64_t, int64_t, const float*, float*,
                                 int64_t);

@@ -74,6 +74,9 @@ class Product final : public Op {
     run_product(name(), x, out[0], lane_axes);
   }
   bool has_lane_kernel() const override { return true; }
+  void kernel_on_rows(std::span<const View> x, const View& out, int64_t first, int64_t last) const override {
+    run_product_of_rows(name(), x, out, first, last);
+  }
   Linearity linearity() const override { return Linearity::Each; }
   bool is_linear_in(const std::vector<bool>& marked) const override {
     return std::count(marked.begin(), marked.end(), true) <= 1;
@@ -120,6 +123,10 @@ class Sampled final : public Linear {
     run_sampled(name(), x, out[0], lane_axes, static_cast<size_t>(head_axes_));
   }
   bool has_lane_kernel() const override { return true; }
+  // Rows of the pattern: the entries that they hold.
+  void kernel_on_rows(std::span<const View> x, const View& out, int64_t first, int64_t last) const override {
+    run_sampled_of_rows(name(), x, out, static_cast<size_t>(head_axes_), first, last);
+  }
   // <ct, sampled(da, b)> = <C b, da>, <ct, sampled(a, db)> = <C^T a, db>: C has the values ct
   MaybeArray transpose(std::span<const Array> x, const Array& ct, int i) const override {
     if (i == 0) return apply1(the<Product>(), operands(ct, x[1], side_at(x, 2), side_at(x, 5)));
