@@ -5,7 +5,7 @@
 #include "core/cpu/assign.h"
 #include "core/cpu/threads.h"
 #include "core/debug.h"
-#include "core/status.h"
+#include "core/program/failed_rows.h"
 
 namespace hesse {
 namespace {
@@ -22,13 +22,6 @@ Dims dims_of(const std::vector<bool>& flags) {
 Array rows_of(const Array& a, int64_t begin, int64_t n) {
   return a.viewed(cpu::range(a.view(), 0, begin, n));
 }
-
-/// The first failure of some rows.
-struct FailedRows {
-  Failure failure;
-  std::string message;
-  SourceLine source;
-};
 
 }  // namespace
 
@@ -104,16 +97,12 @@ Arrays ChunkedRows::eval(std::span<const Array> x) const {
         cpu::set_zero(sums[at(g)].back().view());
       }
     run_group(run, first, last, sums[at(g)]);
-    if (scope.failed()) failures[at(g)] = FailedRows{scope.failure(), scope.message(), scope.source()};
+    failures[at(g)] = failed_rows(scope);
   });
-  for (int64_t g = 0; g < groups; ++g)
-    if (const auto& f = failures[at(g)]) {
-      const int64_t begin = g * per_group * parts_.rows;
-      const int64_t end = std::min(parts_.n, begin + per_group * parts_.rows);
-      report_failure(f->failure, concat("rows ", begin, " to ", end - 1), f->message);
-      locate_failure(f->source);
-      break;
-    }
+  report_first(failures, [&](size_t g) {
+    const int64_t begin = static_cast<int64_t>(g) * per_group * parts_.rows;
+    return concat("rows ", begin, " to ", std::min(parts_.n, begin + per_group * parts_.rows) - 1);
+  });
   for (size_t k = 0, s = 0; k < avals.size(); ++k)
     if (parts_.summed[k]) {
       for (const Arrays& of_group : sums) cpu::accumulate(of_group[s].view(), run.out[k].view());

@@ -10,6 +10,7 @@
 #include "core/program/batch.h"
 #include "core/program/chunked_rows.h"
 #include "core/program/entry_rows.h"
+#include "core/program/on_rows.h"
 #include "core/program/rewrite.h"
 
 namespace hesse {
@@ -83,35 +84,19 @@ class Chunking {
   }
 
   // ---- an equation on fewer rows -------------------------------------------------------------------------
-  Shape on_rows(int v, RowAxis axis, int64_t rows) const {
-    Shape s = value(v).shape;
-    if (axis >= 0) s[at(axis)] = rows;
-    return s;
-  }
-  // These state the shape of all rows.
-  static bool states_shape(const Op& op) { return op.name() == "reshape" || op.name() == "broadcast_to"; }
   bool fits(size_t e) const {
     const Graph::Equation& eq = equation(e);
-    if (eq.out.size() != 1 || eq.op->has_effect()) return false;
-    if (states_shape(*eq.op)) return true;
-    if (!eq.op->is_view() && !eq.op->has_lane_kernel()) return false;
+    if (eq.out.size() != 1) return false;
     Avals x;
-    constexpr int64_t kSome = 3;
-    for (size_t i = 0; i < eq.in.size(); ++i)
-      x.push_back({on_rows(eq.in[i], batch_.operand_rows(e)[i], kSome), value(eq.in[i]).dtype});
+    for (const int v : eq.in) x.push_back(value(v));
     const int v = eq.out[0];
-    try {
-      return eq.op->infer(x) == Avals{{on_rows(v, batch_.rows_of(v), kSome), value(v).dtype}};
-    } catch (const ValueError&) {  // it states a number of rows
-      return false;
-    }
+    return fits_other_rows(*eq.op, std::move(x), batch_.operand_rows(e), value(v), batch_.rows_of(v));
   }
   Array applied(size_t e, Arrays in, int64_t rows) const {
     const Graph::Equation& eq = equation(e);
     const SourceScope line(eq.source);
-    if (!states_shape(*eq.op)) return hesse::apply(eq.op, std::move(in))[0];
-    const Shape shape = on_rows(eq.out[0], batch_.rows_of(eq.out[0]), rows);
-    return eq.op->name() == "reshape" ? reshape(in[0], shape) : broadcast_to(in[0], shape);
+    const int v = eq.out[0];
+    return applied_on_rows(eq.op, std::move(in), with_rows(value(v).shape, batch_.rows_of(v), rows));
   }
 
   // ---- what is computed again ----------------------------------------------------------------------------

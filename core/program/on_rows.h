@@ -1,0 +1,37 @@
+#pragma once
+#include "core/ops.h"
+
+/// Equations in batched form on another number of rows than they were recorded for.
+namespace hesse {
+
+/// Reshapes and broadcasts state the shape of all rows.
+inline bool states_shape(const Op& op) { return op.name() == "reshape" || op.name() == "broadcast_to"; }
+
+/// The shape with `rows` along `axis`, if that is one.
+inline Shape with_rows(Shape s, RowAxis axis, int64_t rows) {
+  if (axis >= 0) s[static_cast<size_t>(axis)] = rows;
+  return s;
+}
+
+/// What op gives for operands with other rows; `out` is the shape that this has.
+inline Array applied_on_rows(const OpRef& op, Arrays x, const Shape& out) {
+  if (!states_shape(*op)) return apply1(op, std::move(x));
+  return op->name() == "reshape" ? reshape(x[0], out) : broadcast_to(x[0], out);
+}
+
+/// Whether that holds for some number of rows: axes say where operands and result have them.
+inline bool fits_other_rows(const Op& op, Avals x, std::span<const RowAxis> axes, const Aval& out,
+                            RowAxis out_axis) {
+  if (op.has_effect()) return false;
+  if (states_shape(op)) return true;
+  if (!op.is_view() && !op.has_lane_kernel()) return false;
+  constexpr int64_t kSome = 3;
+  for (size_t i = 0; i < x.size(); ++i) x[i].shape = with_rows(x[i].shape, axes[i], kSome);
+  try {
+    return op.infer(x) == Avals{{with_rows(out.shape, out_axis, kSome), out.dtype}};
+  } catch (const ValueError&) {  // it states a number of rows
+    return false;
+  }
+}
+
+}  // namespace hesse
