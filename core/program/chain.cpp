@@ -237,54 +237,65 @@ void Chain::finish(cpu::EntryCode* code) {
     }
     first = pieces_.back().last;
   }
-  const bool through_memory = pieces_.size() > 1 || pieces_[0].code == nullptr;
-  at_once_ = through_memory ? block_ : std::max<int64_t>(1, geometry_.rows[0] * geometry_.rows[1]);
+  at_once_ = pieces_.size() == 1 && pieces_[0].code != nullptr;  // nothing passes through memory
 }
 
-void Chain::run(char* const* bases) const {
-  const int64_t rows = geometry_.run == 0 ? 0 : geometry_.rows[0] * geometry_.rows[1];
-  for (int64_t begin = 0; begin < rows; begin += at_once_) {
-    const int64_t n = std::min(at_once_, rows - begin);
+// Only the first axis varies, and it is the outermost level that is longer than one.
+Chain::Geometry Chain::geometry_of(const int64_t* counts) const {
+  Geometry g = geometry_;
+  if (!varying_ || counts == nullptr) return g;
+  const auto [whole, place] = *varying_;
+  int64_t& level = g.rows[0] > 1 ? g.rows[0] : g.rows[1] > 1 ? g.rows[1] : g.run;
+  level = level / whole * counts[place];
+  return g;
+}
+
+void Chain::run(char* const* bases, const int64_t* counts) const {
+  const Geometry g = geometry_of(counts);
+  const int64_t rows = g.run == 0 ? 0 : g.rows[0] * g.rows[1], block = at_once_ ? rows : block_;
+  for (int64_t begin = 0; begin < rows; begin += block) {
+    const Block here{g, bases, begin, std::min(block, rows - begin)};
     for (const Piece& piece : pieces_) {
       if (piece.code != nullptr)
-        run_code(piece, bases, begin, n);
+        run_code(piece, here);
       else
-        for (size_t k = piece.first; k < piece.last; ++k) run_block(steps_[k], bases, begin, n);
+        for (size_t k = piece.first; k < piece.last; ++k) run_block(steps_[k], here);
     }
   }
 }
 
-void Chain::run_code(const Piece& piece, char* const* bases, int64_t begin, int64_t rows) const {
+void Chain::run_code(const Piece& piece, const Block& block) {
+  const Geometry& g = block.geometry;
   char* at[cpu::EntryLoop::kMostPointers];
-  for (int64_t row = begin; row < begin + rows;) {
-    const int64_t left = begin + rows - row;
-    const int64_t n = piece.flat ? left : std::min(geometry_.rows[1] - row % geometry_.rows[1], left);
-    for (size_t p = 0; p < piece.pointers.size(); ++p) at[p] = row_of(piece.pointers[p], bases, begin, row);
+  const int64_t end = block.begin + block.rows;
+  for (int64_t row = block.begin; row < end;) {
+    const int64_t n = piece.flat ? end - row : std::min(g.rows[1] - row % g.rows[1], end - row);
+    for (size_t p = 0; p < piece.pointers.size(); ++p) at[p] = block.row(piece.pointers[p], row);
     if (piece.flat)
-      (*piece.code)(at, 1, n * geometry_.run);
+      (*piece.code)(at, 1, n * g.run);
     else
-      (*piece.code)(at, n, geometry_.run);
+      (*piece.code)(at, n, g.run);
     row += n;
   }
 }
 
-// Rows are counted over both levels; `begin` is the first of the block.
-char* Chain::row_of(const Operand& o, char* const* bases, int64_t begin, int64_t row) const {
+// Rows are counted over both levels.
+char* Chain::Block::row(const Operand& o, int64_t row) const {
   char* const first = bases[o.base] + o.offset;
   if (o.passing) return first + (row - begin) * o.rows[1];
-  if (row < geometry_.rows[1]) return first + row * o.rows[1];  // divisions take longer than short rows
-  return first + row / geometry_.rows[1] * o.rows[0] + row % geometry_.rows[1] * o.rows[1];
+  if (row < geometry.rows[1]) return first + row * o.rows[1];  // divisions take longer than short rows
+  return first + row / geometry.rows[1] * o.rows[0] + row % geometry.rows[1] * o.rows[1];
 }
 
 // Rows that do not follow each other, one after the other.
-void Chain::pack(const Operand& o, char* const* bases, int64_t begin, int64_t rows, char* to) const {
+void Chain::Block::pack(const Operand& o, char* to) const {
   const auto run = [&]<class T>(const cpu::LaneKernels<T>& kernels) {
-    for (int64_t row = begin; row < begin + rows;) {
-      const int64_t n = std::min(geometry_.rows[1] - row % geometry_.rows[1], begin + rows - row);
-      kernels.spread(n, geometry_.run, reinterpret_cast<const T*>(row_of(o, bases, begin, row)),
-                     o.rows[1] / o.item, o.step, reinterpret_cast<T*>(to));
-      to += n * geometry_.run * o.item;
-      row += n;
+    for (int64_t r = begin; r < begin + rows;) {
+      const int64_t n = std::min(geometry.rows[1] - r % geometry.rows[1], begin + rows - r);
+      kernels.spread(n, geometry.run, reinterpret_cast<const T*>(row(o, r)), o.rows[1] / o.item, o.step,
+                     reinterpret_cast<T*>(to));
+      to += n * geometry.run * o.item;
+      r += n;
     }
   };
   if (o.item == 4)
@@ -293,13 +304,13 @@ void Chain::pack(const Operand& o, char* const* bases, int64_t begin, int64_t ro
     run(cpu::lane_kernels<double>());
 }
 
-void Chain::run_block(const Step& s, char* const* bases, int64_t begin, int64_t rows) const {
+void Chain::run_block(const Step& s, const Block& block) {
   char* at[4];
   if (!s.whole) {
-    for (int64_t row = begin; row < begin + rows; ++row) {
-      for (int i = 0; i < s.count; ++i) at[i] = row_of(s.in[i], bases, begin, row);
-      at[s.count] = row_of(s.out, bases, begin, row);
-      s.call(s, at, geometry_.run);
+    for (int64_t row = block.begin; row < block.begin + block.rows; ++row) {
+      for (int i = 0; i < s.count; ++i) at[i] = block.row(s.in[i], row);
+      at[s.count] = block.row(s.out, row);
+      s.call(s, at, block.geometry.run);
     }
     return;
   }
@@ -307,12 +318,12 @@ void Chain::run_block(const Step& s, char* const* bases, int64_t begin, int64_t 
   for (int i = 0; i < s.count; ++i) {
     at[i] = copies[i];
     if (s.packed[i])
-      pack(s.in[i], bases, begin, rows, copies[i]);
+      block.pack(s.in[i], copies[i]);
     else
-      at[i] = row_of(s.in[i], bases, begin, begin);
+      at[i] = block.row(s.in[i], block.begin);
   }
-  at[s.count] = row_of(s.out, bases, begin, begin);
-  s.call(s, at, rows * geometry_.run);
+  at[s.count] = block.row(s.out, block.begin);
+  s.call(s, at, block.rows * block.geometry.run);
 }
 
 }  // namespace hesse

@@ -13,7 +13,8 @@ struct Place {
   View view;  ///< without its data
   int base = 0;
   int64_t offset = 0;
-  bool passing = false;  ///< within one chain only: there is room for one block of its rows
+  bool passing = false;         ///< within one chain only: there is room for one block of its rows
+  int rows = -1, row_axis = 0;  ///< of groups of rows: the space that it has rows of, and along which axis
 };
 
 /// Entry-by-entry equations of one shape, one after the other, run in blocks of rows that stay in the
@@ -34,11 +35,13 @@ class Chain {
   /// Adds out = kernel(in...), which fits the geometry of the others. The kernel is one for entries of
   /// `dtype`.
   void add(const EntryKernel& kernel, DType dtype, std::span<const Place* const> in, const Place& out);
+  /// The first axis of its values, of length `whole`, has as many entries in a run as `counts` says there.
+  void vary_first_axis(int64_t whole, size_t place) { varying_ = {{whole, place}}; }
   size_t size() const { return steps_.size(); }
   /// After the last of them, before the first run: writes loops into `code`, which must outlive the chain and
   /// is to be finished; null: kernels only. The last call counts.
   void finish(cpu::EntryCode* code);
-  void run(char* const* bases) const;
+  void run(char* const* bases, const int64_t* counts = nullptr) const;
 
  private:
   /// Strides in bytes over the two levels of rows; `step` is 0 where the run is one value.
@@ -69,17 +72,25 @@ class Chain {
   static std::optional<Operand> operand(const Place& p, const Geometry& g);
   template <class T>
   static void call(const Step& s, char* const* at, int64_t n);
-  char* row_of(const Operand& o, char* const* bases, int64_t begin, int64_t row) const;
-  void pack(const Operand& o, char* const* bases, int64_t begin, int64_t rows, char* to) const;
+  Geometry geometry_of(const int64_t* counts) const;
   bool follows(const Operand& o) const;
-  void run_block(const Step& s, char* const* bases, int64_t begin, int64_t rows) const;
-  void run_code(const Piece& piece, char* const* bases, int64_t begin, int64_t rows) const;
+  /// Some rows, the first of which is `begin`, of values of this geometry.
+  struct Block {
+    const Geometry& geometry;
+    char* const* bases;
+    int64_t begin, rows;
+    char* row(const Operand& o, int64_t row) const;
+    void pack(const Operand& o, char* to) const;
+  };
+  static void run_block(const Step& s, const Block& block);
+  static void run_code(const Piece& piece, const Block& block);
 
   Geometry geometry_;
+  std::optional<std::pair<int64_t, size_t>> varying_;  // length and place of the first axis, if it varies
   std::vector<Step> steps_;
   std::vector<Piece> pieces_;
-  int64_t block_ = 1;    // rows
-  int64_t at_once_ = 1;  // the same, or all
+  int64_t block_ = 1;     // rows
+  bool at_once_ = false;  // all rows, not by blocks
 };
 
 }  // namespace hesse

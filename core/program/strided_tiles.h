@@ -15,9 +15,9 @@ inline char* first_entry(const Array& a) {
 /// are (Tile::Results::Outside); once for operands of the same strides.
 class StridedTiles {
  public:
-  /// added: by output, as Tile takes it.
-  explicit StridedTiles(Schedule schedule, std::vector<bool> added = {})
-      : schedule_(std::move(schedule)), added_(std::move(added)) {}
+  /// added, most: as Tile takes them.
+  explicit StridedTiles(Schedule schedule, std::vector<bool> added = {}, Dims most = {})
+      : schedule_(std::move(schedule)), added_(std::move(added)), most_(std::move(most)) {}
   const Schedule& schedule() const { return schedule_; }
 
   std::shared_ptr<const Tile> of(std::span<const Array> x) const {
@@ -32,7 +32,8 @@ class StridedTiles {
     std::vector<Strides> strides;
     for (const Array& a : x) strides.push_back(a.strides());
     const std::vector<std::optional<Strides>> outside(strides.begin(), strides.end());
-    auto tile = std::make_shared<const Tile>(schedule_, Dims(), outside, Tile::Results::Outside, added_);
+    auto tile =
+        std::make_shared<const Tile>(schedule_, Dims(), outside, Tile::Results::Outside, added_, most_);
     constexpr size_t kKept = 8;
     if (laid_out_.size() >= kKept) laid_out_.erase(laid_out_.begin());
     laid_out_.push_back({std::move(strides), tile});
@@ -46,6 +47,7 @@ class StridedTiles {
   };
   Schedule schedule_;
   std::vector<bool> added_;
+  Dims most_;
   mutable std::mutex mutex_;
   mutable std::vector<LaidOut> laid_out_;
 };

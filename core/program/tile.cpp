@@ -48,8 +48,8 @@ std::optional<View> alias_of(const Op& op, View x, int lane_axes) {
 }  // namespace
 
 Tile::Tile(const Schedule& s, const Dims& lanes, const std::vector<std::optional<Strides>>& outside,
-           Results results, const std::vector<bool>& added)
-    : graph_(*s.graph), lanes_(lanes) {
+           Results results, const std::vector<bool>& added, const Dims& most)
+    : graph_(*s.graph), lanes_(lanes), most_(most) {
   std::vector<int> kept = graph_.outputs();
   if (results == Results::Kept)
     for (const TileSum& sum : s.sums) {
@@ -59,12 +59,37 @@ Tile::Tile(const Schedule& s, const Dims& lanes, const std::vector<std::optional
   const std::vector<TileSum> none, &sums = results == Results::Sums ? s.sums : none;
   select(sums);
   const std::vector<int> owner = place_views(outside, results, sums.size(), added);
+  if (!most_.empty()) find_rows();
   add_to_products(kept);
   fuse_products(kept);
   form_chains(owner);
   place_passing(kept, owner);
   place_slots(outside, kept, owner);
   prepare(sums, outside.size());
+}
+
+int Tile::space_of(int64_t length) const {
+  const auto it = std::find(most_.begin(), most_.end(), length);
+  return it == most_.end() ? -1 : static_cast<int>(it - most_.begin());
+}
+
+// Results have them along their first axis: only then do strides not depend on their number. Views that need
+// a copy state it.
+void Tile::find_rows() {
+  for (Place& p : places_)
+    for (size_t d = 0; d < p.view.shape.size(); ++d)
+      if (const int space = space_of(p.view.shape[d]); space >= 0) {
+        p.rows = space;
+        p.row_axis = static_cast<int>(d);
+      }
+  for (const Work& work : works_) {
+    if (work.aliased) continue;
+    const Graph::Equation& eq = *work.equation;
+    require<Error>(!eq.op->is_view(), eq.op->name(), ": a view that needs a copy in a group");
+    for (const int v : work.out)
+      require<Error>(places_[at(v)].row_axis == 0, eq.op->name(), ": rows of a group along axis ",
+                     places_[at(v)].row_axis);
+  }
 }
 
 // The equations to run, and each sum after the last that makes what it adds.
@@ -254,7 +279,8 @@ void Tile::add_to_outputs(const std::vector<bool>& added, int first_base) {
       read = read || std::find(w.in.begin(), w.in.end(), v) != w.in.end();
       if (w.equation && w.out[0] == v) maker = &w;
     }
-    if (!read && maker && product(*maker)) {
+    const LinkedRows* const linked = maker ? linked_rows(*maker->equation->op) : nullptr;
+    if (!read && maker && (product(*maker) || (linked && linked->can_add()))) {
       places_[at(v)].base = first_base + static_cast<int>(k);
       maker->addend = v;
     } else {
@@ -419,13 +445,17 @@ void Tile::prepare(const std::vector<TileSum>& sums, size_t num_inputs) {
           steps_.emplace_back(Chain());
           first_.push_back(&eq);
           chained = work.unit;
+          if (out.rows >= 0)
+            std::get<Chain>(steps_.back()).vary_first_axis(out.view.shape[0], static_cast<size_t>(out.rows));
         }
         std::get<Chain>(steps_.back()).add(work.kernel, graph_.values()[at(work.in.back())].dtype, in, out);
         continue;
       }
     }
     first_.push_back(&eq);
-    if (const auto p = product(work))
+    if (const LinkedRows* op = linked_rows(*eq.op))
+      steps_.emplace_back(Linked{op, &eq, work.addend >= 0});
+    else if (const auto p = product(work))
       steps_.emplace_back(*p);
     else
       steps_.emplace_back(&eq);
@@ -507,6 +537,8 @@ std::optional<Tile::Product> Tile::product_by_columns(const Work& work) const {
     return std::nullopt;
   Product p{av.dtype, av.shape[0], 1, av.shape[1], xv.shape[1], *a, *x, *addend, *out};
   std::swap(p.a.col, p.a.lane);  // no lanes in it
+  p.rows_of_m = space_of(p.m);
+  p.rows_of_k = space_of(p.k);
   return p;
 }
 

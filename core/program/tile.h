@@ -4,6 +4,7 @@
 
 #include "core/cpu/lane_gemm.h"
 #include "core/program/chain.h"
+#include "core/program/linked_rows.h"
 #include "core/program/schedule.h"
 
 namespace hesse {
@@ -14,6 +15,9 @@ namespace hesse {
 /// prepared once: chains of entry-by-entry ones, products with the lane kernels, and the others with their
 /// own kernel. What only one chain reads has no slot, but room for one block of rows. Immutable: any number
 /// of threads run it, each with its own memory.
+///
+/// A tile without lanes may be one of groups of rows, several spaces of them that differ from run to run: it
+/// is laid out for the most of each, a length that no other axis has.
 class Tile {
  public:
   /// Where results go. Sums: they are added to their accumulators as soon as their values are known; those
@@ -27,18 +31,25 @@ class Tile {
   /// input i and its lanes where it is read in place; nullopt where it has a slot that is filled for every
   /// tile. What the schedule's graph gives out outlives all equations. added[k], with Results::Outside:
   /// output k is added to what lies where it goes, at once or, where it is to be copied, by the caller.
+  /// most: of groups, by space; throws Error where a value does not have its rows along its first axis.
   Tile(const Schedule& s, const Dims& lanes, const std::vector<std::optional<Strides>>& outside,
-       Results results, const std::vector<bool>& added = {});
+       Results results, const std::vector<bool>& added = {}, const Dims& most = {});
+
+  /// The rows of a group, by space: where they begin among all, and how many there are.
+  struct Rows {
+    const int64_t *begin, *count;
+  };
 
   /// The memory it needs.
   int64_t bytes() const { return bytes_ + passing_bytes_; }
   /// What of it grows with the number of examples.
   int64_t slot_bytes() const { return bytes_; }
-  /// Value v, given the beginnings of the arena and of the inputs.
-  View view(int v, char* const* bases) const {
+  /// Value v, given the beginnings of the arena and of the inputs; of groups, that of its rows.
+  View view(int v, char* const* bases, const Rows& rows = {}) const {
     const Place& p = places_[static_cast<size_t>(v)];
     View out = p.view;
     out.data = bases[p.base] + p.offset;
+    if (p.rows >= 0) out.shape[static_cast<size_t>(p.row_axis)] = rows.count[p.rows];
     return out;
   }
   /// Of the outputs that are wanted outside, those that lie elsewhere: views of others, inputs, repeated
@@ -48,7 +59,7 @@ class Tile {
   /// nothing reads the input later than where the output is made.
   bool may_overwrite(size_t k, int input) const;
   /// Runs all equations.
-  void run(char* const* bases) const;
+  void run(char* const* bases, const Rows& rows = {}) const;
 
  private:
   /// An equation to run, or two that became one: a product, of entries or of matrices, that is only added to
@@ -88,8 +99,19 @@ class Tile {
     DType dtype;
     int64_t m, n, k, lanes;
     Matrix a, x, addend, out;
+    int rows_of_m = -1, rows_of_k = -1;  // the space, of groups
   };
-  using Step = std::variant<Chain, Product, Accumulate, const Graph::Equation*>;
+  /// What finds rows by index, in a group.
+  struct Linked {
+    const LinkedRows* op;
+    const Graph::Equation* equation;
+    bool add;  // to what lies where the result goes
+  };
+  using Step = std::variant<Chain, Product, Accumulate, Linked, const Graph::Equation*>;
+
+  // The space that an axis of this length is of, or -1.
+  int space_of(int64_t length) const;
+  void find_rows();
 
   void select(const std::vector<TileSum>& sums);
   std::vector<int> place_views(const std::vector<std::optional<Strides>>& outside, Results results,
@@ -107,15 +129,17 @@ class Tile {
   std::optional<Matrix> matrix(int v, int64_t m, int64_t n) const;
   std::optional<Product> product(const Work& work) const;
   std::optional<Product> product_by_columns(const Work& work) const;
-  void run_step(const Step& step, char* const* bases) const;
-  void run_product(const Product& p, char* const* bases) const;
+  void run_step(const Step& step, char* const* bases, const Rows& rows) const;
+  void run_product(const Product& p, char* const* bases, const Rows& rows) const;
   void accumulate(const Accumulate& sum, char* const* bases) const;
   Accumulate accumulation(const TileSum& sum, size_t base) const;
-  void run_equation(const Graph::Equation& eq, char* const* bases) const;
+  void run_equation(const Graph::Equation& eq, char* const* bases, const Rows& rows) const;
+  void run_linked(const Linked& step, char* const* bases, const Rows& rows) const;
   void lane_by_lane(const Graph::Equation& eq, char* const* bases) const;
 
   const Graph& graph_;
   Dims lanes_;
+  Dims most_;                  // rows of groups, by space
   std::vector<Place> places_;  // by value
   std::vector<Work> works_;
   std::vector<Step> steps_;

@@ -9,15 +9,17 @@
 #include "core/status.h"
 
 namespace hesse {
-void Tile::run_product(const Product& p, char* const* bases) const {
+void Tile::run_product(const Product& p, char* const* bases, const Rows& rows) const {
+  const int64_t m = p.rows_of_m < 0 ? p.m : rows.count[p.rows_of_m];
+  const int64_t k = p.rows_of_k < 0 ? p.k : rows.count[p.rows_of_k];
   const auto run = [&]<class T>(TypeTag<T>) {
     const auto data = [&](const Matrix& q) {
       return q.place ? reinterpret_cast<T*>(bases[q.place->base] + q.place->offset) : nullptr;
     };
     if (lanes_.empty())
-      return cpu::gemm_by_columns<T>(
-          {data(p.a), p.m, p.k, p.a.row, p.a.col}, {data(p.x), p.k, p.lanes, p.x.row, 1},
-          {data(p.addend), p.addend.row, 0, p.addend.lane}, {data(p.out), p.m, p.lanes, p.out.row, 1});
+      return cpu::gemm_by_columns<T>({data(p.a), m, k, p.a.row, p.a.col}, {data(p.x), k, p.lanes, p.x.row, 1},
+                                     {data(p.addend), p.addend.row, 0, p.addend.lane},
+                                     {data(p.out), m, p.lanes, p.out.row, 1});
     const auto& kernels = cpu::lane_kernels<T>();
     (p.a.lane == 1 ? kernels.varying : kernels.uniform)(
         p.m, p.n, p.k, p.lanes, {data(p.a), p.a.row, p.a.col}, {data(p.x), p.x.row, p.x.col},
@@ -59,14 +61,14 @@ void Tile::accumulate(const Accumulate& sum, char* const* bases) const {
   }
 }
 
-void Tile::run(char* const* bases) const {
+void Tile::run(char* const* bases, const Rows& rows) const {
   if (!profile::active()) {
-    for (const Step& step : steps_) run_step(step, bases);
+    for (const Step& step : steps_) run_step(step, bases, rows);
     return;
   }
   for (size_t i = 0; i < steps_.size(); ++i) {
     const int64_t begin = profile::now();
-    run_step(steps_[i], bases);
+    run_step(steps_[i], bases, rows);
     const int64_t duration = profile::now() - begin;
     if (const auto* chain = std::get_if<Chain>(&steps_[i]); chain && chain->size() > 1)
       profile::add_step(concat(first_[i]->op->name(), " and ", chain->size() - 1, " more entry by entry"),
@@ -77,21 +79,32 @@ void Tile::run(char* const* bases) const {
   }
 }
 
-void Tile::run_step(const Step& step, char* const* bases) const {
+void Tile::run_step(const Step& step, char* const* bases, const Rows& rows) const {
   if (const auto* chain = std::get_if<Chain>(&step)) {
-    chain->run(bases);
+    chain->run(bases, rows.count);
   } else if (const auto* p = std::get_if<Product>(&step)) {
-    run_product(*p, bases);
+    run_product(*p, bases, rows);
   } else if (const auto* sum = std::get_if<Accumulate>(&step)) {
     accumulate(*sum, bases);
+  } else if (const auto* linked = std::get_if<Linked>(&step)) {
+    run_linked(*linked, bases, rows);
+    locate_failure(linked->equation->source);
   } else {
     const Graph::Equation& eq = *std::get<const Graph::Equation*>(step);
-    run_equation(eq, bases);
+    run_equation(eq, bases, rows);
     locate_failure(eq.source);
   }
 }
 
-void Tile::run_equation(const Graph::Equation& eq, char* const* bases) const {
+void Tile::run_linked(const Linked& step, char* const* bases, const Rows& rows) const {
+  const std::vector<int>& values = step.equation->in;
+  View in[LinkedRows::kMostOperands];
+  for (size_t i = 0; i < values.size(); ++i) in[i] = view(values[i], bases, rows);
+  step.op->run({in, values.size()}, view(step.equation->out[0], bases, rows), rows.begin, rows.count,
+               step.add);
+}
+
+void Tile::run_equation(const Graph::Equation& eq, char* const* bases, const Rows& rows) const {
   if (eq.op->is_view()) {  // what strides cannot express: through a packed copy of the operand
     const View in = view(eq.in[0], bases);
     const Array packed = Array::uninitialized(in.shape, in.dtype);
@@ -102,13 +115,14 @@ void Tile::run_equation(const Graph::Equation& eq, char* const* bases) const {
   }
   if (!eq.op->has_lane_kernel()) return lane_by_lane(eq, bases);
   if (!eq.in.empty() && eq.in.size() <= 2 && eq.out.size() == 1) {  // most: without memory for lists
-    const View out = view(eq.out[0], bases);
-    const View in[2] = {view(eq.in.front(), bases), eq.in.size() == 2 ? view(eq.in[1], bases) : View()};
+    const View out = view(eq.out[0], bases, rows);
+    const View in[2] = {view(eq.in.front(), bases, rows),
+                        eq.in.size() == 2 ? view(eq.in[1], bases, rows) : View()};
     return eq.op->kernel({in, eq.in.size()}, {&out, 1}, static_cast<int>(lanes_.size()));
   }
   std::vector<View> in, out;
-  for (int v : eq.in) in.push_back(view(v, bases));
-  for (int v : eq.out) out.push_back(view(v, bases));
+  for (int v : eq.in) in.push_back(view(v, bases, rows));
+  for (int v : eq.out) out.push_back(view(v, bases, rows));
   eq.op->kernel(in, out, static_cast<int>(lanes_.size()));
 }
 
