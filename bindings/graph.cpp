@@ -54,6 +54,15 @@ void init_graph(py::module_& m) {
       .def_readonly("flops", &ChunkReport::flops)
       .def_readonly("bytes_read", &ChunkReport::read)
       .def_readonly("bytes_written", &ChunkReport::written);
+  py::class_<GroupReport>(m, "GroupReport",
+                          "What a program runs for a few graphs of a batch at a time, where the indices of a "
+                          "run part them.")
+      .def_readonly("rows", &GroupReport::rows, "Of nodes, edges, graphs.")
+      .def_readonly("inside", &GroupReport::inside, "The equation whose body holds it, or an empty string.")
+      .def_readonly("equations", &GroupReport::equations)
+      .def_readonly("flops", &GroupReport::flops)
+      .def_readonly("bytes_read", &GroupReport::read)
+      .def_readonly("bytes_written", &GroupReport::written);
   py::class_<GraphObject>(m, "Graph", text(docs::kGraph))
       .def_property_readonly("num_inputs", [](const GraphObject& g) { return g.graph->num_inputs(); })
       .def_property_readonly("num_outputs", [](const GraphObject& g) { return g.graph->num_outputs(); })
@@ -110,6 +119,9 @@ void init_graph(py::module_& m) {
       .def_property_readonly(
           "chunks", [](const GraphObject& g) { return report(*g.graph).chunks; },
           "What it runs on a few rows of a batch at a time.")
+      .def_property_readonly(
+          "groups", [](const GraphObject& g) { return report(*g.graph).groups; },
+          "What it runs for a few graphs of a batch at a time, where the indices of a run part them.")
       .def(
           "explain", [](const GraphObject& g) { return explain(*g.graph); },
           "As text: how maps run, what they store, operations and bytes.")
@@ -132,7 +144,8 @@ void init_graph(py::module_& m) {
   py::enum_<Joining>(m, "_Joining", "What becomes of batches in programs: for tests.")
       .value("as_pays", Joining::AsPays)
       .value("maps", Joining::Maps)
-      .value("chunks", Joining::Chunks);
+      .value("chunks", Joining::Chunks)
+      .value("groups", Joining::Groups);
   m.def("_set_joining", &set_joining, "how"_a, py::pos_only(),
         "Whether batches become maps or run in chunks of rows also where it does not pay: for tests.");
   py::enum_<RunExamples>(m, "_RunExamples", "How maps run their examples: for tests.")

@@ -81,7 +81,7 @@ class Batch {
 std::vector<Rows> possible_rows(const Graph& g);
 
 /// For tests, which then meet small ones too: what becomes of batches also where it does not pay.
-enum class Joining { AsPays, Maps, Chunks };
+enum class Joining { AsPays, Maps, Chunks, Groups };
 void set_joining(Joining how);
 Joining joining();
 

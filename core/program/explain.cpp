@@ -7,6 +7,7 @@
 #include "core/allocator.h"
 #include "core/ops/map_split.h"
 #include "core/program/chunked_rows.h"
+#include "core/program/grouped_rows.h"
 #include "core/program/map_program.h"
 
 namespace hesse {
@@ -94,10 +95,10 @@ MapReport report_of(const Graph& g, const Graph::Equation& eq, const MapParts& m
   return out;
 }
 
-ChunkReport report_of(const Graph& g, const Graph::Equation& eq, const ChunkedRows& op, std::string inside) {
-  const ChunkedRows::Parts& parts = op.parts();
-  ChunkReport out{parts.n, parts.rows, std::move(inside)};
-  out.equations = static_cast<int64_t>(parts.chunk->equations().size());
+// Of what works on rows: what is repeated along them is read once.
+template <class R>
+R with_work(const Graph& g, const Graph::Equation& eq, const Graph& body, R out) {
+  out.equations = static_cast<int64_t>(body.equations().size());
   out.flops = eq.op->flops({}, {});
   const std::vector<int> maker = producers_and_uses(g).first;
   for (int v : eq.in) {
@@ -109,10 +110,16 @@ ChunkReport report_of(const Graph& g, const Graph::Equation& eq, const ChunkedRo
   return out;
 }
 
+bool works_on_rows(const Op& op) { return chunked_rows(op) || grouped_rows(op); }
+
 void collect(const Graph& g, const std::string& inside, Report& out) {
   for (const Graph::Equation& eq : g.equations()) {
     if (const MapParts* map = map_parts(*eq.op)) out.maps.push_back(report_of(g, eq, *map, inside));
-    if (const ChunkedRows* op = chunked_rows(*eq.op)) out.chunks.push_back(report_of(g, eq, *op, inside));
+    if (const ChunkedRows* op = chunked_rows(*eq.op))
+      out.chunks.push_back(
+          with_work(g, eq, *op->parts().chunk, ChunkReport{op->parts().n, op->parts().rows, inside}));
+    if (const GroupedRows* op = grouped_rows(*eq.op))
+      out.groups.push_back(with_work(g, eq, *op->parts().whole, GroupReport{op->parts().counts, inside}));
     for (const auto& [key, p] : eq.op->params())
       if (const auto* body = std::get_if<Ref<const Graph>>(&p))
         collect(**body, std::string(eq.op->name()), out);
@@ -143,6 +150,12 @@ void print(std::ostream& out, const ChunkReport& chunk) {
   out << "rows of a batch of " << chunk.rows << (chunk.inside.empty() ? "" : ", inside ") << chunk.inside
       << ": " << chunk.at_once << " at a time\n";
   print_work(out, chunk, chunk.rows, " a row, ");
+}
+
+void print(std::ostream& out, const GroupReport& r) {
+  out << "batch of graphs with rows " << r.rows << (r.inside.empty() ? "" : ", inside ") << r.inside
+      << ": a few graphs at a time, if indices part them\n";
+  print_work(out, r, *std::max_element(r.rows.begin(), r.rows.end()), " a row, ");
 }
 
 void print(std::ostream& out, const MapReport& map) {
@@ -181,7 +194,7 @@ Report report(const Graph& program) {
   collect(program, "", out);
   out.flops = program.flops();
   for (const Graph::Equation& eq : program.equations()) {
-    if (!map_parts(*eq.op) && !chunked_rows(*eq.op)) ++out.equations_outside;
+    if (!map_parts(*eq.op) && !works_on_rows(*eq.op)) ++out.equations_outside;
     if (eq.op->is_view()) continue;
     for (int v : eq.in) out.bytes += bytes_of(program.values()[at(v)]);
     for (int v : eq.out) out.bytes += bytes_of(program.values()[at(v)]);
@@ -201,8 +214,12 @@ std::string explain(const Graph& program) {
     print(out, chunk);
     if (chunk.inside.empty()) inside += chunk.flops;
   }
-  out << (r.chunks.empty() ? "outside maps: " : "outside maps and batches: ") << r.equations_outside
-      << " equations, " << counted(r.flops - inside, "flop") << '\n'
+  for (const GroupReport& groups : r.groups) {
+    print(out, groups);
+    if (groups.inside.empty()) inside += groups.flops;
+  }
+  out << (r.chunks.empty() && r.groups.empty() ? "outside maps: " : "outside maps and batches: ")
+      << r.equations_outside << " equations, " << counted(r.flops - inside, "flop") << '\n'
       << "in all: " << counted(r.flops, "flop") << ", " << describe_bytes(r.bytes) << " read and written\n";
   return out.str();
 }

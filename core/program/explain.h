@@ -45,11 +45,22 @@ struct ChunkReport {
   double read = 0, written = 0;
 };
 
+/// What is run for a few whole graphs of a batch at a time, where the indices of a run allow it
+/// (core/program/row_groups.h). Operations and bytes as for chunks.
+struct GroupReport {
+  Dims rows;           ///< of nodes, edges, graphs
+  std::string inside;  ///< the equation whose body holds it; empty: none
+  int64_t equations = 0;
+  double flops = 0;  ///< of all rows
+  double read = 0, written = 0;
+};
+
 /// What a program does in one run. A loop of unknown length counts as one step.
 struct Report {
   std::vector<MapReport> maps;
   std::vector<ChunkReport> chunks;
-  int64_t equations_outside = 0;  ///< equations beside maps and chunks of rows
+  std::vector<GroupReport> groups;
+  int64_t equations_outside = 0;  ///< equations beside maps, chunks and groups of rows
   double flops = 0;
   double bytes = 0;  ///< that its equations read and write; views do neither
 };

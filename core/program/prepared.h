@@ -8,24 +8,28 @@
 #include "core/program/low_rank.h"
 #include "core/program/rewrite.h"
 #include "core/program/row_chunks.h"
+#include "core/program/row_groups.h"
 #include "core/program/sums_inside.h"
 #include "core/program/unroll.h"
 
 namespace hesse {
 
 /// The program of a graph, before its small equations are laid out.
-inline Ref<const Graph> planned(const Ref<const Graph>& g) {
-  return with_kept_steps(with_low_rank_products(collapsed(
-      with_sums_inside(fused(with_row_chunks(unrolled(merged(with_prepared_loops(expanded(g))))))))));
+inline Ref<const Graph> planned(const Ref<const Graph>& g, bool in_groups = true) {
+  const Ref<const Graph> whole = unrolled(merged(with_prepared_loops(expanded(g))));
+  return with_kept_steps(with_low_rank_products(
+      collapsed(with_sums_inside(fused(with_row_chunks(in_groups ? with_row_groups(whole) : whole))))));
 }
 
 /// The program of a graph that is run again and again: maps joined, small equations in blocks. Made when
 /// first asked for, by whichever thread comes first.
 class Prepared {
  public:
-  explicit Prepared(Ref<const Graph> body) : body_(std::move(body)) {}
+  /// Whether rows that indices link may run in groups, or all at once.
+  enum class Rows { Grouped, AtOnce };
+  explicit Prepared(Ref<const Graph> body, Rows rows = Rows::Grouped) : body_(std::move(body)), rows_(rows) {}
   const Graph& program() const {
-    std::call_once(once_, [this] { program_ = blocked(planned(body_)); });
+    std::call_once(once_, [this] { program_ = blocked(planned(body_, rows_ == Rows::Grouped)); });
     return *program_;
   }
   /// For the first steps of a loop it is not worth making, unless the loop is part of a program.
@@ -36,6 +40,7 @@ class Prepared {
 
  private:
   Ref<const Graph> body_;
+  Rows rows_;
   mutable std::once_flag once_;
   mutable Ref<const Graph> program_;
 };

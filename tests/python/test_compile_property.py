@@ -66,12 +66,12 @@ def scaled(value, factor):
 
 
 # The ways to run a program -----------------------------------------------------------------------------------------------
-JOININGS = ("maps", "chunks")
+JOININGS = ("maps", "chunks", "groups")
 
 
 @contextmanager
 def joined(how):
-    """Batches become maps, or run in chunks of rows, also where that does not pay."""
+    """Batches become maps, or run in chunks or groups of rows, also where that does not pay."""
     hs._hesse._set_joining(getattr(hs._hesse._Joining, how))
     try:
         yield
