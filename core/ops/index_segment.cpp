@@ -1,6 +1,7 @@
 // Rows reduced by segment: message passing, pooling over graphs.
 #include <limits>
 
+#include "core/cpu/assign.h"
 #include "core/ops/elementwise.h"
 #include "core/ops/index_gather.h"
 #include "core/ops/segment_groups.h"
@@ -28,27 +29,12 @@ class SegmentExtreme final : public General {
   }
   void kernel(std::span<const View> x, std::span<const View> out, int lane_axes) const override {
     if (lane_axes == 0 && extreme_segments(x[0], x[1], out[0], largest_)) return;
-    visit_dtype(x[0].dtype, [&](auto tag) {
-      using T = typename decltype(tag)::type;
-      if constexpr (std::is_arithmetic_v<T>) {
-        using Limits = std::numeric_limits<T>;
-        const T none = std::is_floating_point_v<T>
-                           ? static_cast<T>(largest_ ? -Limits::infinity() : Limits::infinity())
-                           : (largest_ ? Limits::lowest() : Limits::max());
-        for_each_run<1>(out[0].shape, {out[0].strides},
-                        [&](const Offsets<1>& at, int64_t n, const Offsets<1>& step) {
-                          for (int64_t k = 0; k < n; ++k) out[0].as<T>()[at[0] + k * step[0]] = none;
-                        });
-        if (largest_)
-          combine_rows<T>(out[0], x[1], x[0], rule_, lane_axes,
-                          [](T& t, T r) { t = t >= r || t != t ? t : r; });
-        else
-          combine_rows<T>(out[0], x[1], x[0], rule_, lane_axes,
-                          [](T& t, T r) { t = t <= r || t != t ? t : r; });
-      }
-    });
+    combine(x, out[0], out[0], lane_axes);
   }
   bool has_lane_kernel() const override { return true; }
+  void kernel_on_rows(std::span<const View> x, const View& out, int64_t first, int64_t last) const override {
+    combine(x, out, cpu::range(out, 0, first, last - first), 0);
+  }
   // dy_s = sum of dx_i over those i of segment s with x_i = y_s, divided by their number.
   MaybeArrays jvp(std::span<const Array> x, std::span<const Array> y,
                   std::span<const MaybeArray> dx) const override {
@@ -60,6 +46,27 @@ class SegmentExtreme final : public General {
   }
 
  private:
+  // The extremes of rows, where `written` of `out` holds none yet.
+  void combine(std::span<const View> x, const View& out, const View& written, int lane_axes) const {
+    visit_dtype(x[0].dtype, [&](auto tag) {
+      using T = typename decltype(tag)::type;
+      if constexpr (std::is_arithmetic_v<T>) {
+        using Limits = std::numeric_limits<T>;
+        const T none = std::is_floating_point_v<T>
+                           ? static_cast<T>(largest_ ? -Limits::infinity() : Limits::infinity())
+                           : (largest_ ? Limits::lowest() : Limits::max());
+        for_each_run<1>(written.shape, {written.strides},
+                        [&](const Offsets<1>& at, int64_t n, const Offsets<1>& step) {
+                          for (int64_t k = 0; k < n; ++k) written.as<T>()[at[0] + k * step[0]] = none;
+                        });
+        if (largest_)
+          combine_rows<T>(out, x[1], x[0], rule_, lane_axes, [](T& t, T r) { t = t >= r || t != t ? t : r; });
+        else
+          combine_rows<T>(out, x[1], x[0], rule_, lane_axes, [](T& t, T r) { t = t <= r || t != t ? t : r; });
+      }
+    });
+  }
+
   int64_t length_;
   bool largest_;
   IndexRule rule_;

@@ -24,6 +24,7 @@ using Label = RowSpaces::Label;
 
 constexpr int64_t kGroupBytes = 64 << 10;  // of the largest value of a group, where several are joined
 constexpr int64_t kMostBytes = 512 << 10;  // of a group: larger ones run at once
+constexpr size_t kFewestGroups = 4;        // fewer are left to chunks, which more threads share
 
 }  // namespace
 
@@ -104,6 +105,7 @@ std::vector<Dims> GroupedRows::groups_of(std::span<const Array> given) const {
       small = ((*cuts)[c + 1][s] - out.back()[s]) * row_bytes_[s] <= joined;
     if (!small) out.push_back((*cuts)[c]);
   }
+  if (joined > 0 && out.size() <= kFewestGroups) return {};
   return out;
 }
 

@@ -1,11 +1,16 @@
 #pragma once
+#include "core/op_table.h"
 #include "core/ops.h"
+#include "core/ops/view_slice.h"
 
 /// Equations in batched form on another number of rows than they were recorded for.
 namespace hesse {
 
-/// Reshapes and broadcasts state the shape of all rows.
-inline bool states_shape(const Op& op) { return op.name() == "reshape" || op.name() == "broadcast_to"; }
+/// Views, and what is put back into zeros, state the shape of all rows.
+inline bool states_shape(const Op& op) {
+  const std::string_view name = op.name();
+  return name == "reshape" || name == "broadcast_to" || name == "slice" || name == "unslice";
+}
 
 /// The shape with `rows` along `axis`, if that is one.
 inline Shape with_rows(Shape s, RowAxis axis, int64_t rows) {
@@ -16,7 +21,13 @@ inline Shape with_rows(Shape s, RowAxis axis, int64_t rows) {
 /// What op gives for operands with other rows; `out` is the shape that this has.
 inline Array applied_on_rows(const OpRef& op, Arrays x, const Shape& out) {
   if (!states_shape(*op)) return apply1(op, std::move(x));
-  return op->name() == "reshape" ? reshape(x[0], out) : broadcast_to(x[0], out);
+  const std::string_view name = op->name();
+  if (name == "reshape") return reshape(x[0], out);
+  if (name == "broadcast_to") return broadcast_to(x[0], out);
+  const Params params = op->params();
+  const ReadParams p(params);
+  return name == "slice" ? slice_part(x[0], {p["start"], out, p["step"]})
+                         : unslice(x[0], out, p["start"], p["step"]);
 }
 
 /// Whether that holds for some number of rows: axes say where operands and result have them.

@@ -99,11 +99,10 @@ std::optional<std::vector<Dims>> row_cuts(const Dims& counts, std::span<const Ro
   std::vector<Dims> cuts{Dims(counts.size(), 0)};
   while (cuts.back() != counts) {
     Dims next = cuts.back();
+    size_t fewest = counts.size();  // of the spaces with rows left: the one that has few rows cuts finest
     for (size_t s = 0; s < counts.size(); ++s)
-      if (next[s] < counts[s]) {
-        ++next[s];
-        break;
-      }
+      if (next[s] < counts[s] && (fewest == counts.size() || counts[s] < counts[fewest])) fewest = s;
+    ++next[fewest];
     reach.close(next);
     for (size_t s = 0; s < counts.size(); ++s)
       if (next[s] - cuts.back()[s] > most) return std::nullopt;

@@ -17,6 +17,10 @@ constexpr int64_t kFewestGuessed = 32;
 
 bool is_gather(const Graph::Equation& eq) { return eq.op->name() == "gather"; }
 bool is_segment_sum(const Graph::Equation& eq) { return eq.op->name() == "scatter_add"; }
+bool is_segment_op(const Graph::Equation& eq) {
+  const std::string_view name = eq.op->name();
+  return is_segment_sum(eq) || name == "segment_max" || name == "segment_min";
+}
 /// The operands of an op on a sparse matrix: where its pattern begins; of arrays with a row for each row,
 /// each column and each entry of it, the number among operands, or behind them among results.
 struct SparseOp {
@@ -37,7 +41,9 @@ int operand_or_result(const Graph::Equation& eq, size_t i) {
 }
 bool indexes_rows(const Op& op) {
   const Params params = op.params();
-  const IndexRule rule = index_rule(ReadParams(params));
+  const ReadParams p(params);
+  if (!p.has("axis")) return true;  // the largest of segments
+  const IndexRule rule = index_rule(p);
   return rule.axis == 0 && !rule.along;
 }
 
@@ -99,10 +105,10 @@ void RowSpaces::find_counts() {
         add(length(operand_or_result(eq, arrays->front())), true);
   for (size_t e = 0; e < g_.equations().size(); ++e) {
     const Graph::Equation& eq = g_.equations()[e];
-    if (!(is_gather(eq) || is_segment_sum(eq)) || !indexes_rows(*eq.op) || value(eq.in[1]).shape.size() != 1)
+    if (!(is_gather(eq) || is_segment_op(eq)) || !indexes_rows(*eq.op) || value(eq.in[1]).shape.size() != 1)
       continue;
     add(length(eq.in[1]), true);
-    if (is_segment_sum(eq) && feeds_its_gather(e)) add(length(eq.out[0]), false);
+    if (is_segment_op(eq) && feeds_its_gather(e)) add(length(eq.out[0]), false);
   }
 }
 
@@ -127,7 +133,7 @@ std::optional<RowSpaces::Member> RowSpaces::member(size_t e) {
   // Indices are to be known before, and views of what is given may as well be taken before.
   if (given && (eq.op->is_view() || is_integer(value(eq.out[0]).dtype))) return std::nullopt;
   if (is_gather(eq)) return gather(e);
-  if (is_segment_sum(eq)) return segment_sum(e);
+  if (is_segment_op(eq)) return segments(e);
   if (sparse_op(eq)) return sparse(e);
   return eq.out.size() == 1 ? row_by_row(e) : std::nullopt;
 }
@@ -155,12 +161,12 @@ std::optional<RowSpaces::Member> RowSpaces::gather(size_t e) {
   return m;
 }
 
-std::optional<RowSpaces::Member> RowSpaces::segment_sum(size_t e) {
+std::optional<RowSpaces::Member> RowSpaces::segments(size_t e) {
   const Graph::Equation& eq = g_.equations()[e];
   const int rows = eq.in[0], index = eq.in[1];
   if (!indexes_rows(*eq.op) || value(index).shape.size() != 1 || !is_given(index)) return std::nullopt;
   const int from = space_of(value(index).shape[0]), to = space_of(value(eq.out[0]).shape[0]);
-  if (from < 0 || first_axis(rows, from).space < 0) return std::nullopt;
+  if (from < 0 || first_axis(rows, from).space < 0 || (to < 0 && !is_segment_sum(eq))) return std::nullopt;
   Member m{e, {{from, 0}, {from, 0}}, {{to, to < 0 ? kShared : 0}}, to < 0, true};
   if (to >= 0) add_once(index_links_, {from, to, index});
   return m;

@@ -4,9 +4,10 @@
 namespace hesse {
 
 /// Which equations of a graph work row by row on several spaces of rows (nodes, edges, graphs), which an
-/// index links: a gather, a sum over segments, a product with a sparse matrix. A space is told by its number
-/// of rows; where rows are is followed from equation to equation (Op::on_row), as in Batch. A guess where it
-/// begins can find spaces that are none, but no wrong equation: each says itself what its rows are.
+/// index links: a gather, a sum or the largest of segments, a product with a sparse matrix. A space is told
+/// by its number of rows; where rows are is followed from equation to equation (Op::on_row), as in Batch. A
+/// guess where it begins can find spaces that are none, but no wrong equation: each says itself what its rows
+/// are.
 class RowSpaces {
  public:
   explicit RowSpaces(const Graph& g);
@@ -53,7 +54,7 @@ class RowSpaces {
   int space_of(int64_t count) const;
   std::optional<Member> member(size_t e);
   std::optional<Member> gather(size_t e);
-  std::optional<Member> segment_sum(size_t e);
+  std::optional<Member> segments(size_t e);
   std::optional<Member> sparse(size_t e);
   std::optional<Member> row_by_row(size_t e);
   std::optional<Member> sum_of_sums(size_t e) const;

@@ -11,6 +11,7 @@
 #include "core/program/batch.h"
 #include "core/program/explain.h"
 #include "core/program/grouped_rows.h"
+#include "core/segment.h"
 #include "core/sparse.h"
 #include "tests/core/random_arrays.h"
 
@@ -159,6 +160,36 @@ TEST(RowGroups, OfAttentionGiveTheSame) {
     EXPECT_EQ(g.groups(), 10) << g.program->to_string();
     for (size_t k = 0; k < got.size(); ++k) EXPECT_LT(difference(got[k], expected[k]), 1e-12) << k;
   }
+}
+
+// Attention by segments, whose largest scores are found first, and rows of which parts are taken.
+TEST(RowGroups, OfSegmentsAndPartsOfRowsGiveTheSame) {
+  const Joined joined(Joining::Groups);
+  const Batched b(kRagged, 4, 9, kFloat64);
+  const int64_t nodes = b.nodes, graphs = b.graphs;
+  const Fn f = [nodes, graphs](Span x) {
+    const Fn loss = [&](Span p) {
+      const Array h = matmul(x[0], p[1]), q = matmul(h, p[0]);
+      const auto part = [](const Array& a, int64_t first, int64_t last) {
+        return slice(a, {0, first}, {a.shape()[0], last}, {1, 1});
+      };
+      const Array score = sum(gather(part(q, 0, 4), x[5]) * gather(part(h, 3, 7), x[4]), Axes{1});
+      const Array weight = expand_dims(segment_softmax(score, x[5], nodes), {1});
+      const Array y = segment_sum(weight * gather(h, x[4]), x[5], nodes);
+      const Array both = concatenate({part(y, 0, 5), part(q, 2, 9)}, 1);
+      const Array pooled = segment_mean(tanh(both), x[6], graphs) + segment_max(both, x[6], graphs);
+      return Arrays{sum(square(pooled - expand_dims(x[7], {1})))};
+    };
+    auto [value, grad] = value_and_grad(loss, {x[1], x[2]}, {0, 1});
+    return Arrays{value[0], grad[0], grad[1]};
+  };
+  const Grouped g(f, b.x);
+  const Arrays got = g(b.x), expected = f(b.x);
+  EXPECT_EQ(g.groups(), 10) << g.program->to_string();
+  EXPECT_EQ(g.op->parts().counts.size(), 3U);
+  for (const Graph::Equation& eq : g.program->equations())
+    for (const char* name : {"gather", "scatter_add", "segment_max", "tanh"}) EXPECT_NE(eq.op->name(), name);
+  for (size_t k = 0; k < got.size(); ++k) EXPECT_LT(difference(got[k], expected[k]), 1e-12) << k;
 }
 
 // One program for all batches of these shapes, however their graphs are.
