@@ -23,6 +23,16 @@ py::list describe_all(const Avals& avals) {
   return out;
 }
 
+/// What reports of rows have in common.
+template <class R>
+void with_work(py::class_<R>& report) {
+  report.def_readonly("inside", &R::inside, "The equation whose body holds it, or an empty string.")
+      .def_readonly("equations", &R::equations)
+      .def_readonly("flops", &R::flops)
+      .def_readonly("bytes_read", &R::read)
+      .def_readonly("bytes_written", &R::written);
+}
+
 }  // namespace
 
 void init_graph(py::module_& m) {
@@ -46,23 +56,15 @@ void init_graph(py::module_& m) {
       .def_readonly("bytes_written", &MapReport::written)
       .def_property_readonly("intensity", &MapReport::intensity, "Operations for every byte read or written.")
       .def_readonly("stored", &MapReport::stored, "Results with a row for every example.");
-  py::class_<ChunkReport>(m, "ChunkReport", "What a program runs on a few rows of a batch at a time.")
-      .def_readonly("rows", &ChunkReport::rows, "Of the batch.")
-      .def_readonly("at_once", &ChunkReport::at_once, "How many run at a time.")
-      .def_readonly("inside", &ChunkReport::inside, "The equation whose body holds it, or an empty string.")
-      .def_readonly("equations", &ChunkReport::equations)
-      .def_readonly("flops", &ChunkReport::flops)
-      .def_readonly("bytes_read", &ChunkReport::read)
-      .def_readonly("bytes_written", &ChunkReport::written);
-  py::class_<GroupReport>(m, "GroupReport",
-                          "What a program runs for a few graphs of a batch at a time, where the indices of a "
-                          "run part them.")
-      .def_readonly("rows", &GroupReport::rows, "Of nodes, edges, graphs.")
-      .def_readonly("inside", &GroupReport::inside, "The equation whose body holds it, or an empty string.")
-      .def_readonly("equations", &GroupReport::equations)
-      .def_readonly("flops", &GroupReport::flops)
-      .def_readonly("bytes_read", &GroupReport::read)
-      .def_readonly("bytes_written", &GroupReport::written);
+  with_work(
+      py::class_<ChunkReport>(m, "ChunkReport", "What a program runs on a few rows of a batch at a time.")
+          .def_readonly("rows", &ChunkReport::rows, "Of the batch.")
+          .def_readonly("at_once", &ChunkReport::at_once, "How many run at a time."));
+  with_work(
+      py::class_<GroupReport>(m, "GroupReport",
+                              "What a program runs for a few graphs of a batch at a time, where the indices "
+                              "of a run part them.")
+          .def_readonly("rows", &GroupReport::rows, "Of nodes, edges, graphs."));
   py::class_<GraphObject>(m, "Graph", text(docs::kGraph))
       .def_property_readonly("num_inputs", [](const GraphObject& g) { return g.graph->num_inputs(); })
       .def_property_readonly("num_outputs", [](const GraphObject& g) { return g.graph->num_outputs(); })

@@ -29,10 +29,11 @@ class Grouping {
     if (std::any_of(g_.equations().begin(), g_.equations().end(),
                     [](const Graph::Equation& eq) { return eq.op->has_effect(); }))
       return false;
+    const Dims& counts = spaces_.counts();
+    const int64_t most_rows = *std::max_element(counts.begin(), counts.end());
+    if (joining() == Joining::AsPays && Batch(g_, {most_rows, false}).worth() > 0) return false;  // for lanes
     double inside = 0, all = 0, largest = 0;
     bool product = false;
-    int64_t most_rows = 0;
-    for (const int64_t n : spaces_.counts()) most_rows = std::max(most_rows, n);
     for (size_t e = 0; e < g_.equations().size(); ++e) {
       const Graph::Equation& eq = g_.equations()[e];
       if (eq.op->is_view()) continue;
@@ -109,16 +110,6 @@ class Grouping {
   std::set<size_t> member_;
 };
 
-// Narrow rows are for lanes.
-bool maps_take(const Graph& g) {
-  int64_t most = 0;
-  for (const Graph::Equation& eq : g.equations())
-    if (eq.op->name() == "gather" || eq.op->name() == "csr_matmul")
-      if (const Shape& s = g.values()[at(eq.op->name() == "gather" ? eq.out[0] : eq.in[0])].shape; !s.empty())
-        most = std::max(most, s[0]);
-  return joining() == Joining::AsPays && most > 0 && Batch(g, {most, false}).worth() > 0;
-}
-
 }  // namespace
 
 Ref<const Graph> with_row_groups(const Ref<const Graph>& g) {
@@ -126,7 +117,7 @@ Ref<const Graph> with_row_groups(const Ref<const Graph>& g) {
   const bool links = std::any_of(g->equations().begin(), g->equations().end(), [](const Graph::Equation& eq) {
     return eq.op->name() == "csr_matmul" || eq.op->name() == "scatter_add";
   });
-  if (!links || maps_take(*g)) return g;
+  if (!links) return g;
   Grouping grouping(*g);
   return grouping.pays() ? grouping.result() : g;
 }

@@ -8,22 +8,19 @@
 #include "core/ops.h"
 #include "core/ops/control.h"
 #include "core/program/lane_loop.h"
+#include "tests/core/compare.h"
 
 namespace hesse {
 namespace {
 
 using Span = std::span<const Array>;
+using test::avals_of;
 
 Array numbers(const Shape& shape, DType dtype, double phase) {
   std::vector<double> v;
   for (int64_t i = 0; i < num_elements(shape); ++i)
     v.push_back(std::sin(phase + 1.7 * static_cast<double>(i)));
   return astype(Array::from<double>(v, shape), dtype);
-}
-Avals avals_of(const Arrays& x) {
-  Avals out;
-  for (const Array& a : x) out.push_back(aval(a));
-  return out;
 }
 void expect_close(const Array& got, const Array& expected, double tolerance, const std::string& what) {
   ASSERT_EQ(got.shape(), expected.shape()) << what;

@@ -11,12 +11,14 @@
 #include "core/program/batch.h"
 #include "core/program/explain.h"
 #include "core/sparse.h"
-#include "tests/core/random_arrays.h"
+#include "tests/core/compare.h"
 
 namespace hesse {
 namespace {
 
 using Span = std::span<const Array>;
+using test::avals_of;
+using test::difference;
 using test::random_array;
 
 constexpr int64_t kRows = 2050, kWidth = 130;  // 15 chunks of float64, and some rows that are left
@@ -27,14 +29,6 @@ Arrays operands(DType dtype, uint64_t seed = 1) {
   for (const Shape& s : {Shape{kRows, kWidth}, Shape{kWidth, kWidth}, Shape{kWidth}, Shape{kRows, kWidth}})
     out.push_back(multiply(random_array(s, dtype, generator), 0.3));
   return out;
-}
-Avals avals_of(const Arrays& x) {
-  Avals out;
-  for (const Array& a : x) out.push_back(aval(a));
-  return out;
-}
-double difference(const Array& a, const Array& b) {
-  return test::largest(subtract(a, b)) / std::max(1.0, test::largest(b));
 }
 
 // A layer and what its weights would pull back: rows, a sum over rows, a sum of products over them. It reads

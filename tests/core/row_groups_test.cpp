@@ -13,22 +13,16 @@
 #include "core/program/grouped_rows.h"
 #include "core/segment.h"
 #include "core/sparse.h"
-#include "tests/core/random_arrays.h"
+#include "tests/core/compare.h"
 
 namespace hesse {
 namespace {
 
 using Span = std::span<const Array>;
+using test::avals_of;
+using test::difference;
 using test::random_array;
 
-Avals avals_of(const Arrays& x) {
-  Avals out;
-  for (const Array& a : x) out.push_back(aval(a));
-  return out;
-}
-double difference(const Array& a, const Array& b) {
-  return test::largest(subtract(a, b)) / std::max(1.0, test::largest(b));
-}
 /// A program that runs a batch in groups, and how many there were in its last run.
 struct Grouped {
   explicit Grouped(const Fn& f, const Arrays& x) : program(compile(f, avals_of(x)).program()) {
@@ -40,6 +34,18 @@ struct Grouped {
   Ref<const Graph> program;
   const GroupedRows* op = nullptr;
 };
+
+/// The program of f, which has given the same as f itself, in so many groups.
+Grouped expect_groups(const Fn& f, const Arrays& x, int64_t groups, double tolerance) {
+  Grouped g(f, x);
+  const Arrays got = g(x), expected = f(x);
+  EXPECT_EQ(g.groups(), groups) << g.program->to_string();
+  for (size_t k = 0; k < got.size(); ++k) {
+    EXPECT_EQ(aval(got[k]), aval(expected[k]));
+    EXPECT_LT(difference(got[k], expected[k]), tolerance) << k;
+  }
+  return g;
+}
 
 /// Graphs of the given numbers of nodes, every node linked with `degree` others of its own: positions,
 /// weights, source and target of every edge by target, graph of every node, a matrix with a value for every
@@ -122,15 +128,8 @@ TEST(RowGroups, GiveEnergiesForcesAndGradients) {
   const Joined joined(Joining::Groups);
   for (const DType dtype : {kFloat32, kFloat64}) {
     const Batched b(kRagged, 4, 9, dtype);
-    for (const Fn& f : {training(b.graphs), forces(b.graphs)}) {
-      const Grouped g(f, b.x);
-      const Arrays got = g(b.x), expected = f(b.x);
-      EXPECT_EQ(g.groups(), 10) << g.program->to_string();
-      for (size_t k = 0; k < got.size(); ++k) {
-        EXPECT_EQ(aval(got[k]), aval(expected[k]));
-        EXPECT_LT(difference(got[k], expected[k]), dtype == kFloat32 ? 1e-4 : 1e-12) << k;
-      }
-    }
+    for (const Fn& f : {training(b.graphs), forces(b.graphs)})
+      expect_groups(f, b.x, 10, dtype == kFloat32 ? 1e-4 : 1e-12);
   }
 }
 
@@ -155,10 +154,7 @@ TEST(RowGroups, OfAttentionGiveTheSame) {
       auto [value, grad] = value_and_grad(loss, {x[1], x[2]}, {0, 1});
       return Arrays{value[0], grad[0], grad[1]};
     };
-    const Grouped g(f, b.x);
-    const Arrays got = g(b.x), expected = f(b.x);
-    EXPECT_EQ(g.groups(), 10) << g.program->to_string();
-    for (size_t k = 0; k < got.size(); ++k) EXPECT_LT(difference(got[k], expected[k]), 1e-12) << k;
+    expect_groups(f, b.x, 10, 1e-12);
   }
 }
 
@@ -183,13 +179,10 @@ TEST(RowGroups, OfSegmentsAndPartsOfRowsGiveTheSame) {
     auto [value, grad] = value_and_grad(loss, {x[1], x[2]}, {0, 1});
     return Arrays{value[0], grad[0], grad[1]};
   };
-  const Grouped g(f, b.x);
-  const Arrays got = g(b.x), expected = f(b.x);
-  EXPECT_EQ(g.groups(), 10) << g.program->to_string();
+  const Grouped g = expect_groups(f, b.x, 10, 1e-12);
   EXPECT_EQ(g.op->parts().counts.size(), 3U);
   for (const Graph::Equation& eq : g.program->equations())
     for (const char* name : {"gather", "scatter_add", "segment_max", "tanh"}) EXPECT_NE(eq.op->name(), name);
-  for (size_t k = 0; k < got.size(); ++k) EXPECT_LT(difference(got[k], expected[k]), 1e-12) << k;
 }
 
 // One program for all batches of these shapes, however their graphs are.
@@ -218,11 +211,11 @@ TEST(RowGroups, AreCutAtEveryRun) {
 TEST(RowGroups, LargeBatchesAre) {
   const Batched b(std::vector<int64_t>(70, 20), 9, 64, kFloat32);
   const Fn f = training(b.graphs);
-  const Grouped g(f, b.x);
+  const Grouped g = expect_groups(f, b.x, 70, 1e-3);
   const Arrays got = g(b.x);
-  EXPECT_EQ(g.groups(), 70) << g.program->to_string();
-  const Arrays expected = f(b.x);
-  for (size_t k = 0; k < 2; ++k) EXPECT_LT(difference(got[k], expected[k]), 1e-3) << k;
+  const Report r = report(*g.program);
+  ASSERT_EQ(r.groups.size(), 1U);
+  EXPECT_EQ(r.groups[0].rows, (Dims{b.nodes, b.edges, b.graphs}));
   EXPECT_NE(explain(*g.program).find("batch of graphs with rows"), std::string::npos);
   const int before = num_threads();
   for (const int threads : {1, 2, 3, 7}) {
@@ -237,10 +230,7 @@ TEST(RowGroups, LargeBatchesAre) {
 TEST(RowGroups, AGraphThatHangsTogetherRunsAtOnce) {
   const Batched b({1400}, 9, 64, kFloat32);
   const Fn f = training(b.graphs);
-  const Grouped g(f, b.x);
-  const Arrays got = g(b.x), expected = f(b.x);
-  EXPECT_EQ(g.groups(), 0);
-  for (size_t k = 0; k < 2; ++k) EXPECT_LT(difference(got[k], expected[k]), 1e-3) << k;
+  expect_groups(f, b.x, 0, 1e-3);
 }
 
 TEST(RowGroups, ReportIndicesThatAreOutOfRange) {
