@@ -1,6 +1,8 @@
 // Moving elements between strided views, and the op that makes a row-major copy.
+#include <algorithm>
 #include <cstring>
 
+#include "core/cpu/assign.h"
 #include "core/op.h"
 #include "core/op_table.h"
 #include "core/ops.h"
@@ -30,6 +32,10 @@ class Copy final : public Linear {
 
 // Bytes: each element is read and written once.
 void copy_elements(const View& from, const View& to) {
+  constexpr int64_t kWorthBlocks = 256;
+  if (to.size() >= kWorthBlocks && from.strides.back() != 1 &&
+      std::find(from.strides.begin(), from.strides.end(), 1) != from.strides.end())
+    return cpu::assign(from, to);  // transposed: by blocks
   visit_itemsize(to.dtype, [&](auto tag) {
     using T = typename decltype(tag)::type;
     const T* const f = from.as<const T>();
