@@ -10,6 +10,7 @@
 #include "core/cpu/simd_kernels.h"
 #include "core/cpu/sparse_rows.h"
 #include "core/cpu/threads.h"
+#include "core/ops/index_gather.h"
 #include "core/ops/sparse_rows.h"
 #include "core/ops/view_loops.h"
 
@@ -175,8 +176,13 @@ cpu::RowPattern<I> row_pattern(std::span<const View> side, int64_t num_entries, 
 }
 
 // ---- products ------------------------------------------------------------------------------------------
-/// Rows that are wanted of a product, on one thread; all of them, in parallel, where none are given.
-using WantedRows = std::optional<std::pair<int64_t, int64_t>>;
+/// Rows [first, last) that are wanted, on one thread; all of them, in parallel, where none are given.
+struct RowRange {
+  int64_t first, last;
+  /// Of products: row k of the result is row at[k], and zero already where that is negative; null: row k.
+  const int64_t* at = nullptr;
+};
+using WantedRows = std::optional<RowRange>;
 
 /// y[r, h, k] = sum over the positions of row r of data[e, h] x[c, h, k]. False where an index is out of
 /// range.
@@ -188,9 +194,19 @@ bool product_fast(const cpu::RowPattern<I>& p, const View& data, const View& x, 
   const cpu::DenseRows<const T> from{x.as<const T>(), x.strides[0]};
   const cpu::DenseRows<T> to{y.as<T>(), y.strides[0]};
   const int64_t rows = y.shape[0], numbers = heads * width;
-  if (bool longer = false; wanted)
-    return kernels.product(p, values, from, to, heads, width, wanted->first, wanted->second, p.positions,
-                           &longer);
+  if (bool longer = false; wanted) {
+    if (!wanted->at)
+      return kernels.product(p, values, from, to, heads, width, wanted->first, wanted->last, p.positions,
+                             &longer);
+    bool ok = true;
+    for (int64_t k = wanted->first; k < wanted->last; ++k) {
+      const int64_t r = wanted->at[k];
+      if (r < 0) continue;
+      const cpu::DenseRows<T> there{to.at + (k - r) * to.step, to.step};
+      ok &= kernels.product(p, values, from, there, heads, width, r, r + 1, p.positions, &longer);
+    }
+    return ok;
+  }
   std::atomic<bool> ok = true, any_longer = false;
   for_blocks_of_rows(Indices(p.starts), rows, p.positions, numbers, [&](int64_t first, int64_t last) {
     bool longer = false;
@@ -242,7 +258,7 @@ std::optional<bool> product_fast(std::span<const View> x, std::span<const View> 
 /// The specification: any strides, any numeric dtype.
 bool product_plain(std::span<const View> x, std::span<const View> side, const View& y, const Axes3& axes,
                    const WantedRows& wanted) {
-  fill_zero(wanted ? cpu::range(y, 0, wanted->first, wanted->second - wanted->first) : y);
+  fill_zero(wanted ? cpu::range(y, 0, wanted->first, wanted->last - wanted->first) : y);
   const View &data = x[0], &dense = x[1];
   const Walk walk(side[0], side[1], side[2], data.shape[0], dense.shape[0]);
   const Shape shape(std::span<const int64_t>(y.shape.data() + 1, y.shape.size() - 1));  // [heads, k, lanes]
@@ -259,9 +275,10 @@ bool product_plain(std::span<const View> x, std::span<const View> side, const Vi
     using T = typename decltype(tag)::type;
     if constexpr (!std::is_same_v<T, bool> && !std::is_same_v<T, Key>) {
       const auto rows = [&](int64_t first, int64_t last) {
-        for (int64_t r = first; r < last; ++r) {
-          T* const to = y.as<T>() + r * y.strides[0];
-          if (!walk.row(r, [&](int64_t e, int64_t c) {
+        for (int64_t k = first; k < last; ++k) {
+          T* const to = y.as<T>() + k * y.strides[0];
+          const int64_t r = wanted && wanted->at ? wanted->at[k] : k;
+          if (r >= 0 && !walk.row(r, [&](int64_t e, int64_t c) {
                 const T* const v = data.as<const T>() + e * data.strides[0];
                 const T* const from = dense.as<const T>() + c * dense.strides[0];
                 for_each_run<3>(shape, strides, [&](const Offsets<3>& at, int64_t n, const Offsets<3>& step) {
@@ -272,7 +289,7 @@ bool product_plain(std::span<const View> x, std::span<const View> side, const Vi
         }
       };
       if (wanted)
-        rows(wanted->first, wanted->second);
+        rows(wanted->first, wanted->last);
       else
         for_blocks_of_rows(Indices(side[0]), y.shape[0], side[1].shape[0], num_elements(shape), rows);
     }
@@ -288,7 +305,7 @@ bool sampled_fast(const cpu::RowPattern<I>& p, const View& a, const View& b, con
   const cpu::DenseRows<const T> left{a.as<const T>(), a.strides[0]}, right{b.as<const T>(), b.strides[0]};
   const cpu::DenseRows<T> to{y.as<T>(), y.strides[0]};
   if (bool longer = false; wanted)
-    return kernels.sampled(p, left, right, to, heads, width, wanted->first, wanted->second, p.positions,
+    return kernels.sampled(p, left, right, to, heads, width, wanted->first, wanted->last, p.positions,
                            &longer);
   std::atomic<bool> ok = true, any_longer = false;
   for_blocks_of_rows(Indices(p.starts), rows, p.positions, heads * width, [&](int64_t first, int64_t last) {
@@ -368,7 +385,7 @@ bool sampled_plain(std::span<const View> x, std::span<const View> side, const Vi
         }
       };
       if (wanted)
-        rows(wanted->first, wanted->second);
+        rows(wanted->first, wanted->last);
       else
         for_blocks_of_rows(Indices(side[0]), side[0].shape[0] - 1, side[1].shape[0], num_elements(shape),
                            rows);
@@ -450,7 +467,67 @@ void run_product(std::string_view op, std::span<const View> x, const View& y, in
 
 void run_product_of_rows(std::string_view op, std::span<const View> x, const View& y, int64_t first,
                          int64_t last) {
-  run_product(op, x, y, 0, std::pair{first, last});
+  run_product(op, x, y, 0, RowRange{first, last});
+}
+
+namespace {
+// Rows by index, from 0 on; -1 where out of range.
+std::vector<int64_t> located(const View& index, int64_t rows, bool wraps, bool& ok) {
+  const IndexWalk walk{{}, {}, 0, rows, wraps};
+  std::vector<int64_t> out(static_cast<size_t>(index.shape[0]));
+  for (size_t k = 0; k < out.size(); ++k) {
+    out[k] = index.as<const int64_t>()[static_cast<int64_t>(k) * index.strides[0]];
+    if (!walk.locate(out[k])) out[k] = -1, ok = false;
+  }
+  return out;
+}
+}  // namespace
+
+bool run_product_at(std::string_view op, std::span<const View> given, const View& index, bool wraps,
+                    const View& y) {
+  const Packed operands(given, {1});
+  const int64_t rows = given[2].shape[0] - 1;
+  bool ok = true;
+  const std::vector<int64_t> at = located(index, rows, wraps, ok);
+  if (!ok) fill_zero(y);
+  const auto count = static_cast<int64_t>(at.size());
+  const int64_t positions = given[3].shape[0] / std::max<int64_t>(rows, 1) * count;
+  const int64_t blocks = count_blocks(count, positions, product_of(y.shape, 1, y.shape.size()));
+  parallel_for(blocks, [&](int64_t b) {
+    run_product(op, operands.views(), y, 0,
+                RowRange{count * b / blocks, count * (b + 1) / blocks, at.data()});
+  });
+  return ok;
+}
+
+bool run_product_from(std::string_view op, std::span<const View> given, const View& index, bool wraps,
+                      const View& y) {
+  const Packed operands(given, {1});
+  const std::span<const View> x = operands.views();
+  const View &data = x[0], &dense = x[1];
+  const size_t axes = data.shape.size();
+  const int64_t heads = product_of(data.shape, 1, axes), width = product_of(y.shape, axes, y.shape.size());
+  bool ok = true, ok_pattern = true;
+  const std::vector<int64_t> at = located(index, x[2].shape[0] - 1, wraps, ok);
+  const Walk walk(x[2], x[3], x[4], data.shape[0], y.shape[0]);
+  fill_zero(y);
+  visit_dtype(y.dtype, [&](auto tag) {
+    using T = typename decltype(tag)::type;
+    if constexpr (!std::is_same_v<T, bool> && !std::is_same_v<T, Key>)
+      for (size_t k = 0; k < at.size(); ++k) {
+        const T* const from = dense.as<const T>() + static_cast<int64_t>(k) * dense.strides[0];
+        if (at[k] >= 0 && !walk.row(at[k], [&](int64_t e, int64_t c) {
+              const T* const v = data.as<const T>() + e * data.strides[0];
+              T* const to = y.as<T>() + c * y.strides[0];
+              for (int64_t h = 0; h < heads; ++h)
+                add_multiple(v + h * (axes > 1 ? data.strides[1] : 0), 0, from + h * width, 1, to + h * width,
+                             1, width);
+            }))
+          ok_pattern = false;
+      }
+  });
+  if (!ok_pattern) report_bad_pattern(op);
+  return ok;
 }
 
 namespace {
@@ -471,7 +548,7 @@ void run_sampled(std::string_view op, std::span<const View> x, const View& y, in
 
 void run_sampled_of_rows(std::string_view op, std::span<const View> x, const View& y, size_t head_axes,
                          int64_t first, int64_t last) {
-  run_sampled(op, x, y, 0, head_axes, std::pair{first, last});
+  run_sampled(op, x, y, 0, head_axes, RowRange{first, last});
 }
 
 bool run_adjoint(std::string_view op, std::span<const View> given, std::span<const View> out) {

@@ -17,6 +17,15 @@ void run_product(std::string_view op, std::span<const View> x, const View& y, in
 /// rows are read that they do not need.
 void run_product_of_rows(std::string_view op, std::span<const View> x, const View& y, int64_t first,
                          int64_t last);
+/// Rows index[k] of the same as rows k of y, and zeros for those that are out of range; false if any is. No
+/// lanes. What is summed is summed in the same order.
+bool run_product_at(std::string_view op, std::span<const View> x, const View& index, bool wraps,
+                    const View& y);
+/// The product with a matrix that is zero but for its rows index[k], to each of which row k of x[1] is added;
+/// x[2] to x[4] are the pattern by the rows of that matrix. False if an index is out of range. No lanes, one
+/// thread.
+bool run_product_from(std::string_view op, std::span<const View> x, const View& index, bool wraps,
+                      const View& y);
 /// y [nnz, heads...] = the sums over k of x[0] [rows, heads..., k...] times x[1] [cols, heads..., k...], at
 /// the places of a pattern.
 void run_sampled(std::string_view op, std::span<const View> x, const View& y, int lane_axes,

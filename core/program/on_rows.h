@@ -1,6 +1,8 @@
 #pragma once
+#include "core/node.h"
 #include "core/op_table.h"
 #include "core/ops.h"
+#include "core/ops/rows.h"
 #include "core/ops/view_slice.h"
 
 /// Equations in batched form on another number of rows than they were recorded for.
@@ -29,6 +31,26 @@ inline Array applied_on_rows(const OpRef& op, Arrays x, const Shape& out) {
   return name == "slice" ? slice_part(x[0], {p["start"], out, p["step"]})
                          : unslice(x[0], out, p["start"], p["step"]);
 }
+
+/// Asks ops what they do on one row (Op::on_row), on symbols that nobody sees.
+class RowQuestions {
+ public:
+  RowQuestions() : trace_(make_ref<Trace>()) {}
+  RowQuestions(const RowQuestions&) = delete;
+  RowQuestions& operator=(const RowQuestions&) = delete;
+  ~RowQuestions() { trace_->close(); }
+  /// `whole` are the shapes of its operands, `axes` where they have their rows: along an axis, or kShared.
+  std::optional<Op::Row> ask(const Op& op, std::span<const Aval> whole, std::span<const RowAxis> axes) const {
+    Arrays x;
+    for (size_t i = 0; i < whole.size(); ++i)
+      x.push_back(
+          trace_->symbol({axes[i] < 0 ? whole[i].shape : in_row(whole[i].shape, axes[i]), whole[i].dtype}));
+    return op.on_row(x, axes, whole);
+  }
+
+ private:
+  Ref<Trace> trace_;
+};
 
 /// Whether that holds for some number of rows: axes say where operands and result have them.
 inline bool fits_other_rows(const Op& op, Avals x, std::span<const RowAxis> axes, const Aval& out,

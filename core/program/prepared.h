@@ -3,6 +3,7 @@
 
 #include "core/program/block.h"
 #include "core/program/collapse.h"
+#include "core/program/few_rows.h"
 #include "core/program/fuse.h"
 #include "core/program/kept_steps.h"
 #include "core/program/low_rank.h"
@@ -16,7 +17,7 @@ namespace hesse {
 
 /// The program of a graph, before its small equations are laid out.
 inline Ref<const Graph> planned(const Ref<const Graph>& g, bool in_groups = true) {
-  const Ref<const Graph> whole = unrolled(merged(with_prepared_loops(expanded(g))));
+  const Ref<const Graph> whole = with_few_rows(unrolled(merged(with_prepared_loops(expanded(g)))));
   return with_kept_steps(with_low_rank_products(
       collapsed(with_sums_inside(fused(with_row_chunks(in_groups ? with_row_groups(whole) : whole))))));
 }

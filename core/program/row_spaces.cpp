@@ -4,8 +4,6 @@
 
 #include "core/ops/index_gather.h"
 #include "core/ops/map_split.h"
-#include "core/ops/rows.h"
-#include "core/program/on_rows.h"
 
 namespace hesse {
 namespace {
@@ -56,15 +54,10 @@ void add_once(std::vector<T>& all, const T& one) {
 
 RowSpaces::RowSpaces(const Graph& g)
     : g_(g),
-      trace_(make_ref<Trace>()),
       follows_(g.equations().size(), false),
       maker_(g.values().size(), -1),
       late_(g.values().size(), false),
       label_(g.values().size()) {
-  struct Closer {
-    const Ref<Trace>& t;
-    ~Closer() { t->close(); }
-  } closer{trace_};
   uses_ = producers_and_uses(g).second;
   find_counts();
   if (counts_.empty()) return;
@@ -243,19 +236,14 @@ std::optional<RowSpaces::Member> RowSpaces::row_by_row(size_t e) {
     if (const Label l = likely(eq.in[i]); beside[i].space < 0 && l.space == space) beside[i] = l;
   }
   for (const std::vector<Label>* labels : {&beside, &known}) {
-    Arrays x;
     Avals whole;
     std::vector<RowAxis> axes;
-    bool any = false;
     for (size_t i = 0; i < eq.in.size(); ++i) {
-      const RowAxis axis = (*labels)[i].axis;
       whole.push_back(value(eq.in[i]));
-      axes.push_back(axis);
-      any = any || axis >= 0;
-      x.push_back(trace_->symbol({axis < 0 ? whole[i].shape : in_row(whole[i].shape, axis), whole[i].dtype}));
+      axes.push_back((*labels)[i].axis);
     }
-    if (!any) break;
-    const auto row = eq.op->on_row(x, axes, whole);
+    if (std::all_of(axes.begin(), axes.end(), [](RowAxis a) { return a < 0; })) break;
+    const auto row = questions_.ask(*eq.op, whole, axes);
     if (!row) continue;
     const RowAxis axis = row->summed ? kShared : row->axis;
     const bool first = axis <= 0 || eq.op->is_view();  // results have their rows along the first axis

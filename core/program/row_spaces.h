@@ -1,5 +1,6 @@
 #pragma once
 #include "core/graph.h"
+#include "core/program/on_rows.h"
 
 namespace hesse {
 
@@ -64,7 +65,7 @@ class RowSpaces {
   const Label& label(int v) const { return label_[static_cast<size_t>(v)]; }
 
   const Graph& g_;
-  Ref<Trace> trace_;  // holds the rows on which ops are asked
+  RowQuestions questions_;
   Dims counts_;
   std::vector<bool> guessed_;  // by space: values of its length are taken to have its rows
   std::vector<bool> follows_;  // by equation
