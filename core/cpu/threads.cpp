@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <condition_variable>
 #include <cstdlib>
 #include <exception>
@@ -20,6 +21,14 @@ namespace {
 
 thread_local bool t_inside = false;
 
+void pause() {
+#if defined(__x86_64__)
+  __builtin_ia32_pause();
+#elif defined(__aarch64__)
+  asm volatile("yield");
+#endif
+}
+
 int initial_threads() {
   if (const char* s = std::getenv("HESSE_NUM_THREADS")) return std::max(1, std::atoi(s));
   return static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
@@ -29,23 +38,58 @@ std::atomic<int>& limit() {
   return value;
 }
 
-/// One parallel_for: workers take indices until none is left.
+/// Waits, without sleeping, until ready() or for a while: programs of small steps come back for the next
+/// parallel part sooner than a thread is put to sleep and woken. False if it did not become ready.
+template <class F>
+bool spin_until(F&& ready) {
+  constexpr auto kLongest = std::chrono::microseconds(100);
+  const auto begin = std::chrono::steady_clock::now();
+  do {
+    for (int i = 0; i < 16; ++i) {
+      if (ready()) return true;
+      pause();
+    }
+  } while (std::chrono::steady_clock::now() - begin < kLongest);
+  return false;
+}
+
+/// One parallel_for: every thread has a share of the indices, the same at every call with so many, whose data
+/// may then be in its caches; when done with it, it takes from others' until none is left.
 struct Job {
-  int64_t n = 0;
-  const std::function<void(int64_t)>* f = nullptr;
-  std::atomic<int64_t> next{0}, done{0};
+  struct alignas(64) Share {
+    std::atomic<int64_t> next;
+    int64_t end;
+  };
+  Job(int64_t n, const std::function<void(int64_t)>& f, int threads)
+      : n(n), f(f), shares(static_cast<size_t>(threads)) {
+    for (int t = 0; t < threads; ++t) {
+      shares[static_cast<size_t>(t)].next = n * t / threads;
+      shares[static_cast<size_t>(t)].end = n * (t + 1) / threads;
+    }
+  }
+  const int64_t n;
+  const std::function<void(int64_t)>& f;
+  std::vector<Share> shares;
+  std::atomic<int64_t> done{0};
   const bool flush_subnormals = cpu::FlushSubnormals::active();  // as on the thread that asks
   std::mutex mutex;
   std::condition_variable finished;
   int64_t failed_at = -1;
   std::exception_ptr error;
 
-  void work() {
+  /// The work of a thread, by its number.
+  void work(size_t thread) {
     const cpu::FlushSubnormals scope(flush_subnormals);
     t_inside = true;
-    for (int64_t i; (i = next.fetch_add(1)) < n;) {
+    for (size_t k = 0; k < shares.size(); ++k) finish(shares[(thread + k) % shares.size()]);
+    t_inside = false;
+  }
+
+ private:
+  void finish(Share& share) {
+    for (int64_t i; (i = share.next.fetch_add(1)) < share.end;) {
       try {
-        (*f)(i);
+        f(i);
       } catch (...) {
         const std::lock_guard lock(mutex);
         if (failed_at < 0 || i < failed_at) {
@@ -58,24 +102,29 @@ struct Job {
         finished.notify_all();
       }
     }
-    t_inside = false;
   }
 };
 
 class Pool {
  public:
   void run(const std::shared_ptr<Job>& job, int helpers) {
+    const bool spins = helpers < cores_;
+    bool asleep;
     {
       const std::lock_guard lock(mutex_);
-      while (static_cast<int>(workers_.size()) < helpers) workers_.emplace_back([this] { loop(); });
+      while (static_cast<int>(workers_.size()) < helpers)
+        workers_.emplace_back([this, number = workers_.size() + 1] { loop(number); });
       job_ = job;
-      wanted_ = helpers;
+      spins_ = spins;
       ++generation_;
+      asleep = asleep_ > 0;
     }
-    wake_.notify_all();
-    job->work();
+    if (asleep) wake_.notify_all();
+    job->work(0);
+    const auto is_done = [&] { return job->done.load() == job->n; };
+    if (spins && spin_until(is_done)) return;
     std::unique_lock lock(job->mutex);
-    job->finished.wait(lock, [&] { return job->done.load() == job->n; });
+    job->finished.wait(lock, is_done);
   }
   ~Pool() {
     {
@@ -87,26 +136,30 @@ class Pool {
   }
 
  private:
-  void loop() {
+  void loop(size_t number) {
     uint64_t seen = 0;
     for (;;) {
       std::shared_ptr<Job> job;
+      if (spins_) spin_until([&] { return generation_ != seen; });
       {
         std::unique_lock lock(mutex_);
-        wake_.wait(lock, [&] { return stop_ || (generation_ != seen && wanted_ > 0); });
+        ++asleep_;
+        wake_.wait(lock, [&] { return stop_ || generation_ != seen; });
+        --asleep_;
         if (stop_) return;
         seen = generation_;
-        --wanted_;
-        job = job_;
+        if (number < job_->shares.size()) job = job_;
       }
-      job->work();
+      if (job) job->work(number);
     }
   }
   std::mutex mutex_;
   std::condition_variable wake_;
   std::shared_ptr<Job> job_;
-  uint64_t generation_ = 0;
-  int wanted_ = 0;
+  const int cores_ = static_cast<int>(std::thread::hardware_concurrency());
+  std::atomic<uint64_t> generation_ = 0;  // written under the mutex
+  std::atomic<bool> spins_ = false;       // where every thread has a core
+  int asleep_ = 0;
   bool stop_ = false;
   std::vector<std::thread> workers_;
 };
@@ -146,9 +199,7 @@ void parallel_for(int64_t n, const std::function<void(int64_t)>& f) {
   }
   auto& p = pool();
   if (!p) p = std::make_unique<Pool>();
-  const auto job = std::make_shared<Job>();
-  job->n = n;
-  job->f = &f;
+  const auto job = std::make_shared<Job>(n, f, helpers + 1);
   p->run(job, helpers);
   if (job->error) std::rethrow_exception(job->error);
 }
