@@ -60,7 +60,7 @@ class Walk {
   /// Asks for `bytes` of the row that position `later` gathers.
   template <class T>
   HWY_INLINE void prefetch(int64_t later, const T* x, int64_t step, int64_t bytes) const {
-    if (p_.columns == nullptr || later >= p_.positions) return;
+    if (p_.near || p_.columns == nullptr || later >= p_.positions) return;
     const uintptr_t row = reinterpret_cast<uintptr_t>(x) + static_cast<uintptr_t>(p_.columns[later]) *
                                                                static_cast<uintptr_t>(step) * sizeof(T);
     for (int64_t b = 0; b < bytes; b += 64)
@@ -69,7 +69,7 @@ class Walk {
   /// And for the value.
   template <class T>
   HWY_INLINE void prefetch_value(int64_t later, const T* values, int64_t step) const {
-    if (p_.entries == nullptr || later >= p_.positions) return;
+    if (p_.near || p_.entries == nullptr || later >= p_.positions) return;
     hwy::Prefetch(reinterpret_cast<const char*>(reinterpret_cast<uintptr_t>(values) +
                                                 static_cast<uintptr_t>(p_.entries[later]) *
                                                     static_cast<uintptr_t>(step) * sizeof(T)));

@@ -16,6 +16,7 @@ template <class I>
 struct RowPattern {
   const I *starts, *columns, *entries;
   int64_t positions, num_entries, cols;
+  bool near = false;  ///< what is gathered lies in a near cache: it need not be asked for
 };
 template <class T>
 struct DenseRows {

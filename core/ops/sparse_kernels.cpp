@@ -170,9 +170,15 @@ bool visit_fast(DType values, DType indices, F&& f) {
 }
 
 template <class I>
-cpu::RowPattern<I> row_pattern(std::span<const View> side, int64_t num_entries, int64_t cols) {
-  return {side[0].as<const I>(), side[1].as<const I>(), side[2].shape[0] ? side[2].as<const I>() : nullptr,
-          side[1].shape[0],      num_entries,           cols};
+cpu::RowPattern<I> row_pattern(std::span<const View> side, int64_t num_entries, int64_t cols,
+                               bool near = false) {
+  return {side[0].as<const I>(),
+          side[1].as<const I>(),
+          side[2].shape[0] ? side[2].as<const I>() : nullptr,
+          side[1].shape[0],
+          num_entries,
+          cols,
+          near};
 }
 
 // ---- products ------------------------------------------------------------------------------------------
@@ -248,8 +254,8 @@ std::optional<bool> product_fast(std::span<const View> x, std::span<const View> 
   if (!visit_fast(y.dtype, side[0].dtype, [&](auto t, auto i) {
         using T = decltype(t);
         using I = decltype(i);
-        ok = product_fast<T, I>(row_pattern<I>(side, data.shape[0], dense.shape[0]), data, dense, y, heads,
-                                width, wanted);
+        ok = product_fast<T, I>(row_pattern<I>(side, data.shape[0], dense.shape[0], wanted.has_value()), data,
+                                dense, y, heads, width, wanted);
       }))
     return std::nullopt;
   return ok;
@@ -343,7 +349,7 @@ std::optional<bool> sampled_fast(std::span<const View> x, std::span<const View> 
   if (!visit_fast(y.dtype, side[0].dtype, [&](auto t, auto i) {
         using T = decltype(t);
         using I = decltype(i);
-        const auto p = row_pattern<I>(side, y.shape[0], b.shape[0]);
+        const auto p = row_pattern<I>(side, y.shape[0], b.shape[0], wanted.has_value());
         // Entries that no position holds are zero.
         if (!wanted && (p.entries || p.starts[0] != 0 || p.starts[rows] != p.positions)) fill_zero(y);
         ok = sampled_fast<T, I>(p, a, b, y, heads, width, rows, wanted);

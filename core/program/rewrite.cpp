@@ -12,11 +12,17 @@ namespace {
 size_t at(int v) { return static_cast<size_t>(v); }
 
 // Constants of the same bits are one: equations that read them are equal then.
-void merge_constants(const Graph& g, Arrays& env) {
-  std::unordered_map<std::string, int> seen;
-  for (const auto& [id, a] : g.constants())
-    if (const auto key = constant_key(a)) env[at(id)] = env[at(seen.emplace(*key, id).first->second)];
-}
+class Constants {
+ public:
+  Array one(const Array& a) {
+    const auto key = constant_key(a);
+    return key ? seen_.emplace(*key, a).first->second : a;
+  }
+
+ private:
+  std::unordered_map<std::string, Array> seen_;
+};
+
 }  // namespace
 
 Ref<const Graph> replaced(const Graph& g,
@@ -25,8 +31,8 @@ Ref<const Graph> replaced(const Graph& g,
       [&](std::span<const Array> args) {
         Arrays env(g.values().size());
         std::copy(args.begin(), args.end(), env.begin());
-        for (const auto& [id, a] : g.constants()) env[at(id)] = a;
-        merge_constants(g, env);
+        Constants constants;
+        for (const auto& [id, a] : g.constants()) env[at(id)] = constants.one(a);
         for (size_t e = 0; e < g.equations().size(); ++e) {
           const Graph::Equation& eq = g.equations()[e];
           const SourceScope line(eq.source);
@@ -36,7 +42,10 @@ Ref<const Graph> replaced(const Graph& g,
             for (int v : eq.in) in.push_back(env[at(v)]);
             out = hesse::apply(eq.op, std::move(in));
           }
-          for (size_t k = 0; k < out->size(); ++k) env[at(eq.out[k])] = (*out)[k];
+          for (size_t k = 0; k < out->size(); ++k) {  // those made of constants are constants
+            const Array& y = (*out)[k];
+            env[at(eq.out[k])] = y.defined() && y.has_data() ? constants.one(y) : y;
+          }
         }
         Arrays out;
         for (int v : g.outputs()) out.push_back(env[at(v)]);
