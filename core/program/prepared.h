@@ -10,14 +10,17 @@
 #include "core/program/rewrite.h"
 #include "core/program/row_chunks.h"
 #include "core/program/row_groups.h"
+#include "core/program/scaled_rows.h"
 #include "core/program/sums_inside.h"
+#include "core/program/turned_products.h"
 #include "core/program/unroll.h"
 
 namespace hesse {
 
 /// The program of a graph, before its small equations are laid out.
 inline Ref<const Graph> planned(const Ref<const Graph>& g, bool in_groups = true) {
-  const Ref<const Graph> whole = with_few_rows(unrolled(merged(with_prepared_loops(expanded(g)))));
+  const Ref<const Graph> whole = with_turned_products(
+      with_few_rows(with_scaled_rows(unrolled(merged(with_prepared_loops(expanded(g)))))));
   return with_kept_steps(with_low_rank_products(
       collapsed(with_sums_inside(fused(with_row_chunks(in_groups ? with_row_groups(whole) : whole))))));
 }

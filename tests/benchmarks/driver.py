@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -132,7 +133,8 @@ class Process:
     def close(self) -> None:
         for pipe in (self._process.stdin, self._process.stdout):
             if pipe:
-                pipe.close()
+                with contextlib.suppress(BrokenPipeError):  # of a process that was killed
+                    pipe.close()
         try:
             self._process.wait(timeout=10)
         except subprocess.TimeoutExpired:
@@ -233,7 +235,13 @@ def time_together(
         free.append(availability(cpus))
         for k in range(settings.rounds):
             for timing, process, before in rotated(running, k):
-                reply = process.ask("run", seconds=settings.slice_seconds, least=settings.least)
+                if timing.failure:
+                    continue
+                try:
+                    reply = process.ask("run", seconds=settings.slice_seconds, least=settings.least)
+                except WorkerFailed as error:  # killed for its memory, perhaps
+                    timing.failure, timing.times = str(error), []
+                    continue
                 timing.times += reply["times"]
                 timing.cpu_s.append(reply["cpu_s"])
                 timing.cpu_per_wall.append(reply["cpu_per_wall"])
