@@ -223,17 +223,27 @@ class FewRows {
   int few_of(size_t e) {
     const Graph::Equation& eq = g_.equations()[e];
     int d = kNone;
-    std::vector<bool> zero;
     for (const int v : eq.in) {
-      const bool few = few_[at(v)] >= 0;
-      if (few && d >= 0 && few_[at(v)] != d) return kNone;
-      if (few) d = few_[at(v)];
-      zero.push_back(few || (constants_[at(v)].defined() && is_zero(constants_[at(v)])));
+      if (few_[at(v)] < 0) continue;
+      if (d >= 0 && few_[at(v)] != d) return kNone;
+      d = few_[at(v)];
     }
-    if (d < 0 || !eq.op->is_linear_in(zero) || !is_row_by_row(e, rows(d).length)) return kNone;
+    if (d < 0) return kNone;
+    std::vector<bool> zero;
+    for (const int v : eq.in)
+      zero.push_back(few_[at(v)] >= 0 || (constants_[at(v)].defined() && is_zero(constants_[at(v)])));
+    if (!is_zero_for(eq, zero) || !is_row_by_row(e, rows(d).length)) return kNone;
     for (size_t i = 0; i < eq.in.size(); ++i)
       if (few_[at(eq.in[i])] >= 0 && axes_[e][i] != 0) return kNone;
     return d;
+  }
+  // Whether the result is zero where these operands are: a product with others, or linear in all there are.
+  bool is_zero_for(const Graph::Equation& eq, const std::vector<bool>& zero) const {
+    if (!eq.op->is_linear_in(zero)) return false;
+    if (eq.op->linearity() == Op::Linearity::Each || eq.op->name() == "divide") return true;
+    for (size_t i = 0; i < zero.size(); ++i)
+      if (!zero[i] && is_inexact(value(eq.in[i]).dtype)) return false;
+    return true;
   }
   // The rows of what it sums up over all rows: of few terms, the others are zero.
   int reads_few(const Graph::Equation& eq) const {
@@ -256,6 +266,12 @@ class FewRows {
       return d >= 0 && value(from).shape[0] == rows(d).length ? d : kNone;
     }
     return kNone;
+  }
+  // x and y of x^T y: first the one that is zero but for rows d, in the other of which each counts once,
+  // whole.
+  std::pair<int, int> factors(const Graph::Equation& eq, int d) const {
+    const int x = transposed(eq.in[0]), y = eq.in[1];
+    return few_[at(y)] == d ? std::pair{y, x} : std::pair{x, y};
   }
   // The matrix that this one is the transpose of, or -1.
   int transposed(int v) const {
@@ -297,8 +313,9 @@ class FewRows {
       want_rows(eq.in[0], gathered);
       want(eq.in[1], kAll);
     } else if (summed >= 0 && eq.op->name() == "matmul") {
-      want_terms(transposed(eq.in[0]), summed);
-      want_terms(eq.in[1], summed);
+      const auto [few, other] = factors(eq, summed);
+      want_terms(few, summed);
+      want_rows(other, summed);
     } else {
       for (const int v : eq.in)
         if (summed >= 0 && few_[at(v)] == summed)
@@ -374,8 +391,11 @@ class FewRows {
   }
   Array of_sum(const Graph::Equation& eq, int d, const Arrays& values) const {
     if (eq.op->name() == "sum") return apply1(eq.op, {added_[at(eq.in[0])]});
-    if (eq.op->name() == "matmul")
-      return matmul(transpose(terms_of(transposed(eq.in[0]), d, values)), terms_of(eq.in[1], d, values));
+    if (eq.op->name() == "matmul") {
+      const auto [few, other] = factors(eq, d);
+      const Array terms = added_[at(few)], rest = rows_of(other, d, values);
+      return few == eq.in[1] ? matmul(transpose(rest), terms) : matmul(transpose(terms), rest);
+    }
     Arrays x{values[at(eq.in[0])], added_[at(eq.in[1])], index(d, values)};
     for (const size_t i : {5, 6, 7}) x.push_back(values[at(eq.in[i])]);
     return apply1(make_op<ProductOfRows>(rows(d).rule, value(eq.out[0]).shape[0]), std::move(x));
