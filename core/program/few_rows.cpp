@@ -7,7 +7,6 @@
 #include "core/error.h"
 #include "core/ops.h"
 #include "core/ops/index_gather.h"
-#include "core/ops/map_split.h"
 #include "core/ops/sparse_kernels.h"
 #include "core/program/on_rows.h"
 #include "core/program/rewrite.h"
@@ -105,7 +104,7 @@ class FewRows {
  public:
   explicit FewRows(const Graph& g)
       : g_(g),
-        maker_(producers_and_uses(g).first),
+        makers_(g),
         constants_(g.values().size()),
         axes_(g.equations().size()),
         few_(g.values().size(), kNone),
@@ -217,7 +216,8 @@ class FewRows {
     const Graph::Equation& eq = g_.equations()[e];
     if (eq.out.size() != 1) return;
     const int d = rows_taken(eq, "scatter_add");
-    few_[at(eq.out[0])] = d >= 0 ? d : few_of(e);
+    if (value(eq.out[0]).dtype != DType::Bool)  // which is not added, so sums would count rows that repeat
+      few_[at(eq.out[0])] = d >= 0 ? d : few_of(e);
   }
   // What is linear in operands that are zero but for the same rows is so too.
   int few_of(size_t e) {
@@ -260,7 +260,7 @@ class FewRows {
                  : kNone;
     }
     if (op == "matmul" && is_matrix(value(eq.in[0])) && is_matrix(value(eq.in[1]))) {
-      const int from = transposed(eq.in[0]);
+      const int from = makers_.transposed(eq.in[0]);
       if (from < 0) return kNone;
       const int d = few_[at(eq.in[1])] >= 0 ? few_[at(eq.in[1])] : few_[at(from)];
       return d >= 0 && value(from).shape[0] == rows(d).length ? d : kNone;
@@ -270,13 +270,8 @@ class FewRows {
   // x and y of x^T y: first the one that is zero but for rows d, in the other of which each counts once,
   // whole.
   std::pair<int, int> factors(const Graph::Equation& eq, int d) const {
-    const int x = transposed(eq.in[0]), y = eq.in[1];
+    const int x = makers_.transposed(eq.in[0]), y = eq.in[1];
     return few_[at(y)] == d ? std::pair{y, x} : std::pair{x, y};
-  }
-  // The matrix that this one is the transpose of, or -1.
-  int transposed(int v) const {
-    const int e = maker_[at(v)];
-    return e >= 0 && g_.equations()[at(e)].op->name() == "transpose" ? g_.equations()[at(e)].in[0] : -1;
   }
 
   // ---- backwards -----------------------------------------------------------------------------------------
@@ -327,7 +322,7 @@ class FewRows {
   // Whether equation e can give rows d alone: their indices are there before.
   bool narrows(size_t e, int d) {
     const Graph::Equation& eq = g_.equations()[e];
-    if (maker_[at(rows(d).index)] >= static_cast<int>(e)) return false;
+    if (makers_.number(rows(d).index) >= static_cast<int>(e)) return false;
     return eq.op->name() == "csr_matmul" || is_row_by_row(e, rows(d).length);
   }
   void want_all(const std::vector<int>& values) {
@@ -352,7 +347,7 @@ class FewRows {
   Array rows_of(int v, int d, const Arrays& values) const {
     if (const Array& a = constants_[at(v)]; a.defined() && a.strides()[0] == 0)
       return broadcast_to(a.viewed(cpu::range(a.view(), 0, 0, 1)), with_few(v, d));
-    return maker_[at(v)] >= 0 && wanted_[at(v)] == d
+    return makers_.number(v) >= 0 && wanted_[at(v)] == d
                ? values[at(v)]
                : gather_rows(values[at(v)], index(d, values), rows(d).rule);
   }
@@ -402,8 +397,8 @@ class FewRows {
   }
 
   const Graph& g_;
-  std::vector<int> maker_;  // by value
-  Arrays constants_;        // by value
+  Makers makers_;
+  Arrays constants_;  // by value
   std::vector<Rows> rows_;
   std::vector<std::vector<RowAxis>> axes_;  // by equation that works row by row
   std::vector<int> few_, wanted_;           // by value: number of rows
@@ -414,11 +409,6 @@ class FewRows {
 
 }  // namespace
 
-Ref<const Graph> with_few_rows(const Ref<const Graph>& g) {
-  if (g->is_dynamic()) return g;
-  FewRows rows(*g);
-  if (!rows.any()) return g;
-  return replaced(*g, [&](size_t e, const Arrays& values) { return rows.rule(e, values); });
-}
+Ref<const Graph> with_few_rows(const Ref<const Graph>& g) { return rewritten<FewRows>(g); }
 
 }  // namespace hesse

@@ -1,5 +1,6 @@
 #include "core/program/rewrite.h"
 
+#include <tuple>
 #include <unordered_map>
 
 #include "core/constant.h"
@@ -52,6 +53,19 @@ Ref<const Graph> replaced(const Graph& g,
         return out;
       },
       g.input_avals());
+}
+
+Makers::Makers(const Graph& g) : g_(g) { std::tie(number_, uses_) = producers_and_uses(g); }
+
+const Graph::Equation* Makers::of(int v, std::string_view op) const {
+  if (number(v) < 0) return nullptr;
+  const Graph::Equation& eq = g_.equations()[at(number(v))];
+  return eq.op->name() == op ? &eq : nullptr;
+}
+
+int Makers::transposed(int v) const {
+  const Graph::Equation* eq = g_.values()[at(v)].shape.size() == 2 ? of(v, "transpose") : nullptr;
+  return eq ? eq->in[0] : -1;
 }
 
 bool is_zero(const Array& a) {

@@ -18,6 +18,33 @@ inline Ref<const Graph> merged(const Ref<const Graph>& g) {
   return g->is_dynamic() ? g : replaced(*g, [](size_t, const Arrays&) { return std::nullopt; });
 }
 
+/// The graph recorded anew by `Rules`, which are made from it: any() says whether there is something to do
+/// (else this is `g` itself), and rule(e, values) is as above.
+template <class Rules>
+Ref<const Graph> rewritten(const Ref<const Graph>& g) {
+  if (g->is_dynamic()) return g;
+  Rules rules(*g);
+  if (!rules.any()) return g;
+  return replaced(*g, [&](size_t e, const Arrays& values) { return rules.rule(e, values); });
+}
+
+/// Which equation makes each value of a graph, and how often values are read or given out.
+class Makers {
+ public:
+  explicit Makers(const Graph& g);
+  /// The number of the equation that makes v; -1: v is given.
+  int number(int v) const { return number_[static_cast<size_t>(v)]; }
+  /// The equation that makes v, if that is an op of this name; else null.
+  const Graph::Equation* of(int v, std::string_view op) const;
+  /// The matrix that v is the transpose of, or -1.
+  int transposed(int v) const;
+  int uses(int v) const { return uses_[static_cast<size_t>(v)]; }
+
+ private:
+  const Graph& g_;
+  std::vector<int> number_, uses_;
+};
+
 /// The graph with the bodies of its maps rewritten: rule(equation) gives a new body, or null.
 Ref<const Graph> with_bodies(const Ref<const Graph>& g,
                              const std::function<Ref<const Graph>(const Graph::Equation&)>& rule);

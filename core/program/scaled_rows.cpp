@@ -2,11 +2,9 @@
 
 #include <algorithm>
 #include <set>
-#include <tuple>
 
 #include "core/op_table.h"
 #include "core/ops.h"
-#include "core/ops/map_split.h"
 #include "core/program/rewrite.h"
 
 namespace hesse {
@@ -34,8 +32,7 @@ struct Product {
 
 class ScaledRows {
  public:
-  explicit ScaledRows(const Graph& g) : g_(g) {
-    std::tie(maker_, uses_) = producers_and_uses(g);
+  explicit ScaledRows(const Graph& g) : g_(g), makers_(g) {
     for_products_of_dots([&](const RowDot&, Product p) { dots_.insert(std::move(p)); });
     if (dots_.empty()) return;
     for (const Graph::Equation& eq : g.equations())
@@ -77,14 +74,10 @@ class ScaledRows {
 
  private:
   const Shape& shape(int v) const { return g_.values()[at(v)].shape; }
-  const Graph::Equation* maker(int v, std::string_view op) const {
-    const int e = maker_[at(v)];
-    return e >= 0 && g_.equations()[at(e)].op->name() == op ? &g_.equations()[at(e)] : nullptr;
-  }
   bool is_matrix(int v) const { return shape(v).size() == 2 && is_floating(g_.values()[at(v)].dtype); }
   Product product(std::vector<int> a, int matrix, bool transposed) const {
-    const Graph::Equation* eq = maker(matrix, "transpose");
-    return {std::move(a), eq ? eq->in[0] : matrix, transposed != (eq != nullptr)};
+    const int other = makers_.transposed(matrix);
+    return {std::move(a), other < 0 ? matrix : other, transposed != (other >= 0)};
   }
 
   template <class F>
@@ -99,11 +92,11 @@ class ScaledRows {
     Factors out;
     std::vector<int> open{v};
     for (size_t i = 0; i < open.size(); ++i) {
-      if (const Graph::Equation* eq = maker(open[i], "multiply"); eq && open.size() < kMost) {
+      if (const Graph::Equation* eq = makers_.of(open[i], "multiply"); eq && open.size() < kMost) {
         open.insert(open.end(), eq->in.begin(), eq->in.end());
         continue;
       }
-      const Graph::Equation* repeated = maker(open[i], "broadcast_to");
+      const Graph::Equation* repeated = makers_.of(open[i], "broadcast_to");
       if (repeated && shape(repeated->in[0]) == Shape{shape(v)[0], 1})
         out.rows.push_back(repeated->in[0]);
       else
@@ -122,7 +115,7 @@ class ScaledRows {
   std::vector<int> terms(int v) const {
     std::vector<int> out, open{v};
     for (size_t i = 0; i < open.size(); ++i) {
-      const Graph::Equation* sum = uses_[at(open[i])] == 1 ? maker(open[i], "add") : nullptr;
+      const Graph::Equation* sum = makers_.uses(open[i]) == 1 ? makers_.of(open[i], "add") : nullptr;
       if (sum)
         open.insert(open.end(), sum->in.begin(), sum->in.end());
       else
@@ -134,7 +127,7 @@ class ScaledRows {
   std::vector<std::pair<int, int>> products(int v) const {
     std::vector<std::pair<int, int>> out;
     for (const int term : terms(v)) {
-      const Graph::Equation* eq = uses_[at(term)] == 1 ? maker(term, "matmul") : nullptr;
+      const Graph::Equation* eq = makers_.uses(term) == 1 ? makers_.of(term, "matmul") : nullptr;
       if (!eq || !is_matrix(eq->in[0]) || !is_matrix(eq->in[1])) return {};
       out.emplace_back(eq->in[0], eq->in[1]);
     }
@@ -145,8 +138,8 @@ class ScaledRows {
     RowDot out;
     std::vector<int> open{term};
     for (size_t i = 0; i < open.size(); ++i) {
-      if (uses_[at(open[i])] != 1) continue;
-      if (const Graph::Equation* eq = maker(open[i], "multiply")) {
+      if (makers_.uses(open[i]) != 1) continue;
+      if (const Graph::Equation* eq = makers_.of(open[i], "multiply")) {
         open.insert(open.end(), eq->in.begin(), eq->in.end());
       } else if (auto found = products(open[i]); !found.empty()) {
         if (!out.products.empty()) return std::nullopt;
@@ -181,23 +174,18 @@ class ScaledRows {
   }
   // g (a W), with the numbers of a's rows.
   Array product_with(int g, int transposed, const Factors& a, const Arrays& values) const {
-    const Graph::Equation* eq = maker(transposed, "transpose");
-    const Array w = eq ? values[at(eq->in[0])] : transpose(values[at(transposed)]);
+    const int other = makers_.transposed(transposed);
+    const Array w = other < 0 ? transpose(values[at(transposed)]) : values[at(other)];
     return scaled(values[at(g)] * matmul(product_of(a.rest, values), w), a.rows, values);
   }
 
   const Graph& g_;
-  std::vector<int> maker_, uses_;    // by value
+  Makers makers_;
   std::set<Product> dots_, shared_;  // of dot products of rows; those that rows are multiplied by, too
 };
 
 }  // namespace
 
-Ref<const Graph> with_scaled_rows(const Ref<const Graph>& g) {
-  if (g->is_dynamic()) return g;
-  const ScaledRows rows(*g);
-  if (!rows.any()) return g;
-  return replaced(*g, [&](size_t e, const Arrays& values) { return rows.rule(e, values); });
-}
+Ref<const Graph> with_scaled_rows(const Ref<const Graph>& g) { return rewritten<ScaledRows>(g); }
 
 }  // namespace hesse

@@ -3,7 +3,6 @@
 #include <algorithm>
 
 #include "core/ops.h"
-#include "core/ops/map_split.h"
 #include "core/program/rewrite.h"
 
 namespace hesse {
@@ -19,8 +18,7 @@ double in_vectors(int64_t n, DType dtype) {
 
 class TurnedProducts {
  public:
-  explicit TurnedProducts(const Graph& g)
-      : g_(g), maker_(producers_and_uses(g).first), turned_(g.values().size()) {}
+  explicit TurnedProducts(const Graph& g) : g_(g), makers_(g), turned_(g.values().size()) {}
   bool any() const {
     return std::any_of(g_.equations().begin(), g_.equations().end(),
                        [&](const Graph::Equation& eq) { return pays(eq); });
@@ -28,7 +26,7 @@ class TurnedProducts {
   std::optional<Arrays> rule(size_t e, const Arrays& values) {
     const Graph::Equation& eq = g_.equations()[e];
     if (pays(eq)) {
-      const Array x = values[at(maker(eq.in[0], "transpose")->in[0])];
+      const Array x = values[at(makers_.transposed(eq.in[0]))];
       return turned(eq, matmul(transpose(values[at(eq.in[1])]), x));
     }
     if (eq.op->name() != "add") return std::nullopt;
@@ -39,14 +37,11 @@ class TurnedProducts {
   }
 
  private:
-  const Graph::Equation* maker(int v, std::string_view op) const {
-    const int e = maker_[at(v)];
-    return e >= 0 && g_.equations()[at(e)].op->name() == op ? &g_.equations()[at(e)] : nullptr;
-  }
   bool pays(const Graph::Equation& eq) const {
     if (eq.op->name() != "matmul") return false;
     const Aval &x = g_.values()[at(eq.in[0])], &y = g_.values()[at(eq.in[1])];
-    if (x.shape.size() != 2 || y.shape.size() != 2 || !is_floating(y.dtype) || !maker(eq.in[0], "transpose"))
+    if (x.shape.size() != 2 || y.shape.size() != 2 || !is_floating(y.dtype) ||
+        makers_.transposed(eq.in[0]) < 0)
       return false;
     const double p = static_cast<double>(x.shape[0]), q = static_cast<double>(y.shape[1]);
     const double rows = static_cast<double>(y.shape[0]);
@@ -60,22 +55,17 @@ class TurnedProducts {
   // What a value is the transpose of, or undefined.
   Array untransposed(int v, const Arrays& values) const {
     if (turned_[at(v)].defined()) return turned_[at(v)];
-    const Graph::Equation* eq = g_.values()[at(v)].shape.size() == 2 ? maker(v, "transpose") : nullptr;
-    return eq ? values[at(eq->in[0])] : Array();
+    const int other = makers_.transposed(v);
+    return other < 0 ? Array() : values[at(other)];
   }
 
   const Graph& g_;
-  std::vector<int> maker_;  // by value
-  Arrays turned_;           // by value: what it is the transpose of now
+  Makers makers_;
+  Arrays turned_;  // by value: what it is the transpose of now
 };
 
 }  // namespace
 
-Ref<const Graph> with_turned_products(const Ref<const Graph>& g) {
-  if (g->is_dynamic()) return g;
-  TurnedProducts products(*g);
-  if (!products.any()) return g;
-  return replaced(*g, [&](size_t e, const Arrays& values) { return products.rule(e, values); });
-}
+Ref<const Graph> with_turned_products(const Ref<const Graph>& g) { return rewritten<TurnedProducts>(g); }
 
 }  // namespace hesse

@@ -20,12 +20,9 @@ using Span = std::span<const Array>;
 using test::avals_of;
 using test::difference;
 using test::random_array;
+using test::vector_of;
 
 constexpr int64_t kNodes = 90, kWide = 9, kClasses = 3;
-
-Array index_of(const std::vector<int64_t>& v) {
-  return Array::from<int64_t>(std::span<const int64_t>(v), {static_cast<int64_t>(v.size())});
-}
 
 /// x [n, wide], w [wide, classes], b [classes], values of edges, the rows that are wanted, and the pattern.
 Arrays graph(DType dtype, DType indices, const std::vector<int64_t>& wanted, int64_t heads = 0) {
@@ -37,11 +34,11 @@ Arrays graph(DType dtype, DType indices, const std::vector<int64_t>& wanted, int
       from.push_back(static_cast<int64_t>(generator() % static_cast<uint64_t>(kNodes)));
     }
   const auto edges = static_cast<int64_t>(from.size());
-  const sparse::CSR a = sparse::coo(ones({edges}, dtype), index_of(to), index_of(from), kNodes, kNodes,
+  const sparse::CSR a = sparse::coo(ones({edges}, dtype), vector_of(to), vector_of(from), kNodes, kNodes,
                                     sparse::Duplicates::Keep);
   Arrays x{random_array({kNodes, kWide}, dtype, generator), random_array({kWide, kClasses}, dtype, generator),
            random_array({kClasses}, dtype, generator),
-           random_array(heads ? Shape{edges, heads} : Shape{edges}, dtype, generator), index_of(wanted)};
+           random_array(heads ? Shape{edges, heads} : Shape{edges}, dtype, generator), vector_of(wanted)};
   for (const sparse::Rows& side : {a.by_row, a.by_col})
     for (const Array& i : {side.starts, side.columns, side.entries}) x.push_back(astype(i, indices));
   return x;
@@ -182,6 +179,15 @@ TEST(FewRows, OfOtherChoicesAreTheSame) {
     for (const Fn& f : all) expect_same(f, graph(kFloat64, kInt64, wanted), 1e-12);
 }
 
+// True and true is true, once: rows that repeat are not counted again.
+TEST(FewRows, OfTruthAreCountedOnce) {
+  const Fn f = [](Span x) {
+    const Array rows = greater(gather(x[0], x[4]), -100.0);
+    return Arrays{sum(scatter_add(rows, x[4], kNodes), Axes{0}), gather(tanh(x[0]), x[4])};
+  };
+  expect_same(f, graph(kFloat64, kInt64, {5, 5, 5, 9}), 0);
+}
+
 // Segments count from zero, and rows from the end, too.
 TEST(FewRows, KeepWhatNegativeIndicesMean) {
   const Arrays x = graph(kFloat64, kInt64, kWanted);
@@ -273,9 +279,9 @@ TEST(FewRows, HaveTheSameBitsForAnyNumberOfThreads) {
     from.push_back(static_cast<int64_t>(generator() % n));
   }
   for (int64_t k = 0; k < n / 4; ++k) wanted.push_back(static_cast<int64_t>(generator() % n));
-  const sparse::CSR a = sparse::coo(random_array({n * degree}, kFloat32, generator), index_of(to),
-                                    index_of(from), n, n, sparse::Duplicates::Keep);
-  const Array h = random_array({n, width}, kFloat32, generator), index = index_of(wanted);
+  const sparse::CSR a = sparse::coo(random_array({n * degree}, kFloat32, generator), vector_of(to),
+                                    vector_of(from), n, n, sparse::Duplicates::Keep);
+  const Array h = random_array({n, width}, kFloat32, generator), index = vector_of(wanted);
   const Fn f = [&](Span x) { return Arrays{gather(sparse::matmul(a, x[0]), x[1])}; };
   const auto g = program_of(f, {h, index});
   EXPECT_EQ(g->count("csr_matmul_at"), 1);

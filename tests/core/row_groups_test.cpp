@@ -22,6 +22,7 @@ using Span = std::span<const Array>;
 using test::avals_of;
 using test::difference;
 using test::random_array;
+using test::vector_of;
 
 /// A program that runs a batch in groups, and how many there were in its last run.
 struct Grouped {
@@ -66,16 +67,13 @@ struct Batched {
     nodes = first;
     graphs = static_cast<int64_t>(sizes.size());
     edges = static_cast<int64_t>(source.size());
-    const auto index = [](const std::vector<int64_t>& v) {
-      return Array::from<int64_t>(std::span<const int64_t>(v), {static_cast<int64_t>(v.size())});
-    };
     x = {random_array({nodes, 3}, dtype, generator),
          multiply(random_array({width, width}, dtype, generator), 0.3),
          multiply(random_array({3, width}, dtype, generator), 0.3),
          random_array({width}, dtype, generator),
-         index(source),
-         index(target),
-         index(graph),
+         vector_of(source),
+         vector_of(target),
+         vector_of(graph),
          random_array({graphs}, dtype, generator)};
     const sparse::CSR a =
         sparse::coo(ones({edges, width}, dtype), x[5], x[4], nodes, nodes, sparse::Duplicates::Keep);

@@ -6,9 +6,12 @@
 #include "core/cpu/sparse_rows.h"
 #include "core/ops.h"
 #include "core/segment.h"
+#include "tests/core/compare.h"
 
 namespace hesse {
 namespace {
+
+using test::vector_of;
 
 sparse::CSR sample() {
   // [1 0 2]
@@ -63,11 +66,6 @@ TEST(Sparse, BadPatternsAreRefused) {
   EXPECT_THROW(sparse::csr(one, ints({0}), ints({1, 1}), 1, 3), ValueError);
   EXPECT_THROW(sparse::coo(one, ints({1}), ints({0}), 1, 3), IndexError);
   EXPECT_THROW(sample().with_data(one), ValueError);
-}
-
-template <class T>
-Array vector_of(std::vector<T> v) {
-  return Array::from<T>(std::span<const T>(v), {static_cast<int64_t>(v.size())});
 }
 
 TEST(Sparse, AGraphConvolution) {

@@ -210,6 +210,31 @@ def test_a_process_times_a_case(tmp_path):
             process.ask("prepare", case=case | {"workload": "nothing"}, warm=1)
 
 
+def test_a_process_that_is_killed_is_named_and_the_others_go_on(tmp_path, monkeypatch):
+    class Killed(Process):
+        """One that keeps its pages does not live to be timed."""
+
+        def __init__(self, library, settings, threads, allocator):
+            super().__init__(library, settings, threads, allocator)
+            self._doomed = allocator != "default"
+
+        def ask(self, do, **arguments):
+            if self._doomed and do == "run":
+                self._process.kill()
+                self._process.wait()
+            return super().ask(do, **arguments)
+
+    monkeypatch.setattr(driver, "Process", Killed)
+    settings = Settings(tmp_path / "logs", None, (0,), warm=1, rounds=2, slice_seconds=0.01, least=3)
+    w12 = workloads.WORKLOADS["w12"]
+    timings, _ = driver.time_together(w12, "float64", 1, ["hesse"], settings)
+    alive, dead = timings
+    assert len(alive.times) >= 6 and alive.failure is None
+    assert dead.times == [] and dead.failure == "ended with code -9"
+    (row,) = report.rows(w12, "float64", 1, "avx2", timings, {}, 100.0)
+    assert row.median_s > 0.0
+
+
 def test_the_demo_is_handed_to_the_peers(tmp_path):
     path = str(tmp_path / "demo.npz")
     hesse_cases.write_demo(path, quick=True)
