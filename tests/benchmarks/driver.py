@@ -200,10 +200,68 @@ class Together(NamedTuple):
     available: float
 
 
+# Processes share memory only if so many times what the largest took is left: some take four times as much where they
+# keep their pages.
+ROOM = 4.0
+
+
+class Running(NamedTuple):
+    """A process that has prepared its case, and its memory before that."""
+
+    timing: Timing
+    process: Process
+    before_mb: float
+
+    def take_turn(self, settings: Settings) -> None:
+        timing = self.timing
+        if timing.failure:
+            return
+        try:
+            reply = self.process.ask("run", seconds=settings.slice_seconds, least=settings.least)
+        except WorkerFailed as error:  # killed for its memory, perhaps
+            timing.failure, timing.times = str(error), []
+            return
+        timing.times += reply["times"]
+        timing.cpu_s.append(reply["cpu_s"])
+        timing.cpu_per_wall.append(reply["cpu_per_wall"])
+        if reply["memory_peak_mb"] is not None:
+            timing.memory_mb = reply["memory_peak_mb"] - self.before_mb
+
+
+def begin(timing: Timing, workload: Workload, dtype: str, threads: int, settings: Settings) -> Running | None:
+    """A process whose case is prepared; None, and the timing says why, where it failed."""
+    process = Process(timing.library, settings, threads, timing.allocator)
+    case = {"workload": workload.name, "form": timing.form, "dtype": dtype, "threads": threads}
+    try:
+        reply = process.ask("prepare", case=case, warm=settings.warm)
+    except BaseException as error:
+        process.close()
+        if not isinstance(error, WorkerFailed):
+            raise
+        timing.failure = str(error)
+        return None
+    timing.first_s, timing.loss, timing.loss_later, timing.error = (
+        reply[k] for k in ("first_s", "loss", "loss_later", "error")
+    )
+    if reply["memory_before_mb"] is not None and reply["memory_peak_mb"] is not None:
+        timing.memory_mb = reply["memory_peak_mb"] - reply["memory_before_mb"]
+    return Running(timing, process, reply["memory_before_mb"] or 0.0)
+
+
+def have_room(running: list[Running]) -> bool:
+    """Whether one more process fits into memory beside these."""
+    return (
+        available_memory_mb() >= ROOM * max((r.timing.memory_mb or 0.0 for r in running), default=0.0) + 500.0
+    )
+
+
 def time_together(
     workload: Workload, dtype: str, threads: int, libraries: list[str], settings: Settings
 ) -> Together:
-    """All forms of a workload, each in a process of its own; the processes run one at a time, in turns."""
+    """All forms of a workload, each in a process of its own; the processes run one at a time, in turns.
+
+    Peers that do not fit into memory together follow each other; Hesse takes its turns beside each of them.
+    """
     cpus, free = settings.cpus[:threads], []
     wanted = [
         Timing(library, form, allocator)
@@ -211,47 +269,31 @@ def time_together(
         for form in workloads.forms(workload, library, settings.quick)
         for allocator in ALLOCATORS
     ]
-    running: list[tuple[Timing, Process, float]] = []
+    waiting = [timing for timing in wanted if timing.library != "hesse"]
+    ours: list[Running] = []
+    here: list[Running] = []
     try:
         for timing in wanted:
-            if running and available_memory_mb() < 1.5 * max(t.memory_mb or 0.0 for t, _, _ in running) + 500:
-                timing.failure = "not run: too little memory left"
-                continue
-            process = Process(timing.library, settings, threads, timing.allocator)
-            case = {"workload": workload.name, "form": timing.form, "dtype": dtype, "threads": threads}
-            try:
-                reply = process.ask("prepare", case=case, warm=settings.warm)
-            except WorkerFailed as error:
-                timing.failure = str(error)
-                process.close()
-                continue
-            timing.first_s, timing.loss, timing.loss_later, timing.error = (
-                reply[k] for k in ("first_s", "loss", "loss_later", "error")
-            )
-            if reply["memory_before_mb"] is not None and reply["memory_peak_mb"] is not None:
-                timing.memory_mb = reply["memory_peak_mb"] - reply["memory_before_mb"]
-            running.append((timing, process, reply["memory_before_mb"] or 0.0))
-        check_agreement(workload, dtype, [timing for timing, _, _ in running])
-        free.append(availability(cpus))
-        for k in range(settings.rounds):
-            for timing, process, before in rotated(running, k):
-                if timing.failure:
-                    continue
-                try:
-                    reply = process.ask("run", seconds=settings.slice_seconds, least=settings.least)
-                except WorkerFailed as error:  # killed for its memory, perhaps
-                    timing.failure, timing.times = str(error), []
-                    continue
-                timing.times += reply["times"]
-                timing.cpu_s.append(reply["cpu_s"])
-                timing.cpu_per_wall.append(reply["cpu_per_wall"])
-                if reply["memory_peak_mb"] is not None:
-                    timing.memory_mb = reply["memory_peak_mb"] - before
-        free.append(availability(cpus))
+            if timing.library == "hesse" and (running := begin(timing, workload, dtype, threads, settings)):
+                ours.append(running)
+        while ours or waiting:
+            while waiting and (not here or have_room(ours + here)):
+                if running := begin(waiting.pop(0), workload, dtype, threads, settings):
+                    here.append(running)
+            check_agreement(workload, dtype, [running.timing for running in ours + here])
+            free.append(availability(cpus))
+            for k in range(settings.rounds):
+                for running in rotated(ours + here, k):
+                    running.take_turn(settings)
+            free.append(availability(cpus))
+            while here:
+                here.pop().process.close()
+            if not waiting:
+                break
     finally:
-        for _, process, _ in running:
-            process.close()
-    return Together(wanted, min(free))
+        for running in ours + here:
+            running.process.close()
+    return Together(wanted, min(free, default=1.0))
 
 
 def rotated(entries: list[Any], k: int) -> list[Any]:

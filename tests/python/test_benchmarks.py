@@ -235,6 +235,42 @@ def test_a_process_that_is_killed_is_named_and_the_others_go_on(tmp_path, monkey
     assert row.median_s > 0.0
 
 
+def test_peers_that_do_not_fit_into_memory_follow_each_other(tmp_path, monkeypatch):
+    alive: list[str] = []
+    most: list[int] = []
+
+    class Counted(Process):
+        """A library of any name, which is Hesse itself."""
+
+        def __init__(self, library, settings, threads, allocator):
+            super().__init__("hesse", settings, threads, allocator)
+            self._named = library
+            alive.append(library)
+
+        def ask(self, do, **arguments):
+            most.append(sum(library != "hesse" for library in alive))
+            return super().ask(do, **arguments)
+
+        def close(self):
+            alive.remove(self._named)
+            super().close()
+
+    monkeypatch.setattr(driver, "Process", Counted)
+    monkeypatch.setattr(workloads, "forms", lambda workload, library, quick: ["compiled"])
+    settings = Settings(tmp_path / "logs", None, (0,), warm=1, rounds=2, slice_seconds=0.01, least=3)
+    w12 = workloads.WORKLOADS["w12"]
+    for available_mb, together in ((1e6, 4), (10.0, 1)):
+        monkeypatch.setattr(driver, "available_memory_mb", lambda mb=available_mb: mb)
+        most.clear()
+        timings, _ = driver.time_together(w12, "float64", 1, ["hesse", "jax", "torch"], settings)
+        assert max(most) == together and alive == []
+        assert [t.library for t in timings] == ["hesse"] * 2 + ["jax"] * 2 + ["torch"] * 2
+        assert all(
+            t.failure is None and len(t.cpu_s) == (2 if t.library != "hesse" else 8 // together)
+            for t in timings
+        )
+
+
 def test_the_demo_is_handed_to_the_peers(tmp_path):
     path = str(tmp_path / "demo.npz")
     hesse_cases.write_demo(path, quick=True)
