@@ -89,13 +89,13 @@ class Scratch {
  public:
   T* of(int64_t n) {
     if (n <= static_cast<int64_t>(near_.size())) return near_.data();
-    far_.reset(new T[static_cast<size_t>(n)]);
-    return far_.get();
+    far_ = Buffer::allocate(static_cast<size_t>(n) * sizeof(T));
+    return reinterpret_cast<T*>(far_->data());
   }
 
  private:
   std::array<T, 2048> near_;
-  std::unique_ptr<T[]> far_;
+  Ref<Buffer> far_;
 };
 
 /// The same entries in contiguous rows; copied where they are not.
@@ -141,6 +141,16 @@ bool narrow_product(const Matrix<const T>& a, const Matrix<const T>& b, const Ma
                     kCopied = 2048;
   const int64_t m = a.rows, k = a.cols, n = b.cols;
   const bool fused = multiplies_and_adds();
+  // An operand that is long and contiguous along its length has it for lanes. Where these are the rows of the
+  // result, it is transposed, which is little beside a sum over many.
+  if (fused && m > kMost && n >= kLeast && n <= kMost && k > std::max(kMost, 4 * n) && a.row == 1) {
+    product_by_rows(a, b, out);
+    return true;
+  }
+  if (fused && n > kMost && m >= kLeast && m <= kMost && b.col == 1) {
+    product_by_lanes(a, b, out);
+    return true;
+  }
   if (n >= kLeast && ((fused && n <= kMost) || m * k <= kSmall) &&
       (b.col == 1 || m >= kLeast || k * n <= kCopied)) {
     product_by_lanes(a, b, out);
@@ -195,7 +205,9 @@ bool columns_as_lanes(int64_t columns) {
 template <class T>
 void gemm_by_columns(const Matrix<const T>& a, const Matrix<const T>& b, const LaneAddend<T>& z,
                      const Matrix<T>& out) {
-  constexpr int64_t kPartOfB = int64_t{1} << 17, kAcrossRows = 16, kNearest = 24 << 10;  // bytes, but the 16
+  // Bytes, but the two that count rows.
+  constexpr int64_t kPartOfB = int64_t{1} << 17, kWide = kPartOfB / 2, kNearest = 24 << 10, kAcrossRows = 16,
+                    kWideRows = 32;
   const int64_t row_bytes = b.cols * static_cast<int64_t>(sizeof(T));
   if (a.cols == 0) {  // the sum over nothing
     for (int64_t i = 0; i < a.rows; ++i)
@@ -204,7 +216,9 @@ void gemm_by_columns(const Matrix<const T>& a, const Matrix<const T>& b, const L
     return;
   }
   const int64_t both = row_bytes + a.rows * static_cast<int64_t>(sizeof(T));
-  const int64_t piece = std::max(a.col == 1 ? kPartOfB / row_bytes : kNearest / both, kAcrossRows);
+  const int64_t piece = b.cols > kMostColumns
+                            ? std::max(kWide / row_bytes, kWideRows)
+                            : std::max(a.col == 1 ? kPartOfB / row_bytes : kNearest / both, kAcrossRows);
   for (int64_t k = 0; k < a.cols; k += piece) {
     const LaneAddend<T> before = k == 0 ? z : LaneAddend<T>{out.data, out.row, 0, 1};
     lane_kernels<T>().uniform(a.rows, 1, std::min(piece, a.cols - k), b.cols,

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include <hwy/cache_control.h>
+
 #include "core/cpu/simd_targets.h"
 
 #undef HWY_TARGET_INCLUDE
@@ -45,6 +47,11 @@ HWY_INLINE V kept(V v) {
 #endif
   return v;
 }
+/// Keeps a pointer that is moved from step to step: compilers else make it of a base and a spilled offset.
+template <class T>
+HWY_INLINE void keep(const T*& p) {
+  asm("" : "+r"(p));
+}
 
 /// f(0), ..., f(N - 1) with constant indices: the compiler then keeps arrays of vectors in registers.
 template <class F, size_t... I>
@@ -57,10 +64,11 @@ HWY_INLINE void repeat(F&& f) {
 }
 
 /// The rows x columns x vectors block at y: a is broadcast (uniform) or loaded (varying). `count` > 0 limits
-/// the one vector of a block to its first lanes.
-template <class T, int Rows, int Columns, int Vectors, bool Varying, bool Partial>
+/// the one vector of a block to its first lanes. Ahead: of each of the k rows that follow in x, the line so
+/// many values from its lanes is asked for.
+template <class T, int Rows, int Columns, int Vectors, bool Varying, bool Partial, bool Ahead = false>
 HWY_INLINE void block(int64_t k, LaneMatrix<const T> a, LaneMatrix<const T> x, LaneAddend<T> z,
-                      LaneMatrix<T> y, size_t count) {
+                      LaneMatrix<T> y, size_t count, [[maybe_unused]] int64_t ahead = 0) {
   const hn::ScalableTag<T> d;
   using V = hn::Vec<decltype(d)>;
   const size_t width = hn::Lanes(d);
@@ -84,8 +92,19 @@ HWY_INLINE void block(int64_t k, LaneMatrix<const T> a, LaneMatrix<const T> x, L
         repeat<Vectors>([&](auto v) HESSE_INLINED { sum[r][c][v] = load(p, v); });
     });
   });
+  // The rows of a, by threes: what an address adds to a pointer is a row, or twice a row.
+  constexpr int kByPointers = 10;
+  constexpr bool kPointers = Rows > kByPointers;
+  const T* threes[kPointers ? (Rows + 2) / 3 : 1];
+  if constexpr (kPointers)
+    repeat<(Rows + 2) / 3>([&](auto q)
+                               HESSE_INLINED { threes[q] = a.data + 3 * static_cast<int64_t>(q) * a.row; });
   const auto factor = [&](int64_t i, auto r, auto v) HESSE_INLINED {
-    const T* p = a.data + static_cast<int64_t>(r) * a.row + i * a.col;
+    const T* p;
+    if constexpr (kPointers)
+      p = threes[r / 3] + static_cast<int64_t>(r % 3) * a.row;
+    else
+      p = a.data + static_cast<int64_t>(r) * a.row + i * a.col;
     if constexpr (Varying)
       return kept(load(p, v));
     else
@@ -98,6 +117,9 @@ HWY_INLINE void block(int64_t k, LaneMatrix<const T> a, LaneMatrix<const T> x, L
   // Of rows and columns the fewer are held, the others pass one by one: with 3 x 4 accumulators all fit 16
   // registers.
   for (int64_t i = 0; i < k; ++i) {
+    if constexpr (Ahead)
+      hwy::Prefetch(reinterpret_cast<const char*>(
+          reinterpret_cast<uintptr_t>(x.data) + static_cast<uintptr_t>((k + i) * x.row + ahead) * sizeof(T)));
     if constexpr (Rows < Columns) {
       V held[Rows][Vectors];
       repeat<Rows>([&](auto r) HESSE_INLINED {
@@ -123,6 +145,11 @@ HWY_INLINE void block(int64_t k, LaneMatrix<const T> a, LaneMatrix<const T> x, L
         });
       });
     }
+    if constexpr (kPointers)
+      repeat<(Rows + 2) / 3>([&](auto q) HESSE_INLINED {
+        threes[q] += a.col;
+        keep(threes[q]);
+      });
   }
   repeat<Rows>([&](auto r) HESSE_INLINED {
     repeat<Columns>([&](auto c) HESSE_INLINED {
@@ -138,18 +165,24 @@ HWY_INLINE void block(int64_t k, LaneMatrix<const T> a, LaneMatrix<const T> x, L
   });
 }
 
-/// All rows of Columns columns and Vectors vectors, in blocks of Rows, the rest in one smaller block.
-template <class T, int Rows, int Columns, int Vectors, bool Varying, bool Partial>
+/// All rows of Columns columns and Vectors vectors, in as few blocks of at most Rows as there can be, about
+/// equally long. Ahead: each block asks for another line of the rows that follow in x.
+template <class T, int Rows, int Columns, int Vectors, bool Varying, bool Partial, bool Ahead = false>
 void panel(int64_t m, int64_t k, LaneMatrix<const T> a, LaneMatrix<const T> x, LaneAddend<T> z,
-           LaneMatrix<T> y, size_t count) {
+           LaneMatrix<T> y, size_t count, int64_t ahead = 0) {
+  constexpr int64_t kLine = 64 / sizeof(T);
+  const auto blocks = [&](int64_t most) { return (m + most - 1) / most; };
   for (; m >= Rows; m -= Rows) {
-    block<T, Rows, Columns, Vectors, Varying, Partial>(k, a, x, z, y, count);
+    if constexpr (Rows > 1)
+      if (blocks(Rows) == blocks(Rows - 1)) break;
+    block<T, Rows, Columns, Vectors, Varying, Partial, Ahead>(k, a, x, z, y, count, ahead);
+    ahead = (ahead + kLine) % static_cast<int64_t>(Vectors * hn::Lanes(hn::ScalableTag<T>()));
     a.data += Rows * a.row;
     if (z.data) z.data += Rows * z.row;
     y.data += Rows * y.row;
   }
   if constexpr (Rows > 1)
-    if (m > 0) panel<T, Rows - 1, Columns, Vectors, Varying, Partial>(m, k, a, x, z, y, count);
+    if (m > 0) panel<T, Rows - 1, Columns, Vectors, Varying, Partial, Ahead>(m, k, a, x, z, y, count, ahead);
 }
 
 template <class T>
@@ -179,10 +212,14 @@ void gemm_uniform(int64_t m, int64_t n, int64_t k, int64_t lanes, LaneMatrix<con
   }
   const auto width = static_cast<int64_t>(hn::Lanes(hn::ScalableTag<T>()));
   const int64_t wide = lanes - lanes % (kVectors * width);
+  constexpr int64_t kLongRows = 256;  // of which a block reads a small part: that of the next is asked for
   for (int64_t j = 0; j < n; ++j)
     for (int64_t l = 0; l < wide; l += kVectors * width)
-      panel<T, kRows, 1, kVectors, false, false>(m, k, a, at_lane(at_column(x, j), l), moved(z, 0, j, l),
-                                                 at_lane(at_column(y, j), l), 0);
+      (x.row >= kLongRows
+           ? panel<T, kRows, 1, kVectors, false, false, true>
+           : panel<T, kRows, 1, kVectors, false, false, false>)(m, k, a, at_lane(at_column(x, j), l),
+                                                                moved(z, 0, j, l),
+                                                                at_lane(at_column(y, j), l), 0, 0);
   if (wide == lanes) return;
   // The rest: fewer vectors than make a block of one column; vector by vector, of several columns.
   int64_t j = 0;
@@ -208,7 +245,7 @@ void gemm_uniform(int64_t m, int64_t n, int64_t k, int64_t lanes, LaneMatrix<con
            ? panel<T, rows_of(kWide), 1, kWide, false, false>
            : panel<T, rows_of(kWide), 1, kWide, false, true>)(m, k, a, at_lane(at_column(x, j), wide),
                                                               moved(z, 0, j, wide),
-                                                              at_lane(at_column(y, j), wide), count);
+                                                              at_lane(at_column(y, j), wide), count, 0);
     });
 }
 
