@@ -16,7 +16,7 @@ HWY_BEFORE_NAMESPACE();
 namespace hesse::cpu::HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
-// Vectors of lanes that a block takes: with 32 registers 5 x 4 accumulators and 4 operands fit, with 16 5 x 2
+// Vectors of lanes that a block takes: with 32 registers 5 x 4 accumulators and 4 operands fit, with 16 6 x 2
 // and 2. Where both matrices vary, 4 x 4 accumulators and 5 operands, or 3 x 4 and 4.
 #if HWY_MAX_BYTES == 64 || HWY_TARGET == HWY_NEON
 constexpr int kVectors = 4;
@@ -25,7 +25,7 @@ constexpr int kVaryingRows = 4;
 constexpr int kVectors = 2;
 constexpr int kVaryingRows = 3;
 #endif
-constexpr int kRows = 5;
+constexpr int kRows = kVectors == 4 ? 5 : 6;
 constexpr int kColumns = 4;
 /// Rows of a block of one column and few vectors: enough sums to keep the adders busy.
 constexpr int rows_of(int vectors) {
