@@ -156,10 +156,12 @@ Array segment_softmax(const Array& x, const Array& segment_ids, int64_t num_segm
   return divide(e, s.spread(s.sum(e)));
 }
 
-// sqrt mean (x - mean x)^2
+// sqrt mean (c - mean c)^2, c being x less its largest entry: of equal entries that is exactly zero, whatever
+// their mean rounds to.
 Array segment_std(const Array& x, const Array& segment_ids, int64_t num_segments) {
   const Segmented s("segment_std", x, segment_ids, num_segments);
-  const Array variance = s.mean(square(subtract(s.x, s.spread(s.mean(s.x)))));
+  const Array c = subtract(s.x, s.spread(s.finite_shift()));
+  const Array variance = s.mean(square(subtract(c, s.spread(s.mean(c)))));
   const Array none = equal(variance, literal(0.0, variance));
   return where(none, literal(0.0, variance), sqrt(where(none, literal(1.0, variance), variance)));
 }
