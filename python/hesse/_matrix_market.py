@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import importlib
 import os
-import tempfile
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -76,7 +78,7 @@ def mmwrite(path: str | os.PathLike[str], a: CSR, *, comment: str = "") -> None:
     Parameters
     ----------
     path : str or path
-        The file; what was there is replaced.
+        The file; what was there is replaced. With the end .gz or .bz2 it is compressed.
     a : CSR
         With values of shape (nnz,).
     comment : str, optional
@@ -85,9 +87,11 @@ def mmwrite(path: str | os.PathLike[str], a: CSR, *, comment: str = "") -> None:
     Raises
     ------
     TypeError
-        For what is no `CSR`.
+        For what is no `CSR`, and a comment that is no text.
     ValueError
         For several heads.
+    OSError
+        Where the file cannot be written.
     ImportError
         Without SciPy.
 
@@ -104,15 +108,34 @@ def mmwrite(path: str | os.PathLike[str], a: CSR, *, comment: str = "") -> None:
         raise _hesse.ArgumentTypeError(
             f"mmwrite: a must be a sparse matrix, got {type(a).__name__}; from_dense makes one"
         )
+    if a.data.ndim != 1:
+        raise _hesse.ArgumentError(
+            f"mmwrite: a has data of shape {a.data.shape}, several matrices; write one at a time, as in "
+            "a.replace(data=a.data[:, 0])"
+        )
+    if not isinstance(comment, str):
+        raise _hesse.ArgumentTypeError(f"mmwrite: comment must be text, got {type(comment).__name__}")
     matrix: Any = a.to_scipy("coo")
-    file = Path(path)
-    handle, name = tempfile.mkstemp(suffix=".mtx", prefix=f".{file.name}.", dir=file.parent)
-    os.close(handle)
+    text = BytesIO()  # bz2 cannot seek, which SciPy does
+    io.mmwrite(text, matrix, comment=comment, symmetry="general")
+    name = os.fspath(path)
+    temporary = f"{name}.{os.getpid()}.tmp"
+    suffix = Path(name).suffix
+    opened: Any = (
+        importlib.import_module({".gz": "gzip", ".bz2": "bz2"}[suffix]).open
+        if suffix in _COMPRESSED
+        else open
+    )
     try:
-        io.mmwrite(name, matrix, comment=comment, symmetry="general")
-        with open(name, "rb") as written:
+        with opened(temporary, "wb") as file:
+            file.write(text.getbuffer())
+        with open(temporary, "rb+") as written:
             os.fsync(written.fileno())
-        os.replace(name, file)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
+        os.replace(temporary, name)
+    except BaseException as error:
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)
+        if isinstance(error, OSError):
+            reason = error.strerror or "the folder is missing or cannot be written to"
+            raise _hesse.FileError(f"mmwrite: {name} cannot be written: {reason}") from error
         raise
