@@ -36,15 +36,22 @@ def _classes(function: str, predicted: Any, labels: Any, mask: Any) -> tuple[Dat
         raise _hesse.ArgumentError(
             f"{function}: predicted must be [{len(y)}] classes or [{len(y)}, C] scores, got shape {p.shape}"
         )
-    if p.ndim == 2:
-        p = p.argmax(axis=1)
-    elif p.dtype.kind == "f":
+    if p.ndim == 1 and p.dtype.kind not in "iub":
         raise _hesse.ArgumentTypeError(
             f"{function}: a vector must hold classes, got {p.dtype}; compare probabilities with a threshold first"
         )
+    if p.dtype.kind not in "biuf":
+        raise _hesse.ArgumentTypeError(f"{function}: scores must be real numbers, got {p.dtype}")
     keep = _mask(function, mask, len(y))
     if not keep.any():
         raise _hesse.ArgumentError(f"{function}: there are no rows")
+    if p.ndim == 2:
+        bad = np.argwhere(np.isnan(p) & keep[:, None])  # argmax would choose it
+        if len(bad):
+            raise _hesse.ArgumentError(
+                f"{function}: score {bad[0].tolist()} is NaN; leave such rows out with mask"
+            )
+        p = p.argmax(axis=1)
     return p[keep].astype(np.int64), y[keep].astype(np.int64)
 
 
@@ -66,7 +73,9 @@ def accuracy(predicted: Any, labels: Any, mask: Any = None) -> float:
     Raises
     ------
     ValueError
-        For shapes that do not fit, or where no row counts.
+        For shapes that do not fit, a NaN among the scores of rows that count, or where no row counts.
+    TypeError
+        For a vector that is not of integers or booleans, and scores that are no real numbers.
 
     Examples
     --------
@@ -99,7 +108,9 @@ def f1_score(predicted: Any, labels: Any, mask: Any = None, average: str = "macr
     Raises
     ------
     ValueError
-        For shapes that do not fit, or where no row counts.
+        For shapes that do not fit, a NaN among the scores of rows that count, or where no row counts.
+    TypeError
+        For a vector that is not of integers or booleans, and scores that are no real numbers.
 
     Examples
     --------
@@ -132,7 +143,8 @@ def binary_scores(function: str, scores: Any, labels: Any, mask: Any) -> tuple[D
     if not np.isin(y, (0, 1)).all():
         raise _hesse.ArgumentError(f"{function}: labels must be 0 or 1")
     if np.isnan(s).any():
-        raise _hesse.ArgumentError(f"{function}: score {int(np.flatnonzero(np.isnan(s))[0])} is NaN")
+        row = int(np.flatnonzero(keep)[np.isnan(s)][0])
+        raise _hesse.ArgumentError(f"{function}: score {row} is NaN; leave such rows out with mask")
     return s, y
 
 
@@ -207,6 +219,7 @@ def mean_absolute_error(predicted: Any, targets: Any, mask: Any = None) -> float
     Returns
     -------
     float
+        NaN where an entry that counts is NaN.
 
     Raises
     ------
@@ -235,6 +248,7 @@ def root_mean_square_error(predicted: Any, targets: Any, mask: Any = None) -> fl
     Returns
     -------
     float
+        NaN where an entry that counts is NaN.
 
     Raises
     ------
