@@ -25,7 +25,8 @@ class AddStructure(Module):
     """Where the sum of two sparse matrices has entries.
 
     ``a + b`` finds it at every call. It is found once, outside of a compiled function that takes the matrices as
-    arguments, and then adds matrices with these patterns and any values, with derivatives of any order.
+    arguments, and then adds matrices with these patterns and any values, with derivatives of any order. Values with
+    heads are added head by head; values (nnz, 1) are added to each head of the others.
 
     Parameters
     ----------
@@ -35,7 +36,7 @@ class AddStructure(Module):
     Raises
     ------
     ValueError
-        For different shapes.
+        For different shapes; when called, for different numbers of heads, and heads on one side only.
     TypeError
         For what is no `CSR`.
 
@@ -62,6 +63,12 @@ class AddStructure(Module):
     def __call__(self, a: CSR, b: CSR) -> CSR:
         """``a + b``, for matrices with the patterns that this was made for."""
         _check("AddStructure", a=a, b=b)
+        heads, others = a.data.shape[1:], b.data.shape[1:]
+        if len(heads) != len(others) or (heads != others and (1,) not in (heads, others)):
+            raise _hesse.ArgumentError(
+                f"add: values of shapes {a.data.shape} and {b.data.shape} have different heads; one matrix is added to "
+                "each head with values (nnz, 1), as of b.replace(data=b.data[:, None])"
+            )
         data = _s.add_values(a.data, b.data, self.left, self.right, self.pattern.nnz)
         return self.pattern.replace(data=data)
 
