@@ -357,8 +357,26 @@ def test_from_networkx():
     np.testing.assert_array_equal(dense(made, made.edge_weight), [[0.0, 2.0], [2.0, 7.0]])
     np.testing.assert_array_equal(np.asarray(made.x), [[3.0], [1.0]])
     assert gnn.from_networkx(networkx.DiGraph([(0, 1)])).num_edges == 1
-    with pytest.raises(ValueError, match="has no attribute 'v'"):
+    with pytest.raises(ValueError, match="the edge 'c' - 'a' has no attribute 'v'"):
         gnn.from_networkx(g, weight="v")
+    g.add_node("b")
+    with pytest.raises(ValueError, match="from_networkx: the node 'b' has no attribute 'f'"):
+        gnn.from_networkx(g, x="f")
+
+
+def test_from_networkx_with_parallel_edges():
+    networkx = pytest.importorskip("networkx")
+    edges = [("a", "b", 1.0), ("a", "b", 2.0), ("b", "a", 4.0), ("b", "b", 8.0), ("b", "b", 16.0)]
+    for kind, expected, count in (
+        (networkx.MultiDiGraph, [[0.0, 4.0], [3.0, 24.0]], 5),
+        (networkx.MultiGraph, [[0.0, 7.0], [7.0, 24.0]], 8),
+    ):
+        g = kind()
+        for u, v, w in edges:
+            g.add_edge(u, v, w=w)
+        made = gnn.from_networkx(g, weight="w")
+        assert made.num_edges == count and made.is_undirected() == (not g.is_directed())
+        np.testing.assert_array_equal(dense(made, made.edge_weight), expected)  # all edges stay, and add up
 
 
 class Tensor:
@@ -401,6 +419,37 @@ def test_from_pyg():
     np.testing.assert_array_equal(np.asarray(made.edge_data["edge_type"]), [5, 4])  # sorted by target
 
 
+def pyg_batch(batch, n=5, **more):
+    made = Data(edge_index=Tensor([[0, 3], [1, 4]]), batch=Tensor(batch), u=Tensor(np.ones((3, 2))), **more)
+    made.num_nodes = n
+    return made
+
+
+def test_from_pyg_keeps_batches():
+    made = gnn.from_pyg(pyg_batch([0, 0, 0, 2, 2], ptr=Tensor([0, 3, 3, 5]), mask=Tensor(np.arange(5))))
+    assert made.num_graphs == 3 and made.node_graph.tolist() == [0, 0, 0, 2, 2]
+    assert made.node_starts.tolist() == [0, 3, 3, 5] and made.graph_mask.tolist() == [True] * 3
+    assert set(made.node_data) == {"mask"} and set(made.graph_data) == {"u"}
+    parts = gnn.unbatch(made)
+    assert [g.num_nodes for g in parts] == [3, 0, 2] and parts[2].graph_data["u"].shape == (1, 2)
+    assert parts[2].node_data["mask"].tolist() == [3, 4] and parts[2].edge_index.tolist() == [[0], [1]]
+    # Without ptr the last graph that has nodes is the last; with it there may be more. What is padded stays so.
+    assert gnn.from_pyg(pyg_batch([0, 0, 0, 2, 2])).num_graphs == 3
+    padded = gnn.from_pyg(
+        pyg_batch([0, 0, 0, 1, 1], ptr=Tensor([0, 3, 5, 5]), graph_mask=Tensor([True, False, False]))
+    )
+    assert padded.num_graphs == 3 and padded.graph_mask.tolist() == [True, False, False]
+    assert set(padded.graph_data) == {"u"} and len(gnn.unbatch(padded)) == 1
+    # A batch that is no integer per node is an array like others.
+    assert set(gnn.from_pyg(pyg_batch([0.5] * 5)).node_data) == {"batch"}
+    for bad, words in (
+        ([0, 1, 0, 2, 2], "is 0 at node 2; sort the nodes"),
+        ([-1, 0, 0, 1, 1], "is -1 at node 0"),
+    ):
+        with pytest.raises(ValueError, match=f"from_pyg: batch must ascend from 0 on, .* {words}"):
+            gnn.from_pyg(pyg_batch(bad))
+
+
 def test_graphs_are_trees():
     """Programs are reused for graphs of the same sizes; gradients are those of arrays that are not patterns."""
     f = hs.compile(lambda g: hs.sum(g.adjacency() @ g.x))
@@ -433,6 +482,43 @@ def test_random_walks():
     np.testing.assert_allclose(found, np.concatenate(expected), rtol=1e-12, atol=1e-15)
     with pytest.raises(ValueError, match="k must be at least 1"):
         gnn.random_walk_encoding(g, 0)
+
+
+def test_encodings_of_periodic_graphs():
+    """Edges to several images of a node are parallel edges: every one is a way to walk, and they add up."""
+    # A ring of three, the first two joined by two images each way, and a node with an image of itself.
+    s, t = np.array([[0, 1, 0, 1, 1, 2, 2, 0, 2, 2], [1, 0, 1, 0, 2, 1, 0, 2, 2, 2]])
+    shift = np.array([[0.0], [0], [3], [-3], [0], [0], [3], [-3], [3], [-3]])
+    w = np.array([1.0, 1, 2, 2, 3, 3, 4, 4, 5, 5])
+    g = gnn.Graph(
+        [s, t], edge_weight=w, edge_attr=np.arange(10.0), edge_data={"shift": shift, "k": np.arange(10)}
+    )
+    for weight in (w, None):
+        given = g if weight is not None else g.replace(edge_weight=None)
+        a = np.zeros((3, 3))
+        np.add.at(a, (s, t), 1.0 if weight is None else weight)
+        p = a / a.sum(1, keepdims=True)
+        expected = np.stack([np.diag(np.linalg.matrix_power(p, k)) for k in range(1, 5)], axis=1)
+        for one in (
+            given,
+            given.replace(edge_attr=None, edge_data={"shift": given.edge_data["shift"]}).pairs(),
+        ):
+            np.testing.assert_allclose(np.asarray(gnn.random_walk_encoding(one, 4)), expected, rtol=1e-12)
+        plain = given.replace(edge_data={})
+        np.testing.assert_allclose(
+            np.asarray(gnn.laplacian_encoding(given, 2)), np.asarray(gnn.laplacian_encoding(plain, 2))
+        )
+        loops = a - np.diag(np.diag(a))
+        d = loops.sum(1)
+        for kind, matrix in (
+            (None, np.diag(d) - loops),
+            ("sym", np.eye(3) - loops / np.sqrt(np.outer(d, d))),
+            ("rw", np.eye(3) - loops / d[:, None]),
+        ):
+            np.testing.assert_allclose(np.asarray(given.laplacian(kind).todense()), matrix, atol=1e-14)
+    for encoding in (gnn.random_walk_encoding, gnn.laplacian_encoding):
+        with pytest.raises(TypeError, match="_encoding: graph must be a hs.gnn.Graph, got HeteroGraph; take"):
+            encoding(gnn.HeteroGraph({("a", "to", "b"): [[0], [0]]}), 2)
 
 
 def test_laplacian_encoding():

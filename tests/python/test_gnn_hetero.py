@@ -9,6 +9,8 @@ import pytest
 
 import hesse as hs
 from hesse import gnn
+from test_gnn_graph import Data, Tensor
+from test_gnn_loader import assert_same
 from test_gnn_pyg import net, with_, with_linear
 
 WORKER = Path(__file__).parents[1] / "support" / "pyg_hetero_worker.py"
@@ -292,12 +294,266 @@ def test_layers_are_trained_and_saved(tmp_path):
         (lambda: CONV[W](X["paper"], GRAPH[C]), TypeError, r"SAGEConv: with in_features=\(3, 5\) the graph must be a hs.gnn.Bipartite, got Graph"),
         (lambda: gnn.GATConv((3, 5), 4)((X["author"], X["paper"]), GRAPH[W]), ValueError, "make the layer with self_loops=False"),
         (lambda: gnn.message_passing(lambda i, j, e: j, "sum", X["author"], GRAPH[W]), TypeError, "x must be a pair"),
+        (lambda: gnn.pad(GRAPH, 9, {}, 2), TypeError, "pad: for a HeteroGraph num_nodes must be a dict by types of nodes, got 9"),
+        (lambda: gnn.pad(GRAPH, {}, {W: 9.5}, 2), TypeError, r"pad: num_edges\[\('author', 'writes', 'paper'\)\] must be an integer, got 9.5"),
+        (lambda: gnn.pad(GRAPH, {"papers": 9}, {}, 2), ValueError, "pad: num_nodes is given for 'papers'; types are author, paper, venue"),
+        (lambda: gnn.pad(GRAPH, {"paper": 5}, {}, 2), ValueError, r"num_nodes\['paper'\] must be at least 6, got 5"),
+        (lambda: gnn.pad(GRAPH, {"paper": 8}, {}, 1), ValueError, "2 nodes of the type 'paper' are added, and no graph that they can be in; num_graphs must be above 1"),
+        (lambda: gnn.pad(GRAPH, {"paper": 8}, {W: 7}, 2), ValueError, r"2 edges of the type \('author', 'writes', 'paper'\) are added, and too few nodes for them; num_nodes\['author'\] must be at least 6"),
+        (lambda: gnn.pad(GRAPH.replace(x={"paper": hs.sparse.identity(6)}), {}, {}, 2), TypeError, r"pad: x\['paper'\] is sparse; use x\['paper'\].todense\(\)"),
+        (lambda: gnn.DataLoader([GRAPH.replace(x={"paper": hs.sparse.identity(6)})], 1), TypeError, r"DataLoader: x\['paper'\] is sparse"),
+        (lambda: gnn.DataLoader([GRAPH, gnn.Graph([[0], [1]])], 1), TypeError, "item 1 is a Graph, item 0 a HeteroGraph"),
+        (lambda: gnn.DataLoader([GRAPH.replace(graph_data={"t": hs.zeros(3)})], 1), ValueError, r"graph_data.t of shape \(3,\) has a row not for each of 1 graphs"),
+        (lambda: gnn.DataLoader([GRAPH], 1, pad=[(9, 9)]), TypeError, r"or pairs \(nodes by type, edges by type\), dicts of all types, got"),
+        (lambda: gnn.DataLoader([GRAPH], 1, pad=[({"paper": 9}, {})]), TypeError, "dicts of all types"),
+        (lambda: gnn.DataLoader([GRAPH], 1, pad=[]), ValueError, r"none of the sizes \[\] has room .* add \(\{'author': 6, 'paper': 8, 'venue': 4\}, \{\('author', 'writes', 'paper'\): 6,"),
+        (lambda: gnn.unbatch(3), TypeError, "unbatch: graph must be a Graph or a HeteroGraph, got a int"),
+        (lambda: gnn.unbatch(gnn.batch([GRAPH, GRAPH]).replace(graph_data={"t": hs.zeros(3)})), ValueError, r"graph_data\['t'\] of shape \(3,\) has no row for each of 2 graphs"),
+        (lambda: gnn.unbatch(gnn.batch([GRAPH, GRAPH]).replace(node_starts={"author": hs.array([0, 1, 8]), "paper": hs.array([0, 6, 12]), "venue": hs.array([0, 2, 4])})), ValueError, r"graph 0 has an edge \('author', 'writes', 'paper'\) from another graph"),
+        (lambda: gnn.GCNConv(3, 4)(X["author"], GRAPH), TypeError, r"GCNConv: graph must be a hs.gnn.Graph, got HeteroGraph; take the edges within one type of nodes, such as graph\[\('paper', 'cites', 'paper'\)\], or all types as one graph, graph.to_homogeneous\(\); HeteroConv has"),
         (lambda: gnn.to_pyg(3), TypeError, "to_pyg: graph must be a Graph or HeteroGraph, got int"),
     ],
 )  # fmt: skip
 def test_refuses(call, error, words):
     with pytest.raises(error, match=words):
         call()
+
+
+# ---- batches, padding ------------------------------------------------------------------------------------------------
+def some_graph(rng, authors, papers, venues, edges, number=0):
+    """Duplicate edges, self-loops and nodes without edges are likely, types without nodes or edges are there."""
+    sizes = {"author": authors, "paper": papers, "venue": venues}
+    index = {}
+    for t in EDGES:
+        m = edges if sizes[t[0]] and sizes[t[2]] else 0
+        index[t] = np.stack([rng.integers(max(sizes[k], 1), size=m) for k in (t[0], t[2])])
+    count = {t: v.shape[1] for t, v in index.items()}
+    return gnn.HeteroGraph(
+        index,
+        {k: rng.normal(size=(sizes[k], X[k].shape[1])) for k in SIZES},
+        num_nodes=sizes,
+        y={"paper": rng.integers(4, size=papers)},
+        edge_attr={R: rng.normal(size=(count[R], 2)).astype(np.float32)},
+        edge_weight={C: rng.uniform(0.5, 2.0, size=count[C])},
+        node_data={"paper": {"train": rng.uniform(size=papers) < 0.5}, "author": {"id": np.arange(authors)}},
+        edge_data={W: {"year": rng.integers(9, size=count[W])}},
+        graph_data={"t": rng.normal(size=(1, 2)), "id": [number]},
+    )  # fmt: skip
+
+
+SHAPES = [(4, 6, 2, 5), (2, 1, 0, 3), (0, 3, 1, 2), (0, 0, 0, 0), (1, 1, 1, 0), (3, 2, 2, 7), (5, 4, 1, 4)]
+
+
+def graphs():
+    rng = np.random.default_rng(6)
+    return [some_graph(rng, *shape, number=k) for k, shape in enumerate(SHAPES)]
+
+
+def test_a_batch_is_taken_apart():
+    given = graphs()
+    parts = gnn.unbatch(gnn.batch(given))
+    assert len(parts) == len(given)
+    for a, b in zip(parts, given, strict=True):
+        assert a.node_types == b.node_types and a.edge_types == b.edge_types
+        assert_same(a, b)
+    assert gnn.unbatch(GRAPH) == [GRAPH]
+    cut = lambda x: hs.sum(gnn.unbatch(gnn.batch(given).replace(x={"paper": x}))[0].x["paper"] ** 2)
+    x = gnn.batch(given).x["paper"]
+    expected = 2.0 * np.asarray(x) * (np.arange(len(x)) < 6)[:, None]
+    np.testing.assert_allclose(np.asarray(hs.grad(cut)(x)), expected)
+
+
+def test_batches_of_a_loader_are_those_of_batch():
+    given = graphs()
+    for size in (1, 2, 3, 7, 20):
+        found = list(gnn.DataLoader(given, size))
+        assert len(found) == -(-len(given) // size)
+        for k, made in enumerate(found):
+            assert_same(made, gnn.batch(given[k * size : (k + 1) * size]))
+    for a, b in zip(gnn.DataLoader(gnn.batch(given), 3), gnn.DataLoader(given, 3), strict=True):
+        assert_same(a, b)
+
+
+def test_a_padded_graph_is_a_graph():
+    """Structure as of a graph made from its edges; what is real is not changed, what is added is copied."""
+    given = gnn.batch(graphs())
+    had = {k: given.num_nodes(k) for k in given.node_types}
+    edges_had = {t: given[t].num_edges for t in given.edge_types}
+    for nodes, edges, more in (
+        ({"author": 2, "paper": 2, "venue": 2}, {W: 1, C: 1, R: 1, V: 1}, 1),
+        ({"author": 5, "paper": 2, "venue": 0}, {W: 9, C: 0, R: 3}, 3),
+        ({"paper": 7}, {C: 20}, 1), ({"venue": 1}, {}, 1), ({}, {}, 2), ({}, {}, 0),
+    ):  # fmt: skip
+        sizes = {k: had[k] + n for k, n in nodes.items()}
+        padded = gnn.pad(
+            given, sizes, {t: edges_had[t] + n for t, n in edges.items()}, given.num_graphs + more
+        )
+        assert padded.num_graphs == given.num_graphs + more
+        np.testing.assert_array_equal(
+            np.asarray(padded.graph_mask), [True] * given.num_graphs + [False] * more
+        )
+        assert hs.tree_structure(padded) == hs.tree_structure(given)
+        for k, n in had.items():
+            assert padded.num_nodes(k) == n + nodes.get(k, 0)
+            of, starts = np.asarray(padded.node_graph[k]), np.asarray(padded.node_starts[k])
+            np.testing.assert_array_equal(of, np.repeat(np.arange(padded.num_graphs), np.diff(starts)))
+            np.testing.assert_array_equal(np.asarray(padded.node_mask(k)), np.arange(len(of)) < n)
+            np.testing.assert_array_equal(
+                np.asarray(padded.nodes(k).node_mask), np.asarray(padded.node_mask(k))
+            )
+            rows = {tuple(row) for row in np.asarray(given.x[k]).tolist()}
+            assert {tuple(row) for row in np.asarray(padded.x[k]).tolist()} == rows
+        again = gnn.HeteroGraph({t: np.asarray(padded[t].edge_index) for t in padded.edge_types}, padded.x)
+        for t, m in edges_had.items():
+            e = padded[t]
+            assert e.num_edges == m + edges.get(t, 0) and type(e) is type(given[t])
+            for name in (
+                "source",
+                "target",
+                "target_starts",
+                "source_starts",
+                "by_source",
+                "targets_by_source",
+            ):
+                np.testing.assert_array_equal(
+                    np.asarray(getattr(e, name)), np.asarray(getattr(again[t], name)), name
+                )
+            assert sorted(np.asarray(e.order).tolist()) == list(range(e.num_edges))
+            np.testing.assert_array_equal(np.asarray(padded.edge_mask(t)), np.arange(e.num_edges) < m)
+            ends = np.asarray(padded.node_graph[t[0]])[np.asarray(e.source)]
+            np.testing.assert_array_equal(ends, np.asarray(padded.node_graph[t[2]])[np.asarray(e.target)])
+        for a in range(edges_had[R], padded[R].num_edges):
+            np.testing.assert_array_equal(
+                np.asarray(padded[R].edge_attr[a]), np.asarray(given[R].edge_attr[0])
+            )
+        for a, b in zip(gnn.unbatch(padded), gnn.unbatch(given), strict=True):
+            assert_same(a, b)
+
+
+def test_padding_of_types_without_nodes():
+    """Where there is nothing to copy, rows of padding are 0."""
+    bare = gnn.HeteroGraph({W: np.zeros((2, 0), int)}, {"author": np.zeros((0, 2)), "paper": [[3.0]]})
+    padded = gnn.pad(bare, {"author": 2, "paper": 3}, {W: 2}, 2)
+    assert padded.x["author"].tolist() == [[0.0, 0.0]] * 2 and padded.x["paper"].tolist() == [[3.0]] * 3
+    assert padded[W].edge_index.tolist() == [[0, 0], [2, 2]] and padded.node_starts["paper"].tolist() == [
+        0,
+        1,
+        3,
+    ]
+    lone = gnn.HeteroGraph({}, num_nodes={"author": 1})
+    assert gnn.pad(gnn.batch([lone, lone]), {"author": 5}, {}, 3).node_graph["author"].tolist() == [
+        0,
+        1,
+        2,
+        2,
+        2,
+    ]
+    both = gnn.batch([gnn.pad(lone, {"author": 2}, {}, 2), lone])
+    assert both.graph_mask.tolist() == [True, False, True] and len(gnn.unbatch(both)) == 2
+
+
+def loss(conv, graph):
+    """Per graph, of pooled nodes, and per node: both without padding."""
+    y = conv(graph.x, graph)
+    papers = graph.nodes("paper")
+    pooled = gnn.global_mean_pool(hs.tanh(y["paper"]), papers)
+    mask = hs.astype(graph.graph_mask, hs.float64)[:, None]
+    rows = hs.astype(graph.node_mask("author"), hs.float64)[:, None]
+    return hs.sum(mask * pooled**2) + hs.sum(rows * hs.sin(y["author"]))
+
+
+def test_models_do_not_see_padding():
+    conv, given = gnn.HeteroConv(CONV), gnn.batch(graphs())
+    padded = gnn.pad(given, {"author": 20, "paper": 25, "venue": 9}, dict.fromkeys(EDGES, 40), 11)
+    y, z = conv(given.x, given), conv(padded.x, padded)
+    for k in y:
+        np.testing.assert_allclose(
+            np.asarray(z[k])[: given.num_nodes(k)], np.asarray(y[k]), rtol=1e-12, atol=1e-14
+        )
+    gradient = hs.compile(hs.grad(loss))
+    for a, b in zip(*(hs.tree_leaves(gradient(conv, g)) for g in (given, padded)), strict=True):
+        np.testing.assert_allclose(np.asarray(b), np.asarray(a), rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"shuffle": True, "key": 1}, {"shuffle": True, "key": 1, "buckets": 4}]
+)
+def test_a_compiled_model_is_recorded_once_per_size(options):
+    rng = np.random.default_rng(7)
+    sizes = np.minimum(rng.geometric(0.15, size=(60, 3)), 30)
+    given = [some_graph(rng, *map(int, n), int(n.sum()), number=k) for k, n in enumerate(sizes)]
+    conv = gnn.HeteroConv(CONV)
+    expected = [float(loss(conv, g)) for g in given]
+    for pad, most in ((True, 3 if len(options) < 3 else 5), (1, 1)):
+        loader, total = gnn.DataLoader(given, 8, pad=pad, **options), hs.compile(loss)
+        for _ in range(3):
+            seen = []
+            for batch in loader:
+                which = np.asarray(batch.graph_data["id"])[np.asarray(batch.graph_mask)].tolist()
+                seen += which
+                assert batch.num_graphs == 9
+                size = {k: batch.num_nodes(k) for k in SIZES}, {t: batch[t].num_edges for t in EDGES}
+                assert size in loader.sizes
+                np.testing.assert_allclose(
+                    float(total(conv, batch)), sum(expected[k] for k in which), rtol=1e-10
+                )
+            assert sorted(seen) == list(range(60))
+        assert total.cache_size <= len(loader.sizes) <= most
+        sums = [sum(n.values()) + sum(e.values()) for n, e in loader.sizes]
+        assert sums == sorted(sums)
+    given_sizes = gnn.DataLoader(given, 8, pad=list(reversed(loader.sizes)), **options)
+    assert given_sizes.sizes == loader.sizes and "padded to ({'author':" in repr(given_sizes)
+    one = gnn.DataLoader(given[:1] * 6, 3, pad=True)
+    n = given[0].num_nodes
+    assert one.sizes[-1][0] == {k: 3 * n(k) + 2 for k in SIZES}
+    assert one.sizes[-1][1] == {t: 3 * given[0][t].num_edges + 1 for t in EDGES} and len(one.sizes) == 1
+
+
+class Store(Data):
+    """What a store of HeteroData of torch_geometric offers, and with one for each type HeteroData itself."""
+
+
+def hetero_data(batch, **more):
+    made = Store()
+    made.node_types, made.edge_types = ["author", "paper"], [W]
+    made.stores = [Store({k: Tensor(v) for k, v in more.items()})]
+    for kind, of in batch.items():
+        made[kind] = Store(x=Tensor(np.arange(3.0)[:, None]), mask=Tensor(np.arange(3)))
+        made[kind].num_nodes = 3
+        if of is not None:
+            made[kind]["batch"] = Tensor(of)
+    made[W] = Store(edge_index=Tensor([[0, 2], [1, 2]]), year=Tensor([7, 8]))
+    return made
+
+
+def test_from_pyg_keeps_batches_and_graph_data():
+    data = hetero_data({"author": [0, 0, 1], "paper": [0, 0, 1]}, u=[[1.0], [2.0], [3.0]])
+    data["paper"]["ptr"] = Tensor([0, 2, 3, 3])
+    made = gnn.from_pyg(data)
+    assert made.num_graphs == 3 and set(made.graph_data) == {"u"} and set(made.node_data["paper"]) == {"mask"}
+    assert {k: v.tolist() for k, v in made.node_starts.items()} == {
+        "author": [0, 2, 3, 3],
+        "paper": [0, 2, 3, 3],
+    }
+    parts = gnn.unbatch(made)
+    assert [g.graph_data["u"].tolist() for g in parts] == [[[1.0]], [[2.0]], [[3.0]]]
+    assert parts[1].x["paper"].tolist() == [[2.0]] and parts[1][W].edge_index.tolist() == [[0], [0]]
+    assert parts[1][W].edge_data["year"].tolist() == [8] and parts[2].num_nodes("author") == 0
+    one = gnn.from_pyg(hetero_data({"author": None, "paper": None}, u=[[1.0]]))
+    assert one.num_graphs == 1 and one.graph_data["u"].tolist() == [[1.0]]
+    masked = hetero_data({"author": [0, 0, 1], "paper": [0, 0, 1]}, graph_mask=[True, False])
+    assert gnn.from_pyg(masked).graph_mask.tolist() == [True, False]
+    with pytest.raises(ValueError, match="from_pyg: nodes of the type 'paper' have no batch"):
+        gnn.from_pyg(hetero_data({"author": [0, 0, 1], "paper": None}))
+    with pytest.raises(
+        ValueError, match="from_pyg: batch of nodes 'paper' must ascend from 0 on.* is 0 at node 2"
+    ):
+        gnn.from_pyg(hetero_data({"author": [0, 0, 1], "paper": [0, 1, 0]}))
+    del data[W]["edge_index"]
+    with pytest.raises(
+        TypeError, match=r"from_pyg: the edges \('author', 'writes', 'paper'\) have no edge_index"
+    ):
+        gnn.from_pyg(data)
 
 
 # ---- PyTorch Geometric ---------------------------------------------------------------------------------------------

@@ -58,6 +58,7 @@ def check(sample, graph, seeds):
         np.testing.assert_array_equal(np.asarray(sample.seeds[k]), np.arange(len(ids)) < len(own))
         np.testing.assert_array_equal(np.asarray(part.node_data[k]["id"])[:m], ids[:m])
         np.testing.assert_array_equal(np.asarray(part.node_graph[k]), np.arange(len(ids)) >= m)
+        np.testing.assert_array_equal(np.asarray(part.node_mask(k)), ids >= 0)
         np.testing.assert_array_equal(np.asarray(part.node_starts[k])[:2], [0, m])
         for rows in ("x", "y"):
             assert (k in getattr(part, rows)) == (k in getattr(graph, rows))
@@ -257,7 +258,12 @@ def test_training_on_padded_batches_is_recorded_once():
         (lambda: gnn.neighbour_sample(KEY, GRAPH, {"paper": SEEDS}, {W: (1,), C: "a", R: (1,), V: (1,)}), ValueError, r"sizes\[\('paper', 'cites', 'paper'\)\] must be an integer"),
         (lambda: gnn.neighbour_sample(KEY, GRAPH.replace(x={"paper": hs.sparse.from_dense(hs.ones((900, 2)))}), {"paper": SEEDS}, (1,)), TypeError, r"x\['paper'\] is sparse"),
         (lambda: gnn.neighbour_sample(3, GRAPH, {"paper": SEEDS}, (1,)), TypeError, "key must be a random key"),
-        (lambda: gnn.induced_sample(GRAPH, SEEDS), TypeError, "graph must be a hs.gnn.Graph"),
+        *((call, TypeError, f"{name}: graph must be a hs.gnn.Graph, got HeteroGraph; take the edges within one type of nodes, such as graph.*cites.*, or all types as one graph, graph.to_homogeneous") for name, call in (
+            ("induced_sample", lambda: gnn.induced_sample(GRAPH, SEEDS)),
+            ("random_walks", lambda: gnn.random_walks(KEY, GRAPH, SEEDS, 2)),
+            ("random_walk_sample", lambda: gnn.random_walk_sample(KEY, GRAPH, SEEDS, 2)),
+            ("clusters", lambda: gnn.clusters(KEY, GRAPH, 2)),
+        )),
         (lambda: gnn.NeighbourLoader(GRAPH, SEEDS, (1,), 8), TypeError, "for a HeteroGraph nodes must be a dict with one type of nodes, got"),
         (lambda: gnn.NeighbourLoader(GRAPH, {"paper": SEEDS, "author": [1]}, (1,), 8), TypeError, "got the types paper, author"),
         (lambda: gnn.NeighbourLoader(GRAPH, {"paper": [900]}, (1,), 8), IndexError, "nodes are 0 to 899, got 900 to 900"),

@@ -419,7 +419,7 @@ G = gnn.Graph([[0], [1]], [[1.0], [2.0]])
             r"graph_data\.cell of shape \(3, 3\)",
         ),
         (lambda: gnn.DataLoader(G.replace(x=hs.sparse.identity(2)), 1), TypeError, "x is sparse"),
-        (lambda: gnn.pad(3, 1, 1, 1), TypeError, "graph must be a Graph, got a int"),
+        (lambda: gnn.pad(3, 1, 1, 1), TypeError, "graph must be a Graph or a HeteroGraph, got a int"),
         (lambda: gnn.pad(G, 1, 1, 1), ValueError, "num_nodes must be at least 2, got 1"),
         (lambda: gnn.pad(G, 4, 1, 1), ValueError, "2 nodes are added, and no graph"),
         (lambda: gnn.pad(G, 3, 4, 2), ValueError, "3 edges are added, and too few nodes for them"),

@@ -145,6 +145,20 @@ def set2set(p):
     return with_(gnn.Set2Set(F, 3, key=KEY), **{k: p[f"lstm.{v}_l0"] for k, v in cell.items()})
 
 
+def jumping(p):
+    made = with_linear(gnn.JumpingKnowledge("lstm", F, 3, key=KEY), p, score="att")
+    for field, end in (("upwards", ""), ("downwards", "_reverse")):
+        for part, name in (("inputs", "ih"), ("state", "hh")):
+            names = {f"{field}.{part}.{k}": p[f"lstm.{k}_{name}_l0{end}"] for k in ("weight", "bias")}
+            made = with_(made, **names)
+    return made
+
+
+def virtual(layer, a):
+    x, v = layer(a["x"], layer.start(a["two"]), a["two"])
+    return hs.concat([x, v])
+
+
 def linear(p, name, n, m):
     return hs.nn.Linear(n, m, key=KEY).replace(weight=p[f"{name}.weight"], bias=p[f"{name}.bias"])
 
@@ -173,6 +187,7 @@ SCALERS = ["identity", "amplification", "attenuation", "linear", "inverse"]
 ATTR = lambda f, a: f(a["x"], a["graph"], edge_attr=a["attr"])
 WIDE = lambda f, a: f(a["x"], a["graph"], edge_attr=a["wide"])
 PLAIN = lambda f, a: f(a["x"], a["graph"])
+JUMPING = lambda f, a: f([a["x"], a["x"] * a["x"], hs.sin(a["x"])])
 WEIGHTED = lambda f, a: f(a["x"], a["graph"].replace(edge_weight=a["w"]))
 # The layer from the parameters by PyTorch Geometric's names, and how it is called.
 LAYERS = {
@@ -221,6 +236,10 @@ LAYERS = {
     "top k": (
         lambda p: gnn.TopKPooling(F, 0.5).replace(direction=p["select.weight"][0]), lambda f, a: f(a["x"], a["two"])[0],
     ),
+    "virtual node": (lambda p: gnn.VirtualNode(F, linear(p, "nn", F, F)).replace(first=p["first"]), virtual),
+    "jumping concat": (lambda p: gnn.JumpingKnowledge("concat"), JUMPING),
+    "jumping max": (lambda p: gnn.JumpingKnowledge("max"), JUMPING),
+    "jumping lstm": (jumping, JUMPING),
 }  # fmt: skip
 
 

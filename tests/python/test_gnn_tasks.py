@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from differences import complex_step, richardson
 from gnn_cases import EDGES, N
 
 import hesse as hs
@@ -20,7 +21,7 @@ def message(xi, xj, e):
 def reference(reduce, x, e):
     source, target = np.asarray(GRAPH.source), np.asarray(GRAPH.target)
     rows = np.tanh(np.concatenate([x[target], x[source], e], axis=1) @ M.T)
-    y = np.zeros((N, 4))
+    y = np.zeros((N, 4), rows.dtype)
     for i in range(N):
         into = rows[target == i]
         if len(into) and reduce == "softmax":
@@ -50,6 +51,66 @@ def test_message_passing(reduce, store):
         moved = lambda h: [given + h * u if j == k else v for j, v in enumerate((X, e))]
         a, b = (np.sin(reference(reduce, *moved(h))).sum() for h in (1e-6, -1e-6))
         np.testing.assert_allclose(float(hs.sum(gradient[k] * u)), (a - b) / 2e-6, rtol=1e-6, atol=1e-8)
+
+
+@pytest.mark.parametrize("store", [False, True])
+@pytest.mark.parametrize("reduce", ["sum", "mean", "max", "min", "softmax"])
+class TestDerivativesOfMessagePassing:
+    """By x and by the edges: forwards, of second order, and mapped; tiles and stored messages."""
+
+    AT, U, P = ([np.random.default_rng(k).normal(size=a.shape) for a in (X, E)] for k in (7, 8, 9))
+
+    def run(self, reduce, store):
+        f = message if reduce != "softmax" else lambda *a: (message(*a)[0], message(*a))
+        return lambda x, e: gnn.message_passing(f, reduce, x, GRAPH, e, store_edges=store)
+
+    def test_forwards_against_complex_steps(self, reduce, store):
+        run, at, u = self.run(reduce, store), [*map(hs.array, self.AT)], [*map(hs.array, self.U)]
+        (expected,) = complex_step(lambda xs: (reference(reduce, *xs),), self.AT, self.U)
+        assert np.abs(expected).max() > 0.1
+        for f in (lambda at, u: hs.jvp(run, at, u), hs.compile(lambda at, u: hs.jvp(run, at, u))):
+            y, dy = f(tuple(at), tuple(u))
+            np.testing.assert_allclose(np.asarray(y), reference(reduce, *self.AT), rtol=1e-12, atol=1e-14)
+            np.testing.assert_allclose(np.asarray(dy), expected, rtol=1e-12, atol=1e-13)
+
+    def test_second_order_against_differences(self, reduce, store):
+        run = self.run(reduce, store)
+        loss = lambda x, e: hs.sum(hs.sin(run(x, e)))
+        slope = lambda xs: complex_step(lambda xs: (np.sin(reference(reduce, *xs)).sum(),), xs, self.U)
+        (expected,) = richardson(slope, self.AT, self.P, h=1e-3, levels=2)
+        assert abs(expected) > 0.01
+        at, u, p = (tuple(map(hs.array, a)) for a in (self.AT, self.U, self.P))
+        gradient = hs.grad(loss, argnums=(0, 1))
+        along = lambda g, d: sum(hs.sum(a * b) for a, b in zip(g, d, strict=True))
+        ways = {
+            "forward over reverse": lambda at: along(hs.jvp(gradient, at, p)[1], u),
+            "reverse over reverse": lambda at: along(
+                hs.grad(lambda *at: along(gradient(*at), p), argnums=(0, 1))(*at), u
+            ),
+            "reverse over forward": lambda at: along(
+                hs.grad(lambda *at: hs.jvp(loss, at, u)[1], argnums=(0, 1))(*at), p
+            ),
+            "forward over forward": lambda at: hs.jvp(lambda *at: hs.jvp(loss, at, u)[1], at, p)[1],
+        }
+        for way, second in ways.items():
+            for f in (second, hs.compile(second)):
+                np.testing.assert_allclose(float(f(at)), expected, rtol=1e-8, err_msg=way)
+
+    def test_mapped_against_a_loop(self, reduce, store):
+        run = self.run(reduce, store)
+        rng = np.random.default_rng(8)
+        many = [hs.array(rng.normal(size=(5, *a.shape))) for a in (X, E)]
+        slope = lambda x, e: hs.jvp(run, (x, e), (hs.cos(x), hs.sin(e)))[1]
+        gradient = hs.grad(lambda x, e: hs.sum(hs.sin(run(x, e))), argnums=(0, 1))
+        for f in (run, slope, gradient):
+            for axes in ((0, 0), (0, None), (None, 0)):
+                given = [a if axis == 0 else a[0] for a, axis in zip(many, axes, strict=True)]
+                one = lambda k: f(*(a if axis is None else a[k] for a, axis in zip(given, axes, strict=True)))
+                expected = [hs.tree_leaves(one(k)) for k in range(5)]
+                for mapped in (hs.vmap(f, axes), hs.compile(hs.vmap(f, axes))):
+                    for n, got in enumerate(hs.tree_leaves(mapped(*given))):
+                        rows = np.stack([np.asarray(leaves[n]) for leaves in expected])
+                        np.testing.assert_allclose(np.asarray(got), rows, rtol=1e-11, atol=1e-13)
 
 
 def test_messages_are_trees():
@@ -133,7 +194,7 @@ def test_virtual_node_and_jumping_knowledge():
     for mode, y in (("concat", np.concatenate([a, b], axis=1)), ("max", np.maximum(a, b)), ("sum", a + b)):
         np.testing.assert_allclose(np.asarray(gnn.JumpingKnowledge(mode)([a, b])), y)
     with pytest.raises(ValueError, match="mode must be"):
-        gnn.JumpingKnowledge("lstm")
+        gnn.JumpingKnowledge("mean")
 
 
 def test_metrics():
@@ -170,6 +231,63 @@ def test_metrics():
             f()
     with pytest.raises(TypeError, match="compare probabilities with a threshold"):
         gnn.accuracy(p + 0.5, y)
+
+
+def test_scores_of_nan_are_refused_where_they_count():
+    scores, labels = np.array([[0.2, 0.8], [0.9, 0.1], [np.nan, 0.3], [0.6, 0.4]]), [1, 0, 1, 1]
+    without = np.array([True, True, False, True])
+    for metric in (gnn.accuracy, gnn.f1_score):
+        for given in (scores, hs.array(scores), np.float32(scores)):
+            with pytest.raises(
+                ValueError, match=rf"^{metric.__name__}: score \[2, 0\] is NaN; leave .* mask"
+            ):
+                metric(given, labels)
+            assert metric(given, labels, without) == metric([1, 0, 0], [1, 0, 1])
+        assert metric(np.array([[np.inf, 0.0], [-np.inf, 0.0]]), [0, 1]) == 1.0
+        with pytest.raises(
+            TypeError, match=f"^{metric.__name__}: scores must be real numbers, got complex128"
+        ):
+            metric(1j * scores, labels)
+        with pytest.raises(
+            TypeError, match=f"^{metric.__name__}: a vector must hold classes, got complex128"
+        ):
+            metric(1j * scores[:, 0], labels)
+    # As of the metrics of scores, which name the row of what was given, not of what the mask leaves.
+    for metric in (gnn.roc_auc, gnn.average_precision):
+        with pytest.raises(ValueError, match=rf"^{metric.__name__}: score 2 is NaN; leave such rows out"):
+            metric(scores[:, 0], [0, 1, 1, 0], np.array([True, False, True, True]))
+        assert metric(scores[:, 0], [0, 1, 1, 0], without) == 1.0
+
+
+def test_errors_of_nan_are_nan():
+    a, b = np.array([[1.0, 2.0], [np.nan, 4.0], [0.0, 1.0]]), np.zeros((3, 2))
+    without = np.array([True, False, True])
+    for metric, expected in ((gnn.mean_absolute_error, 1.0), (gnn.root_mean_square_error, 1.5**0.5)):
+        for pair in ((a, b), (b, a), (hs.array(a), hs.array(b))):
+            assert np.isnan(metric(*pair))
+            assert metric(*pair, without) == expected
+
+
+@pytest.mark.parametrize("labels", [[0.0, 1.0], [[0, 1], [1, 0]], 3, [], ["a", "b"], [1j, 0j]], ids=str)
+def test_labels_that_cannot_be_stratified(labels):
+    with pytest.raises(
+        ValueError, match="^stratified_split: labels must be a vector of integers, got .* \\("
+    ):
+        gnn.stratified_split(hs.random.key(0), labels)
+
+
+@pytest.mark.parametrize("split", [gnn.random_split, gnn.stratified_split])
+def test_fractions_that_cannot_be(split):
+    over = 10 if split is gnn.random_split else np.arange(10) % 2
+    for fractions in ((0.9, 0.2), (-0.1, 0.5), (), (0.5, np.nan), (np.inf, 0.0), [[0.5], [0.5]], 0.5):
+        with pytest.raises(ValueError) as raised:
+            split(hs.random.key(0), over, fractions)
+        start = f"{split.__name__}: fractions must not be negative and sum to at most 1, got "
+        assert str(raised.value) == start + repr(fractions)
+    rest = split(hs.random.key(0), over, (0.2, 0.4))  # what is missing to 1 is in no part
+    assert [len(part) for part in rest] == [2, 4]
+    whole = split(hs.random.key(0), over, (0.1,) * 10)  # which sum to less than 1 by rounding
+    np.testing.assert_array_equal(np.sort(np.concatenate([np.asarray(p) for p in whole])), np.arange(10))
 
 
 def test_splits():

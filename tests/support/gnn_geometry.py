@@ -60,6 +60,29 @@ def egnn(m, x, pos, edges, offsets, attr=None, start=None):
     return np.array([linear(m.last, row) for row in h]), pos, velocity
 
 
+def ssp(x):
+    return np.log(0.5 + 0.5 * np.exp(x))
+
+
+def cfconv(m, x, pos, edges, offsets):
+    y, spacing = [np.zeros(x.shape[1])] * len(x), m.cutoff / (m.gaussians - 1)
+    for e, (j, i) in enumerate(edges.T):
+        r = length(pos[j] - pos[i] + offsets[e])
+        g = np.array([np.exp(-((r - k * spacing) ** 2) / (2 * spacing**2)) for k in range(m.gaussians)])
+        w = linear(m.second, ssp(linear(m.first, g))) * (np.cos(np.pi * r / m.cutoff) + 1) / 2
+        y[i] = y[i] + w * x[j]
+    return np.array(y)
+
+
+def schnet(m, z, pos, edges, offsets):
+    """The energy of one molecule."""
+    h = [m.embedding[k] for k in z]
+    for block in m.interactions:
+        y = cfconv(block.conv, np.array([block.before @ row for row in h]), pos, edges, offsets)
+        h = [row + linear(block.last, ssp(linear(block.after, a))) for row, a in zip(h, y, strict=True)]
+    return sum(linear(m.last, ssp(linear(m.hidden_layer, row)))[0] for row in h)
+
+
 def painn(m, z, pos, edges, offsets):
     """The energy of one molecule."""
     s = [m.embedding[k] for k in z]

@@ -13,7 +13,7 @@ import torch
 warnings.filterwarnings("ignore")
 from torch.nn import Linear, Sequential, Tanh  # noqa: E402
 from torch_geometric import nn as pyg  # noqa: E402
-from torch_geometric.data import HeteroData  # noqa: E402
+from torch_geometric.data import Batch, Data, HeteroData  # noqa: E402
 
 torch.set_default_dtype(torch.float64)
 TYPES = {
@@ -86,7 +86,79 @@ def conversions(graph, folder):
     assert str(back) == str(plain) and back.edge_index.tolist() == plain.edge_index.tolist()
     both = gnn.to_pyg(gnn.batch([plain, plain]))
     assert both.batch.tolist() == [0, 0, 0, 1, 1, 1] and both.num_nodes == 6
+    batches(gnn, graph)
     return 1.0
+
+
+def same(a, b, fields):
+    """Two graphs, or edges, of ours: arrays by arrays."""
+    for field in fields:
+        x, y = getattr(a, field), getattr(b, field)
+        assert (x is None) == (y is None), field
+        tables = (x, y) if isinstance(x, dict) else ({"": x}, {"": y})
+        assert tables[0].keys() == tables[1].keys(), (field, tables)
+        for k in tables[0]:
+            if isinstance(tables[0][k], dict):
+                assert tables[0][k].keys() == tables[1][k].keys(), (field, k)
+            values = [
+                list(t[k].values()) if isinstance(t[k], dict) else [] if t[k] is None else [t[k]]
+                for t in tables
+            ]
+            for one, other in zip(*values, strict=True):
+                np.testing.assert_array_equal(np.asarray(one), np.asarray(other), err_msg=f"{field} {k}")
+
+
+EDGE_FIELDS = ("source", "target", "edge_attr", "edge_weight", "edge_data")
+GRAPH_FIELDS = ("x", "y", "node_data", "graph_data", "node_graph", "node_starts", "graph_mask")
+
+
+def batches(gnn, graph):
+    """Batches of both libraries: as many graphs, and each one's arrays, also after there and back."""
+    rng = np.random.default_rng(1)
+    parts = []
+    for n, m in ((3, 5), (1, 0), (4, 2)):
+        parts.append(Data(
+            x=torch.tensor(rng.normal(size=(n, 2))), edge_index=torch.tensor(rng.integers(n, size=(2, m))),
+            edge_attr=torch.tensor(rng.normal(size=(m, 2))), y=torch.tensor(rng.normal(size=(1, 2))),
+            mask=torch.tensor(rng.uniform(size=n) < 0.5), edge_type=torch.arange(m), t=torch.tensor([[1.0 * n, 2.0]]),
+        ))  # fmt: skip
+    ours = gnn.from_pyg(Batch.from_data_list(parts))
+    assert ours.num_graphs == 3 and list(ours.graph_data) == ["t"] and list(ours.node_data) == ["mask"]
+    for part, given in zip(gnn.unbatch(ours), parts, strict=True):
+        assert part.num_nodes == given.num_nodes and part.num_edges == given.num_edges
+        for name, value in (
+            ("x", part.x),
+            ("y", part.y),
+            ("mask", part.node_data["mask"]),
+            ("t", part.graph_data["t"]),
+        ):
+            np.testing.assert_array_equal(np.asarray(value), given[name].numpy(), err_msg=name)
+        order = np.asarray(part.edge_data["edge_type"])
+        np.testing.assert_array_equal(np.asarray(part.edge_index), given.edge_index.numpy()[:, order])
+        np.testing.assert_array_equal(np.asarray(part.edge_attr), given.edge_attr.numpy()[order])
+    empty = gnn.from_pyg(parts[0]).subgraph([])
+    whole = gnn.batch([gnn.from_pyg(parts[0]), empty, gnn.from_pyg(parts[2]), empty])  # the last has no nodes
+    for one in (ours, whole, gnn.pad(whole, 14, 11, 6)):
+        same(gnn.from_pyg(gnn.to_pyg(one)), one, (*GRAPH_FIELDS, *EDGE_FIELDS))
+
+    graph = graph.clone()
+    graph.t, graph["author"].age = torch.tensor([[1.0, 2.0]]), torch.arange(graph["author"].num_nodes)
+    graph[TYPES["writes"]].year = torch.arange(graph[TYPES["writes"]].num_edges)
+    other = graph.clone()
+    other.t = torch.tensor([[3.0, 4.0]])
+    other["paper"].x = other["paper"].x + 1.0
+    ours = gnn.from_pyg(Batch.from_data_list([graph, other, graph]))
+    assert ours.num_graphs == 3 and ours.graph_data["t"].tolist() == [[1.0, 2.0], [3.0, 4.0], [1.0, 2.0]]
+    singles = [gnn.from_pyg(g) for g in (graph, other, graph)]
+    assert singles[0].num_graphs == 1 and singles[0].graph_data["t"].tolist() == [[1.0, 2.0]]
+    padded = gnn.pad(ours, {k: n.shape[0] + 2 for k, n in ours.node_graph.items()}, {}, 5)
+    pairs = [*zip(gnn.unbatch(ours), singles, strict=True)]
+    pairs += [(gnn.from_pyg(gnn.to_pyg(g)), g) for g in (ours, padded, *singles)]
+    for a, b in pairs:
+        assert a.node_types == b.node_types and a.edge_types == b.edge_types
+        same(a, b, GRAPH_FIELDS)
+        for edge_type in a.edge_types:
+            same(a[edge_type], b[edge_type], EDGE_FIELDS)
 
 
 def main(graph_file, result_file, folder=None):

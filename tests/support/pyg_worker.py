@@ -24,6 +24,18 @@ def net(n, m, k):
     return Sequential(Linear(n, m), Tanh(), Linear(m, k))
 
 
+class VirtualNode(torch.nn.Module):
+    """As Hu et al. (2020) have it in their code for PyTorch Geometric, which has no layer of this name."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.nn = torch.nn.Parameter(torch.zeros(F)), Linear(F, F)
+
+    def forward(self, x, batch):
+        v = self.nn(self.first + pyg.global_add_pool(x, batch))
+        return torch.cat([x + v[batch], v])
+
+
 def layers():
     """Name: (layer, how it is called from (x, edges, weights, attr, wide, kind, batch))."""
     plain = lambda f: lambda x, i, w, a, wide, r, b: f(x, i)
@@ -75,6 +87,11 @@ def layers():
     add("batch norm", pyg.BatchNorm(F), lambda f: lambda x, i, w, a, wide, r, b: f(x))
     add("layer norm", pyg.LayerNorm(F, mode="node"), lambda f: lambda x, i, w, a, wide, r, b: f(x))
     add("top k", pyg.TopKPooling(F, 0.5), lambda f: lambda x, i, w, a, wide, r, b: f(x, i, batch=b)[0])
+    add("virtual node", VirtualNode(), pooled)
+    jumping = lambda f: lambda x, i, w, a, wide, r, b: f([x, x * x, torch.sin(x)])
+    add("jumping concat", pyg.JumpingKnowledge("cat"), jumping)
+    add("jumping max", pyg.JumpingKnowledge("max"), jumping)
+    add("jumping lstm", pyg.JumpingKnowledge("lstm", F, 3), jumping)
     return found
 
 

@@ -29,6 +29,7 @@ from ._mesh import MeshGraphNet, from_mesh
 from ._message import message_passing
 from ._metrics import accuracy, f1_score, mean_absolute_error, roc_auc, root_mean_square_error
 from ._molecules import ATOM_FEATURES, BOND_FEATURES, from_rdkit, from_smiles, molecules, scaffold_split
+from ._mpnn import MPNN
 from ._neighbours import edge_vectors, neighbours, radius_graph
 from ._normalisation import GraphNorm, PairNorm
 from ._ogb import OGB, load_ogb
@@ -36,6 +37,7 @@ from ._painn import PaiNN
 from ._pooling import (
     AttentionPooling,
     JumpingKnowledge,
+    Residual,
     Set2Set,
     TopKPooling,
     VirtualNode,
@@ -59,6 +61,7 @@ __all__ = [
     "ATOM_FEATURES",
     "BOND_FEATURES",
     "EGNN",
+    "MPNN",
     "OGB",
     "AttentionPooling",
     "Bipartite",
@@ -96,6 +99,7 @@ __all__ = [
     "PaiNN",
     "PairNorm",
     "RGCNConv",
+    "Residual",
     "SAGEConv",
     "SGConv",
     "Sample",

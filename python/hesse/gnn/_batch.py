@@ -11,7 +11,7 @@ from .. import _hesse
 from .._hesse import Array
 from ..sparse import CSR
 from ._graph import Graph, assembled, numpy_of
-from ._hetero import HeteroGraph, hetero_batch
+from ._hetero import HeteroGraph, hetero_batch, hetero_unbatch
 
 __all__ = ["batch", "unbatch"]
 
@@ -32,7 +32,7 @@ def batch(graphs: Sequence[Any]) -> Any:
     Returns
     -------
     Graph or HeteroGraph
-        ``node_graph`` says which graph a node is of. `unbatch` takes a `Graph` apart again.
+        ``node_graph`` says which graph a node is of. `unbatch` takes it apart again.
 
     Raises
     ------
@@ -125,23 +125,30 @@ def batch(graphs: Sequence[Any]) -> Any:
     return assembled(fields)
 
 
-def unbatch(graph: Graph) -> list[Graph]:
+@overload
+def unbatch(graph: Graph) -> list[Graph]: ...
+@overload
+def unbatch(graph: HeteroGraph) -> list[HeteroGraph]: ...
+def unbatch(graph: Any) -> Any:
     """The graphs that `batch` put together.
 
     Parameters
     ----------
-    graph : Graph
+    graph : Graph or HeteroGraph
 
     Returns
     -------
-    list of Graph
+    list of Graph or of HeteroGraph
         Without those of padding. Each has its edges sorted by target. An array `y` or in `graph_data` with a row per
         graph gives one row to each; a `y` with a row per node is cut like `x`.
 
     Raises
     ------
     ValueError
-        For an edge between two graphs, or a `y` that has a row neither per node nor per graph.
+        For an edge between two graphs, a `y` that has a row neither per node nor per graph, and `graph_data` without a
+        row per graph.
+    TypeError
+        For what is no graph.
 
     Examples
     --------
@@ -150,8 +157,12 @@ def unbatch(graph: Graph) -> list[Graph]:
     >>> hs.gnn.unbatch(hs.gnn.batch(graphs))
     [Graph(2 nodes, 1 edges), Graph(3 nodes, 2 edges)]
     """
+    if isinstance(graph, HeteroGraph):
+        return hetero_unbatch(graph)
     if not isinstance(graph, Graph):
-        raise _hesse.ArgumentTypeError(f"unbatch: graph must be a Graph, got a {type(graph).__name__}")
+        raise _hesse.ArgumentTypeError(
+            f"unbatch: graph must be a Graph or a HeteroGraph, got a {type(graph).__name__}"
+        )
     if graph.num_graphs == 1:
         return [graph]
     starts = numpy_of("unbatch", "node_starts", graph.node_starts)

@@ -13,6 +13,7 @@ from ..random import next_key
 from ..sparse import CSR
 from ._bipartite import Bipartite
 from ._graph import Graph, refuse_pairs
+from ._hetero import HeteroGraph
 
 __all__ = [
     "check_sizes",
@@ -52,6 +53,13 @@ def require_graph(layer: str, graph: Any, pairs: bool = False) -> None:
         raise _hesse.ArgumentTypeError(
             f"{layer}: graph must be a hs.gnn.Graph, got edges between two types of nodes; SAGEConv, GATConv, GATv2Conv, "
             "TransformerConv, GINConv and message_passing take those"
+        )
+    if isinstance(graph, HeteroGraph):
+        inner = [t for t in graph.edge_types if t[0] == t[2]]
+        one = f"the edges within one type of nodes, such as graph[{inner[0]!r}], or " if inner else ""
+        raise _hesse.ArgumentTypeError(
+            f"{layer}: graph must be a hs.gnn.Graph, got HeteroGraph; take {one}all types as one graph, "
+            "graph.to_homogeneous(); HeteroConv has a layer for each type of edges"
         )
     if not isinstance(graph, Graph):
         raise _hesse.ArgumentTypeError(

@@ -147,16 +147,21 @@ def from_pyg(data: Any) -> Any:
     ----------
     data : torch_geometric.data.Data or HeteroData
         Tensors are copied to NumPy arrays. A mask or another tensor with a row per node becomes `node_data`,
-        one with a row per edge `edge_data`, and the rest `graph_data`.
+        one with a row per edge `edge_data`, and the rest `graph_data`. With as many edges as nodes, those whose names
+        begin with "edge" are of edges; with as many graphs as nodes or edges, tensors are not of graphs. ``batch``,
+        with ``ptr`` where it is there, says which graph of a batch each node is of.
 
     Returns
     -------
     Graph or HeteroGraph
+        Of as many graphs as the batch has.
 
     Raises
     ------
     TypeError
         For what has no edge_index.
+    ValueError
+        For a ``batch`` whose nodes do not come graph by graph, and one that only some types of nodes have.
 
     Examples
     --------
@@ -175,6 +180,8 @@ def from_pyg(data: Any) -> Any:
     edges = arrays.pop("edge_index")
     known = {k: arrays.pop(k) for k in ("x", "edge_attr", "edge_weight", "pos", "y") if k in arrays}
     n, count = int(data.num_nodes), edges.shape[1]
+    of, graphs = _batch_of("batch", arrays, n)
+    mask = _graph_mask(arrays, graphs)
     node_data, edge_data, graph_data = {}, {}, {}
     for name, value in arrays.items():
         rows = value.shape[0] if value.ndim else -1
@@ -184,7 +191,46 @@ def from_pyg(data: Any) -> Any:
             edge_data[name] = value
         else:
             graph_data[name] = value
-    return Graph(edges, num_nodes=n, node_data=node_data, edge_data=edge_data, graph_data=graph_data, **known)
+    made = Graph(edges, num_nodes=n, node_data=node_data, edge_data=edge_data, graph_data=graph_data, **known)
+    if of is None:
+        return made
+    return made.replace(node_graph=_hesse.asarray(of), node_starts=_starts(of, graphs), graph_mask=mask)
+
+
+_Numbers = np.ndarray[Any, Any]
+
+
+def _batch_of(name: str, arrays: dict[str, Any], n: int) -> tuple[_Numbers | None, int]:
+    """Which graph each node is of, and how many graphs there are; takes both out of the tensors of nodes."""
+    of = arrays.get("batch")
+    if of is None or of.shape != (n,) or of.dtype.kind not in "iu":
+        return None, 1
+    del arrays["batch"]
+    of = of.astype(np.int64)
+    wrong = np.flatnonzero(np.diff(of, prepend=0) < 0)
+    if wrong.size:
+        raise _hesse.ArgumentError(
+            f"from_pyg: {name} must ascend from 0 on, so that nodes come graph by graph, but is {of[wrong[0]]} at node "
+            f"{wrong[0]}; sort the nodes by it, or give it another name to have it in node_data"
+        )
+    graphs = int(of[-1]) + 1 if n else 1
+    ptr = arrays.get("ptr")
+    if ptr is not None and ptr.ndim == 1 and ptr.dtype.kind in "iu":
+        del arrays["ptr"]
+        graphs = max(graphs, len(ptr) - 1)  # the last graphs may have no nodes
+    return of, graphs
+
+
+def _graph_mask(arrays: dict[str, Any], graphs: int) -> Any:
+    """Which graphs are no padding, as `to_pyg` writes it for a padded batch."""
+    mask = arrays.get("graph_mask")
+    if mask is None or mask.shape != (graphs,) or mask.dtype != bool or graphs == 1:
+        return _hesse.ones(graphs, dtype=_hesse.bool)
+    return _hesse.asarray(arrays.pop("graph_mask"))
+
+
+def _starts(of: _Numbers, graphs: int) -> Any:
+    return _hesse.asarray(np.searchsorted(of, np.arange(graphs + 1)).astype(np.int64))
 
 
 def _tensors(store: Any) -> dict[str, Any]:
@@ -197,14 +243,18 @@ def _tensors(store: Any) -> dict[str, Any]:
 def _from_hetero(data: Any) -> HeteroGraph:
     x: dict[str, Any] = {}
     y: dict[str, Any] = {}
-    sizes, node_data = {}, {}
+    sizes, node_data, of = {}, {}, {}
+    graphs = 1
     for kind in data.node_types:
         arrays = _tensors(data[kind])
         sizes[kind] = int(data[kind].num_nodes)
+        of[kind], count = _batch_of(f"batch of nodes {kind!r}", arrays, sizes[kind])
+        graphs = max(graphs, count)
         for name, known in (("x", x), ("y", y)):
             if name in arrays:
                 known[kind] = arrays.pop(name)
-        node_data[kind] = arrays
+        if arrays:
+            node_data[kind] = arrays
     attr: dict[Any, Any] = {}
     weight: dict[Any, Any] = {}
     edges, edge_data = {}, {}
@@ -217,10 +267,26 @@ def _from_hetero(data: Any) -> HeteroGraph:
             if name in arrays:
                 known[edge_type] = arrays.pop(name)
         edge_data[edge_type] = arrays
-    return HeteroGraph(
+    without = [kind for kind, ids in of.items() if ids is None and sizes[kind]]
+    if graphs > 1 and without:
+        raise _hesse.ArgumentError(
+            f"from_pyg: nodes of the type {without[0]!r} have no batch, those of another type have; add it, an integer "
+            "for each node, ascending"
+        )
+    graph_data = _tensors(data.stores[0])  # that of the whole graph
+    mask = _graph_mask(graph_data, graphs)
+    made = HeteroGraph(
         edges, x, num_nodes=sizes, edge_attr=attr, edge_weight=weight, y=y, node_data=node_data,
-        edge_data=edge_data,
+        edge_data=edge_data, graph_data=graph_data,
     )  # fmt: skip
+    if graphs == 1:
+        return made
+    ids = {kind: np.zeros(0, np.int64) if own is None else own for kind, own in of.items()}
+    return made.replace(
+        node_graph={kind: _hesse.asarray(own) for kind, own in ids.items()},
+        node_starts={kind: _starts(own, graphs) for kind, own in ids.items()},
+        graph_mask=mask,
+    )
 
 
 def to_pyg(graph: Any) -> Any:
@@ -230,7 +296,8 @@ def to_pyg(graph: Any) -> Any:
     ----------
     graph : Graph or HeteroGraph
         Arrays are copied to tensors; those of `node_data`, `edge_data` and `graph_data` keep their names. Edges are in
-        the graph's order. What says which graph of a batch a node is of becomes `batch`.
+        the graph's order. Of a batch, ``batch`` says which graph a node is of and ``ptr`` where the graphs' nodes start
+        and, if it has padding, ``graph_mask`` which graphs are none.
 
     Returns
     -------
@@ -275,24 +342,26 @@ def to_pyg(graph: Any) -> Any:
                 filled.add(name)
                 store[name] = torch.from_numpy(np.array(numpy_of("to_pyg", name, value)))
 
+    mask = numpy_of("to_pyg", "graph_mask", graph.graph_mask)
+    masked = {} if mask.all() else {"graph_mask": mask}
     if isinstance(graph, Graph):
         data = pyg.Data()
         known = {k: getattr(graph, k) for k in ("x", "edge_index", "edge_attr", "edge_weight", "pos", "y")}
         if graph.num_graphs != 1:
-            known["batch"] = graph.node_graph
-        fill(data, known, graph.node_data, graph.edge_data, graph.graph_data)
+            known |= {"batch": graph.node_graph, "ptr": graph.node_starts}
+        fill(data, known, graph.node_data, graph.edge_data, graph.graph_data, masked)
         data.num_nodes = graph.num_nodes
         return data
     data = pyg.HeteroData()
     for kind in graph.node_types:
         known = {"x": graph.x.get(kind), "y": graph.y.get(kind)}
         if graph.num_graphs != 1:
-            known["batch"] = graph.node_graph[kind]
+            known |= {"batch": graph.node_graph[kind], "ptr": graph.node_starts[kind]}
         fill(data[kind], known, graph.node_data.get(kind, {}))
         data[kind].num_nodes = graph.num_nodes(kind)
     for edge_type in graph.edge_types:
         edges = graph[edge_type]
         known = {k: getattr(edges, k) for k in ("edge_index", "edge_attr", "edge_weight")}
         fill(data[edge_type], known, edges.edge_data)
-    fill(data, graph.graph_data)
+    fill(data, graph.graph_data, masked)
     return data

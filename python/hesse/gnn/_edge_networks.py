@@ -10,11 +10,11 @@ from .._flat import check_callable
 from .._hesse import Array
 from ..nn._layers import Linear
 from ..nn._module import Module
+from ..nn._recurrent import GRUCell
 from . import _segments as seg
 from ._common import check_sizes, edge_features, features, glorot, keys
 from ._graph import Graph
 from ._message import message_passing
-from ._recurrent import GRUCell
 
 __all__ = ["GatedGraphConv", "NNConv"]
 
@@ -111,8 +111,7 @@ class GatedGraphConv(Module):
     ----------
     weight : Array
         [K, features, features].
-    cell : Module
-        The gated recurrent unit: ``inputs`` and ``state``, two `Linear` layers to 3 * features.
+    cell : hs.nn.GRUCell
 
     Raises
     ------

@@ -10,6 +10,7 @@ import numpy as np
 from .. import _hesse
 from .._hesse import Array
 from ._batch import unbatch
+from ._common import require_graph
 from ._graph import Graph, numpy_of
 
 __all__ = ["laplacian_encoding", "random_walk_encoding"]
@@ -54,6 +55,8 @@ def random_walk_encoding(graph: Graph, k: int) -> Array:
     ------
     ValueError
         For k < 1.
+    TypeError
+        For what is not a `Graph`.
 
     References
     ----------
@@ -71,14 +74,15 @@ def random_walk_encoding(graph: Graph, k: int) -> Array:
     """
     k = _steps("random_walk_encoding", k)
     parts = []
-    for g in unbatch(graph.directed() if isinstance(graph, Graph) else graph):
+    require_graph("random_walk_encoding", graph, pairs=True)
+    for g in unbatch(graph.directed()):
         a = _dense(g)
         degree = a.sum(axis=1, keepdims=True)
         walk = np.divide(a, degree, out=np.zeros_like(a), where=degree != 0)
-        # P^k one product with the few stored entries at a time: P^T is what a graph's matrix is.
-        step = g.replace(
-            edge_weight=_hesse.asarray(walk.T[np.asarray(g.target), np.asarray(g.source)])
-        ).coalesced("max")
+        # P^k one product with the few stored entries at a time: P^T is what a graph's matrix is. Entries have the sum
+        # over parallel edges already: one is kept of these, also of those to several images of a node.
+        walk_there = _hesse.asarray(walk.T[np.asarray(g.target), np.asarray(g.source)])
+        step = g.replace(x=None, edge_attr=None, edge_data={}, edge_weight=walk_there).coalesced("max")
         power = _hesse.eye(g.num_nodes)
         diagonals = []
         for _ in range(k):
@@ -109,6 +113,8 @@ def laplacian_encoding(graph: Graph, k: int, *, key: Any = None) -> Array:
     ------
     ValueError
         For k < 1, and for a graph that is not undirected.
+    TypeError
+        For what is not a `Graph`.
 
     References
     ----------
@@ -124,10 +130,7 @@ def laplacian_encoding(graph: Graph, k: int, *, key: Any = None) -> Array:
            [-0.707]], dtype=float64)
     """
     k = _steps("laplacian_encoding", k)
-    if not isinstance(graph, Graph):
-        raise _hesse.ArgumentTypeError(
-            f"laplacian_encoding: graph must be a Graph, got a {type(graph).__name__}"
-        )
+    require_graph("laplacian_encoding", graph, pairs=True)
     if not graph.is_undirected():
         raise _hesse.ArgumentError(
             "laplacian_encoding: the graph has directed edges; use graph.undirected() first"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
@@ -413,12 +414,13 @@ class Graph(Edges):
         return subgraph(self, nodes)
 
 
-def assembled(fields: Mapping[str, Any]) -> Graph:
-    """A graph of all its fields, which fit, in the order of a graph that was constructed: the same tree."""
-    made = object.__new__(Graph)
-    for name, kind in (Edges.__annotations__ | Graph.__annotations__).items():
-        if not kind.startswith("ClassVar"):
-            object.__setattr__(made, name, fields[name])
+def assembled(fields: Mapping[str, Any], kind: type[Any] = Graph) -> Any:
+    """A graph, or edges, of all its fields, which fit, in the order of one that was constructed: the same tree."""
+    made = object.__new__(kind)
+    for part in reversed(kind.__mro__):
+        for name, annotation in inspect.get_annotations(part).items():
+            if not annotation.startswith("ClassVar"):
+                object.__setattr__(made, name, fields[name])
     return made
 
 

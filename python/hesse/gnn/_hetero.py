@@ -11,11 +11,12 @@ from .. import _hesse
 from .._hesse import Array
 from ..nn._module import Module
 from ..sparse import CSR
+from . import _segments as seg
 from ._bipartite import Bipartite
 from ._edges import checked_edges, length_of, numpy_of, rows_of
 from ._graph import Graph
 
-__all__ = ["EdgeType", "HeteroGraph", "hetero_batch", "name_of", "type_of"]
+__all__ = ["EdgeType", "HeteroGraph", "hetero_batch", "hetero_unbatch", "name_of", "type_of"]
 
 EdgeType = tuple[str, str, str]
 _JOIN = "__"  # trees in files have names for keys: ("a", "to", "b") is kept as "a__to__b"
@@ -82,6 +83,8 @@ class HeteroGraph(Module):
         By type of nodes.
     node_graph, node_starts : dict of Array
         By type of nodes: which graph of a batch each is of, and where the graphs' nodes start.
+    graph_mask : Array
+        bool (G,): False for the graphs that only padding put there, as in `Graph`.
 
     Raises
     ------
@@ -108,7 +111,7 @@ class HeteroGraph(Module):
     Bipartite(2 sources, 3 targets, 3 edges)
     """
 
-    __buffers__: ClassVar[tuple[str, ...]] = ("node_graph", "node_starts")
+    __buffers__: ClassVar[tuple[str, ...]] = ("node_graph", "node_starts", "graph_mask")
 
     x: dict[str, Any]
     y: dict[str, Array]
@@ -116,6 +119,7 @@ class HeteroGraph(Module):
     graph_data: dict[str, Array]
     node_graph: dict[str, Array]
     node_starts: dict[str, Array]
+    graph_mask: Array
     edges: dict[str, Any]
 
     def __init__(
@@ -161,6 +165,10 @@ class HeteroGraph(Module):
             k: {name: rows(f"node_data[{k!r}][{name!r}]", k, v) for name, v in more.items()}
             for k, more in (node_data or {}).items()
         }
+        self.graph_data = {k: _hesse.asarray(v) for k, v in (graph_data or {}).items()}
+        self.node_graph = {k: _hesse.zeros(n, dtype=_hesse.int64) for k, n in sizes.items()}
+        self.node_starts = {k: _hesse.asarray(np.array([0, n], np.int64)) for k, n in sizes.items()}
+        self.graph_mask = _hesse.ones(1, dtype=_hesse.bool)
         self.edges = {}
         for name, index in indices.items():
             source, _, target = type_of(name)
@@ -177,9 +185,6 @@ class HeteroGraph(Module):
                 )
             except (_hesse.ArgumentError, _hesse.OutOfRangeError) as error:
                 raise type(error)(f"HeteroGraph: edges {type_of(name)}: {error}") from error
-        self.graph_data = {k: _hesse.asarray(v) for k, v in (graph_data or {}).items()}
-        self.node_graph = {k: _hesse.zeros(n, dtype=_hesse.int64) for k, n in sizes.items()}
-        self.node_starts = {k: _hesse.asarray(np.array([0, n], np.int64)) for k, n in sizes.items()}
 
     @staticmethod
     def _count(
@@ -230,6 +235,14 @@ class HeteroGraph(Module):
         """How many nodes of a type."""
         return self.node_graph[self._known(node_type)].shape[0]
 
+    def node_mask(self, node_type: str) -> Array:
+        """bool (N,): False for the nodes of padding of a type."""
+        return seg.rows(self.graph_mask, self.node_graph[self._known(node_type)])
+
+    def edge_mask(self, edge_type: EdgeType) -> Array:
+        """bool (E,): False for the edges of padding of a type."""
+        return seg.rows(self.node_mask(edge_type[2]), self[edge_type].target)
+
     def _known(self, node_type: str) -> str:
         if node_type not in self.node_starts:
             raise _hesse.ArgumentError(
@@ -256,7 +269,7 @@ class HeteroGraph(Module):
         return alone.replace(
             node_graph=self.node_graph[k],
             node_starts=self.node_starts[k],
-            graph_mask=_hesse.ones(self.num_graphs, dtype=_hesse.bool),
+            graph_mask=self.graph_mask,
         )
 
     def __repr__(self) -> str:
@@ -403,5 +416,53 @@ def hetero_batch(graphs: Sequence[Any]) -> Any:
             k: _hesse.concat([g.node_graph[k] + int(counts[i]) for i, g in enumerate(graphs)]) for k in kinds
         },
         node_starts={k: _hesse.asarray(v.astype(np.int64)) for k, v in starts.items()},
+        graph_mask=_hesse.concat([g.graph_mask for g in graphs]),
         edges=edges,
     )
+
+
+def hetero_unbatch(graph: HeteroGraph) -> list[HeteroGraph]:
+    """See `unbatch`."""
+    count = graph.num_graphs
+    if count == 1:
+        return [graph]
+    starts = {k: numpy_of("unbatch", "node_starts", v) for k, v in graph.node_starts.items()}
+    for name, value in graph.graph_data.items():
+        if value.ndim == 0 or value.shape[0] != count:
+            raise _hesse.ArgumentError(
+                f"unbatch: graph_data[{name!r}] of shape {value.shape} has no row for each of {count} graphs"
+            )
+
+    def edges_of(g: int, name: str, e: Any) -> Any:
+        a, _, b = type_of(name)
+        source, target = (slice(int(starts[k][g]), int(starts[k][g + 1])) for k in (a, b))
+        into = numpy_of("unbatch", "target_starts", e.target_starts)
+        own = slice(int(into[target.start]), int(into[target.stop]))
+        ends = numpy_of("unbatch", "edges", e.edge_index)[:, own] - [[source.start], [target.start]]
+        n, m = source.stop - source.start, target.stop - target.start
+        if ends.size and (ends[0].min() < 0 or ends[0].max() >= n):
+            raise _hesse.ArgumentError(f"unbatch: graph {g} has an edge {type_of(name)} from another graph")
+        arrays: dict[str, Any] = {
+            k: None if getattr(e, k) is None else getattr(e, k)[own] for k in e.EDGE_FIELDS
+        }
+        arrays["edge_data"] = {k: v[own] for k, v in e.edge_data.items()}
+        made = Graph(ends, num_nodes=n, **arrays) if a == b else Bipartite(ends, n, m, **arrays)
+        order = numpy_of("unbatch", "order", e.order)[own]
+        return made.replace(order=_hesse.asarray(order - (order.min() if len(order) else 0)))
+
+    def part(g: int) -> HeteroGraph:
+        own = {k: slice(int(s[g]), int(s[g + 1])) for k, s in starts.items()}
+        sizes = {k: s.stop - s.start for k, s in own.items()}
+        return graph.replace(
+            x={k: v[own[k]] for k, v in graph.x.items()},
+            y={k: v[own[k]] for k, v in graph.y.items()},
+            node_data={k: {n: v[own[k]] for n, v in t.items()} for k, t in graph.node_data.items()},
+            graph_data={k: v[g : g + 1] for k, v in graph.graph_data.items()},
+            node_graph={k: _hesse.zeros(n, dtype=_hesse.int64) for k, n in sizes.items()},
+            node_starts={k: _hesse.asarray(np.array([0, n], np.int64)) for k, n in sizes.items()},
+            graph_mask=_hesse.ones(1, dtype=_hesse.bool),
+            edges={name: edges_of(g, name, e) for name, e in graph.edges.items()},
+        )
+
+    real = np.flatnonzero(numpy_of("unbatch", "graph_mask", graph.graph_mask))
+    return [part(int(g)) for g in real]

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Generic, TypeVar, overload
 
 import numpy as np
 
@@ -13,138 +12,22 @@ from .._hesse import Array
 from ..random import fold_in, next_key, permutation
 from ..random import key as key_of
 from ._batch import batch
-from ._graph import Graph, assembled, numpy_of
+from ._graph import Graph, numpy_of
+from ._hetero import EdgeType, HeteroGraph
+from ._union import Data, GraphUnion, refuse_sparse
 
 __all__ = ["DataLoader", "pad"]
 
-Data = np.ndarray[Any, Any]
-_NODE_FIELDS = (*Graph.NODE_FIELDS, "node_data")
-_EDGE_FIELDS = (*Graph.EDGE_FIELDS, "edge_data")
+_G = TypeVar("_G", Graph, HeteroGraph)
 
 
-@dataclasses.dataclass
-class _Union:
-    """Graphs side by side as NumPy arrays, from which graphs are picked by index arithmetic alone."""
-
-    structure: dict[str, Data]
-    fields: dict[str, dict[str, Data]]  # "node", "edge" and "graph" to what has a row for each of them
-    node_starts: Data
-    edge_starts: Data
-    paired: bool
-
-    @staticmethod
-    def of(function: str, graph: Graph) -> _Union:
-        def data(name: str, value: Any) -> Data:
-            return numpy_of(function, name, value)
-
-        names = ("source", "target", "order", "target_starts", "source_starts", "by_source",
-                 "targets_by_source", "node_starts", "graph_mask")  # fmt: skip
-        structure = {name: data(name, getattr(graph, name)) for name in names}
-        n, count = graph.num_nodes, graph.num_graphs
-        fields: dict[str, dict[str, Data]] = {"node": {}, "edge": {}, "graph": {}}
-        for kind, listed in (("node", _NODE_FIELDS), ("edge", _EDGE_FIELDS), ("graph", ("graph_data",))):
-            for name in listed:
-                value = getattr(graph, name)
-                if isinstance(value, dict):
-                    fields[kind].update({f"{name}.{k}": data(f"{name}[{k!r}]", v) for k, v in value.items()})
-                elif value is not None:
-                    fields[kind][name] = data(name, value)
-        if graph.y is not None:
-            y = data("y", graph.y)
-            y = y.reshape(1) if y.ndim == 0 else y
-            fields["node" if y.shape[0] == n and n != count else "graph"]["y"] = y
-        for name, value in fields["graph"].items():
-            if value.ndim == 0 and count == 1:
-                fields["graph"][name] = value.reshape(1)
-            elif value.ndim == 0 or value.shape[0] != count:
-                nodes = f"neither for each of {n} nodes nor" if name == "y" else "not"
-                raise _hesse.ArgumentError(
-                    f"{function}: {name} of shape {value.shape} has a row {nodes} for each of {count} graphs; give "
-                    "every graph's with a first axis of length 1"
-                )
-        starts = structure["node_starts"]
-        return _Union(structure, fields, starts, structure["target_starts"][starts], graph.paired)
-
-    def model(self) -> tuple[Data, int, int]:
-        """What padding is made of: the two nodes of the first edge, that edge, and its graph."""
-        s, t = self.structure["source"], self.structure["target"]
-        if len(s):
-            graph = np.searchsorted(self.node_starts, t[0], side="right") - 1
-            return np.array([s[0], t[0]]), 0, int(graph)
-        first = int(np.argmax(np.diff(self.node_starts) > 0))
-        return np.array([self.node_starts[first]] * 2), 0, first
-
-    def take(self, which: Data, sizes: tuple[int, int, int] | None = None) -> Graph:
-        """Some of the graphs in the order given, padded to numbers of nodes, edges and graphs."""
-        was = self.structure
-        node_counts, edge_counts = np.diff(self.node_starts)[which], np.diff(self.edge_starts)[which]
-        node_starts, edge_starts = _starts(node_counts), _starts(edge_counts)
-        n, e, count = int(node_starts[-1]), int(edge_starts[-1]), len(which)
-        up, edges_up = node_starts[:-1] - self.node_starts[which], edge_starts[:-1] - self.edge_starts[which]
-        node_rows = np.arange(n) - np.repeat(up, node_counts)
-        node_up, edge_up = np.repeat(up, edge_counts), np.repeat(edges_up, edge_counts)
-        edge_rows = np.arange(e) - edge_up
-        made = {
-            "source": was["source"][edge_rows] + node_up,
-            "target": was["target"][edge_rows] + node_up,
-            "order": was["order"][edge_rows] + edge_up,
-            "by_source": was["by_source"][edge_rows] + edge_up,
-            "targets_by_source": was["targets_by_source"][edge_rows] + node_up,
-            "target_starts": _starts(np.diff(was["target_starts"])[node_rows]),
-            "source_starts": _starts(np.diff(was["source_starts"])[node_rows]),
-            "node_graph": np.repeat(np.arange(count), node_counts),
-            "node_starts": node_starts,
-            "graph_mask": was["graph_mask"][which],
-        }
-        rows = {"node": node_rows, "edge": edge_rows, "graph": which}
-        if sizes is not None:
-            more_nodes, more_edges, more_graphs = sizes[0] - n, sizes[1] - e, sizes[2] - count
-            nodes, edge, graph = self.model()
-            pairs = np.arange(more_edges) * (more_nodes // 2) // max(more_edges, 1)
-            source, target = n + 2 * pairs, n + 2 * pairs + 1
-            extra = np.arange(e, e + more_edges)
-            degree = np.bincount(2 * pairs, minlength=more_nodes)
-            made = {
-                "source": np.concatenate([made["source"], source]),
-                "target": np.concatenate([made["target"], target]),
-                "order": np.concatenate([made["order"], extra]),
-                "by_source": np.concatenate([made["by_source"], extra]),
-                "targets_by_source": np.concatenate([made["targets_by_source"], target]),
-                "target_starts": np.concatenate([made["target_starts"], e + np.cumsum(np.roll(degree, 1))]),
-                "source_starts": np.concatenate([made["source_starts"], e + np.cumsum(degree)]),
-                "node_graph": np.concatenate([made["node_graph"], np.full(more_nodes, count)]),
-                "node_starts": np.concatenate([node_starts, np.full(more_graphs, sizes[0])]),
-                "graph_mask": np.concatenate([made["graph_mask"], np.zeros(more_graphs, bool)]),
-            }
-            rows = {
-                "node": np.concatenate([node_rows, np.resize(nodes, more_nodes)]),
-                "edge": np.concatenate([edge_rows, np.full(more_edges, edge)]),
-                "graph": np.concatenate([which, np.full(more_graphs, graph)]),
-            }
-        return self._graph(made, rows)
-
-    def _graph(self, structure: dict[str, Data], rows: dict[str, Data]) -> Graph:
-        fields: dict[str, Any] = {"x": None, "edge_attr": None, "edge_weight": None, "pos": None, "y": None}
-        fields.update({"node_data": {}, "edge_data": {}, "graph_data": {}, "paired": self.paired})
-        for kind, arrays in self.fields.items():
-            index = rows[kind]
-            for name, value in arrays.items():
-                taken = value[index] if len(value) else np.zeros((len(index), *value.shape[1:]), value.dtype)
-                field, dot, key = name.partition(".")
-                if dot:
-                    fields[field][key] = _hesse.asarray(taken)
-                else:
-                    fields[field] = _hesse.asarray(taken)
-        for name, value in structure.items():
-            fields[name] = _hesse.asarray(value if value.dtype == bool else value.astype(np.int64))
-        return assembled(fields)
-
-
-def _starts(counts: Data) -> Data:
-    return np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
-
-
-def pad(graph: Graph, num_nodes: int, num_edges: int, num_graphs: int) -> Graph:
+@overload
+def pad(graph: Graph, num_nodes: int, num_edges: int, num_graphs: int) -> Graph: ...
+@overload
+def pad(
+    graph: HeteroGraph, num_nodes: Mapping[str, int], num_edges: Mapping[EdgeType, int], num_graphs: int
+) -> HeteroGraph: ...
+def pad(graph: Any, num_nodes: Any, num_edges: Any, num_graphs: int) -> Any:
     """The graph with as many nodes, edges and graphs, of which those added belong to graphs of their own.
 
     What is added comes last: one graph with the nodes and edges, then graphs without nodes. Its rows are copies of
@@ -155,19 +38,29 @@ def pad(graph: Graph, num_nodes: int, num_edges: int, num_graphs: int) -> Graph:
 
     Parameters
     ----------
-    graph : Graph
+    graph : Graph or HeteroGraph
         Usually of `batch`.
-    num_nodes, num_edges, num_graphs : int
-        After padding. Nodes are added to a graph that is added too, and edges to at least two nodes that are.
+    num_nodes, num_edges : int, or dict of int
+        After padding; for a `HeteroGraph` dicts by type of nodes and by type of edges, and a type that is left out
+        stays as it is. Nodes are added to a graph that is added too, and edges to at least two nodes that are, of
+        each of their types.
+    num_graphs : int
 
     Returns
     -------
-    Graph
+    Graph or HeteroGraph
 
     Raises
     ------
     ValueError
-        For numbers below those of the graph, or too few nodes or graphs for what is added.
+        For numbers below those of the graph, too few nodes or graphs for what is added, and a type that there is not.
+    TypeError
+        For what is no graph, for numbers that are no integers, and for sparse features.
+
+    Notes
+    -----
+    Of several types of nodes, those added of a type are copies of the source of the first edge that leaves the type and
+    of the target of the first that enters it.
 
     Examples
     --------
@@ -179,25 +72,52 @@ def pad(graph: Graph, num_nodes: int, num_edges: int, num_graphs: int) -> Graph:
     >>> hs.nn.linear(hs.gnn.global_sum_pool(padded.x, padded), hs.array([[1.0]]))[padded.graph_mask]
     Array([[4.]], dtype=float64)
     """
-    if not isinstance(graph, Graph):
-        raise _hesse.ArgumentTypeError(f"pad: graph must be a Graph, got a {type(graph).__name__}")
-    had = {"num_nodes": graph.num_nodes, "num_edges": graph.num_edges, "num_graphs": graph.num_graphs}
-    wanted = {"num_nodes": num_nodes, "num_edges": num_edges, "num_graphs": num_graphs}
-    for name, n in wanted.items():
-        _integer("pad", name, n, had[name])
-    more = {name: wanted[name] - had[name] for name in wanted}
-    if more["num_nodes"] and not more["num_graphs"]:
-        raise _hesse.ArgumentError(
-            f"pad: {more['num_nodes']} nodes are added, and no graph that they can be in; num_graphs must be above "
-            f"{had['num_graphs']}"
+    if not isinstance(graph, (Graph, HeteroGraph)):
+        raise _hesse.ArgumentTypeError(
+            f"pad: graph must be a Graph or a HeteroGraph, got a {type(graph).__name__}"
         )
-    if more["num_edges"] and more["num_nodes"] < 2:
-        raise _hesse.ArgumentError(
-            f"pad: {more['num_edges']} edges are added, and too few nodes for them; num_nodes must be at least "
-            f"{had['num_nodes'] + 2}"
-        )
-    _refuse_sparse("pad", graph)
-    return _Union.of("pad", graph).take(np.arange(graph.num_graphs), (num_nodes, num_edges, num_graphs))
+    refuse_sparse("pad", graph)
+    union = GraphUnion.of("pad", graph)
+    had = [int(counts.sum()) for counts in union.counts(np.arange(graph.num_graphs))]
+    asked = _asked(graph, num_nodes, num_edges, union.named(tuple(had)))
+    size = [_integer("pad", name, n, least) for (name, _, n), least in zip(asked, had, strict=True)]
+    more_graphs = _integer("pad", "num_graphs", num_graphs, graph.num_graphs) - graph.num_graphs
+    added = [n - least for n, least in zip(size, had, strict=True)]
+    kinds = list(union.node_starts)
+    for k, (_, what, _) in enumerate(asked[: len(kinds)]):
+        if added[k] and not more_graphs:
+            raise _hesse.ArgumentError(
+                f"pad: {added[k]} {what} are added, and no graph that they can be in; num_graphs must be above "
+                f"{graph.num_graphs}"
+            )
+    for k, e in enumerate(union.edges.values(), len(kinds)):
+        few = [i for i in map(kinds.index, (e.source_type, e.target_type)) if added[i] < 2]
+        if added[k] and few:
+            raise _hesse.ArgumentError(
+                f"pad: {added[k]} {asked[k][1]} are added, and too few nodes for them; {asked[few[0]][0]} must be at "
+                f"least {had[few[0]] + 2}"
+            )
+    return union.take(np.arange(graph.num_graphs), (*size, graph.num_graphs + more_graphs))
+
+
+def _asked(graph: Any, num_nodes: Any, num_edges: Any, had: tuple[Any, Any]) -> list[tuple[str, str, Any]]:
+    """Every size asked for: the argument, what it counts, and the number."""
+    if isinstance(graph, Graph):
+        return [("num_nodes", "nodes", num_nodes), ("num_edges", "edges", num_edges)]
+    found = []
+    for what, given, known in zip(("nodes", "edges"), (num_nodes, num_edges), had, strict=True):
+        name = f"num_{what}"
+        if not isinstance(given, Mapping):
+            raise _hesse.ArgumentTypeError(
+                f"pad: for a HeteroGraph {name} must be a dict by types of {what}, got {given!r}"
+            )
+        for k in given:
+            if k not in known:
+                raise _hesse.ArgumentError(
+                    f"pad: {name} is given for {k!r}; types are {', '.join(map(str, known))}"
+                )
+        found += [(f"{name}[{k!r}]", f"{what} of the type {k!r}", given.get(k, n)) for k, n in known.items()]
+    return found
 
 
 def _integer(function: str, name: str, value: Any, least: int) -> int:
@@ -208,19 +128,12 @@ def _integer(function: str, name: str, value: Any, least: int) -> int:
     return int(value)
 
 
-def _refuse_sparse(function: str, graph: Graph) -> None:
-    from ..sparse import CSR
-
-    if isinstance(graph.x, CSR):
-        raise _hesse.ArgumentTypeError(f"{function}: x is sparse; use x.todense() first")
-
-
-class DataLoader:
+class DataLoader(Generic[_G]):
     """Mini-batches of graphs: every pass over it gives all graphs, `batch_size` at a time, each batch as one graph.
 
     Parameters
     ----------
-    graphs : sequence of Graph, or Graph
+    graphs : sequence of Graph or of HeteroGraph, or one of these
         As for `batch`, or what `batch` returned. They are copied once, when the loader is made.
     batch_size : int
     shuffle : bool
@@ -238,15 +151,17 @@ class DataLoader:
         Whether batches are padded (`hs.gnn.pad`), so that a function under `hs.compile` is recorded and prepared
         once for all batches of a size: to at most that many sizes (True: 3, or buckets + 1), or to the smallest of the
         sizes given that fits. Every padded batch has ``batch_size + 1`` graphs, the last batch too, and at least two
-        nodes and an edge of padding.
+        nodes and an edge of padding. For several types nodes and edges are dicts by type, as in `sizes`, and all types
+        are padded at once.
 
     Attributes
     ----------
-    sizes : tuple of (int, int)
-        The numbers of nodes and edges that batches are padded to, in ascending order; empty without padding. The
-        first holds the sum over a batch that is to be expected and two standard deviations more, the last the
-        largest graphs together, others are between by equal ratios. With buckets: of each, or of those that waste least,
-        the sum that is to be expected and two standard deviations more, and last the largest graphs together.
+    sizes : tuple of (int, int), or of (dict, dict)
+        The numbers of nodes and edges, by type where there are several, that batches are padded to, in ascending order
+        of their sums; empty without padding. The first holds the sum over a batch that is to be expected and two
+        standard deviations more, the last the largest graphs together, others are between by equal ratios. With
+        buckets: of each, or of those that waste least, the sum that is to be expected and two standard deviations more
+        (and no less than of the smaller ones), and last the largest graphs together.
     epoch : int
         How many passes have begun; set it to go on where another process stopped.
 
@@ -286,7 +201,7 @@ class DataLoader:
 
     def __init__(
         self,
-        graphs: Sequence[Graph] | Graph,
+        graphs: Sequence[_G] | _G,
         batch_size: int,
         *,
         shuffle: bool = False,
@@ -308,13 +223,10 @@ class DataLoader:
             key = next_key() if key is None else key
             self._key = key_of(key) if isinstance(key, (int, np.integer)) else key
             fold_in(self._key, 0)  # refuses what is no key
-        if isinstance(graphs, Graph):
-            _refuse_sparse("DataLoader", graphs)
-            whole = graphs
-        else:
-            whole = batch(graphs)
-        self._union = _Union.of("DataLoader", whole)
-        self._which = np.flatnonzero(self._union.structure["graph_mask"])
+        whole: Any = graphs if isinstance(graphs, (Graph, HeteroGraph)) else batch(graphs)
+        refuse_sparse("DataLoader", whole)
+        self._union = GraphUnion.of("DataLoader", whole)
+        self._which = np.flatnonzero(self._union.graph_mask)
         if len(self._which) == 0:
             raise _hesse.ArgumentError("DataLoader: there are no graphs")
         if self.buckets > len(self._which):
@@ -322,9 +234,12 @@ class DataLoader:
                 f"DataLoader: buckets must be at most the number of graphs, {len(self._which)}, got {buckets}"
             )
         rank = np.empty(len(self._which), np.int64)
-        rank[np.argsort(np.sum(self._counts(), axis=0), kind="stable")] = np.arange(len(rank))
+        rank[np.argsort(np.sum(self._union.counts(self._which), axis=0), kind="stable")] = np.arange(
+            len(rank)
+        )
         self._bucket = rank * self.buckets // len(rank)
-        self.sizes = self._sizes(pad)
+        self._padded = self._sizes(pad)
+        self.sizes = tuple(self._union.named(size) for size in self._padded)
 
     @property
     def num_graphs(self) -> int:
@@ -340,7 +255,7 @@ class DataLoader:
         padded = f", padded to {', '.join(map(str, self.sizes))}" if self.sizes else ""
         return f"DataLoader({self.num_graphs} graphs, {len(self)} batches of {self.batch_size}{padded})"
 
-    def __iter__(self) -> Iterator[Graph]:
+    def __iter__(self) -> Iterator[_G]:
         which = self._which
         if self.shuffle:
             key = fold_in(self._key, self.epoch)
@@ -356,52 +271,50 @@ class DataLoader:
         turns = numpy_of("DataLoader", "key", permutation(fold_in(key, 0), len(batches)))
         return np.concatenate([batches[turns].ravel(), rest])
 
-    def _batches(self, which: Data) -> Iterator[Graph]:
+    def _batches(self, which: Data) -> Iterator[_G]:
         for k in range(len(self)):
             some = which[k * self.batch_size : (k + 1) * self.batch_size]
-            yield self._union.take(some, self._room(some) if self.sizes else None)
+            yield self._union.take(some, self._room(some) if self._padded else None)
 
-    def _counts(self) -> tuple[Data, Data]:
-        u = self._union
-        return np.diff(u.node_starts)[self._which], np.diff(u.edge_starts)[self._which]
-
-    def _room(self, which: Data) -> tuple[int, int, int]:
+    def _room(self, which: Data) -> tuple[int, ...]:
         """The smallest size that holds these graphs."""
-        u = self._union
-        n = int((u.node_starts[which + 1] - u.node_starts[which]).sum())
-        e = int((u.edge_starts[which + 1] - u.edge_starts[which]).sum())
-        nodes, edges = next(size for size in self.sizes if _holds(size, n, e))
-        return nodes, edges, self.batch_size + 1
+        needed: list[int] = [int(counts.sum()) for counts in self._union.counts(which)]
+        return (*next(size for size in self._padded if self._holds(size, needed)), self.batch_size + 1)
 
-    def _sizes(self, pad: Any) -> tuple[tuple[int, int], ...]:
+    def _holds(self, size: Sequence[int], needed: Sequence[int]) -> bool:
+        """Whether there is room for these numbers and for padding."""
+        spare = self._union.spare
+        return all(n >= least + more for n, least, more in zip(size, needed, spare, strict=True))
+
+    def _sizes(self, pad: Any) -> tuple[tuple[int, ...], ...]:
         if pad is False:
             return ()
-        nodes, edges = self._counts()
-        largest = self._largest(nodes), self._largest(edges)
+        counts = self._union.counts(self._which)
+        largest = [self._largest(c) for c in counts]
         if not isinstance(pad, (bool, int, np.integer)):
             return self._given(pad, largest)
         default = 3 if self.buckets == 1 else self.buckets + 1
         levels = default if pad is True else _integer("DataLoader", "pad", pad, 1)
 
-        def bound(n: int, e: int) -> tuple[int, int]:
-            return min(n, largest[0]) + 2, min(e, largest[1]) + 1
+        def bound(size: Sequence[int]) -> tuple[int, ...]:
+            return tuple(
+                min(n, most) + more for n, most, more in zip(size, largest, self._union.spare, strict=True)
+            )
+
+        def usual(some: Any = slice(None)) -> list[int]:
+            return [self._usual(c[some], most) for c, most in zip(counts, largest, strict=True)]
 
         if self.buckets > 1:
-            each = (self._bucket == k for k in range(self.buckets))
-            usual = [
-                bound(self._usual(nodes[k], largest[0]), self._usual(edges[k], largest[1])) for k in each
-            ]
-            sizes = _fewer(sorted(usual), levels - 1)
+            # Each is made to hold what the smaller ones hold, which `_fewer` takes for granted.
+            each = np.maximum.accumulate([usual(self._bucket == k) for k in range(self.buckets)])
+            sizes = _fewer([bound(size) for size in each.tolist()], levels - 1)
         else:
-            first = self._usual(nodes, largest[0]), self._usual(edges, largest[1])
-            sizes = []
+            first, sizes = usual(), []
             for level in range(levels - 1):
                 part = level / (levels - 1)
-                n, e = (
-                    int(np.ceil(u ** (1.0 - part) * m**part)) for u, m in zip(first, largest, strict=True)
-                )
-                sizes.append(bound(n, e))
-        sizes.append(bound(*largest))
+                between = (u ** (1.0 - part) * m**part for u, m in zip(first, largest, strict=True))
+                sizes.append(bound([int(np.ceil(n)) for n in between]))
+        sizes.append(bound(largest))
         return tuple(dict.fromkeys(sizes))
 
     def _largest(self, counts: Data) -> int:
@@ -417,22 +330,25 @@ class DataLoader:
         spread = np.sqrt(b * counts.var() * (n - b) / max(n - 1, 1))
         return min(int(np.ceil((b * counts.mean() + 2.0 * spread) * self.batch_size / b)), largest)
 
-    def _given(self, pad: Any, largest: tuple[int, int]) -> tuple[tuple[int, int], ...]:
+    def _given(self, pad: Any, largest: list[int]) -> tuple[tuple[int, ...], ...]:
+        union = self._union
         try:
-            sizes = sorted((int(n), int(e)) for n, e in pad)
+            sizes = sorted((union.size_of(n, e) for n, e in pad), key=sum)
         except (TypeError, ValueError) as error:
+            pairs = "(nodes by type, edges by type), dicts of all types" if union.hetero else "(nodes, edges)"
             raise _hesse.ArgumentTypeError(
-                f"DataLoader: pad must be True, False, a number of sizes, or pairs (nodes, edges), got {pad!r}"
+                f"DataLoader: pad must be True, False, a number of sizes, or pairs {pairs}, got {pad!r}"
             ) from error
-        if not any(_holds(size, *largest) for size in sizes):
+        if not any(self._holds(size, largest) for size in sizes):
+            least = tuple(n + more for n, more in zip(largest, union.spare, strict=True))
             raise _hesse.ArgumentError(
-                f"DataLoader: none of the sizes {sizes} has room for the largest batch of {self.batch_size}: "
-                f"{largest[0]} nodes and {largest[1]} edges, 2 and 1 of padding; add ({largest[0] + 2}, {largest[1] + 1})"
+                f"DataLoader: none of the sizes {[union.named(size) for size in sizes]} has room for the largest batch "
+                f"of {self.batch_size} and for padding, two nodes and an edge of each type; add {union.named(least)}"
             )
         return tuple(sizes)
 
 
-def _fewer(sizes: list[tuple[int, int]], most: int) -> list[tuple[int, int]]:
+def _fewer(sizes: list[tuple[int, ...]], most: int) -> list[tuple[int, ...]]:
     """At most so many of these ascending sizes, of which each serves the smaller ones before it, that waste least."""
     best: dict[int, tuple[int, tuple[int, ...]]] = {
         0: (0, ())
@@ -446,8 +362,3 @@ def _fewer(sizes: list[tuple[int, int]], most: int) -> list[tuple[int, int]]:
             longer[j] = min([*ways, *([best[j]] if j in best else [])])
         best = longer
     return [sizes[k] for k in best[len(sizes)][1]] if most else []
-
-
-def _holds(size: tuple[int, int], nodes: int, edges: int) -> bool:
-    """Whether there is room; padding needs two nodes and an edge."""
-    return size[0] >= nodes + 2 and size[1] >= edges + 1

@@ -15,6 +15,11 @@ from ._graph import Graph
 __all__ = ["GraphNorm", "PairNorm"]
 
 
+def _check_epsilon(layer: str, epsilon: float) -> None:
+    if not epsilon >= 0.0:
+        raise _hesse.ArgumentError(f"{layer}: epsilon must not be negative, got {epsilon}")
+
+
 class GraphNorm(Module):
     """(x - a m) / sqrt(v + epsilon) * scale + shift, with m the mean over the nodes of a graph, v that of (x - a m)^2.
 
@@ -28,6 +33,11 @@ class GraphNorm(Module):
     ----------
     scale, shift, mean_scale : Array
         [features]; the last is a.
+
+    Raises
+    ------
+    ValueError
+        For a negative epsilon, and when called on features of another width.
 
     References
     ----------
@@ -49,6 +59,7 @@ class GraphNorm(Module):
 
     def __init__(self, features: int, *, epsilon: float = 1e-5, dtype: Any = None) -> None:
         check_sizes("GraphNorm", features=features)
+        _check_epsilon("GraphNorm", epsilon)
         self.scale, self.mean_scale = _hesse.ones(features, dtype=dtype), _hesse.ones(features, dtype=dtype)
         self.shift = _hesse.zeros(features, dtype=dtype)
         self.epsilon = epsilon
@@ -73,6 +84,11 @@ class PairNorm(Module):
         Whether every row is divided by its own norm instead: s (x - m) / (epsilon + |x_i - m|).
     epsilon : float
 
+    Raises
+    ------
+    ValueError
+        For a negative epsilon, and when called on features that are not [N, F].
+
     References
     ----------
     Zhao and Akoglu, "PairNorm: tackling oversmoothing in GNNs", arXiv:1909.12223 (2020), equations 10 and 11.
@@ -91,6 +107,7 @@ class PairNorm(Module):
     epsilon: float
 
     def __init__(self, scale: float = 1.0, *, individually: bool = False, epsilon: float = 1e-5) -> None:
+        _check_epsilon("PairNorm", epsilon)
         self.scale, self.individually, self.epsilon = scale, individually, epsilon
 
     def __call__(self, x: Any, graph: Graph) -> Array:

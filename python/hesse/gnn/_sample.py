@@ -204,6 +204,8 @@ def random_walks(key: Any, graph: Graph, nodes: Any, steps: int, *, p: float = 1
         For a node out of range.
     ValueError
         For negative `steps`, or p or q that are not positive.
+    TypeError
+        For what is not a `Graph`; of a `HeteroGraph` take the edges of one type, or `HeteroGraph.to_homogeneous`.
 
     References
     ----------
@@ -302,6 +304,8 @@ def clusters(key: Any, graph: Graph, count: int, *, method: str = "growing") -> 
     ------
     ValueError
         For a count below 1, another method, and for METIS where there are fewer nodes than parts.
+    TypeError
+        For what is not a `Graph`; of a `HeteroGraph` take the edges of one type, or `HeteroGraph.to_homogeneous`.
     ImportError
         For "metis" where pymetis is not installed.
 

@@ -234,6 +234,7 @@ def hetero_sample_of(
             node_graph={k: _hesse.asarray(v) for k, v in of.items()},
             node_starts={k: _hesse.asarray(v) for k, v in starts.items()},
         )
+        made = made.replace(graph_mask=_hesse.arange(made.num_graphs) < 1)
     return HeteroSample(
         made,
         {k: _extended(ids, more[k], -1) for k, ids in nodes.items()},

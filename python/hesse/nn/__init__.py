@@ -1,4 +1,4 @@
-"""Layers, activations, losses, normalisations and initialisers."""
+"""Layers, a recurrent cell, activations, losses, normalisations and initialisers."""
 
 from .._hesse import nn as _nn
 from .._hesse import sigmoid, sin, softmax, softplus, tanh
@@ -7,11 +7,13 @@ from ._layers import MLP, Linear
 from ._losses import binary_cross_entropy_with_logits, softmax_cross_entropy
 from ._module import Module
 from ._normalisation import BatchNorm, Dropout, LayerNorm, dropout
+from ._recurrent import GRUCell
 
 __all__ = [
     "MLP",
     "BatchNorm",
     "Dropout",
+    "GRUCell",
     "LayerNorm",
     "Linear",
     "Module",

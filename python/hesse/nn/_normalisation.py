@@ -150,8 +150,8 @@ class BatchNorm(Module):
     Raises
     ------
     ValueError
-        In training on fewer than two rows, and for a mask of another shape. With a mask that has fewer than two
-        rows the variance of the averages is not finite.
+        When called on features of another width, in training on fewer than two rows, and for a mask of another
+        shape. With a mask that has fewer than two rows the variance of the averages is not finite.
 
     References
     ----------
@@ -195,7 +195,10 @@ class BatchNorm(Module):
         self.momentum, self.epsilon = momentum, epsilon
 
     def __call__(self, x: Any, training: bool = True, mask: Any = None) -> tuple[Array, BatchNorm]:
-        x = _hesse.asarray(x)
+        x, width = _hesse.asarray(x), self.mean.shape[0]
+        # Without a scale a width of 1 would make running averages of another shape.
+        if x.ndim == 0 or x.shape[-1] != width:
+            raise _hesse.ArgumentError(f"BatchNorm: x must be [..., {width}], got shape {tuple(x.shape)}")
         if not training:
             y = _nn.normalise(x, self.mean, self.variance, self.scale, self.shift, self.epsilon)
             return y, self
