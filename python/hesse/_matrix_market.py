@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import os
+import zlib
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,36 @@ from .sparse import CSR, from_scipy
 
 __all__ = ["mmread", "mmwrite"]
 
-_COMPRESSED = (".gz", ".bz2")
+_COMPRESSED = {".gz": "gzip", ".bz2": "bz2"}
+_BLOCK = 1 << 20
+
+
+def _opener(name: str) -> Any:
+    """What opens a file of this name, as SciPy does."""
+    modules = [module for suffix, module in _COMPRESSED.items() if name.endswith(suffix)]
+    return importlib.import_module(modules[0]).open if modules else open
+
+
+def _check_sizes(file: Path, rows: int, cols: int, entries: int) -> None:
+    """That memory can hold a matrix of so many rows and columns, and that as many entries can follow the sizes."""
+    with _opener(file.name)(file, "rb") as text:
+        lines = enumerate(text, 1)
+        line = next((k for k, words in lines if k > 1 and words.strip()[:1] not in (b"", b"%")), 1)
+        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+        # SciPy and the matrix have up to four integers for every row and column, stored or not.
+        if 32 * (rows + cols) > memory:
+            raise ValueError(
+                f"Line {line}: {rows} rows and {cols} columns need {32 * (rows + cols)} bytes even without entries, "
+                f"more than this machine's memory of {memory}"
+            )
+        # A line has four characters at least, such as "1 1" and its end, which the last one may lack.
+        needs, found = 4 * entries - 1, 0
+        while found < needs and (block := text.read(_BLOCK)):  # unpacked, and no more of it than is needed
+            found += len(block)
+        if found < needs:
+            raise ValueError(
+                f"Line {line}: says that it holds {entries} entries, more than the {found} bytes that follow can"
+            )
 
 
 def mmread(path: str | os.PathLike[str]) -> CSR:
@@ -37,9 +67,11 @@ def mmread(path: str | os.PathLike[str]) -> CSR:
     ------
     FileNotFoundError
         Where there is no such file.
+    OSError
+        For a folder, or without permission.
     ValueError
-        For a file that is malformed (the message names it and the line), that is shorter than what it says to
-        hold, or that holds a dense array.
+        For a file that is malformed (the message names it and the line), cannot be unpacked, is shorter than what it
+        says to hold, has more rows and columns than memory has room for, or holds a dense array.
     ImportError
         Without SciPy.
 
@@ -54,20 +86,27 @@ def mmread(path: str | os.PathLike[str]) -> CSR:
     """
     io = require("scipy.io", "io", "mmread")
     file = Path(path)
-    size = file.stat().st_size
+    try:
+        with open(file, "rb"):
+            pass
+    except FileNotFoundError as error:
+        raise _hesse.FileMissingError(f"mmread: there is no file {file}") from error
+    except OSError as error:  # a folder, or no permission
+        raise _hesse.FileError(f"mmread: {file} cannot be read: {error.strerror}") from error
     try:
         rows, cols, entries, form, _, _ = io.mminfo(str(file))
         if form != "coordinate":
             raise ValueError(
                 f"holds a dense array of shape ({rows}, {cols}); use scipy.io.mmread and hs.asarray"
             )
-        # A line has four characters at least, such as "1 1" and its end, which the last one may lack.
-        if file.suffix not in _COMPRESSED and 4 * entries > size + 1:
-            raise ValueError(f"says that it holds {entries} entries, more than its {size} bytes can")
-        matrix = io.mmread(str(file))
+        _check_sizes(file, rows, cols, entries)
+        return from_scipy(io.mmread(str(file)))
+    except MemoryError as error:
+        raise _hesse.FormatError(f"mmread: {file}: does not fit into memory: {error}") from error
+    except (EOFError, OSError, zlib.error) as error:
+        raise _hesse.FormatError(f"mmread: {file}: cannot be unpacked: {error}") from error
     except (ValueError, OverflowError) as error:
-        raise _hesse.ArgumentError(f"mmread: {file}: {error}") from None
-    return from_scipy(matrix)
+        raise _hesse.FormatError(f"mmread: {file}: {error}") from None
 
 
 def mmwrite(path: str | os.PathLike[str], a: CSR, *, comment: str = "") -> None:
@@ -120,14 +159,8 @@ def mmwrite(path: str | os.PathLike[str], a: CSR, *, comment: str = "") -> None:
     io.mmwrite(text, matrix, comment=comment, symmetry="general")
     name = os.fspath(path)
     temporary = f"{name}.{os.getpid()}.tmp"
-    suffix = Path(name).suffix
-    opened: Any = (
-        importlib.import_module({".gz": "gzip", ".bz2": "bz2"}[suffix]).open
-        if suffix in _COMPRESSED
-        else open
-    )
     try:
-        with opened(temporary, "wb") as file:
+        with _opener(name)(temporary, "wb") as file:
             file.write(text.getbuffer())
         with open(temporary, "rb+") as written:
             os.fsync(written.fileno())

@@ -8,6 +8,7 @@ from ._mat import load_mat
 from ._safetensors import leaf_names, load_safetensors, read_metadata, save_safetensors
 from ._structures import Structure, load_extxyz, load_structures
 from ._write_extxyz import save_extxyz
+from ._write_structures import save_structures
 
 __all__ = [
     "Structure",
@@ -21,4 +22,5 @@ __all__ = [
     "save_extxyz",
     "save_hdf5",
     "save_safetensors",
+    "save_structures",
 ]

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,90 @@ from .._hesse import Array
 __all__ = ["load_hdf5", "save_hdf5"]
 
 Path = str | os.PathLike[str]
+
+DEFLATE = 1032  # 258 bytes in two bits
+# What a stored byte can become at most, by the number of the filter: deflate, shuffle, Fletcher's sum, N-bit (one bit
+# of 16 bytes) and LZF (264 bytes in three). Of others (scale-offset, those of plugins) no bound is known.
+_EXPANSION = {1: DEFLATE, 2: 1, 3: 1, 5: 128, 32000: 88}
+
+
+@contextlib.contextmanager
+def reading(what: str, path: Path) -> Iterator[Any]:
+    """The open file, for `what`; whatever h5py raises because of a malformed one becomes an error that names it."""
+    h5py = require("h5py", "io", what)
+    name = os.fspath(path)
+    if not os.path.exists(name):
+        raise _hesse.FileMissingError(f"{what}: there is no file {name}")
+    try:
+        with open(name, "rb"):
+            pass
+    except OSError as error:  # a folder, or no permission
+        raise _hesse.FileError(f"{what}: {name} cannot be read: {error.strerror}") from error
+    try:
+        with h5py.File(name, "r") as file:
+            yield file
+    except _hesse.Error:
+        raise
+    except MemoryError as error:
+        raise _hesse.FormatError(f"{what}: {name} does not fit into memory: {error}") from error
+    except Exception as error:  # OSError, KeyError, RuntimeError, ValueError, TypeError and others
+        raise _hesse.FormatError(
+            f"{what}: {name} cannot be read as HDF5: it is no such file, or is truncated or damaged"
+        ) from error
+
+
+def unwritten(item: Any) -> tuple[int, str]:
+    """How many bytes of a dataset were never written (HDF5 gives a fill value for them), and what the file says of it.
+
+    `_hesse.FormatError`, without the file's name, for sizes that what is stored cannot have.
+    """
+    if item.shape is None:
+        raise _hesse.FormatError("has no values (its dataspace is null)")
+    creation, kind = item.id.get_create_plist(), item.id.get_type().get_size()
+    if item.is_virtual or creation.get_external_count():
+        raise _hesse.FormatError("has its values in other files; h5repack collects them in one")
+    needs, stored = math.prod(item.shape) * kind, item.id.get_storage_size()
+    says = f"of shape {item.shape} needs {needs} bytes, the file holds {stored}"
+    size = os.path.getsize(item.file.filename)
+    if stored > size:
+        raise _hesse.FormatError(f"{says} by its own account, but has {size} bytes itself")
+    written, bound = needs if stored else 0, float(stored)
+    if item.chunks is not None:
+        chunks = math.prod(-(-n // c) for n, c in zip(item.shape, item.chunks, strict=True))
+        found = item.id.get_num_chunks()
+        filters = [creation.get_filter(k)[0] for k in range(creation.get_nfilters())]
+        says += f" in {found} of {chunks} chunks"
+        # Chunks may reach over the edges, so that fewer than all can have as many bytes.
+        whole = math.prod(item.chunks) * kind
+        written = needs if found >= chunks else min(found * whole, max(needs - 1, 0))
+        if stored:
+            bound *= math.prod(_EXPANSION.get(f, math.inf) for f in filters)
+        if filters:
+            says += ", compressed"
+    if written > bound:
+        raise _hesse.FormatError(f"{says}, which cannot be so much")
+    return needs - written, says
+
+
+@contextlib.contextmanager
+def writing(what: str, path: Path) -> Iterator[Any]:
+    """A new open file, for `what`, that takes its place when all is written."""
+    h5py = require("h5py", "io", what)
+    path = os.fspath(path)
+    temporary = f"{path}.{os.getpid()}.tmp"
+    try:
+        with h5py.File(temporary, "w") as file:
+            yield file
+        with open(temporary, "rb+") as written:
+            os.fsync(written.fileno())
+        os.replace(temporary, path)
+    except BaseException as error:
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)
+        if isinstance(error, OSError):
+            reason = error.strerror or "the folder is missing or cannot be written to"
+            raise _hesse.FileError(f"{what}: {path} cannot be written: {reason}") from error
+        raise
 
 
 def _check_attributes(argument: str, given: Any) -> None:
@@ -70,34 +155,22 @@ def save_hdf5(
             raise _hesse.ArgumentTypeError(
                 f"save_hdf5: dataset {name!r} is of dtype {array.dtype}; expected a name and an array of numbers"
             )
-    h5py = require("h5py", "io", "save_hdf5")
-    path = os.fspath(path)
-    temporary = f"{path}.{os.getpid()}.tmp"
-    try:
-        with h5py.File(temporary, "w") as file:
-            for name, array in arrays.items():
-                file.create_dataset(name, data=array)
-            file.attrs.update(dict(attributes or {}))
-            for name, some in (dataset_attributes or {}).items():
-                if name not in file:
-                    raise _hesse.ArgumentError(
-                        f"save_hdf5: there is no dataset {name!r} to give attributes to"
-                    )
-                file[name].attrs.update(dict(some))
-        with open(temporary, "rb+") as written:
-            os.fsync(written.fileno())
-        os.replace(temporary, path)
-    except BaseException as error:
-        with contextlib.suppress(OSError):
-            os.unlink(temporary)
-        if isinstance(error, OSError):
-            reason = error.strerror or "the folder is missing or cannot be written to"
-            raise _hesse.FileError(f"save_hdf5: {path} cannot be written: {reason}") from error
-        raise
+    with writing("save_hdf5", path) as file:
+        for name, array in arrays.items():
+            file.create_dataset(name, data=array)
+        file.attrs.update(dict(attributes or {}))
+        for name, some in (dataset_attributes or {}).items():
+            if name not in file:
+                raise _hesse.ArgumentError(f"save_hdf5: there is no dataset {name!r} to give attributes to")
+            file[name].attrs.update(dict(some))
 
 
 def load_hdf5(path: Path) -> dict[str, Array]:
     """The numeric datasets of an HDF5 file, by name ("group/name").
+
+    What a dataset declares is held against what the file stores before memory is taken: gzip's and LZF's bytes cannot
+    become more than 1032 and 88 times as many, those of scale-offset or of a plugin any number. Parts that were never
+    written, as of netCDF's dimensions, are HDF5's fill value, but all together no more than 1032 times the file.
 
     Parameters
     ----------
@@ -110,8 +183,11 @@ def load_hdf5(path: Path) -> dict[str, Array]:
     Raises
     ------
     FileNotFoundError
+    OSError
+        For a folder, or without permission.
     ValueError
-        Where the file is no HDF5 file, or is truncated.
+        Where the file is no HDF5 file, is truncated or damaged, or has a dataset that cannot be as large as it says,
+        has its values in other files, or is of a dtype without a counterpart, naming the dataset.
     ImportError
         Where h5py is not installed.
 
@@ -125,25 +201,22 @@ def load_hdf5(path: Path) -> dict[str, Array]:
     {'run/x': Array([1, 2], dtype=int64)}
     """
     h5py = require("h5py", "io", "load_hdf5")
-    path = os.fspath(path)
-    if not os.path.exists(path):
-        raise _hesse.FileMissingError(f"load_hdf5: there is no file {path}")
-    try:
-        with open(path, "rb"):
-            pass
-    except OSError as error:  # a folder, or no permission
-        raise _hesse.FileError(f"load_hdf5: {path} cannot be read: {error.strerror}") from error
     found: dict[str, Array] = {}
+    filled = 0
 
     def visit(name: str, item: Any) -> None:
-        if isinstance(item, h5py.Dataset) and item.dtype.kind in "biufc":
+        nonlocal filled
+        if not isinstance(item, h5py.Dataset) or item.dtype.kind not in "biufc":
+            return
+        try:
+            missing, says = unwritten(item)
+            filled += missing
+            if missing and filled > DEFLATE * os.path.getsize(path):
+                raise _hesse.FormatError(f"{says}: the rest was never written; read parts of it with h5py")
             found[name] = _hesse.array(item[()])
+        except _hesse.Error as error:
+            raise _hesse.FormatError(f"load_hdf5: {os.fspath(path)}: {name} {error}") from None
 
-    try:
-        with h5py.File(path, "r") as file:
-            file.visititems(visit)
-    except OSError as error:
-        raise _hesse.FormatError(
-            f"load_hdf5: {path} cannot be read as HDF5: it is no such file, or is truncated"
-        ) from error
+    with reading("load_hdf5", path) as file:
+        file.visititems(visit)
     return found

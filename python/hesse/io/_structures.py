@@ -12,6 +12,7 @@ import numpy as np
 
 from .. import _hesse
 from .._extras import require
+from ._hdf5 import reading, unwritten
 
 __all__ = ["Structure", "load_extxyz", "load_structures"]
 
@@ -215,6 +216,9 @@ def _frame(file: _Lines, at: int) -> tuple[Structure, int]:
         if unknown:
             raise file.error(first + unknown[0], f"{str(symbols[unknown[0]])!r} is no chemical element")
         numbers = np.array([_NUMBER_OF[s] for s in symbols], np.int64)
+    bad = np.flatnonzero((numbers < 1) | (numbers > len(SYMBOLS)))
+    if bad.size:
+        raise file.error(first + int(bad[0]), f"Z must be 1 to {len(SYMBOLS)}, got {numbers[bad[0]]}")
     return Structure(numbers, positions, cell, periodic, arrays, info), first + n
 
 
@@ -229,7 +233,8 @@ def load_extxyz(path: str | os.PathLike[str]) -> list[Structure]:
     -------
     list of Structure
         The header's ``Properties`` name the arrays of atoms besides species (or Z) and pos; what else it has is in
-        ``info``. A ``Lattice`` without ``pbc`` repeats in all directions.
+        ``info``. A ``Lattice`` without ``pbc`` repeats in all directions. Positions and cells are finite; a number of
+        another column or of ``info`` may be nan, as a label that is missing, or inf, and stays so.
 
     Raises
     ------
@@ -272,7 +277,9 @@ def load_structures(path: str | os.PathLike[str]) -> list[Structure]:
     For F structures of N atoms each, positions are (F, N, 3) and numbers (N,) or (F, N). For structures of different
     sizes both have a row per atom of all structures, and ``offsets``, (F + 1,), says where each begins. ``cell``
     is (3, 3) or (F, 3, 3); then all directions repeat unless the file's attribute ``periodic`` is 0. Every other
-    dataset has a row per structure, and goes to ``info``, or per atom, as positions do, and goes to ``arrays``.
+    dataset has a row per atom, as positions do, and goes to ``arrays``, or else per structure, and goes to ``info``.
+    Positions and cells are finite; other numbers may be nan, as a label that is missing, or inf, and stay so.
+    `save_structures` writes such files.
 
     Parameters
     ----------
@@ -285,8 +292,12 @@ def load_structures(path: str | os.PathLike[str]) -> list[Structure]:
     Raises
     ------
     FileNotFoundError
+    OSError
+        For a folder, or without permission.
     ValueError
-        For what is no HDF5 file, is truncated, or does not have this layout, naming the file and the dataset.
+        For what is no HDF5 file, is truncated or damaged, does not have this layout, or has a dataset of which parts
+        were never written, that lies in other files or cannot be as large as it says (see `load_hdf5`), or atomic
+        numbers beside 1 to 118, naming the file and the dataset.
     ImportError
         Where h5py is not installed: it comes with ``pip install 'hesse[io]'``.
 
@@ -301,27 +312,36 @@ def load_structures(path: str | os.PathLike[str]) -> list[Structure]:
     """
     h5py = require("h5py", "io", "load_structures")
     name = os.fspath(path)
-    if not os.path.exists(name):
-        raise _hesse.FileMissingError(f"load_structures: there is no file {name}")
 
     def error(what: str) -> _hesse.FormatError:
         return _hesse.FormatError(f"load_structures: {name}: {what}")
 
     data: dict[str, _Numbers] = {}
-    try:
-        with h5py.File(name, "r") as file:
-            repeats = bool(file.attrs.get("periodic", 1))
-            for key, item in file.items():
-                if not isinstance(item, h5py.Dataset) or item.dtype.kind not in "biufSO":
-                    raise error(f"{key} is no dataset of numbers or strings")
-                stored = item.id.get_storage_size()
-                if item.chunks is None and item.dtype.kind != "O" and stored != item.nbytes:
-                    raise error(
-                        f"{key} of shape {item.shape} needs {item.nbytes} bytes, the file holds {stored}"
-                    )
-                data[key] = np.asarray(item.asstr()[()]) if item.dtype.kind in "SO" else np.asarray(item[()])
-    except OSError as cause:
-        raise error("it cannot be read as HDF5: it is no such file, or is truncated") from cause
+    with reading("load_structures", path) as file:
+        periodic = np.asarray(file.attrs.get("periodic", 1))
+        if periodic.size != 1 or periodic.dtype.kind not in "biuf":
+            raise error(
+                f"the attribute periodic must be one number, got {periodic.dtype} of shape {periodic.shape}"
+            )
+        repeats = bool(periodic.item())
+        for key, item in file.items():
+            if item is None:
+                raise error(f"{key} cannot be opened: it is damaged, or a link to nothing")
+            kind = item.dtype.kind if isinstance(item, h5py.Dataset) else "?"
+            if kind not in "biufSO" or (kind == "O" and h5py.check_string_dtype(item.dtype) is None):
+                raise error(f"{key} is no dataset of numbers or strings")
+            try:
+                missing, says = unwritten(item)
+            except _hesse.FormatError as cause:
+                raise error(f"{key} {cause}") from None
+            if missing:
+                raise error(f"{key} {says}: the rest was never written")
+            try:
+                data[key] = np.asarray(item.asstr()[()]) if kind in "SO" else np.asarray(item[()])
+            except UnicodeDecodeError as cause:
+                raise error(f"{key} has a string that cannot be decoded: {cause}") from cause
+            if kind == "S":  # no wider than the file has them, as variable ones may be
+                data[key] = data[key].astype(np.str_)
     for key in ("positions", "numbers"):
         if key not in data:
             raise error(f"there is no dataset {key}")
@@ -356,8 +376,17 @@ def load_structures(path: str | os.PathLike[str]) -> list[Structure]:
         raise error(
             f"numbers of shape {numbers.shape} must be {rows}, as positions of shape {positions.shape}"
         )
+    wrong = np.argwhere((numbers < 1) | (numbers > len(SYMBOLS)))
+    if wrong.size:
+        at = tuple(wrong[0].tolist())
+        raise error(f"numbers must be 1 to {len(SYMBOLS)}, got {numbers[at]} at {list(at)}")
     if cell is not None and cell.shape not in ((3, 3), (count, 3, 3)):
         raise error(f"cell must be [3, 3] or [{count}, 3, 3], got shape {cell.shape}")
+    if cell is not None and cell.dtype.kind not in "iuf":
+        raise error(f"cell must be numbers, got {cell.dtype}")
+    if cell is not None and not np.isfinite(cell).all():
+        wrong = np.argwhere(~np.isfinite(cell))
+        raise error(f"cell must be finite, got {cell[tuple(wrong[0])]} at {wrong[0].tolist()}")
     per_atom = {k: v for k, v in data.items() if v.shape[: len(rows)] == rows}
     per_structure = {k: v for k, v in data.items() if k not in per_atom}
     for key, value in per_structure.items():
@@ -372,7 +401,7 @@ def load_structures(path: str | os.PathLike[str]) -> list[Structure]:
             None if cell is None else cell if cell.ndim == 2 else cell[k],
             np.full(3, cell is not None and repeats),
             {key: value[cut] for key, value in per_atom.items()},
-            {key: value[k] for key, value in per_structure.items()},
+            {key: str(v[k]) if isinstance(v[k], np.str_) else v[k] for key, v in per_structure.items()},
         )
         for k, cut in enumerate(cuts)
     ]
