@@ -219,6 +219,7 @@ def test_metrics():
     )
     for f, words in [
         (lambda: gnn.accuracy(p, y[:3]), r"\[3\] classes or \[3, C\] scores"),
+        (lambda: gnn.accuracy(np.zeros((50, 0)), y), r"\[50, C\] scores, got shape \(50, 0\)"),
         (lambda: gnn.accuracy(p, y, np.zeros(50, bool)), "there are no rows"),
         (lambda: gnn.accuracy(p, y, mask[:4]), r"one entry per row, \(50,\), got \(4,\)"),
         (lambda: gnn.roc_auc([0.1, 0.2], [1, 1]), "both classes need rows"),

@@ -32,7 +32,7 @@ def _classes(function: str, predicted: Any, labels: Any, mask: Any) -> tuple[Dat
         raise _hesse.ArgumentError(
             f"{function}: labels must be a vector of integers, got {y.dtype} {y.shape}"
         )
-    if p.shape[:1] != y.shape or p.ndim not in (1, 2):
+    if p.shape[:1] != y.shape or p.ndim not in (1, 2) or p.shape[1:] == (0,):
         raise _hesse.ArgumentError(
             f"{function}: predicted must be [{len(y)}] classes or [{len(y)}, C] scores, got shape {p.shape}"
         )

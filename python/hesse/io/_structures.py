@@ -301,6 +301,11 @@ def load_structures(path: str | os.PathLike[str]) -> list[Structure]:
     ImportError
         Where h5py is not installed: it comes with ``pip install 'hesse[io]'``.
 
+    Notes
+    -----
+    HDF5's library (2.0) may not return from a file whose heap of strings of variable length is damaged.
+    `save_structures` writes texts of fixed length, which need none.
+
     Examples
     --------
     >>> import hesse as hs, numpy as np, tempfile, os
