@@ -26,6 +26,13 @@ def _opener(name: str) -> Any:
     return importlib.import_module(modules[0]).open if modules else open
 
 
+def _packed(name: str, raw: Any) -> Any:
+    """The same to write to an open file; gzip notes neither a name nor the time, for the same bytes every time."""
+    if name.endswith(".gz"):
+        return importlib.import_module("gzip").GzipFile("", "wb", fileobj=raw, mtime=0)
+    return _opener(name)(raw, "wb") if name.endswith(".bz2") else contextlib.nullcontext(raw)
+
+
 def _check_sizes(file: Path, rows: int, cols: int, entries: int) -> None:
     """That memory can hold a matrix of so many rows and columns, and that as many entries can follow the sizes."""
     with _opener(file.name)(file, "rb") as text:
@@ -154,16 +161,21 @@ def mmwrite(path: str | os.PathLike[str], a: CSR, *, comment: str = "") -> None:
         )
     if not isinstance(comment, str):
         raise _hesse.ArgumentTypeError(f"mmwrite: comment must be text, got {type(comment).__name__}")
+    try:
+        comment.encode()
+    except UnicodeEncodeError as error:
+        raise _hesse.ArgumentError(f"mmwrite: comment is no Unicode: {error}") from error
     matrix: Any = a.to_scipy("coo")
     text = BytesIO()  # bz2 cannot seek, which SciPy does
     io.mmwrite(text, matrix, comment=comment, symmetry="general")
     name = os.fspath(path)
     temporary = f"{name}.{os.getpid()}.tmp"
     try:
-        with _opener(name)(temporary, "wb") as file:
-            file.write(text.getbuffer())
-        with open(temporary, "rb+") as written:
-            os.fsync(written.fileno())
+        with open(temporary, "wb") as raw:
+            with _packed(name, raw) as file:
+                file.write(text.getbuffer())
+            raw.flush()
+            os.fsync(raw.fileno())
         os.replace(temporary, name)
     except BaseException as error:
         with contextlib.suppress(OSError):

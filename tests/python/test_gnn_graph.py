@@ -435,6 +435,12 @@ def test_from_pyg_keeps_batches():
     assert parts[2].node_data["mask"].tolist() == [3, 4] and parts[2].edge_index.tolist() == [[0], [1]]
     # Without ptr the last graph that has nodes is the last; with it there may be more. What is padded stays so.
     assert gnn.from_pyg(pyg_batch([0, 0, 0, 2, 2])).num_graphs == 3
+    with pytest.raises(ValueError, match="from_pyg: batch ends with graph 100000000000, of 5 nodes"):
+        gnn.from_pyg(pyg_batch([0, 0, 0, 1, 10**11]))
+    with pytest.raises(
+        ValueError, match="from_pyg: ptr, 3 starts from .0. to .5., is not where the graphs of batch"
+    ):
+        gnn.from_pyg(pyg_batch([0, 0, 0, 1, 1], ptr=Tensor([0, 1, 5])))
     padded = gnn.from_pyg(
         pyg_batch([0, 0, 0, 1, 1], ptr=Tensor([0, 3, 5, 5]), graph_mask=Tensor([True, False, False]))
     )

@@ -305,7 +305,7 @@ def test_layers_are_trained_and_saved(tmp_path):
         (lambda: gnn.DataLoader([GRAPH, gnn.Graph([[0], [1]])], 1), TypeError, "item 1 is a Graph, item 0 a HeteroGraph"),
         (lambda: gnn.DataLoader([GRAPH.replace(graph_data={"t": hs.zeros(3)})], 1), ValueError, r"graph_data.t of shape \(3,\) has a row not for each of 1 graphs"),
         (lambda: gnn.DataLoader([GRAPH], 1, pad=[(9, 9)]), TypeError, r"or pairs \(nodes by type, edges by type\), dicts of all types, got"),
-        (lambda: gnn.DataLoader([GRAPH], 1, pad=[({"paper": 9}, {})]), TypeError, "dicts of all types"),
+        (lambda: gnn.DataLoader([GRAPH], 1, pad=[({"paper": 9}, {})]), ValueError, r"pad must have all types of nodes, \['author', 'paper', 'venue'\]"),
         (lambda: gnn.DataLoader([GRAPH], 1, pad=[]), ValueError, r"none of the sizes \[\] has room .* add \(\{'author': 6, 'paper': 8, 'venue': 4\}, \{\('author', 'writes', 'paper'\): 6,"),
         (lambda: gnn.unbatch(3), TypeError, "unbatch: graph must be a Graph or a HeteroGraph, got a int"),
         (lambda: gnn.unbatch(gnn.batch([GRAPH, GRAPH]).replace(graph_data={"t": hs.zeros(3)})), ValueError, r"graph_data\['t'\] of shape \(3,\) has no row for each of 2 graphs"),
@@ -691,3 +691,21 @@ def test_conversions(peer):
     """The worker converts both ways, where its interpreter can import this package."""
     if not peer["converted"]:
         pytest.skip("the peers' interpreter cannot import this build of hesse")
+
+
+def test_types_of_padding_and_of_masks_that_are_not_there():
+    graph = gnn.HeteroGraph({("a", "to", "b"): [[0], [1]]}, num_nodes={"a": 1, "b": 2})
+    with pytest.raises(ValueError, match=r"DataLoader: pad must have all types of nodes, \['a', 'b'\]"):
+        gnn.DataLoader([graph], 1, pad=[({"a": 10}, {})])
+    for edge_type in (("a", "b"), "ab"):
+        with pytest.raises((TypeError, ValueError), match="HeteroGraph"):
+            graph.edge_mask(edge_type)
+
+
+def test_padded_samples_come_apart():
+    graph = gnn.HeteroGraph(
+        {("a", "to", "b"): [[0, 1], [1, 0]]}, {"a": np.eye(2), "b": np.eye(2)}, graph_data={"t": [[3.0]]}
+    )
+    for sample in gnn.NeighbourLoader(graph, {"b": [0]}, [2], 1, pad=True):
+        (part,) = gnn.unbatch(sample.graph)
+        assert part.graph_data["t"].shape == (1, 1)

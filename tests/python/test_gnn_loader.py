@@ -434,3 +434,46 @@ def test_refusals(call, error, words):
 def test_padding_needs_data():
     with pytest.raises(TypeError, match="must hold data"):
         hs.compile(lambda g: gnn.pad(g, 4, 3, 2).x)(G)
+
+
+def mixed_batch(edges):
+    """Two graphs of two nodes, as PyTorch Geometric allows them: edges in any order."""
+    graph = gnn.Graph(edges, num_nodes=4)
+    return graph.replace(
+        node_graph=hs.asarray([0, 0, 1, 1]),
+        node_starts=hs.asarray([0, 2, 4]),
+        graph_mask=hs.ones(2, dtype=hs.bool),
+    )
+
+
+def test_edges_of_a_batch_in_any_order():
+    """`order` of a part names positions among its own edges."""
+    batched = mixed_batch([[2, 0, 3, 1], [3, 1, 2, 0]])
+    for parts in (gnn.unbatch(batched), list(gnn.DataLoader(batched, 1))):
+        assert len(parts) == 2
+        for part in parts:
+            assert sorted(np.asarray(part.order).tolist()) == [0, 1]
+            # Its first edge as given went from 0 to 1.
+            assert np.asarray(part.edge_index)[:, int(np.argmin(np.asarray(part.order)))].tolist() == [0, 1]
+
+
+def test_an_edge_between_two_graphs_of_a_batch_is_refused():
+    batched = mixed_batch([[0, 2], [1, 0]])
+    for what, use in {
+        "DataLoader": lambda: gnn.DataLoader(batched, 1),
+        "pad": lambda: gnn.pad(batched, 8, 8, 4),
+        "unbatch": lambda: gnn.unbatch(batched),
+    }.items():
+        with pytest.raises(ValueError, match=f"{what}: graph 0 has an edge"):
+            use()
+
+
+def test_sizes_of_padding_are_whole_numbers():
+    graphs = [gnn.Graph([[0], [1]])] * 3
+    for pad in ([(10.9, 20)], [(10, "20")]):
+        with pytest.raises(TypeError, match="DataLoader: pad must be True, False"):
+            gnn.DataLoader(graphs, 2, pad=pad)
+    assert len(gnn.DataLoader(graphs, 2, pad=np.True_).sizes) == len(
+        gnn.DataLoader(graphs, 2, pad=True).sizes
+    )
+    assert len(gnn.DataLoader(graphs, 2, pad=np.False_).sizes) == 0

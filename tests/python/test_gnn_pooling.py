@@ -186,3 +186,16 @@ JUMP = gnn.JumpingKnowledge("lstm", F, 2, key=hs.random.key(0))
 def test_refusals(f, error, words):
     with pytest.raises(error, match=words):
         f()
+
+
+def test_layers_that_take_a_number_of_outputs_or_an_epsilon():
+    jump = gnn.JumpingKnowledge("lstm", features=2, layers=2, key=hs.random.key(0))
+    with pytest.raises(ValueError, match="JumpingKnowledge: xs must have the outputs of 2 layers, got 3"):
+        jump([hs.ones((1, 2))] * 3)
+    for layer in (hs.nn.LayerNorm, hs.nn.BatchNorm, gnn.GraphNorm):
+        with pytest.raises(ValueError, match=f"{layer.__name__}: epsilon must not be negative, got -1.0"):
+            layer(3, epsilon=-1.0)
+        with pytest.raises(TypeError, match=f"{layer.__name__}: epsilon must be a number, got 'a'"):
+            layer(3, epsilon="a")
+    with pytest.raises(TypeError, match="MPNN: activation must be a function, got int"):
+        gnn.MPNN(1, 1, 1, activation=3)

@@ -85,5 +85,8 @@ def test_what_it_refuses():
         gnn.Residual(hs.nn.BatchNorm(F))(GRAPH.x)
     with pytest.raises(TypeError, match=r"Residual: x must be dense; use x\.todense\(\)"):
         gnn.Residual(gnn.GCNConv(F, F))(hs.sparse.from_dense(np.eye(N, F)), GRAPH)
-    with pytest.raises(TypeError, match=r"Residual: expected a function, got int"):
+    with pytest.raises(TypeError, match=r"Residual: layer must be a function, got int"):
         gnn.Residual(3)
+    for pair, words in (((GRAPH.x,), "got 1 entries"), ((GRAPH.x, None), "got 2 entries, the second None")):
+        with pytest.raises(TypeError, match=f"Residual: x must be an array, or a pair .* {words}"):
+            gnn.Residual(gnn.GCNConv(F, F))(pair, GRAPH)

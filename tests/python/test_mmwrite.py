@@ -78,3 +78,15 @@ def test_places_that_cannot_be_written(tmp_path):
         hs.sparse.mmwrite(tmp_path / "a.mtx", A, comment=3)
     assert [p.name for p in tmp_path.iterdir()] == ["folder"]
     assert list((tmp_path / "folder").iterdir()) == []
+
+
+def test_compressed_files_have_the_same_bytes_every_time(tmp_path):
+    """Without the time, and the name of a temporary file, which gzip would note."""
+    for suffix in ("gz", "bz2"):
+        files = [tmp_path / f"{name}.mtx.{suffix}" for name in "ab"]
+        for file in files:
+            hs.sparse.mmwrite(file, hs.sparse.from_dense(np.eye(3)))
+        assert files[0].read_bytes() == files[1].read_bytes()
+        assert b"tmp" not in files[0].read_bytes()
+    with pytest.raises(ValueError, match="mmwrite: comment is no Unicode"):
+        hs.sparse.mmwrite(tmp_path / "c.mtx", hs.sparse.from_dense(np.eye(3)), comment="\ud800")

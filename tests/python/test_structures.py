@@ -384,7 +384,11 @@ def one(**changes):
     "structures, error, message",
     [
         ([], ValueError, "there are no structures"),
-        (one(), TypeError, "structures is one Structure; give a list"),
+        (one(), TypeError, "structures must be a list of Structures, got one Structure"),
+        (5, TypeError, "structures must be a list of Structures, got one int"),
+        ([one(arrays=None)], TypeError, "structure 0: arrays must be a dict, got NoneType"),
+        ([one(info={"q": [[1], [1, 2]]})], TypeError, r"structure 0: info\['q'\] is no array: "),
+        ([one(info={"e": ["a\0", "b"]})], ValueError, r"structure 0: info\['e'\] has a text with a zero character"),
         ([3], TypeError, "structure 0 is a int, not a Structure"),
         ([one(numbers=np.array([0, 1]))], ValueError, "structure 0: positions must be finite, and numbers 1 to 118"),
         ([one(numbers=np.array([1.0, 1]))], ValueError, "structure 0: numbers must be integers"),

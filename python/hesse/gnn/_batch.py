@@ -10,6 +10,7 @@ import numpy as np
 from .. import _hesse
 from .._hesse import Array
 from ..sparse import CSR
+from ._edges import ranks
 from ._graph import Graph, assembled, numpy_of
 from ._hetero import HeteroGraph, hetero_batch, hetero_unbatch
 
@@ -210,8 +211,5 @@ def unbatch(graph: Any) -> Any:
             graph_data={k: of_graph(f"graph_data[{k!r}]", g)(v) for k, v in graph.graph_data.items()},
             paired=graph.paired,
         )
-        given = order[e:f]
-        result.append(
-            made.replace(order=_hesse.asarray((given - (given.min() if len(given) else 0)).astype(np.int64)))
-        )
+        result.append(made.replace(order=_hesse.asarray(ranks(order[e:f]))))
     return result

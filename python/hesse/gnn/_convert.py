@@ -198,6 +198,7 @@ def from_pyg(data: Any) -> Any:
 
 
 _Numbers = np.ndarray[Any, Any]
+_MOST_EMPTY = 1_000_000  # graphs: more are a mistake, and may not fit into memory
 
 
 def _batch_of(name: str, arrays: dict[str, Any], n: int) -> tuple[_Numbers | None, int]:
@@ -217,7 +218,16 @@ def _batch_of(name: str, arrays: dict[str, Any], n: int) -> tuple[_Numbers | Non
     ptr = arrays.get("ptr")
     if ptr is not None and ptr.ndim == 1 and ptr.dtype.kind in "iu":
         del arrays["ptr"]
-        graphs = max(graphs, len(ptr) - 1)  # the last graphs may have no nodes
+        graphs = len(ptr) - 1  # the last graphs may have no nodes
+        if not np.array_equal(ptr, np.searchsorted(of, np.arange(graphs + 1))):
+            raise _hesse.ArgumentError(
+                f"from_pyg: ptr, {len(ptr)} starts from {ptr[:1].tolist()} to {ptr[-1:].tolist()}, is not where the "
+                f"graphs of {name} start; leave it out"
+            )
+    elif graphs > n + _MOST_EMPTY:
+        raise _hesse.ArgumentError(
+            f"from_pyg: {name} ends with graph {graphs - 1}, of {n} nodes; number the graphs from 0 on"
+        )
     return of, graphs
 
 

@@ -54,6 +54,14 @@ def numpy_of(function: str, name: str, a: Any) -> np.ndarray[Any, Any]:
     return np.asarray(a)
 
 
+def ranks(order: np.ndarray[Any, Any], graphs: Any = None) -> np.ndarray[Any, Any]:
+    """Positions from 0 on in place of ascending numbers that skip some; with the graph of each, graph after graph."""
+    by = np.argsort(order) if graphs is None else np.lexsort((order, graphs))
+    found = np.empty(len(order), np.int64)
+    found[by] = np.arange(len(order))
+    return found
+
+
 def rows_of(name: str, value: Any, n: int, of_what: str) -> Any:
     """A value as an array (or sparse matrix) with a row for each node or edge."""
     if isinstance(value, CSR):

@@ -13,7 +13,7 @@ from ..nn._module import Module
 from ..sparse import CSR
 from . import _segments as seg
 from ._bipartite import Bipartite
-from ._edges import checked_edges, length_of, numpy_of, rows_of
+from ._edges import checked_edges, length_of, numpy_of, ranks, rows_of
 from ._graph import Graph
 
 __all__ = ["EdgeType", "HeteroGraph", "hetero_batch", "hetero_unbatch", "name_of", "type_of"]
@@ -241,7 +241,8 @@ class HeteroGraph(Module):
 
     def edge_mask(self, edge_type: EdgeType) -> Array:
         """bool (E,): False for the edges of padding of a type."""
-        return seg.rows(self.node_mask(edge_type[2]), self[edge_type].target)
+        target = self[edge_type].target  # which refuses what is no type of edges
+        return seg.rows(self.node_mask(edge_type[2]), target)
 
     def _known(self, node_type: str) -> str:
         if node_type not in self.node_starts:
@@ -447,8 +448,7 @@ def hetero_unbatch(graph: HeteroGraph) -> list[HeteroGraph]:
         }
         arrays["edge_data"] = {k: v[own] for k, v in e.edge_data.items()}
         made = Graph(ends, num_nodes=n, **arrays) if a == b else Bipartite(ends, n, m, **arrays)
-        order = numpy_of("unbatch", "order", e.order)[own]
-        return made.replace(order=_hesse.asarray(order - (order.min() if len(order) else 0)))
+        return made.replace(order=_hesse.asarray(ranks(numpy_of("unbatch", "order", e.order)[own])))
 
     def part(g: int) -> HeteroGraph:
         own = {k: slice(int(s[g]), int(s[g + 1])) for k, s in starts.items()}

@@ -287,6 +287,7 @@ class DataLoader(Generic[_G]):
         return all(n >= least + more for n, least, more in zip(size, needed, spare, strict=True))
 
     def _sizes(self, pad: Any) -> tuple[tuple[int, ...], ...]:
+        pad = bool(pad) if isinstance(pad, np.bool_) else pad
         if pad is False:
             return ()
         counts = self._union.counts(self._which)
@@ -334,6 +335,8 @@ class DataLoader(Generic[_G]):
         union = self._union
         try:
             sizes = sorted((union.size_of(n, e) for n, e in pad), key=sum)
+        except _hesse.Error:
+            raise
         except (TypeError, ValueError) as error:
             pairs = "(nodes by type, edges by type), dicts of all types" if union.hetero else "(nodes, edges)"
             raise _hesse.ArgumentTypeError(

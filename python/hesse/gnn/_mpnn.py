@@ -91,6 +91,10 @@ class MPNN(Module):
             "MPNN", node_features=node_features, edge_features=edge_features, out_features=out_features,
             hidden=hidden, steps=steps, pool_steps=pool_steps, edge_hidden=edge_hidden,
         )  # fmt: skip
+        if not callable(activation):
+            raise _hesse.ArgumentTypeError(
+                f"MPNN: activation must be a function, got {type(activation).__name__}"
+            )
         k = keys(key, 7)
         net = MLP([edge_features, edge_hidden, hidden * hidden], activation, key=k[0], dtype=dtype)
         self.first = Linear(node_features, hidden, key=k[1], dtype=dtype)

@@ -8,16 +8,12 @@ from .. import _hesse
 from .._hesse import Array
 from ..linalg import vector_norm
 from ..nn._module import Module
+from ..nn._normalisation import check_epsilon
 from . import _segments as seg
 from ._common import check_sizes, features
 from ._graph import Graph
 
 __all__ = ["GraphNorm", "PairNorm"]
-
-
-def _check_epsilon(layer: str, epsilon: float) -> None:
-    if not epsilon >= 0.0:
-        raise _hesse.ArgumentError(f"{layer}: epsilon must not be negative, got {epsilon}")
 
 
 class GraphNorm(Module):
@@ -59,7 +55,7 @@ class GraphNorm(Module):
 
     def __init__(self, features: int, *, epsilon: float = 1e-5, dtype: Any = None) -> None:
         check_sizes("GraphNorm", features=features)
-        _check_epsilon("GraphNorm", epsilon)
+        check_epsilon("GraphNorm", epsilon)
         self.scale, self.mean_scale = _hesse.ones(features, dtype=dtype), _hesse.ones(features, dtype=dtype)
         self.shift = _hesse.zeros(features, dtype=dtype)
         self.epsilon = epsilon
@@ -107,7 +103,7 @@ class PairNorm(Module):
     epsilon: float
 
     def __init__(self, scale: float = 1.0, *, individually: bool = False, epsilon: float = 1e-5) -> None:
-        _check_epsilon("PairNorm", epsilon)
+        check_epsilon("PairNorm", epsilon)
         self.scale, self.individually, self.epsilon = scale, individually, epsilon
 
     def __call__(self, x: Any, graph: Graph) -> Array:

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 
 from .. import _hesse
-from .._flat import check_callable
 from .._hesse import Array
 from ..linalg import vector_norm
 from ..nn._layers import Linear
@@ -390,6 +389,7 @@ class JumpingKnowledge(Module):
     """
 
     mode: str
+    layers: int | None
     upwards: LSTMCell | None
     downwards: LSTMCell | None
     score: Linear | None
@@ -402,7 +402,7 @@ class JumpingKnowledge(Module):
             raise _hesse.ArgumentError(
                 f"JumpingKnowledge: mode must be 'concat', 'max', 'sum' or 'lstm', got {mode!r}"
             )
-        self.mode = mode
+        self.mode, self.layers = mode, layers
         self.upwards = self.downwards = self.score = None
         if mode == "lstm":
             check_sizes("JumpingKnowledge", features=features, layers=layers)
@@ -449,6 +449,10 @@ class JumpingKnowledge(Module):
             but = ", but for the last axis" if self.mode == "concat" else ""
             raise _hesse.ArgumentError(
                 f"JumpingKnowledge: xs must have the same shape for mode {self.mode!r}{but}, got {shapes}"
+            )
+        if len(arrays) != (self.layers or len(arrays)):
+            raise _hesse.ArgumentError(
+                f"JumpingKnowledge: xs must have the outputs of {self.layers} layers, got {len(arrays)}"
             )
         if self.upwards is not None and shapes[0][-1] != self.upwards.inputs.weight.shape[1]:
             raise _hesse.ArgumentError(
@@ -506,10 +510,15 @@ class Residual(Module):
     layer: Callable[..., Any]
 
     def __init__(self, layer: Callable[..., Any]) -> None:
-        check_callable(layer, "Residual")
+        _check_function("Residual", "layer", layer)
         self.layer = layer
 
     def __call__(self, x: Any, *args: Any, **kwargs: Any) -> Array:
+        if isinstance(x, tuple) and (len(x) != 2 or x[1] is None):
+            raise _hesse.ArgumentTypeError(
+                f"Residual: x must be an array, or a pair of x_source and x_target, got {len(x)} entries"
+                + (", the second None" if len(x) == 2 else "")
+            )
         own = x[1] if isinstance(x, tuple) else x
         if isinstance(own, CSR):
             raise _hesse.ArgumentTypeError("Residual: x must be dense; use x.todense()")

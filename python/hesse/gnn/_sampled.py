@@ -149,9 +149,17 @@ def sample_of(function: str, graph: Graph, parts: tuple[Array, ...], seeds: int,
         y=of_nodes(graph.y) if per_node else graph.y,
         node_data={k: of_nodes(v) for k, v in graph.node_data.items()},
         edge_data={k: of_edges(v) for k, v in graph.edge_data.items()},
-        graph_data=graph.graph_data,
+        graph_data=_of_graphs(graph, made.num_graphs),
     )
     return Sample(made, nodes, edges, _hesse.arange(nodes.shape[0]) < seeds)
+
+
+def _of_graphs(graph: Any, count: int) -> dict[str, Any]:
+    """What belongs to the graph; padding, another graph, has the same."""
+    return {
+        k: _hesse.concat([v] * count) if v.ndim and v.shape[0] == 1 else v
+        for k, v in graph.graph_data.items()
+    }
 
 
 def nodes_of(function: str, name: str, graph: Graph, nodes: Any) -> np.ndarray[Any, Any]:
@@ -225,7 +233,7 @@ def hetero_sample_of(
         y={k: of_nodes(v, k) for k, v in graph.y.items()},
         node_data={k: {name: of_nodes(v, k) for name, v in t.items()} for k, t in graph.node_data.items()},
         edge_data={k: {n: seg.rows(v, edge_rows[k]) for n, v in graph[k].edge_data.items()} for k in edges},
-        graph_data=graph.graph_data,
+        graph_data=_of_graphs(graph, 1 if room is None else 2),
     )
     if room is not None:
         of = {k: np.repeat(np.arange(2), [n, more[k]]) for k, n in sizes.items()}

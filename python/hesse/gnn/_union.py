@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from operator import index
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import numpy as np
 from .. import _hesse
 from ..sparse import CSR
 from ._bipartite import Bipartite
+from ._edges import ranks
 from ._graph import Graph, assembled, numpy_of
 from ._hetero import HeteroGraph, type_of
 
@@ -90,6 +92,16 @@ class GraphUnion:
         for name, e in edges.items():
             a, _, b = type_of(name) if name else ("", "", "")
             structure = {field: data(field, getattr(e, field)) for field in _STRUCTURE}
+            of, to = (
+                np.searchsorted(starts[k], structure[end], side="right")
+                for k, end in ((a, "source"), (b, "target"))
+            )
+            if (of != to).any():
+                types = f" {type_of(name)}" if name else ""
+                raise _hesse.ArgumentError(
+                    f"{function}: graph {to[of != to][0] - 1} has an edge{types} from another graph"
+                )
+            structure["order"] = ranks(structure["order"], to)
             made[name] = _Ends(
                 a, b, structure, structure["target_starts"][starts[b]],
                 arrays(e, *e.EDGE_FIELDS, "edge_data"), getattr(e, "paired", False),
@@ -120,11 +132,14 @@ class GraphUnion:
     def size_of(self, nodes: Any, edges: Any) -> tuple[int, ...]:
         """The inverse of `named`."""
         if not self.hetero:
-            return int(nodes), int(edges)
+            return index(nodes), index(edges)
         kinds, types = list(self.node_starts), [type_of(name) for name in self.edges]
         if set(nodes) != set(kinds) or set(edges) != set(types):
-            raise _hesse.ArgumentError("a type is missing, or is none of the graphs'")
-        return (*(int(nodes[k]) for k in kinds), *(int(edges[t]) for t in types))
+            raise _hesse.ArgumentError(
+                f"DataLoader: pad must have all types of nodes, {kinds}, and of edges, {types}, and no others, got "
+                f"{list(nodes)} and {list(edges)}"
+            )
+        return (*(index(nodes[k]) for k in kinds), *(index(edges[t]) for t in types))
 
     # ---- what padding is made of -------------------------------------------------------------------------------
     def _ends(self, kind: str) -> Data:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -25,7 +25,13 @@ def _values(where: str, group: str, key: Any, value: Any) -> _Numbers:
         raise _hesse.ArgumentError(
             f"{where}: {group} has the key {key!r}, which is no name of a dataset, or the layout's own; rename it"
         )
-    array = np.asarray(value)
+    # Before NumPy drops zero characters at ends.
+    if any("\0" in text for text in np.asarray(value, object).flat if isinstance(text, str)):
+        raise _hesse.ArgumentError(f"{where}: {group}[{key!r}] has a text with a zero character")
+    try:
+        array = np.asarray(value)
+    except ValueError as error:
+        raise _hesse.ArgumentTypeError(f"{where}: {group}[{key!r}] is no array: {error}") from error
     if array.dtype.kind == "O" and all(isinstance(v, str) for v in array.flat):
         array = array.astype(np.str_)
     if array.dtype.kind not in "biufU" or array.ndim > 30:
@@ -33,8 +39,6 @@ def _values(where: str, group: str, key: Any, value: Any) -> _Numbers:
             f"{where}: {group}[{key!r}] must be real numbers, bools or texts, got {type(value).__name__} of "
             f"{array.dtype} of shape {array.shape}"
         )
-    if array.dtype.kind == "U" and "\0" in "".join([*array.flat, value if isinstance(value, str) else ""]):
-        raise _hesse.ArgumentError(f"{where}: {group}[{key!r}] has a text with a zero character")
     return array
 
 
@@ -66,6 +70,9 @@ def _parts(where: str, s: Any) -> dict[tuple[str, str], _Numbers]:
     elif periodic.any():
         raise _hesse.ArgumentError(f"{where}: it is periodic but has no cell")
     parts["periodic", "periodic"] = np.asarray(periodic.any())
+    for name, table in (("arrays", s.arrays), ("info", s.info)):
+        if not isinstance(table, Mapping):
+            raise _hesse.ArgumentTypeError(f"{where}: {name} must be a dict, got {type(table).__name__}")
     for key, value in s.arrays.items():
         array = _values(where, "arrays", key, value)
         if array.shape[:1] != (n,):
@@ -143,8 +150,10 @@ def save_structures(path: str | os.PathLike[str], structures: Sequence[Structure
     >>> [(s.numbers, s.info) for s in hs.io.load_structures(file)]
     [(array([2]), {'energy': np.float64(-79.0)}), (array([2, 2]), {'energy': np.float64(-158.0)})]
     """
-    if isinstance(structures, Structure):
-        raise _hesse.ArgumentTypeError("save_structures: structures is one Structure; give a list of them")
+    if isinstance(structures, Structure) or not isinstance(structures, Iterable):
+        raise _hesse.ArgumentTypeError(
+            f"save_structures: structures must be a list of Structures, got one {type(structures).__name__}"
+        )
     rows = [_parts(f"save_structures: structure {k}", s) for k, s in enumerate(structures)]
     if not rows:
         raise _hesse.ArgumentError("save_structures: there are no structures")

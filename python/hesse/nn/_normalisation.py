@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numbers
 from typing import Any, ClassVar
 
 from .. import _hesse
@@ -78,6 +79,13 @@ class Dropout(Module):
         return dropout(x, self.rate, key)
 
 
+def check_epsilon(layer: str, epsilon: Any) -> None:
+    if isinstance(epsilon, bool) or not isinstance(epsilon, numbers.Real):
+        raise _hesse.ArgumentTypeError(f"{layer}: epsilon must be a number, got {epsilon!r}")
+    if not float(epsilon) >= 0.0:
+        raise _hesse.ArgumentError(f"{layer}: epsilon must not be negative, got {epsilon}")
+
+
 class LayerNorm(Module):
     """(x - mean) / sqrt(variance + epsilon) * scale + shift, over the last axis.
 
@@ -114,6 +122,7 @@ class LayerNorm(Module):
         self, features: int, *, epsilon: float = 1e-5, affine: bool = True, dtype: Any = None
     ) -> None:
         _check_sizes("LayerNorm", "the number of features", (features,))
+        check_epsilon("LayerNorm", epsilon)
         self.scale = _hesse.ones(features, dtype=dtype) if affine else None
         self.shift = _hesse.zeros(features, dtype=dtype) if affine else None
         self.epsilon = epsilon
@@ -186,6 +195,7 @@ class BatchNorm(Module):
         dtype: Any = None,
     ) -> None:
         _check_sizes("BatchNorm", "the number of features", (features,))
+        check_epsilon("BatchNorm", epsilon)
         if not 0.0 <= momentum <= 1.0:
             raise _hesse.ArgumentError(f"BatchNorm: momentum must be in [0, 1], got {momentum}")
         self.scale = _hesse.ones(features, dtype=dtype) if affine else None
