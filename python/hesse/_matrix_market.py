@@ -12,6 +12,7 @@ from typing import Any
 
 from . import _hesse
 from ._extras import require
+from ._replacing import replacing
 from .sparse import CSR, from_scipy
 
 __all__ = ["mmread", "mmwrite"]
@@ -168,19 +169,9 @@ def mmwrite(path: str | os.PathLike[str], a: CSR, *, comment: str = "") -> None:
     matrix: Any = a.to_scipy("coo")
     text = BytesIO()  # bz2 cannot seek, which SciPy does
     io.mmwrite(text, matrix, comment=comment, symmetry="general")
-    name = os.fspath(path)
-    temporary = f"{name}.{os.getpid()}.tmp"
-    try:
-        with open(temporary, "wb") as raw:
-            with _packed(name, raw) as file:
-                file.write(text.getbuffer())
-            raw.flush()
-            os.fsync(raw.fileno())
-        os.replace(temporary, name)
-    except BaseException as error:
-        with contextlib.suppress(OSError):
-            os.unlink(temporary)
-        if isinstance(error, OSError):
-            reason = error.strerror or "the folder is missing or cannot be written to"
-            raise _hesse.FileError(f"mmwrite: {name} cannot be written: {reason}") from error
-        raise
+    with (
+        replacing("mmwrite", path) as temporary,
+        open(temporary, "wb") as raw,
+        _packed(os.fspath(path), raw) as file,
+    ):
+        file.write(text.getbuffer())

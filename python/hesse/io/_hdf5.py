@@ -13,6 +13,7 @@ import numpy as np
 from .. import _hesse
 from .._extras import require
 from .._hesse import Array
+from .._replacing import replacing
 
 __all__ = ["load_hdf5", "save_hdf5"]
 
@@ -86,21 +87,8 @@ def unwritten(item: Any) -> tuple[int, str]:
 def writing(what: str, path: Path) -> Iterator[Any]:
     """A new open file, for `what`, that takes its place when all is written."""
     h5py = require("h5py", "io", what)
-    path = os.fspath(path)
-    temporary = f"{path}.{os.getpid()}.tmp"
-    try:
-        with h5py.File(temporary, "w") as file:
-            yield file
-        with open(temporary, "rb+") as written:
-            os.fsync(written.fileno())
-        os.replace(temporary, path)
-    except BaseException as error:
-        with contextlib.suppress(OSError):
-            os.unlink(temporary)
-        if isinstance(error, OSError):
-            reason = error.strerror or "the folder is missing or cannot be written to"
-            raise _hesse.FileError(f"{what}: {path} cannot be written: {reason}") from error
-        raise
+    with replacing(what, path) as temporary, h5py.File(temporary, "w") as file:
+        yield file
 
 
 def _check_attributes(argument: str, given: Any) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import re
 from collections.abc import Sequence
@@ -11,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from .. import _hesse
+from .._replacing import replacing
 from ._structures import SYMBOLS, Structure
 
 __all__ = ["save_extxyz"]
@@ -131,18 +131,8 @@ def save_extxyz(path: str | os.PathLike[str], structures: Sequence[Structure]) -
     if not structures:
         raise _hesse.ArgumentError("save_extxyz: there are no structures")
     lines = [line for k, s in enumerate(structures) for line in _frame(f"save_extxyz: structure {k}", s)]
-    name = os.fspath(path)
-    temporary = f"{name}.{os.getpid()}.tmp"
-    try:
-        with open(temporary, "w", encoding="utf-8", newline="\n") as file:
-            file.write("\n".join(lines) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, name)
-    except BaseException as error:
-        with contextlib.suppress(OSError):
-            os.unlink(temporary)
-        if isinstance(error, OSError):
-            reason = error.strerror or "the folder is missing or cannot be written to"
-            raise _hesse.FileError(f"save_extxyz: {name} cannot be written: {reason}") from error
-        raise
+    with (
+        replacing("save_extxyz", path) as temporary,
+        open(temporary, "w", encoding="utf-8", newline="\n") as file,
+    ):
+        file.write("\n".join(lines) + "\n")
