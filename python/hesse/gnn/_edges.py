@@ -54,6 +54,11 @@ def numpy_of(function: str, name: str, a: Any) -> np.ndarray[Any, Any]:
     return np.asarray(a)
 
 
+def padding_pairs(edges: int, sources: int, targets: int) -> np.ndarray[Any, Any]:
+    """p for each edge of padding, which goes from its node 2 p to its node 2 p + 1: no self-loops, targets ascend."""
+    return np.arange(edges) * (min(sources, targets) // 2) // max(edges, 1)
+
+
 def ranks(order: np.ndarray[Any, Any], graphs: Any = None) -> np.ndarray[Any, Any]:
     """Positions from 0 on in place of ascending numbers that skip some; with the graph of each, graph after graph."""
     by = np.argsort(order) if graphs is None else np.lexsort((order, graphs))

@@ -12,6 +12,7 @@ from .._hesse import Array
 from ..sparse import CSR
 from . import _segments as seg
 from ._common import require_graph
+from ._edges import padding_pairs
 from ._graph import Graph, assembled, numpy_of
 from ._hetero import EdgeType, HeteroGraph
 from ._loader import pad as _pad
@@ -212,8 +213,7 @@ def hetero_sample_of(
         which[edge_type], edge_rows[edge_type] = (
             _extended(ids, extra, -1), _extended(ids, extra, ids[0] if f else 0)
         )  # fmt: skip
-        # The edges of padding go from an even node of it to an odd one: none is a self-loop, targets ascend.
-        pairs = np.arange(extra) * (min(more[a], more[b]) // 2) // max(extra, 1)
+        pairs = padding_pairs(extra, more[a], more[b])
         ends = (source, sizes[a] + 2 * pairs), (target, sizes[b] + 2 * pairs + 1)
         index[edge_type] = np.stack([np.concatenate([np.asarray(real), pad]) for real, pad in ends])
 

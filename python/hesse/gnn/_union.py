@@ -11,7 +11,7 @@ import numpy as np
 from .. import _hesse
 from ..sparse import CSR
 from ._bipartite import Bipartite
-from ._edges import ranks
+from ._edges import padding_pairs, ranks
 from ._graph import Graph, assembled, numpy_of
 from ._hetero import HeteroGraph, type_of
 
@@ -190,8 +190,7 @@ class GraphUnion:
             moved = np.repeat(starts[:-1] - e.starts[which], counts)
             own = np.arange(m) - moved
             to_source, to_target = np.repeat(up[a], counts), np.repeat(up[b], counts)
-            # The edges of padding go from an even node of it to an odd one: none is a self-loop, targets ascend.
-            pairs = np.arange(extra) * (min(more[a], more[b]) // 2) // max(extra, 1)
+            pairs = padding_pairs(extra, more[a], more[b])
             source, target, added = real[a] + 2 * pairs, real[b] + 2 * pairs + 1, np.arange(m, m + extra)
             into = np.bincount(2 * pairs + 1, minlength=more[b])
             out = np.bincount(2 * pairs, minlength=more[a])
